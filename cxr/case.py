@@ -1,0 +1,119 @@
+"""The message that flows through the operators: one study, and what each stage added to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+
+from cxr.findings import Finding
+from cxr.radiograph import Radiograph
+from cxr.reasons import Reason
+from cxr.result import Decision, Disposition, FindingResult, Note, disposition, roll_up
+
+
+@dataclass(slots=True)
+class CaseImage:
+    """One input file of a study and what became of it.
+
+    Parameters
+    ----------
+    name
+        The file's path below the job's input folder, with ``/``.
+    path
+        Where to read it.
+    header
+        All attributes but the pixel data; None where the file could not be read.
+    refusal
+        Why the image is not assessed; None while it is.
+    notices
+        What was noticed about an image that is assessed all the same.
+    fingerprint
+        SHA-256 of pixels and identity (:func:`cxr.dicom.identity.fingerprint`), in hexadecimal.
+    radiograph, network_input, logits, activation, results
+        What reading, preprocessing, classifying, and explaining with calibrating and gating added:
+        ``network_input`` is ``(1, side, side)`` float32, ``logits`` ``(findings,)``, ``activation``
+        ``(findings, height, width)`` float32.
+    """
+
+    name: str
+    path: Path
+    header: Dataset | None = None
+    refusal: Note | None = None
+    notices: list[Note] = field(default_factory=list)
+    fingerprint: str = ""
+    radiograph: Radiograph | None = None
+    network_input: NDArray[np.float32] | None = None
+    logits: NDArray[np.float32] | None = None
+    activation: NDArray[np.float32] | None = None
+    results: tuple[FindingResult, ...] = ()
+
+    @property
+    def assessed(self) -> bool:
+        """Whether nothing has spoken against assessing this image so far."""
+        return self.refusal is None
+
+    def refuse(self, reason: Reason, detail: str) -> None:
+        """Take the image out of the assessment, for the reason given; the first reason stays."""
+        if self.refusal is None:
+            self.refusal = Note(reason, detail)
+            self.results = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenObject:
+    """One result object on disk: ``kind`` is ``"sr"`` or ``"sc"``, ``file`` its path below the output folder."""
+
+    kind: str
+    file: str
+    sop_instance_uid: str
+    finding: Finding | None = None
+    source: str | None = None
+
+
+@dataclass(slots=True)
+class Case:
+    """One study on its way through the application.
+
+    Parameters
+    ----------
+    study_instance_uid
+        Study Instance UID (0020,000D); "" for files without a readable one: they get no report.
+    images
+        Every input file of the study.
+    output
+        Folder for the study's result objects.
+    time
+        The job's time: all times in the results derive from it. With a time zone.
+    written
+        The result objects so far.
+    failure
+        Why the study's results could not be written; None while nothing failed.
+    """
+
+    study_instance_uid: str
+    images: list[CaseImage]
+    output: Path
+    time: datetime
+    written: list[WrittenObject] = field(default_factory=list)
+    failure: str | None = None
+
+    @property
+    def assessed_images(self) -> list[CaseImage]:
+        """The images that nothing has spoken against so far."""
+        return [image for image in self.images if image.assessed]
+
+    @property
+    def disposition(self) -> Disposition:
+        """The study summed up, from the results there are."""
+        return disposition(result for image in self.assessed_images for result in image.results)
+
+    def decision(self, finding: Finding) -> Decision:
+        """One finding's decision for the study."""
+        return roll_up(
+            result.decision for image in self.assessed_images for result in image.results if result.finding is finding
+        )

@@ -1,0 +1,1 @@
+"""Reading radiographs from DICOM and writing results as DICOM; imports no torch."""

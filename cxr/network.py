@@ -1,0 +1,60 @@
+"""The classifier network and its class activation: logits and evidence maps in one pass.
+
+For a head of ReLU, global average pooling and one linear layer the logit is the mean of the class activation
+map plus the bias, and Grad-CAM is, up to the positive constant 1/(height x width), the positive part of the
+same map. So one matrix product after the last feature map yields both, for every finding at once.
+
+References
+----------
+Huang et al. 2017 (DenseNet). Zhou et al. 2016 (class activation maps). Selvaraju et al. 2017 (Grad-CAM).
+"""
+
+from __future__ import annotations
+
+from monai.networks.nets.densenet import DenseNet121
+from torch import Tensor, nn
+
+
+class ClassActivationNetwork(nn.Module):
+    """A convolutional trunk with a linear head that is applied to each cell of the last feature map.
+
+    Parameters
+    ----------
+    trunk
+        ``(n, 1, side, side)`` to ``(n, channels, height, width)``, the last activation included.
+    head
+        Linear layer from ``channels`` to the findings.
+    """
+
+    def __init__(self, trunk: nn.Module, head: nn.Linear) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.head = head
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Classify a batch.
+
+        Returns
+        -------
+        Logits ``(n, findings)``, and the class activation ``(n, findings, height, width)`` whose mean over
+        the cells plus the head's bias is the logit.
+        """
+        features = self.trunk(images)
+        activation = nn.functional.conv2d(features, self.head.weight[:, :, None, None])
+        return activation.mean(dim=(2, 3)) + self.head.bias, activation
+
+
+def densenet121(findings: int) -> ClassActivationNetwork:
+    """MONAI's DenseNet-121 for one grey channel, with random weights."""
+    network = DenseNet121(spatial_dims=2, in_channels=1, out_channels=findings)
+    head = network.class_layers.out
+    if not isinstance(head, nn.Linear):
+        raise TypeError(f"MONAI's DenseNet121 ends in {type(head).__name__}, not in a linear layer")
+    trunk = nn.Sequential()
+    trunk.add_module("features", network.features)
+    trunk.add_module("relu", nn.ReLU(inplace=True))
+    return ClassActivationNetwork(trunk, head)
+
+
+NETWORKS = {"densenet121": densenet121}
+"""Architectures by the name that a bundle's ``metadata.json`` gives."""

@@ -1,0 +1,94 @@
+"""Who made a result: the application, the model, and the settings that change what it says."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from dataclasses import dataclass
+from typing import Final
+
+MANUFACTURER: Final = "Candor"
+APPLICATION_NAME: Final = "Candor CXR"
+_NAMESPACE: Final = uuid.UUID("7f0f4c52-6a7e-5b0e-9c43-0b6e0a7c9d11")
+"""Root of all of Candor's name-based UUIDs; changing it changes every UID that Candor makes."""
+
+
+def derived_uid(*parts: str) -> str:
+    """Make the UID that belongs to ``parts``: the same parts always give the same UID.
+
+    References
+    ----------
+    DICOM PS3.5 B.2 (UUID-derived UID under 2.25); RFC 9562 section 5.5 (name-based UUID, version 5).
+    """
+    name = "\x1f".join(f"{len(part)}:{part}" for part in parts)
+    return f"2.25.{uuid.uuid5(_NAMESPACE, name).int}"
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What made the results of a run; every field changes the Device UID or the result UIDs.
+
+    Parameters
+    ----------
+    application_version
+        Candor's version.
+    model_name, model_version
+        From the bundle's ``metadata.json``.
+    bundle_sha256
+        Hash of the bundle's weights, calibration and gate together, in hexadecimal.
+    engine
+        ``"onnxruntime-cpu"``, ``"torch-cpu"`` or ``"torch-cuda"``: engines differ in the last bits.
+    settings_sha256
+        Hash of the settings that change results, in hexadecimal.
+    calibration
+        One line for the report: what the calibration was fitted to, and the prevalence it assumes.
+    """
+
+    application_version: str
+    model_name: str
+    model_version: str
+    bundle_sha256: str
+    engine: str
+    settings_sha256: str
+    calibration: str
+
+    @property
+    def device_uid(self) -> str:
+        """Device UID (0018,1002) of this application with this model; IHE AIR wants a new one for each model."""
+        return derived_uid("device", self.application_version, self.bundle_sha256)
+
+    @property
+    def software_versions(self) -> str:
+        """Software Versions (0018,1020): application, model, and the start of the bundle's hash."""
+        return f"{self.application_version}+{self.model_version}.{self.bundle_sha256[:8]}"
+
+    def result_uid(self, kind: str, study_fingerprint: str, *parts: str) -> str:
+        """The UID of one result object, content item or series of a study.
+
+        Parameters
+        ----------
+        kind
+            The kind of thing, for example ``"sr"``, ``"overlay"``, ``"overlay-series"``, ``"tracking"``.
+        study_fingerprint
+            :func:`study_fingerprint` of the images that the result rests on.
+        parts
+            What tells this one from its siblings: a SOP Instance UID, a finding.
+        """
+        return derived_uid(
+            "result",
+            kind,
+            study_fingerprint,
+            self.application_version,
+            self.bundle_sha256,
+            self.engine,
+            self.settings_sha256,
+            *parts,
+        )
+
+
+def study_fingerprint(instances: dict[str, str]) -> str:
+    """Hash of a study's input: SOP Instance UID to the hash of its pixels and identity, in any order."""
+    digest = hashlib.sha256()
+    for uid, content in sorted(instances.items()):
+        digest.update(f"{uid}\x1f{content}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,42 @@
+"""What every test may need: the real data where it lies beside the repository."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = Path(os.environ.get("CANDOR_DATA", ROOT.parent / "shared" / "data"))
+
+
+def needs(path: Path) -> Path:
+    """Return ``path``, or skip the test with a word on how to get it."""
+    if not path.exists():
+        pytest.skip(f"real data: {path.name} is not there; set CANDOR_DATA to the folder that holds it")
+    return path
+
+
+@pytest.fixture(scope="session")
+def nih() -> Path:
+    """The NIH ChestX-ray14 selection."""
+    return needs(DATA / "nih")
+
+
+@pytest.fixture(scope="session")
+def chest_dicom() -> Path:
+    """Real chest DICOM files."""
+    return needs(DATA / "dicom" / "chest")
+
+
+@pytest.fixture(scope="session")
+def ood_dicom() -> Path:
+    """Real DICOM files that are no frontal chest radiographs."""
+    return needs(DATA / "dicom" / "ood")
+
+
+@pytest.fixture(scope="session")
+def hostile_dicom() -> Path:
+    """DICOM files that break readers."""
+    return needs(DATA / "dicom" / "hostile")
