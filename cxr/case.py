@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,22 @@ from pydicom import Dataset
 from cxr.findings import Finding
 from cxr.radiograph import Radiograph
 from cxr.reasons import Reason
-from cxr.result import Decision, Disposition, FindingResult, Note, disposition, roll_up
+from cxr.result import Decision, Disposition, FindingResult, Heatmap, Note, disposition, roll_up
+
+T = TypeVar("T")
+
+
+def given(value: T | None) -> T:
+    """Return what an earlier stage must have added.
+
+    Raises
+    ------
+    RuntimeError
+        It did not: the stages are not in their order.
+    """
+    if value is None:
+        raise RuntimeError("a stage ran before the one that it builds on")
+    return value
 
 
 @dataclass(slots=True)
@@ -34,15 +50,23 @@ class CaseImage:
         What was noticed about an image that is assessed all the same.
     fingerprint
         SHA-256 of pixels and identity (:func:`cxr.dicom.identity.fingerprint`), in hexadecimal.
-    radiograph, network_input, logits, activation, results
-        What reading, preprocessing, classifying, and explaining with calibrating and gating added:
-        ``network_input`` is ``(1, side, side)`` float32, ``logits`` ``(findings,)``, ``activation``
-        ``(findings, height, width)`` float32.
+    radiograph
+        What reading added.
+    network_input
+        What preprocessing added: ``(1, side, side)`` float32.
+    logits, activation
+        What classifying added: ``(findings,)`` and ``(findings, height, width)`` float32.
+    heatmaps
+        What explaining added, one for each finding.
+    probabilities
+        What calibrating added: ``(findings,)`` float64.
+    results
+        What the gate made of it all, one for each finding.
     """
 
     name: str
     path: Path
-    header: Dataset | None = None
+    header: Dataset | None = field(default=None, repr=False)  # a repr may end in a log line
     refusal: Note | None = None
     notices: list[Note] = field(default_factory=list)
     fingerprint: str = ""
@@ -50,12 +74,24 @@ class CaseImage:
     network_input: NDArray[np.float32] | None = None
     logits: NDArray[np.float32] | None = None
     activation: NDArray[np.float32] | None = None
+    heatmaps: tuple[Heatmap, ...] = ()
+    probabilities: NDArray[np.float64] | None = None
     results: tuple[FindingResult, ...] = ()
 
     @property
     def assessed(self) -> bool:
         """Whether nothing has spoken against assessing this image so far."""
         return self.refusal is None
+
+    @property
+    def sop_instance_uid(self) -> str:
+        """SOP Instance UID (0008,0018); "" where the file has no readable one."""
+        return str(self.header.get("SOPInstanceUID", "")) if self.header is not None else ""
+
+    def release(self) -> None:
+        """Let go of the pixels, which nothing needs once the results are written."""
+        self.radiograph = None
+        self.network_input = None
 
     def refuse(self, reason: Reason, detail: str) -> None:
         """Take the image out of the assessment, for the reason given; the first reason stays."""
@@ -93,6 +129,8 @@ class Case:
         The result objects so far.
     failure
         Why the study's results could not be written; None while nothing failed.
+    seconds
+        How long each stage took, by the stage's name. It never goes into a result: those must not depend on it.
     """
 
     study_instance_uid: str
@@ -101,6 +139,7 @@ class Case:
     time: datetime
     written: list[WrittenObject] = field(default_factory=list)
     failure: str | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
 
     @property
     def assessed_images(self) -> list[CaseImage]:

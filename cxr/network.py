@@ -56,5 +56,16 @@ def densenet121(findings: int) -> ClassActivationNetwork:
     return ClassActivationNetwork(trunk, head)
 
 
-NETWORKS = {"densenet121": densenet121}
+def benchmark_cnn(findings: int) -> ClassActivationNetwork:
+    """Two convolutions with random weights: what a deep network has to beat, and quick enough for tests."""
+    trunk = nn.Sequential()
+    for layer, (inputs, outputs) in enumerate(((1, 16), (16, 32)), start=1):
+        trunk.add_module(f"conv{layer}", nn.Conv2d(inputs, outputs, kernel_size=5, stride=2, padding=2, bias=False))
+        trunk.add_module(f"norm{layer}", nn.BatchNorm2d(outputs))
+        trunk.add_module(f"relu{layer}", nn.ReLU(inplace=True))
+        trunk.add_module(f"pool{layer}", nn.MaxPool2d(2))
+    return ClassActivationNetwork(trunk, nn.Linear(32, findings))
+
+
+NETWORKS = {"densenet121": densenet121, "benchmark-cnn": benchmark_cnn}
 """Architectures by the name that a bundle's ``metadata.json`` gives."""

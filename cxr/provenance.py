@@ -42,6 +42,8 @@ class Provenance:
         Hash of the settings that change results, in hexadecimal.
     calibration
         One line for the report: what the calibration was fitted to, and the prevalence it assumes.
+    gate
+        One line for the report: what the thresholds promise.
     """
 
     application_version: str
@@ -51,6 +53,7 @@ class Provenance:
     engine: str
     settings_sha256: str
     calibration: str
+    gate: str
 
     @property
     def device_uid(self) -> str:
@@ -63,7 +66,7 @@ class Provenance:
         return f"{self.application_version}+{self.model_version}.{self.bundle_sha256[:8]}"
 
     def result_uid(self, kind: str, study_fingerprint: str, *parts: str) -> str:
-        """The UID of one result object, content item or series of a study.
+        """Derive the UID of one result object, content item or series of a study.
 
         Parameters
         ----------

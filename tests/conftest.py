@@ -18,6 +18,18 @@ def needs(path: Path) -> Path:
     return path
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="run the long tests too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--full"):
+        return
+    for item in items:
+        if "full" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="long: run it with 'make test TIER=full'"))
+
+
 @pytest.fixture(scope="session")
 def nih() -> Path:
     """The NIH ChestX-ray14 selection."""

@@ -1,0 +1,37 @@
+# Candor: everything from a fresh clone. Research use only, not for diagnosis.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+TIER ?= default
+
+.PHONY: help setup demo test lint format peers bench weights clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(READY) ## make .venv with everything in it; again when the pins change
+
+$(READY): pyproject.toml constraints.txt
+	@tools/setup.sh "$(PYTHON)"
+	@touch $@
+
+demo: $(READY) ## assess a real chest radiograph, show the table and the overlays
+	@$(BIN)/python tools/demo.py
+
+lint: $(READY) ## style, types, import rules
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-logo > .lint-imports.log 2>&1 || { cat .lint-imports.log; exit 1; }
+
+peers: ## install the independent DICOM validators where that is possible
+	@tools/peers.sh
+
+test: $(READY) peers lint ## lint, then the tests; TIER=full adds the long ones
+	@$(BIN)/python -m pytest $(if $(filter full,$(TIER)),--full) --cov --cov-report=term:skip-covered
+
+bench: $(READY) ## the measurements side by side, in one run
+	@$(BIN)/python -m benchmarks.spine
+
+clean: ## remove what the targets above made, but the environment
+	rm -rf demo .mypy_cache .ruff_cache .pytest_cache .coverage .lint-imports.log

@@ -1,0 +1,210 @@
+"""Candor CXR as a MONAI Deploy application: the path of a study, top to bottom.
+
+Once over a folder: ``python app.py -i IN -o OUT -m MODELS``. Resident: :class:`ResidentApplication`.
+Research use only, not for diagnosis.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from concurrent.futures import Future
+from itertools import pairwise
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import NoReturn
+
+from cxr import RESEARCH_USE, __version__
+from cxr.bundle import Bundle, find_bundle, load_bundle
+from cxr.defer import Gate, cost_gate
+from cxr.dicom.scan import input_files
+from cxr.engine import Engine, open_engine
+from cxr.errors import CandorError
+from cxr.provenance import Provenance
+from cxr.settings import Settings, load_settings
+from operators.base import CASE, CaseOperator
+from operators.calibrator import Calibrator
+from operators.classifier import Classifier
+from operators.deferral_gate import DeferralGate
+from operators.explainer import Explainer
+from operators.heatmap_writer import HeatmapWriter
+from operators.image_reader import ImageReader
+from operators.image_selector import ImageSelector
+from operators.jobs import Job, JobQueue, JobResult
+from operators.preprocessor import Preprocessor
+from operators.publish import prepare_output
+from operators.result_sink import ResultSink
+from operators.sdk import Application, GreedyScheduler, quiet_libraries
+from operators.sr_writer import SRWriter
+from operators.study_loader import StudyLoader
+
+EXIT_DONE = 0
+EXIT_FAILED = 1
+EXIT_UNUSABLE = 2
+
+
+class ChestXrayApp(Application):  # type: ignore[misc]
+    """One linear path: a study goes through every operator, whatever becomes of its images."""
+
+    def __init__(self, jobs: JobQueue, bundle: Bundle, engine: Engine, settings: Settings) -> None:
+        self._jobs = jobs
+        self._bundle = bundle
+        self._engine = engine
+        self._settings = settings
+        super().__init__()
+        self.scheduler(GreedyScheduler(self, name="scheduler"))
+
+    def compose(self) -> None:
+        """Construct the operators and connect them in the order in which a study meets them."""
+        bundle, settings = self._bundle, self._settings
+        gate, provenance = effective_gate(bundle, settings), provenance_of(bundle, self._engine, settings)
+        path: list[CaseOperator] = [
+            ImageSelector(self, name="select", minimum_side=bundle.input.side),
+            ImageReader(self, name="read"),
+            Preprocessor(self, name="preprocess", spec=bundle.input),
+            Classifier(self, name="classify", engine=self._engine, images_per_batch=settings.images_per_batch),
+            Explainer(self, name="explain"),
+            Calibrator(self, name="calibrate", calibration=bundle.calibration),
+            DeferralGate(self, name="gate", gate=gate, calibration=bundle.calibration),
+            HeatmapWriter(self, name="write overlays", provenance=provenance, max_overlays=settings.max_overlays),
+            SRWriter(self, name="write report", provenance=provenance),
+        ]
+        source = StudyLoader(self, name="load", jobs=self._jobs)
+        sink = ResultSink(self, name="publish", jobs=self._jobs, provenance=provenance)
+        stages = [source, *path, sink]
+        for before, after in pairwise(stages):
+            self.add_flow(before, after, {(CASE, CASE)})
+
+
+def effective_gate(bundle: Bundle, settings: Settings) -> Gate:
+    """Take the bundle's gate, or the one that a cost of deferring makes."""
+    if settings.deferral_cost is None:
+        return bundle.gate
+    return cost_gate(bundle.findings, settings.deferral_cost)
+
+
+def provenance_of(bundle: Bundle, engine: Engine, settings: Settings) -> Provenance:
+    """Say who makes the results of a run."""
+    return Provenance(
+        application_version=__version__,
+        model_name=bundle.name,
+        model_version=bundle.version,
+        bundle_sha256=bundle.sha256,
+        engine=engine.name,
+        settings_sha256=settings.sha256,
+        calibration=bundle.calibration.description,
+        gate=effective_gate(bundle, settings).description,
+    )
+
+
+class ResidentApplication:
+    """The application with its model loaded once, taking jobs one after another.
+
+    Use it as a context; leaving it stops the graph after the study under way.
+
+    Parameters
+    ----------
+    models
+        The bundle, or a folder that holds exactly one.
+    settings
+        The application's settings.
+
+    Raises
+    ------
+    BundleError
+        The model bundle cannot be used.
+    """
+
+    def __init__(self, models: Path, settings: Settings) -> None:
+        bundle = load_bundle(find_bundle(models))
+        self._jobs = JobQueue()
+        self._app = ChestXrayApp(self._jobs, bundle, open_engine(bundle, settings.engine), settings)
+
+    def __enter__(self) -> ResidentApplication:
+        self._run = self._app.run_async()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._jobs.close()
+        self._run.result()
+        self._jobs.abandon()
+
+    def submit(self, job: Job) -> Future[JobResult]:
+        """Queue a job; its output folder exists.
+
+        The future's exception is a :class:`cxr.errors.CandorError` where the job cannot be carried out, an
+        ``OSError`` where its output cannot be written.
+        """
+        return self._jobs.submit(job)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run once over a folder.
+
+    Returns
+    -------
+    0 when the run was carried out, even if nothing could be assessed; 1 when it failed midway; 2 when the
+    input, the model, the settings or the output cannot be used.
+    """
+    options = _parse(argv)
+    quiet_libraries()
+    try:
+        result = _run_once(options)
+    except CandorError as error:
+        print(f"candor: {error}", file=sys.stderr)
+        return EXIT_UNUSABLE
+    except (Stopped, OSError) as error:
+        print(f"candor: the run was not completed: {error}; run it again", file=sys.stderr)
+        return EXIT_FAILED
+    for failure in result.failures:
+        print(f"candor: results of a study are missing: {failure}", file=sys.stderr)
+    print(f"{_count(result)}; see {result.index}. {RESEARCH_USE}.")
+    return EXIT_FAILED if result.failures else EXIT_DONE
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="candor", description=f"Assess chest radiographs. {RESEARCH_USE}.")
+    for flag, name, variable, default, text in (
+        ("-i", "--input", "HOLOSCAN_INPUT_PATH", "input", "folder with DICOM files"),
+        ("-o", "--output", "HOLOSCAN_OUTPUT_PATH", "output", "folder for the results, made where it is missing"),
+        ("-m", "--model", "HOLOSCAN_MODEL_PATH", "models", "model bundle, or the folder that holds it"),
+        ("-c", "--config", "HOLOSCAN_CONFIG_PATH", Path(__file__).with_name("app.yaml"), "app.yaml with settings"),
+    ):
+        where = os.environ.get(variable) or default
+        parser.add_argument(flag, name, type=Path, default=where, help=f"{text} (default: ${variable}, else {default})")
+    parser.add_argument("--version", action="version", version=__version__)
+    return parser.parse_args(argv)
+
+
+def _run_once(options: argparse.Namespace) -> JobResult:
+    settings = load_settings(options.config)
+    input_files(options.input)  # told at once, before the model is loaded
+    prepare_output(options.output)
+    with ResidentApplication(options.model, settings) as application:
+        signal.signal(signal.SIGTERM, _stop)  # after the start: holoscan traps the signal for itself
+        signal.signal(signal.SIGINT, _stop)
+        return application.submit(Job(options.input, options.output)).result()
+
+
+class Stopped(Exception):
+    """A signal asked the run to end."""
+
+
+def _stop(signum: int, frame: FrameType | None) -> NoReturn:
+    raise Stopped(f"stopped by {signal.Signals(signum).name}")
+
+
+def _count(result: JobResult) -> str:
+    images = [image for case in result.cases for image in case.images]
+    assessed = sum(image.assessed for image in images)
+    reports = sum(written.kind == "sr" for case in result.cases for written in case.written)
+    return f"{len(images)} files, {assessed} assessed, {reports} reports"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,250 @@
+"""The model bundle: what it holds, and the proof that its files belong together.
+
+A bundle is a MONAI bundle whose JSON files name each other by SHA-256::
+
+    configs/metadata.json     names the weights and the graph; our part is under "candor"
+    models/model.safetensors  the weights
+    models/model.onnx         the graph; its tensors are offsets into the weights
+    models/calibration.json   names the weights that it was fitted to
+    models/gate.json          names the weights and the calibration that it was fitted to
+
+Loading refuses what does not fit together. Nothing is ever unpickled, and torch is not needed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Final
+
+from safetensors import SafetensorError, safe_open
+
+from cxr.calibrate import Calibration, CalibrationKind, LogitMap
+from cxr.defer import Gate, Thresholds
+from cxr.document import Document, file_sha256, read_document
+from cxr.errors import BundleError, DataError
+from cxr.findings import Finding, findings_named
+from cxr.preprocess import InputSpec
+
+METADATA: Final = Path("configs", "metadata.json")
+WEIGHTS: Final = Path("models", "model.safetensors")
+GRAPH: Final = Path("models", "model.onnx")
+CALIBRATION: Final = Path("models", "calibration.json")
+GATE: Final = Path("models", "gate.json")
+
+_EXPORT: Final = "export the bundle again (python -m training export)"
+_CALIBRATE: Final = "calibrate it again (python -m training calibrate)"
+_FIT_GATE: Final = "fit the gate again (python -m training fit-gate)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """The part of a bundle that training made: what calibration and gate are fitted to.
+
+    Parameters
+    ----------
+    root
+        The bundle's folder.
+    name, version, intended_use
+        From ``metadata.json``, for the report.
+    findings
+        What the network's outputs mean, in order.
+    architecture
+        A key of :data:`cxr.network.NETWORKS`.
+    input
+        What :func:`cxr.preprocess.to_network_input` makes.
+    weights_sha256
+        Of the weights, in hexadecimal.
+    """
+
+    root: Path
+    name: str
+    version: str
+    intended_use: str
+    findings: tuple[Finding, ...]
+    architecture: str
+    input: InputSpec
+    weights_sha256: str
+
+    @property
+    def weights(self) -> Path:
+        """The safetensors file."""
+        return self.root / WEIGHTS
+
+    @property
+    def graph(self) -> Path:
+        """The ONNX file; its tensors are offsets into ``weights``."""
+        return self.root / GRAPH
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle(Model):
+    """All that is needed to answer: the model, its calibration and its gate.
+
+    Parameters
+    ----------
+    sha256
+        Of metadata, weights, graph, calibration and gate together, in hexadecimal.
+    """
+
+    calibration: Calibration
+    gate: Gate
+    sha256: str
+
+
+def find_bundle(models: Path) -> Path:
+    """Find the one bundle in a folder: the folder itself, or the one folder in it that is a bundle.
+
+    Parameters
+    ----------
+    models
+        A bundle, or the model folder of a MONAI Application Package (``models/<name>/``).
+
+    Raises
+    ------
+    BundleError
+        The folder does not exist, or holds no bundle or several.
+    """
+    if not models.is_dir():
+        raise BundleError(f"{models} is not a folder; give the folder of the bundle, or the one that holds it")
+    if (models / METADATA).is_file():
+        return models
+    bundles = sorted(metadata.parent.parent for metadata in models.glob(f"*/{METADATA.as_posix()}"))
+    if not bundles:
+        raise BundleError(f"{models} holds no bundle (a folder with {METADATA}); give another folder, or {_EXPORT}")
+    if len(bundles) > 1:
+        names = ", ".join(bundle.name for bundle in bundles)
+        raise BundleError(f"{models} holds {len(bundles)} bundles ({names}); give the folder of one of them")
+    return bundles[0]
+
+
+def load_bundle(path: Path) -> Bundle:
+    """Load a bundle and check that its files are whole and belong together.
+
+    Parameters
+    ----------
+    path
+        The bundle's folder, see :func:`find_bundle`.
+
+    Raises
+    ------
+    BundleError
+        A file is missing or broken, a value is missing or out of range, or a file was made for another.
+    """
+    model = load_model(path)
+    calibration, gate = load_calibration(model), _load_gate(model)
+    return Bundle(
+        **{field.name: getattr(model, field.name) for field in fields(Model)},
+        calibration=calibration,
+        gate=gate,
+        sha256=_joint_sha256(path),
+    )
+
+
+def load_model(path: Path) -> Model:
+    """Load the part of a bundle that training made, whatever its calibration and gate are like.
+
+    Raises
+    ------
+    BundleError
+        As for :func:`load_bundle`.
+    """
+    metadata = read_document(path / METADATA, _EXPORT)
+    ours = metadata.at("candor")
+    model = Model(
+        root=path,
+        name=metadata.text("name"),
+        version=metadata.text("version"),
+        intended_use=metadata.text("intended_use"),
+        findings=_findings(ours),
+        architecture=ours.text("architecture"),
+        input=_input_spec(ours.at("input")),
+        weights_sha256=ours.text("weights_sha256"),
+    )
+    ours.require_hash("weights_sha256", model.weights)
+    ours.require_hash("graph_sha256", model.graph)
+    _check_weights(model)
+    return model
+
+
+def load_calibration(model: Model) -> Calibration:
+    """Load ``calibration.json`` and check that it was fitted to the model's weights.
+
+    Raises
+    ------
+    BundleError
+        As for :func:`load_bundle`.
+    """
+    document = read_document(model.root / CALIBRATION, _CALIBRATE)
+    document.require_hash("weights_sha256", model.weights, model.weights_sha256)
+    parts = _parts(document, model.findings)
+    return Calibration({finding: _logit_map(part) for finding, part in parts.items()}, document.text("description"))
+
+
+def _load_gate(model: Model) -> Gate:
+    document = read_document(model.root / GATE, _FIT_GATE)
+    document.require_hash("weights_sha256", model.weights, model.weights_sha256)
+    document.require_hash("calibration_sha256", model.root / CALIBRATION)
+    parts = _parts(document, model.findings)
+    return Gate({finding: _thresholds(part) for finding, part in parts.items()}, document.text("description"))
+
+
+def _joint_sha256(root: Path) -> str:
+    """Hash the three JSON files; what ``load_model`` checked makes metadata.json stand for weights and graph."""
+    lines = "".join(f"{file_sha256(root / file)}  {file.as_posix()}\n" for file in (METADATA, CALIBRATION, GATE))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _findings(ours: Document) -> tuple[Finding, ...]:
+    try:
+        findings = findings_named(ours.texts("findings"))
+    except DataError as error:
+        ours.refuse_value("findings", f"cannot be used: {error}")
+    if not findings or len(set(findings)) < len(findings):
+        ours.refuse_value("findings", "must name each finding once, and at least one")
+    return findings
+
+
+def _input_spec(part: Document) -> InputSpec:
+    return InputSpec(part.integer("side", 16, 4096), part.number("mean", 0, 1), part.number("std", 1e-3, 1))
+
+
+def _check_weights(model: Model) -> None:
+    try:
+        with safe_open(model.weights, framework="numpy") as tensors:
+            outputs = tensors.get_slice("head.bias").get_shape()
+    except SafetensorError as error:
+        raise BundleError(f"{model.weights} is damaged ({error}); {_EXPORT}") from error
+    if outputs != [len(model.findings)]:
+        raise BundleError(
+            f"{model.weights} has outputs {outputs}, but {METADATA} names {len(model.findings)} findings; {_EXPORT}"
+        )
+
+
+def _parts(document: Document, findings: tuple[Finding, ...]) -> dict[Finding, Document]:
+    section = document.at("findings")
+    unknown = sorted(section.values.keys() - {finding.label for finding in findings})
+    if unknown:
+        section.refuse(f"names {', '.join(unknown)}, which the model does not find")
+    return {finding: section.at(finding.label) for finding in findings}
+
+
+def _logit_map(part: Document) -> LogitMap:
+    try:
+        return LogitMap(
+            kind=CalibrationKind(part.text("kind")),
+            slope=part.number("slope"),
+            intercept=part.number("intercept"),
+            fitted_prevalence=part.number("fitted_prevalence", 0, 1),
+            assumed_prevalence=part.number("assumed_prevalence", 0, 1),
+        )
+    except ValueError as error:
+        part.refuse(f"cannot be used: {error}")
+
+
+def _thresholds(part: Document) -> Thresholds:
+    try:
+        return Thresholds(lo=part.number_or_none("lo", 0, 1), hi=part.number_or_none("hi", 0, 1))
+    except ValueError as error:
+        part.refuse(f"cannot be used: {error}")

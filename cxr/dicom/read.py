@@ -1,0 +1,189 @@
+"""Reading one DICOM file: its header, and its pixels as a radiograph ready to display."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import struct
+import warnings
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import numpy as np
+from pydicom import Dataset, config
+from pydicom.dataelem import DataElement
+from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.filereader import read_partial
+from pydicom.tag import BaseTag
+
+from cxr.dicom.attributes import is_uid, text, values
+from cxr.dicom.decode import Stored, decode, lossy
+from cxr.dicom.greyscale import GreyScale
+from cxr.errors import Refused
+from cxr.radiograph import Radiograph
+from cxr.reasons import Reason
+from cxr.result import Note
+
+# pydicom's warnings and log lines quote the values that they are about, which are patients' data.
+warnings.filterwarnings("ignore", module=r"pydicom\b")
+config.settings.reading_validation_mode = config.IGNORE
+logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
+
+_PIXEL_DATA: Final = 0x7FE00010
+_FLOAT_PIXEL_DATA: Final = (0x7FE00008, 0x7FE00009)
+_PIXEL_GROUP: Final = 0x0028
+
+_MALFORMED: Final = (
+    ArithmeticError,
+    AttributeError,
+    BytesLengthException,
+    EOFError,
+    InvalidDicomError,
+    LookupError,
+    MemoryError,  # a length that promises gigabytes
+    NotImplementedError,  # an unknown VR
+    OSError,
+    RecursionError,  # sequences in sequences
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+"""What pydicom raises for malformed bytes; it has no root of its own, and documents none."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecodedRadiograph:
+    """One radiograph as it was read from its file.
+
+    Parameters
+    ----------
+    notices
+        What was noticed on the way: ``NO_VOI``, ``LOSSY``.
+    pixel_sha256
+        In hexadecimal: SHA-256 of the stored values and of every attribute that the radiograph is made with
+        (:mod:`cxr.dicom.greyscale`, spacing, orientation). It does not depend on the transfer syntax, so the
+        same picture has the same hash however it was compressed without loss.
+    """
+
+    radiograph: Radiograph
+    notices: tuple[Note, ...]
+    pixel_sha256: str
+
+
+def read_header(path: Path) -> Dataset:
+    """Read all attributes of a DICOM file but the pixel data.
+
+    Every value is converted here, so that nothing raises when it is read later. Values that cannot be
+    converted are dropped; in group 0028 they stay as bytes, so that the picture is refused rather than
+    guessed at. Where Pixel Data follows, an empty (7FE0,0010) stands in for it.
+
+    Files without preamble and File Meta Information are read too where they name a SOP Class.
+
+    Raises
+    ------
+    Refused
+        ``UNREADABLE``: the file cannot be opened or is not DICOM.
+
+    References
+    ----------
+    DICOM PS3.10 section 7 (file format).
+    """
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise Refused(Reason.UNREADABLE, f"the file cannot be opened ({error.strerror})") from None
+    with file:
+        try:
+            header = _parse(file)
+        except _MALFORMED as error:
+            # Without a cause: the text of pydicom's error may quote a patient's data.
+            raise Refused(Reason.UNREADABLE, f"no DICOM data set ({type(error).__name__})") from None
+    return header
+
+
+def _parse(file: BinaryIO) -> Dataset:
+    """Parse up to the pixel data; raises any of ``_MALFORMED``, or ``Refused``."""
+    prefixed = file.read(132)[128:] == b"DICM"
+    file.seek(0)
+    pixels_follow = False
+
+    def at_pixels(tag: BaseTag, _vr: str | None, length: int) -> bool:
+        nonlocal pixels_follow
+        pixels_follow = tag == _PIXEL_DATA and length != 0
+        return tag == _PIXEL_DATA or tag in _FLOAT_PIXEL_DATA
+
+    header = read_partial(file, stop_when=at_pixels, force=True)
+    _convert(header)
+    if not prefixed and not is_uid(header.get("SOPClassUID")):
+        raise Refused(Reason.UNREADABLE, "neither a DICOM file nor a data set that names a SOP Class")
+    if not header and not header.file_meta:
+        raise Refused(Reason.UNREADABLE, "a DICOM file without attributes")
+    if pixels_follow:
+        header[_PIXEL_DATA] = DataElement(_PIXEL_DATA, "OW", b"")
+    return header
+
+
+def _convert(dataset: Dataset) -> None:
+    """Convert all values, in place; see :func:`read_header` for those that cannot be converted."""
+    for tag in list(dataset.keys()):
+        raw = dataset.get_item(tag)
+        try:
+            for item in dataset[tag].value if dataset[tag].VR == "SQ" else ():
+                _convert(item)
+        except _MALFORMED:
+            del dataset[tag]
+            if tag >> 16 == _PIXEL_GROUP:
+                dataset[tag] = DataElement(tag, "UN", getattr(raw, "value", b"?"))
+
+
+def read_pixels(path: Path) -> DecodedRadiograph:
+    """Read one single-frame grey-scale image and bring it to display.
+
+    Raises
+    ------
+    Refused
+        ``UNREADABLE``, ``NO_PIXELS``, ``MULTI_FRAME``, ``COLOUR``, ``TOO_LARGE``, ``CONTRADICTION``,
+        ``UNDECODABLE`` or ``CONSTANT_PIXELS``.
+
+    References
+    ----------
+    DICOM PS3.4 N.2 (pixel transformation sequence).
+    """
+    header = read_header(path)
+    greyscale = GreyScale.of(header)
+    stored = decode(path, header)
+    pixels, notice = greyscale.render(stored)
+    radiograph = Radiograph(pixels, _spacing(header), _columns_to_left(header))
+    notices = [notice] if notice else []
+    if lossy(header):
+        notices.append(Note(Reason.LOSSY, "fine detail may be lost or invented"))
+    return DecodedRadiograph(radiograph, tuple(notices), _pixel_sha256(stored, greyscale, radiograph))
+
+
+def _pixel_sha256(stored: Stored, greyscale: GreyScale, radiograph: Radiograph) -> str:
+    """Hash what the radiograph is made from, in one encoding whatever the file's was."""
+    attributes = (*stored.shape, stored.dtype.kind, greyscale.canonical, radiograph.spacing, radiograph.columns_to_left)
+    digest = hashlib.sha256(repr(attributes).encode())
+    digest.update(np.ascontiguousarray(stored, stored.dtype.newbyteorder("<")).data)
+    return digest.hexdigest()
+
+
+def _spacing(header: Dataset) -> tuple[float, float] | None:
+    """Millimetres between rows and columns: Pixel Spacing, else Imager Pixel Spacing, where positive."""
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
+        try:
+            row, column = (float(value) for value in values(header, keyword))
+        except (TypeError, ValueError):
+            continue
+        if 0 < row < math.inf and 0 < column < math.inf:
+            return row, column
+    return None
+
+
+def _columns_to_left(header: Dataset) -> bool | None:
+    """Whether the columns run towards the patient's left (PS3.3 C.7.6.1.1.1); None where not stated."""
+    return {"L": True, "R": False}.get(text(header, "PatientOrientation")[:1])

@@ -1,0 +1,250 @@
+"""The Measurement Groups of the report (TID 1501): the study, its images, and each finding on each image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+from highdicom.sr import (
+    AlgorithmIdentification,
+    ContentItem,
+    FindingSite,
+    ImageContentItem,
+    Measurement,
+    MeasurementsAndQualitativeEvaluations,
+    QualitativeEvaluation,
+    RelationshipTypeValues,
+    SourceImageForMeasurementGroup,
+    TextContentItem,
+    TrackingIdentifier,
+)
+from pydicom import Dataset
+from pydicom.sr.coding import Code
+from pydicom.uid import SecondaryCaptureImageStorage
+
+from cxr import RESEARCH_USE
+from cxr.case import Case, CaseImage, WrittenObject
+from cxr.dicom import codes
+from cxr.dicom.carried import plain, valid_text
+from cxr.dicom.identity import can_be_referenced, case_fingerprint, reportable_images
+from cxr.findings import Finding
+from cxr.provenance import APPLICATION_NAME, MANUFACTURER, Provenance
+from cxr.reasons import Reason
+from cxr.result import Decision, Disposition, FindingResult, Note
+
+_CONTAINS: Final = RelationshipTypeValues.CONTAINS
+_NAMED_IMAGES: Final = 3
+"""So many images are named one by one in a group's label; of more, their number."""
+
+_DECISION_ORDER: Final = {decision: position for position, decision in enumerate(Decision)}
+_SUMMARY_WORDS: Final = {
+    Decision.PRESENT: "Present",
+    Decision.DEFERRED: "Deferred to a radiologist",
+    Decision.ABSENT: "Absent",
+    Decision.NOT_ASSESSED: "Not assessed",
+}
+_NOTHING_ASSESSED: Final = "No image could be assessed: this report says nothing about the presence of any finding."
+
+
+@dataclass(frozen=True)
+class ReportedStudy:
+    """A case as the report sees it: its images in the order of their UIDs, and one place for names and UIDs."""
+
+    case: Case
+    provenance: Provenance
+
+    @cached_property
+    def images(self) -> list[CaseImage]:
+        """What the report is about."""
+        return reportable_images(self.case)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the input, for all UIDs."""
+        return case_fingerprint(self.case)
+
+    @cached_property
+    def algorithm(self) -> AlgorithmIdentification:
+        """The algorithm's identification; all groups share its content items, which nobody changes."""
+        return _algorithm(self.provenance)
+
+    @property
+    def overlays(self) -> list[WrittenObject]:
+        """The overlays that were written for the study."""
+        return [written for written in self.case.written if written.kind == "sc"]
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """A short name for each image, by file name: its number and, where it is stated, its view."""
+        return {image.name: _label(number, image) for number, image in enumerate(self.images, 1)}
+
+    def headers(self, images: Iterable[CaseImage]) -> list[Dataset]:
+        """List the attributes of those of the files that the report may name, each instance once."""
+        uid = self.case.study_instance_uid
+        named = [image.header for image in images if can_be_referenced(image, uid) and image.header is not None]
+        return list({header.SOPInstanceUID: header for header in named}.values())
+
+    def sources(self, images: Iterable[CaseImage]) -> list[SourceImageForMeasurementGroup]:
+        """Refer to those of the files that are images and that the report may name."""
+        return [
+            SourceImageForMeasurementGroup(header.SOPClassUID, header.SOPInstanceUID)
+            for header in self.headers(images)
+            if "Rows" in header
+        ]
+
+    def tracking(self, label: str, *parts: str) -> TrackingIdentifier:
+        """Give a group its label and its deterministic UID."""
+        uid = self.provenance.result_uid("tracking", self.fingerprint, *parts)
+        return TrackingIdentifier(uid=uid, identifier=label)
+
+
+def measurement_groups(study: ReportedStudy) -> list[MeasurementsAndQualitativeEvaluations]:
+    """All groups in the order of reading: the study, what was not assessed, what was noticed, the findings.
+
+    The findings of an image come in the order of their decisions: present, deferred, absent.
+    """
+    assessed = [image for image in study.images if image.assessed and image.results]
+    groups = [_study_group(study, assessed), *_refusal_groups(study)]
+    groups += [_notice_group(study, image) for image in assessed if image.notices]
+    for image in assessed:
+        for result in sorted(image.results, key=lambda result: _DECISION_ORDER[result.decision]):
+            groups.append(_finding_group(study, image, result))
+    return groups
+
+
+def _study_group(study: ReportedStudy, assessed: Sequence[CaseImage]) -> MeasurementsAndQualitativeEvaluations:
+    """Report the study as a whole: permitted use, disposition, a summary, and each finding's decision."""
+    served = {result.finding for image in assessed for result in image.results}
+    decisions = {finding: study.case.decision(finding) for finding in Finding if finding in served}
+    evaluations = [
+        (codes.PERMITTED_USE, codes.RESEARCH),
+        (codes.DISPOSITION, codes.disposition_code(study.case.disposition)),
+        *((codes.concept(finding.code), codes.presence_code(decision)) for finding, decision in decisions.items()),
+    ]
+    group = _group(study, study.tracking("Study", "study"), assessed, evaluations)
+    nothing = study.case.disposition is Disposition.NOT_ASSESSED
+    _add_text(group, codes.SUMMARY, _NOTHING_ASSESSED if nothing else _summary(decisions))
+    return group
+
+
+def _refusal_groups(study: ReportedStudy) -> list[MeasurementsAndQualitativeEvaluations]:
+    """Make one group for each reason and detail, with all images that were not assessed for it."""
+    refused: dict[Note, list[CaseImage]] = {}
+    for image in study.images:
+        # An image that nothing has spoken against and that has no result must not pass in silence.
+        note = image.refusal or (None if image.results else Note(Reason.PROCESSING_FAILED, "no result was made"))
+        if note:
+            refused.setdefault(note, []).append(image)
+    return [_refusal_group(study, note, images) for note, images in refused.items()]
+
+
+def _refusal_group(
+    study: ReportedStudy, note: Note, images: Sequence[CaseImage]
+) -> MeasurementsAndQualitativeEvaluations:
+    names = ", ".join(study.labels[image.name] for image in images)
+    label = f"Not assessed: {names if len(images) <= _NAMED_IMAGES else f'{len(images)} images'}"
+    tracking = study.tracking(label, "refusal", note.reason.code, note.detail)
+    group = _group(study, tracking, images, [(codes.REFUSAL_REASON, codes.reason_code(note.reason))])
+    _add_text(group, codes.COMMENT, note.detail)
+    return group
+
+
+def _notice_group(study: ReportedStudy, image: CaseImage) -> MeasurementsAndQualitativeEvaluations:
+    """Report what was noticed about an image that was assessed all the same."""
+    label = study.labels[image.name]
+    evaluations = [(codes.NOTICE, codes.reason_code(note.reason)) for note in image.notices]
+    group = _group(study, study.tracking(f"Notices: {label}", "notice", image.sop_instance_uid), [image], evaluations)
+    for note in image.notices:
+        _add_text(group, codes.COMMENT, note.detail)
+    return group
+
+
+def _finding_group(
+    study: ReportedStudy, image: CaseImage, result: FindingResult
+) -> MeasurementsAndQualitativeEvaluations:
+    """Report one finding on one image: certainty and presence, why it was deferred, and where the evidence lies."""
+    finding = result.finding
+    evaluations = [(codes.PRESENCE, codes.presence_code(result.decision))]
+    if result.reason:
+        evaluations.append((codes.DEFERRAL_REASON, codes.reason_code(result.reason)))
+    group = MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=study.tracking(
+            f"{finding.display}: {study.labels[image.name]}", "finding", image.sop_instance_uid, finding.name
+        ),
+        finding_type=codes.concept(finding.code),
+        finding_sites=[FindingSite(codes.concept(finding.site))],
+        algorithm_id=study.algorithm,
+        measurements=[
+            Measurement(codes.CERTAINTY, codes.percent(result.probability), codes.PERCENT),
+            Measurement(codes.PREVALENCE, codes.percent(result.prevalence), codes.PERCENT),
+        ],
+        qualitative_evaluations=[QualitativeEvaluation(name, value) for name, value in evaluations],
+        source_images=study.sources([image]),
+    )
+    if result.decision in (Decision.PRESENT, Decision.DEFERRED) and result.heatmap.peak > 0:
+        _add_text(group, codes.HOTTEST_REGION, result.heatmap.region)
+    for overlay in study.overlays:
+        if (overlay.source, overlay.finding) == (image.sop_instance_uid, finding):
+            _add(group, _illustration(overlay.sop_instance_uid))
+    return group
+
+
+def _group(
+    study: ReportedStudy,
+    tracking: TrackingIdentifier,
+    images: Iterable[CaseImage],
+    evaluations: Iterable[tuple[Code, Code]],
+) -> MeasurementsAndQualitativeEvaluations:
+    return MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=tracking,
+        algorithm_id=study.algorithm,
+        qualitative_evaluations=[QualitativeEvaluation(name, value) for name, value in evaluations],
+        source_images=study.sources(images),
+    )
+
+
+def _algorithm(provenance: Provenance) -> AlgorithmIdentification:
+    """Identify the algorithm (TID 4019), with all that changes the numbers among the parameters."""
+    lines = (provenance.calibration, provenance.gate, f"engine {provenance.engine}", RESEARCH_USE)
+    return AlgorithmIdentification(
+        name=plain(f"{APPLICATION_NAME}, {provenance.model_name}"),
+        version=provenance.software_versions,
+        manufacturer=MANUFACTURER,
+        family=codes.ARTIFICIAL_INTELLIGENCE,
+        parameters=[plain(line) for line in lines],
+    )
+
+
+def _illustration(sop_instance_uid: str) -> ImageContentItem:
+    return ImageContentItem(
+        name=codes.BEST_ILLUSTRATION,
+        referenced_sop_class_uid=SecondaryCaptureImageStorage,
+        referenced_sop_instance_uid=sop_instance_uid,
+        relationship_type=_CONTAINS,
+    )
+
+
+def _add_text(group: MeasurementsAndQualitativeEvaluations, name: Code, sentence: str) -> None:
+    if sentence:
+        _add(group, TextContentItem(name=name, value=plain(sentence), relationship_type=_CONTAINS))
+
+
+def _add(group: MeasurementsAndQualitativeEvaluations, item: ContentItem) -> None:
+    group[0].ContentSequence.append(item)
+
+
+def _summary(decisions: dict[Finding, Decision]) -> str:
+    """Say the decisions in one line, findings by decision."""
+    parts = []
+    for decision, words in _SUMMARY_WORDS.items():
+        findings = [finding.display for finding, decided in decisions.items() if decided is decision]
+        if findings:
+            parts.append(f"{words}: {', '.join(findings)}.")
+    return " ".join(parts)
+
+
+def _label(number: int, image: CaseImage) -> str:
+    view = valid_text(image.header, "ViewPosition") if image.header else ""
+    return f"image {number} ({view})" if view else f"image {number}"

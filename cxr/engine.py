@@ -1,0 +1,113 @@
+"""Run the network: an image batch in, logits and class activation out.
+
+ONNX Runtime serves on a CPU; torch serves on a GPU and is the reference that the exported graph is held to.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import onnxruntime  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as ort  # type: ignore[import-untyped]
+
+from cxr.bundle import Bundle
+from cxr.errors import BundleError, SettingsError
+from cxr.settings import ENGINES
+
+Floats = NDArray[np.float32]
+
+# ONNX Runtime's errors share no base class but Exception.
+_LOAD_ERRORS = (
+    ort.Fail,
+    ort.InvalidArgument,
+    ort.InvalidGraph,
+    ort.InvalidProtobuf,
+    ort.NoSuchFile,
+    ort.NotImplemented,
+    ort.RuntimeException,
+)
+
+
+class Engine(Protocol):
+    """One network, loaded once, that classifies batches."""
+
+    @property
+    def name(self) -> str:
+        """What ran: ``"onnxruntime-cpu"``, ``"torch-cpu"`` or ``"torch-cuda"``."""
+
+    def run(self, images: Floats) -> tuple[Floats, Floats]:
+        """Classify a batch.
+
+        Parameters
+        ----------
+        images
+            ``(n, 1, side, side)`` float32, from :func:`cxr.preprocess.to_network_input`.
+
+        Returns
+        -------
+        Logits ``(n, findings)`` and class activation ``(n, findings, height, width)``, float32.
+        """
+
+
+class OnnxEngine:
+    """The bundle's ONNX graph on the CPU.
+
+    Raises
+    ------
+    BundleError
+        The graph or the weights that it points into cannot be loaded.
+    """
+
+    name = "onnxruntime-cpu"
+
+    def __init__(self, graph: Path, threads: int | None = None) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        except _LOAD_ERRORS as error:
+            raise BundleError(f"{graph} cannot be loaded; export the bundle again ({type(error).__name__})") from error
+
+    def run(self, images: Floats) -> tuple[Floats, Floats]:
+        """See :meth:`Engine.run`."""
+        logits, activation = self._session.run(["logits", "activation"], {"image": images})
+        return np.asarray(logits, np.float32), np.asarray(activation, np.float32)
+
+
+def open_engine(bundle: Bundle, choice: str = "auto") -> Engine:
+    """Load the engine that a setting asks for.
+
+    Parameters
+    ----------
+    choice
+        ``"onnx"``, ``"torch"``, or ``"auto"``: torch where it sees a GPU, else ONNX Runtime. Without a GPU's
+        device file torch is not even imported, which saves a second at the start.
+
+    Raises
+    ------
+    SettingsError
+        ``choice`` is none of them.
+    BundleError
+        The bundle's files cannot be loaded.
+    """
+    if choice not in ENGINES:
+        raise SettingsError(f"engine is {choice!r}; it can be {', '.join(ENGINES)}")
+    if choice == "onnx" or (choice == "auto" and not gpu_visible()):
+        return OnnxEngine(bundle.graph)
+    from cxr.torch_engine import TorchEngine
+
+    return TorchEngine(bundle)
+
+
+def gpu_visible() -> bool:
+    """Whether an NVIDIA device is there and torch can use it."""
+    if not Path("/dev/nvidiactl").exists():
+        return False
+    import torch
+
+    return torch.cuda.is_available()

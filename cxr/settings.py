@@ -1,0 +1,142 @@
+"""The application's settings: the ``candor`` block of ``app.yaml``.
+
+An unknown or impossible setting is an error that names the line; nothing falls back in silence.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cxr.errors import SettingsError
+
+ENGINES = ("auto", "onnx", "torch")
+"""What the setting ``engine`` may say."""
+
+BLOCKS = ("application", "resources", "candor")
+"""The top-level blocks of ``app.yaml``: the first two are the MAP's."""
+
+
+def _setting(default: Any, text: str, *, changes_results: bool) -> Any:
+    return field(default=default, metadata={"help": text, "changes_results": changes_results})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of the application, each with its default.
+
+    Raises
+    ------
+    SettingsError
+        A value is impossible.
+    """
+
+    engine: str = _setting(
+        "auto",
+        "What runs the network: onnx (CPU), torch (GPU where there is one), or auto: torch on a GPU, else onnx.",
+        changes_results=False,  # the engine's own name is part of every result UID
+    )
+    max_overlays: int = _setting(
+        4,
+        "Most heatmap overlays for a study, 0 to 14; PRESENT before DEFERRED, then the likeliest against prevalence.",
+        changes_results=True,
+    )
+    deferral_cost: float | None = _setting(
+        None,
+        "Cost of deferring a finding, in (0, 0.5) of the cost of an error; replaces the bundle's thresholds. "
+        "null keeps the bundle's.",
+        changes_results=True,
+    )
+    images_per_batch: int = _setting(
+        8,
+        "Most images of a study that go through the network at once, 1 to 64.",
+        changes_results=False,
+    )
+
+    def __post_init__(self) -> None:
+        _require(self.engine in ENGINES, "engine", self.engine, f"one of {', '.join(ENGINES)}")
+        _require(_whole(self.max_overlays, 0, 14), "max_overlays", self.max_overlays, "a whole number from 0 to 14")
+        _require(
+            _whole(self.images_per_batch, 1, 64), "images_per_batch", self.images_per_batch, "a whole number, 1 to 64"
+        )
+        cost = self.deferral_cost
+        _require(
+            cost is None or (isinstance(cost, float) and 0 < cost < 0.5),
+            "deferral_cost",
+            cost,
+            "null, or a number between 0 and 0.5",
+        )
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the settings that change results, in hexadecimal: part of every result UID."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.metadata["changes_results"]}
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def _whole(value: object, low: int, high: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def _require(fits: bool, name: str, value: object, wanted: str) -> None:
+    if not fits:
+        raise SettingsError(f"{name} is {value!r}; it must be {wanted}")
+
+
+def load_settings(path: Path) -> Settings:
+    """Read the ``candor`` block of an ``app.yaml``; what it does not name keeps its default.
+
+    Raises
+    ------
+    SettingsError
+        The file cannot be read, is no YAML, or names a setting that is unknown or impossible.
+    """
+    try:
+        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read ({error.strerror}); name another with --config") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not valid YAML: {_first_line(error)}") from error
+    blocks = _entries(root, path, BLOCKS)
+    names = tuple(f.name for f in dataclasses.fields(Settings))
+    values = {name: _value(node) for name, node in _entries(blocks.get("candor"), path, names).items()}
+    try:
+        return Settings(**values)
+    except SettingsError as error:
+        raise SettingsError(f"{path}: {error}") from error
+
+
+def _entries(node: yaml.Node | None, path: Path, known: tuple[str, ...]) -> dict[str, yaml.Node]:
+    if node is None or node.tag == "tag:yaml.org,2002:null":
+        return {}
+    if not isinstance(node, yaml.MappingNode):
+        raise SettingsError(f"{path} line {node.start_mark.line + 1}: expected 'name: value' lines")
+    entries: dict[str, yaml.Node] = {}
+    for key, value in node.value:
+        where = f"{path} line {key.start_mark.line + 1}"
+        if key.value not in known:
+            raise SettingsError(f"{where}: unknown setting {key.value!r}; {_advice(str(key.value), known)}")
+        if key.value in entries:
+            raise SettingsError(f"{where}: {key.value!r} stands there twice")
+        entries[key.value] = value
+    return entries
+
+
+def _advice(name: str, known: tuple[str, ...]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
+
+
+def _value(node: yaml.Node) -> Any:
+    return yaml.safe_load(yaml.serialize(node))
+
+
+def _first_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

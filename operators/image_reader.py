@@ -1,0 +1,26 @@
+"""Decodes the selected images and makes them ready to display."""
+
+from __future__ import annotations
+
+from cxr.case import CaseImage, given
+from cxr.dicom.identity import fingerprint
+from cxr.dicom.read import read_pixels
+from operators.base import ImageOperator
+
+
+class ImageReader(ImageOperator):
+    """Reads pixels through the Modality LUT, the VOI LUT and the polarity.
+
+    Named input:
+        case: a study with selected images.
+
+    Named output:
+        case: the same with radiographs; what cannot be decoded carries a refusal.
+    """
+
+    def work_on(self, image: CaseImage) -> None:
+        """Read one image's pixels."""
+        decoded = read_pixels(image.path)
+        image.radiograph = decoded.radiograph
+        image.notices.extend(decoded.notices)
+        image.fingerprint = fingerprint(given(image.header), decoded.pixel_sha256)

@@ -1,0 +1,107 @@
+"""Puts results into the output folder so that nothing half-written is ever seen there.
+
+A study's objects are written into a hidden folder beside their place and renamed into it when they are complete;
+``results.json`` comes last.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from cxr.case import Case
+from cxr.errors import OutputError
+
+INDEX = "results.json"
+
+
+def prepare_output(folder: Path) -> None:
+    """Make the output folder where it is missing, and see that it can be written.
+
+    Raises
+    ------
+    OutputError
+        It cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"the output folder {folder} cannot be written ({error.strerror}); name another with --output"
+        ) from error
+
+
+def staging(case: Case) -> Path:
+    """Name the hidden folder that a study's objects are written into; made when first asked for."""
+    folder = _hidden(case)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def clear(case: Case) -> None:
+    """Remove what was written of a study that cannot be published."""
+    shutil.rmtree(_hidden(case), ignore_errors=True)
+
+
+def _hidden(case: Case) -> Path:
+    return case.output.parent / f".partial-{case.output.name}"
+
+
+def remove_unfinished(output: Path) -> None:
+    """Remove every hidden folder that a stopped run left in an output folder."""
+    for folder in output.glob(".partial-*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def publish(case: Case) -> None:
+    """Move a study's complete objects to their place; results of an earlier run make room.
+
+    Raises
+    ------
+    OSError
+        The file system refuses.
+    """
+    complete = staging(case)
+    if case.output.exists():
+        before = case.output.with_name(f".replaced-{case.output.name}")
+        shutil.rmtree(before, ignore_errors=True)
+        case.output.rename(before)
+        complete.rename(case.output)
+        shutil.rmtree(before)
+    else:
+        complete.rename(case.output)
+    _sync(case.output.parent)
+
+
+def write_index(content: dict[str, Any], output: Path) -> Path:
+    """Write ``results.json`` whole or not at all, and return its path.
+
+    Raises
+    ------
+    OSError
+        The file system refuses.
+    """
+    path = output / INDEX
+    partial = output / f".partial-{INDEX}"
+    with partial.open("w", encoding="utf-8") as file:
+        json.dump(content, file, indent=1, ensure_ascii=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+    _sync(output)
+    return path
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,50 @@
+"""The one place that imports the MONAI Deploy App SDK, prepared so that it runs safely and quietly.
+
+Holoscan recommends a stack of 32 MB and starts its threads with the default of the process, which glibc reads
+from the limit before Python runs; so both the limit and the default are raised before the import.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import resource
+import warnings
+from typing import Final
+
+STACK_BYTES: Final = 32 * 2**20
+_PTHREAD_ATTR_BYTES: Final = 64  # sizeof(pthread_attr_t) is 56 or 64 on the platforms that holoscan has wheels for
+
+
+def raise_stack_limit() -> None:
+    """Give new threads at least 32 MB of stack, as far as the hard limit allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
+    if soft == resource.RLIM_INFINITY or soft >= STACK_BYTES:
+        return
+    wanted = STACK_BYTES if hard == resource.RLIM_INFINITY else min(STACK_BYTES, hard)
+    resource.setrlimit(resource.RLIMIT_STACK, (wanted, hard))
+    libc = ctypes.CDLL(None)
+    attributes = ctypes.create_string_buffer(_PTHREAD_ATTR_BYTES)
+    libc.pthread_attr_init(attributes)
+    libc.pthread_attr_setstacksize(attributes, ctypes.c_size_t(wanted))
+    libc.pthread_setattr_default_np(attributes)
+    libc.pthread_attr_destroy(attributes)
+
+
+def quiet_libraries() -> None:
+    """Let only Candor's own lines through: a library's warning may quote a patient's data."""
+    warnings.simplefilter("ignore")
+    logging.basicConfig(level=logging.CRITICAL, format="%(levelname)s %(name)s: %(message)s")
+    for name in ("pydicom", "highdicom", "pynetdicom", "monai"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    logging.getLogger("candor").setLevel(logging.INFO)
+
+
+raise_stack_limit()
+os.environ.setdefault("HOLOSCAN_LOG_LEVEL", "ERROR")
+
+from holoscan.schedulers import GreedyScheduler  # noqa: E402
+from monai.deploy.core import Application, Fragment, Operator, OperatorSpec  # noqa: E402
+
+__all__ = ["Application", "Fragment", "GreedyScheduler", "Operator", "OperatorSpec", "quiet_libraries"]

@@ -1,0 +1,161 @@
+"""The whole path, resident, over a small bundle: what becomes of studies, good and bad."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom import dcmread
+from pydicom.uid import CTImageStorage, JPEG2000Lossless, JPEGLSLossless, RLELossless
+
+from app import ResidentApplication
+from cxr.engine import OnnxEngine
+from cxr.errors import InputError
+from cxr.reasons import Reason
+from cxr.result import Decision, Disposition
+from operators.jobs import Job
+from tests.factory import chest_like, radiograph_dataset
+from tests.operators.conftest import Run, run_job, save
+
+
+def index(result: object) -> dict[str, object]:
+    return json.loads(result.index.read_text())  # type: ignore[attr-defined]
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def logits(result: object) -> np.ndarray:
+    return result.cases[0].images[0].logits  # type: ignore[attr-defined]
+
+
+def test_a_study_gets_a_report_and_its_overlays(run: Run) -> None:
+    result = run(radiograph_dataset())
+    (case,) = result.cases
+    assert case.failure is None
+    assert [written.kind for written in case.written][0] == "sr"
+    shown = [r for r in case.images[0].results if r.decision in (Decision.PRESENT, Decision.DEFERRED)]
+    overlays = [written for written in case.written if written.kind == "sc"]
+    assert len(overlays) == min(4, len(shown))
+    assert {overlay.finding for overlay in overlays} <= {r.finding for r in shown}
+    for written in case.written:
+        stored = dcmread(result.index.parent / written.file)
+        assert stored.SOPInstanceUID == written.sop_instance_uid
+        assert stored.StudyInstanceUID == case.study_instance_uid
+
+
+def test_the_index_accounts_for_every_file(run: Run) -> None:
+    lateral = radiograph_dataset(view="LL", seed="1", study="0")
+    result = run(radiograph_dataset(), lateral, radiograph_dataset(SOPClassUID=CTImageStorage, seed="2"))
+    entries = {entry["name"]: entry for entry in index(result)["files"]}  # type: ignore[index, attr-defined]
+    assert set(entries) == {"000.dcm", "001.dcm", "002.dcm"}
+    assert entries["000.dcm"]["outcome"] == "assessed"
+    assert entries["001.dcm"]["reason"]["code"] == Reason.NOT_FRONTAL.code
+    assert entries["002.dcm"]["reason"]["code"] == Reason.NOT_RADIOGRAPHY.code
+    assert len(index(result)["studies"]) == 2  # type: ignore[arg-type]
+
+
+def test_a_study_without_an_assessable_image_still_gets_a_report(run: Run) -> None:
+    result = run(radiograph_dataset(view="LL"))
+    assert result.cases[0].disposition is Disposition.NOT_ASSESSED
+    assert [written.kind for written in result.cases[0].written] == ["sr"]
+
+
+def test_several_frontal_images_of_a_study_are_all_assessed(run: Run) -> None:
+    twins = [radiograph_dataset(chest_like(seed=n), seed=str(n), study="s") for n in range(11)]
+    result = run(*twins)
+    assert all(image.results for image in result.cases[0].images)
+    assert sum(written.kind == "sc" for written in result.cases[0].written) <= 4
+
+
+@pytest.mark.parametrize("kind", ["DX", "CR"])
+def test_polarity_twins_give_the_same_logits(run: Run, kind: str) -> None:
+    bright = run(radiograph_dataset(kind=kind), name="mono2")
+    dark = run(radiograph_dataset(kind=kind, monochrome1=True), name="mono1")
+    np.testing.assert_allclose(logits(bright), logits(dark), atol=1e-3)
+
+
+@pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGLSLossless, RLELossless])
+def test_lossless_syntaxes_give_the_same_logits_and_the_same_uids(run: Run, syntax: str) -> None:
+    plain, packed = radiograph_dataset(), radiograph_dataset()
+    packed.compress(syntax, generate_instance_uid=False)
+    first, second = run(plain, name="plain"), run(packed, name="packed")
+    np.testing.assert_array_equal(logits(first), logits(second))
+    assert [w.sop_instance_uid for w in first.cases[0].written] == [w.sop_instance_uid for w in second.cases[0].written]
+
+
+def test_a_second_run_writes_the_same_bytes(run: Run) -> None:
+    datasets = (radiograph_dataset(), radiograph_dataset(view="LL", seed="1", study="0"))
+    first, second = run(*datasets, name="first"), run(*datasets, name="second")
+    assert files_below(first.index.parent) == files_below(second.index.parent)
+    assert len(files_below(first.index.parent)) >= 2
+
+
+def test_a_rerun_into_the_same_folder_replaces_the_results(run: Run) -> None:
+    first = files_below(run(radiograph_dataset()).index.parent)
+    assert files_below(run(radiograph_dataset()).index.parent) == first
+
+
+def test_changed_pixels_change_every_uid(run: Run) -> None:
+    first = run(radiograph_dataset(), name="a").cases[0].written
+    second = run(radiograph_dataset(chest_like(seed=1)), name="b").cases[0].written
+    assert not {w.sop_instance_uid for w in first} & {w.sop_instance_uid for w in second}
+
+
+def test_an_empty_folder_fails_its_own_job_alone(application: ResidentApplication, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    broken = application.submit(Job(tmp_path / "in", tmp_path))
+    whole = application.submit(Job(save(tmp_path / "good", radiograph_dataset()), tmp_path))
+    with pytest.raises(InputError, match="no file"):
+        broken.result(timeout=60)
+    assert whole.result(timeout=60).cases[0].images[0].assessed
+
+
+def test_a_folder_without_dicom_is_refused(application: ResidentApplication, tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("no DICOM")
+    with pytest.raises(InputError, match="none of the 1 files"):
+        application.submit(Job(tmp_path, tmp_path)).result(timeout=60)
+
+
+def test_a_stage_that_fails_for_one_image_leaves_the_others(
+    application: ResidentApplication, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    true_run = OnnxEngine.run
+    bright = chest_like(seed=3) // 2
+
+    def failing(self: OnnxEngine, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if images.mean() < failing.limit or len(images) > 1:  # type: ignore[attr-defined]
+            raise RuntimeError("out of memory for Test^0")
+        return true_run(self, images)
+
+    failing.limit = -0.5  # type: ignore[attr-defined]
+    monkeypatch.setattr(OnnxEngine, "run", failing)
+    result = run_job(
+        application, tmp_path, (radiograph_dataset(), radiograph_dataset(bright, seed="1", study="0"))
+    )
+    good, bad = result.cases[0].images
+    assert good.results
+    assert bad.refusal is not None
+    assert bad.refusal.reason is Reason.PROCESSING_FAILED
+    assert "Test^0" not in result.index.read_text()
+    assert [written.kind for written in result.cases[0].written].count("sr") == 1
+
+
+def test_an_output_that_cannot_be_written_is_a_failure_of_its_study(
+    application: ResidentApplication, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("operators.sr_writer.write", full)
+    result = run_job(application, tmp_path, (radiograph_dataset(),))
+    assert result.failures == ["the report could not be written: OSError"]
+    assert [path.name for path in result.index.parent.iterdir()] == ["results.json"]
+
+
+def test_nothing_hidden_is_left_in_the_output(run: Run) -> None:
+    output = run(radiograph_dataset()).index.parent
+    assert not list(output.rglob(".*"))

@@ -1,0 +1,45 @@
+"""Import rules that import-linter cannot name: a subpackage of another package, and top-level modules."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+from tests.conftest import ROOT
+
+PACKAGES = ("cxr", "operators", "training")
+
+
+def imports(path: Path) -> set[str]:
+    """All modules that a file imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+def sources() -> dict[Path, set[str]]:
+    paths = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+    return {path: imports(path) for path in [*paths, ROOT / "app.py", ROOT / "__main__.py"]}
+
+
+def test_only_one_module_imports_the_sdk() -> None:
+    users = {
+        path.relative_to(ROOT).as_posix()
+        for path, modules in sources().items()
+        if any(module.split(".")[0] == "holoscan" or module.startswith("monai.deploy") for module in modules)
+    }
+    assert users == {"operators/sdk.py"}
+
+
+def test_no_package_imports_the_application() -> None:
+    assert not [path for path, modules in sources().items() if "app" in modules and path.name != "__main__.py"]
+
+
+def test_nothing_unpickles() -> None:
+    for path, modules in sources().items():
+        assert not modules & {"pickle", "dill", "cloudpickle"}, path
+        assert "torch.load" not in path.read_text(), path

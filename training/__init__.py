@@ -1,0 +1,1 @@
+"""Training, calibrating, evaluating and exporting the bundle that the application runs."""

@@ -1,0 +1,73 @@
+"""Write the two files of a bundle that are fitted to its model: calibration and gate.
+
+Each names the SHA-256 of what it was fitted to. A new calibration closes the gate, since thresholds fitted to
+the old probabilities mean nothing for the new ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cxr.bundle import CALIBRATION, GATE, Model
+from cxr.calibrate import Calibration, CalibrationKind, LogitMap
+from cxr.defer import Gate, Thresholds
+from cxr.document import file_sha256
+from cxr.findings import Finding
+from training.records import write_json
+
+Facts = Mapping[str, object]
+"""What a reader of the file may want to know and loading does not need."""
+
+NO_FACTS: Mapping[Finding, Facts] = {}
+
+
+def write_calibration(
+    model: Model, calibration: Calibration, facts: Facts, by_finding: Mapping[Finding, Facts] = NO_FACTS
+) -> None:
+    """Write ``calibration.json``, bound to the model's weights, and close the gate.
+
+    Parameters
+    ----------
+    facts, by_finding
+        Added to the file as they are: data, date, n; figures before and after.
+    """
+    maps = {
+        finding.label: _map_record(m) | dict(by_finding.get(finding, {})) for finding, m in calibration.maps.items()
+    }
+    record = {"description": calibration.description, "weights_sha256": model.weights_sha256, **facts}
+    write_json(model.root / CALIBRATION, record | {"findings": maps})
+    write_gate(model, closed_gate(model), {})
+
+
+def write_gate(model: Model, gate: Gate, facts: Facts, by_finding: Mapping[Finding, Facts] = NO_FACTS) -> None:
+    """Write ``gate.json``, bound to the model's weights and to the calibration that lies beside it."""
+    thresholds = {
+        finding.label: {"lo": pair.lo, "hi": pair.hi} | dict(by_finding.get(finding, {}))
+        for finding, pair in gate.thresholds.items()
+    }
+    hashes = {
+        "weights_sha256": model.weights_sha256,
+        "calibration_sha256": file_sha256(model.root / CALIBRATION),
+    }
+    write_json(model.root / GATE, {"description": gate.description, **hashes, **facts, "findings": thresholds})
+
+
+def identity_calibration(shares: Mapping[Finding, float]) -> Calibration:
+    """Take the logits as they are, at the share of positives that the network was trained on."""
+    maps = {f: LogitMap(CalibrationKind.IDENTITY, 1.0, 0.0, share, share) for f, share in shares.items()}
+    return Calibration(maps, "not calibrated: the network's own probabilities, at the prevalence of its training data")
+
+
+def closed_gate(model: Model) -> Gate:
+    """Defer every finding: the gate before thresholds are fitted."""
+    return Gate(dict.fromkeys(model.findings, Thresholds(None, None)), "not fitted: every finding is deferred")
+
+
+def _map_record(logit_map: LogitMap) -> dict[str, object]:
+    return {
+        "kind": logit_map.kind.value,
+        "slope": logit_map.slope,
+        "intercept": logit_map.intercept,
+        "fitted_prevalence": logit_map.fitted_prevalence,
+        "assumed_prevalence": logit_map.assumed_prevalence,
+    }

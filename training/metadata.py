@@ -1,0 +1,85 @@
+"""Fill ``configs/metadata.json`` in, by MONAI's schema, with Candor's part under ``candor``.
+
+References
+----------
+MONAI bundle specification; schema ``meta_schema_20240725.json``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from cxr.bundle import GRAPH, WEIGHTS
+from cxr.document import file_sha256, read_document
+from cxr.findings import Finding
+from cxr.preprocess import InputSpec
+
+TEMPLATE: Final = Path(__file__).parent / "bundle"
+"""The files of a bundle that no training changes."""
+
+SPLITS: Final = Path("models", "splits.json")
+"""Which patients were in which set, in a bundle."""
+
+_PACKAGES: Final = ("onnxruntime", "opencv-python-headless", "safetensors")
+
+
+def metadata(
+    bundle: Path, architecture: str, findings: Iterable[Finding], spec: InputSpec, cells: tuple[int, int]
+) -> dict[str, object]:
+    """Describe the weights, the graph and the splits that lie in ``bundle``.
+
+    Parameters
+    ----------
+    cells
+        Rows and columns of the class activation.
+    """
+    labels = [finding.label for finding in findings]
+    template = read_document(TEMPLATE / "metadata.json", "install Candor again").values
+    return template | {
+        "monai_version": version("monai"),
+        "pytorch_version": version("torch").partition("+")[0],
+        "numpy_version": version("numpy"),
+        "required_packages_version": {name: version(name) for name in _PACKAGES},
+        "network_data_format": {"inputs": {"image": _image(spec)}, "outputs": _outputs(labels, cells)},
+        "candor": {
+            "architecture": architecture,
+            "findings": labels,
+            "input": asdict(spec),
+            "weights_sha256": file_sha256(bundle / WEIGHTS),
+            "graph_sha256": file_sha256(bundle / GRAPH),
+            "splits_sha256": file_sha256(bundle / SPLITS),
+        },
+    }
+
+
+def _image(spec: InputSpec) -> dict[str, object]:
+    return {
+        "type": "image",
+        "format": "magnitude",
+        "modality": "X-ray",
+        "num_channels": 1,
+        "spatial_shape": [spec.side, spec.side],
+        "dtype": "float32",
+        "value_range": [-spec.mean / spec.std, (1 - spec.mean) / spec.std],
+        "is_patch_data": False,
+        "channel_def": {"0": "radiograph"},
+    }
+
+
+def _outputs(labels: list[str], cells: tuple[int, int]) -> dict[str, object]:
+    shared = {
+        "format": "raw",
+        "num_channels": len(labels),
+        "dtype": "float32",
+        "value_range": [],  # unknown, by the specification: logits have no bounds
+        "is_patch_data": False,
+        "channel_def": {str(position): label for position, label in enumerate(labels)},
+    }
+    return {
+        "pred": {"type": "tuples", "spatial_shape": [], **shared},
+        "activation": {"type": "image", "spatial_shape": list(cells), **shared},
+    }

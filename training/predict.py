@@ -1,0 +1,39 @@
+"""Run a bundle's network over a data set, exactly as the application would."""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxr.bundle import Model
+from cxr.engine import OnnxEngine
+from cxr.preprocess import to_network_input
+from training.nih import Dataset
+from training.pictures import as_radiograph, read_picture
+
+BATCH: Final = 8
+
+
+def predict_logits(model: Model, dataset: Dataset) -> NDArray[np.float64]:
+    """Classify every picture with ONNX Runtime: logits ``(images, findings)``, float64.
+
+    Raises
+    ------
+    BundleError
+        The graph cannot be loaded.
+    DataError
+        A picture cannot be decoded.
+    Refused
+        A picture is smaller than the network's input.
+    """
+    engine = OnnxEngine(model.graph)
+    parts = [np.empty((0, len(model.findings)), np.float32)]
+    for start in range(0, len(dataset.images), BATCH):
+        batch = dataset.images[start : start + BATCH]
+        inputs = [to_network_input(as_radiograph(read_picture(image.path)), model.input) for image in batch]
+        parts.append(engine.run(np.stack(inputs))[0])
+    print(f"classified {len(dataset.images)} pictures", file=sys.stderr)
+    return np.concatenate(parts).astype(np.float64)
