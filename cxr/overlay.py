@@ -31,6 +31,8 @@ _INK: Final = (196, 200, 208)
 _WARNING_INK: Final = (255, 196, 84)
 _BAR_GREY: Final = 110
 _SCALE_NAME: Final = "Evidence"
+_MINIMUM_WIDTH: Final = 26
+"""Of the bands, in text sizes: the colour scale and its numbers need that much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ def render(
     above = [_Line(title, round(1.25 * size), _TITLE_INK), *(_Line(words, size, _INK) for words in lines)]
     below = _Line(footer, size, _WARNING_INK)
     pad = size
-    width = max(grey.shape[1], *(line.width + 2 * pad for line in (*above, below)))
+    width = max(grey.shape[1], _MINIMUM_WIDTH * size, *(line.width + 2 * pad for line in (*above, below)))
     bands = [_text_band(above, width, pad), _centred(picture, width)]
     bands += [_scale_band(heatmap.peak, width, size), _text_band([below], width, pad)]
     return np.concatenate(bands)
@@ -114,8 +116,8 @@ def _blended(grey: NDArray[np.uint8], heatmap: Heatmap) -> Rgb:
         return picture
     level = _levels(heatmap, grey.shape)
     colours, weights = _palette()
-    opacity = weights[level]
-    picture = cv2.blendLinear(picture, colours[level], 1.0 - opacity, opacity)
+    opacity = cv2.LUT(level, weights)
+    picture = cv2.blendLinear(picture, cv2.applyColorMap(level, colours), 1.0 - opacity, opacity)
     contours, _ = cv2.findContours((level >= 128).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     thickness = 2 if max(grey.shape) > 500 else 1
     cv2.drawContours(picture, contours, -1, (0, 0, 0), 2 * thickness, cv2.LINE_AA)
@@ -133,9 +135,9 @@ def _levels(heatmap: Heatmap, shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 @lru_cache(maxsize=1)
 def _palette() -> tuple[Rgb, NDArray[np.float32]]:
-    """Colour ``(256, 3)`` and opacity ``(256,)`` of each level of evidence."""
+    """Colour ``(256, 1, 3)`` and opacity ``(256,)`` of each level of evidence."""
     ramp = np.arange(256, dtype=np.uint8)
-    colours = cv2.applyColorMap(ramp[:, None], cv2.COLORMAP_VIRIDIS)[:, 0, ::-1]
+    colours = cv2.applyColorMap(ramp[:, None], cv2.COLORMAP_VIRIDIS)[..., ::-1]
     weights = _OPACITY * (ramp / 255.0) ** 0.8
     return np.ascontiguousarray(colours), weights.astype(np.float32)
 
@@ -191,5 +193,5 @@ def _colour_bar(length: int, height: int) -> Rgb:
     colours, weights = _palette()
     level = np.linspace(0, 255, length).round().astype(np.uint8)
     opacity = weights[level, None]
-    row = opacity * colours[level] + (1 - opacity) * _BAR_GREY
+    row = opacity * colours[level, 0] + (1 - opacity) * _BAR_GREY
     return np.repeat(row.round().astype(np.uint8)[None], height, axis=0)

@@ -11,16 +11,17 @@ import hashlib
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr.errors import DataError
 from cxr.radiograph import Radiograph
 from training.nih import LabelledImage
+from training.pictures import as_radiograph, read_picture
+from training.records import write_json
 
 
 class PixelCache:
@@ -42,53 +43,44 @@ class PixelCache:
 
     def radiograph(self, position: int) -> Radiograph:
         """Read the picture at a position as a radiograph, as reading its DICOM twin would give it."""
-        return Radiograph(self.stored(position).astype(np.float32) * np.float32(1 / 255))
+        return as_radiograph(self.stored(position))
 
 
 def open_cache(images: Sequence[LabelledImage], folder: Path) -> PixelCache:
-    """Open the cache of these pictures under ``folder``, making it first where needed."""
+    """Open the cache of these pictures under ``folder``, making it first where needed.
+
+    Raises
+    ------
+    DataError
+        A picture cannot be decoded.
+    """
     key = _key(images)
     pixels, index = folder / f"{key}.u8", folder / f"{key}.json"
     if not index.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        _make(images, pixels, index)
-    return PixelCache(pixels, json.loads(index.read_text()))
+        write_json(index, {"shapes": _decode(images, pixels)})
+    return PixelCache(pixels, json.loads(index.read_text())["shapes"])
 
 
 def _key(images: Sequence[LabelledImage]) -> str:
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(b"uint8, shapes by position\n")
     for image in images:
         stat = image.path.stat()
         digest.update(f"{image.name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:16]
 
 
-def _make(images: Sequence[LabelledImage], pixels: Path, index: Path) -> None:
-    partial = pixels.with_name(pixels.name + ".partial")
+def _decode(images: Sequence[LabelledImage], pixels: Path) -> list[tuple[int, int]]:
     shapes = []
-    with partial.open("wb") as file:
+    with tempfile.NamedTemporaryFile(dir=pixels.parent, prefix="decoding-", delete=False) as file:
+        partial = Path(file.name)
         for done, image in enumerate(images, start=1):
             picture = read_picture(image.path)
             file.write(picture.tobytes())
-            shapes.append(picture.shape)
+            shapes.append((picture.shape[0], picture.shape[1]))
             if done % 500 == 0 or done == len(images):
                 print(f"decoded {done}/{len(images)} pictures", file=sys.stderr)
         file.flush()
         os.fsync(file.fileno())
     partial.replace(pixels)
-    partial.write_text(json.dumps(shapes))
-    partial.replace(index)
-
-
-def read_picture(path: Path) -> NDArray[np.uint8]:
-    """Decode a PNG or JPEG as grey, whatever its channels: ``(rows, columns)`` uint8.
-
-    Raises
-    ------
-    DataError
-        The file is no picture.
-    """
-    picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    if picture is None:
-        raise DataError(f"{path.name} cannot be decoded as a picture")
-    return np.asarray(picture, np.uint8)
+    return shapes

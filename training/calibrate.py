@@ -83,7 +83,7 @@ def _logit_map(line: Line, fitted: float, assumed: float) -> LogitMap:
 def fit_lines(logits: Floats, labels: Bools, patients: NDArray[np.str_]) -> list[Line]:
     """Fit every finding's map to ``(images, findings)`` logits and labels.
 
-    The kind is chosen for each finding with at least ``FEWEST_POSITIVES``; the others share those's slope.
+    The kind is chosen for each finding with at least ``FEWEST_POSITIVES``; the others share one slope, fitted to those.
     """
     folds = folds_of(patients)
     many = labels.sum(axis=0) >= FEWEST_POSITIVES

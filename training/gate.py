@@ -26,7 +26,6 @@ from scipy.stats import binom  # type: ignore[import-untyped]
 from cxr.bundle import Model, load_calibration
 from cxr.defer import Gate, Thresholds
 from cxr.errors import DataError, SettingsError
-from cxr.findings import Finding
 from training.fitted import write_gate
 from training.nih import Dataset
 from training.predict import predict_logits

@@ -60,6 +60,16 @@ def aucs(labels: NDArray[np.bool_], scores: Floats, weights: Floats | None = Non
     return np.stack([weighted_auc(labels[:, k], scores[:, k], rows) for k in range(labels.shape[1])], axis=1)
 
 
+def mean_defined(values: Floats) -> Floats:
+    """Mean over the findings, ``(resamples, findings)`` to ``(resamples,)``, of the values that are defined.
+
+    NaN where none is.
+    """
+    defined = ~np.isnan(values)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.where(defined, values, 0).sum(axis=1) / defined.sum(axis=1), np.float64)
+
+
 def patient_weights(patients: NDArray[np.str_], resamples: int, seed: int) -> Floats:
     """How often each image is drawn when patients are drawn with replacement: ``(resamples, images)``."""
     names, owner = np.unique(patients, return_inverse=True)

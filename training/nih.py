@@ -13,13 +13,17 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cxr.errors import DataError
 from cxr.findings import NO_FINDING, Finding, finding_named
-from training.splits import Subset, subset_of
+from training.splits import RULE, SEED, Subset, subset_of
+
+COLUMNS: Final = ("image", "patient_id", "labels", "split")
+"""What ``images.csv`` must have; ``split`` is ``train_val`` or ``test``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,32 +64,50 @@ class Dataset:
             first.setdefault(image.patient, image)
         return Dataset(tuple(first.values()), self.findings)
 
+    def splits(self) -> dict[str, object]:
+        """Which patients are in which set, and by what rule, for ``splits.json``."""
+        sets = {subset.value: sorted(set(self.only(subset).patients().tolist())) for subset in Subset}
+        return {"rule": RULE, "seed": SEED, "patients": sets}
+
 
 def read_nih(folder: Path, findings: Sequence[Finding] = tuple(Finding)) -> Dataset:
     """Read ``images.csv`` and find the pictures under ``images/``.
 
+    Parameters
+    ----------
+    folder
+        Holds ``images.csv`` and ``images/<image>.jpg``.
+    findings
+        The columns of the labels.
+
     Raises
     ------
     DataError
-        The table or a picture is missing, a label is unknown, or a patient stands in both official splits.
+        The table or a picture is missing, a row cannot be used, or a patient stands in both official splits.
     """
     table = folder / "images.csv"
     if not table.is_file():
         raise DataError(f"{table} is not there; give the folder that holds images.csv and images/")
-    with table.open(newline="") as lines:
-        images = tuple(_labelled(row, folder / "images") for row in csv.DictReader(lines))
+    with table.open(newline="", encoding="utf-8") as lines:
+        reader = csv.DictReader(lines)
+        absent = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
+        if absent:
+            raise DataError(f"{table} has no column {', '.join(absent)}; it needs {', '.join(COLUMNS)}")
+        images = tuple(_labelled(row, table) for row in reader)
     _check(images, table)
     return Dataset(images, tuple(findings))
 
 
-def _labelled(row: dict[str, str], folder: Path) -> LabelledImage:
-    patient = row["patient_id"]
+def _labelled(row: dict[str, str], table: Path) -> LabelledImage:
+    name, patient, labels, split = (row[column] for column in COLUMNS)
+    if split not in ("train_val", "test") or not labels:
+        raise DataError(f"{table}: the row of {name} is incomplete; it needs labels, and the split train_val or test")
     return LabelledImage(
-        name=row["image"],
-        path=folder / f"{Path(row['image']).stem}.jpg",
+        name=name,
+        path=table.parent / "images" / f"{Path(name).stem}.jpg",
         patient=patient,
-        findings=parse_labels(row["labels"]),
-        subset=subset_of(patient, official_test=row["split"] == "test"),
+        findings=parse_labels(labels),
+        subset=subset_of(patient, official_test=split == "test"),
     )
 
 
@@ -97,30 +119,32 @@ def parse_labels(text: str) -> frozenset[Finding]:
 def _check(images: Sequence[LabelledImage], table: Path) -> None:
     missing = [image.path.name for image in images if not image.path.is_file()]
     if missing:
-        raise DataError(f"{len(missing)} pictures of {table.name} are not there, the first is {missing[0]}")
+        raise DataError(f"{len(missing)} pictures of {table} are not there, the first is {missing[0]}; fetch them")
     official: dict[str, bool] = {}
     for image in images:
         in_test = image.subset not in (Subset.TRAIN, Subset.VALIDATION)
         if official.setdefault(image.patient, in_test) != in_test:
-            raise DataError(f"patient {image.patient} of {table.name} stands in train_val and in test")
+            raise DataError(f"{table}: a patient stands in train_val and in test ({image.name}); correct the split")
 
 
 def prevalence(table: Path, findings: Iterable[Finding] = tuple(Finding)) -> dict[Finding, float]:
-    """Share of images with each finding in the whole label table (``labels_all.csv.gz``), in [0, 1].
+    """Share of images with each finding in the whole label table (``labels_all.csv.gz``), in (0, 1).
 
     Raises
     ------
     DataError
-        The table is missing or empty.
+        The table is missing, damaged or empty, or a finding stands in no row or in all.
     """
-    if not table.is_file():
-        raise DataError(f"{table} is not there; it states the prevalence of the whole data set")
-    counts: Counter[Finding] = Counter()
-    total = 0
-    with gzip.open(table, "rt", newline="") as lines:
-        for row in csv.DictReader(lines):
-            counts.update(parse_labels(row["Finding Labels"]))
-            total += 1
-    if not total:
-        raise DataError(f"{table} has no rows")
-    return {finding: counts[finding] / total for finding in findings}
+    try:
+        with gzip.open(table, "rt", newline="", encoding="utf-8") as lines:
+            labels = [parse_labels(row["Finding Labels"]) for row in csv.DictReader(lines)]
+    except FileNotFoundError as error:
+        raise DataError(f"{table} is not there; it states the prevalence of the whole data set") from error
+    except (OSError, EOFError, KeyError) as error:
+        raise DataError(f"{table} is no gzipped table with a column 'Finding Labels'; fetch it again") from error
+    counts = Counter(finding for found in labels for finding in found)
+    shares = {finding: counts[finding] / max(len(labels), 1) for finding in findings}
+    for finding, share in shares.items():
+        if not 0 < share < 1:
+            raise DataError(f"{table} gives {finding.label} a prevalence of {share:g}; take a table that has both")
+    return shares

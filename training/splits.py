@@ -13,6 +13,12 @@ from typing import Final
 SEED: Final = "candor-1"
 """Part of every hash: another seed gives other sets."""
 
+RULE: Final = (
+    "SHA-256 of 'seed:patient', its first 8 bytes as a number in [0, 1). Official train_val patients: validation "
+    "under 0.10, else train. Official test patients: gate under 0.25, calibration under 0.60, else test."
+)
+"""The rule below in words, for whoever reads the bundle."""
+
 
 @unique
 class Subset(Enum):

@@ -1,4 +1,4 @@
-"""Train the classifier: weighted one-cycle AdamW in bfloat16, small pictures first, then full size.
+"""Train the classifier: binary cross-entropy, one-cycle AdamW in bfloat16, small pictures first, then full size.
 
 References
 ----------
@@ -7,10 +7,10 @@ Smith 2017 (one-cycle). Tan and Le 2021 (progressive sizes). Polyak and Juditsky
 
 from __future__ import annotations
 
-import json
+import math
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,35 +21,17 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from cxr.errors import DataError
 from cxr.network import NETWORKS, ClassActivationNetwork
 from cxr.preprocess import InputSpec, to_network_input
 from cxr.radiograph import Radiograph
 from training.augment import Augmentation, augment
 from training.cache import PixelCache, open_cache
-from training.metrics import aucs
+from training.metrics import aucs, mean_defined
 from training.nih import Dataset
+from training.recipe import Recipe, Stage
+from training.records import write_json
 from training.splits import Subset
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """Some epochs at one picture size, under one cycle of the learning rate."""
-
-    side: int
-    epochs: int
-    peak_learning_rate: float
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """All that decides how a classifier is trained."""
-
-    network: str = "densenet121"
-    stages: tuple[Stage, ...] = (Stage(128, 20, 1e-3), Stage(224, 8, 4e-4))
-    batch: int = 24
-    weight_decay: float = 0.05
-    average_decay: float = 0.99
-    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,16 +56,16 @@ def training_input(
 
 def pixel_statistics(cache: PixelCache) -> tuple[float, float]:
     """Mean and standard deviation over all pixels of all pictures, in [0, 1]."""
-    histogram = sum(
-        (np.bincount(cache.stored(i).ravel(), minlength=256) for i in range(len(cache))), np.zeros(256, np.int64)
-    )
+    histogram = np.zeros(256, np.int64)
+    for position in range(len(cache)):
+        histogram += np.bincount(cache.stored(position).ravel(), minlength=256)
     levels = np.arange(256) / 255
     mean = float(np.average(levels, weights=histogram))
     return mean, float(np.sqrt(np.average((levels - mean) ** 2, weights=histogram)))
 
 
 def train(dataset: Dataset, work: Path, recipe: Recipe) -> Path:
-    """Train a classifier and write ``model.safetensors`` and ``train.json`` under ``work``.
+    """Train a classifier and write ``model.safetensors``, ``train.json`` and ``splits.json`` under ``work``.
 
     Parameters
     ----------
@@ -95,22 +77,133 @@ def train(dataset: Dataset, work: Path, recipe: Recipe) -> Path:
     Returns
     -------
     The path of the weights: the running average at the end, float32.
+
+    Raises
+    ------
+    DataError
+        TRAIN or VALIDATION is empty.
     """
-    torch.manual_seed(recipe.seed)
-    learning = Examples.of(dataset.only(Subset.TRAIN), work / "cache")
-    watching = Examples.of(dataset.only(Subset.VALIDATION), work / "cache")
-    mean, std = pixel_statistics(learning.pixels)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network = NETWORKS[recipe.network](len(dataset.findings))
-    start_at_prevalence(network, learning.labels)
-    network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average_decay), use_buffers=True)  # type: ignore[no-untyped-call]
-    history: list[dict[str, float]] = []
-    rng = np.random.default_rng(recipe.seed)
+    for subset in (Subset.TRAIN, Subset.VALIDATION):
+        if not dataset.only(subset).images:
+            raise DataError(
+                f"no picture belongs to the {subset.value} patients; give a data set with official train_val"
+            )
+    trainer = Trainer(dataset, work / "cache", recipe)
     for stage in recipe.stages:
-        spec = InputSpec(stage.side, mean, std)
-        history += _run_stage(stage, spec, recipe, network, average, learning, watching, rng)
-    return _save(average.module, work, {"recipe": asdict(recipe), "input": asdict(spec), "history": history})
+        trainer.run(stage)
+    path = work / "model.safetensors"
+    save_file(trainer.averaged_state(), path)
+    write_json(work / "splits.json", dataset.splits())
+    write_json(work / "train.json", trainer.record() | summary(dataset))
+    return path
+
+
+def summary(dataset: Dataset) -> dict[str, object]:
+    """Describe what gave the gradients: images, patients, and the share of positives of each finding.
+
+    The share is softened by half an image, so that it lies in (0, 1).
+    """
+    learning = dataset.only(Subset.TRAIN)
+    shares = (learning.labels().sum(axis=0, dtype=np.float64) + 0.5) / (len(learning.images) + 1)
+    return {
+        "images": len(learning.images),
+        "patients": len(set(learning.patients())),
+        "shares": {finding.label: float(share) for finding, share in zip(dataset.findings, shares, strict=True)},
+    }
+
+
+class Trainer:
+    """A network on its way through the stages of a recipe, with the running average of its weights.
+
+    Parameters
+    ----------
+    cache
+        Folder for decoded pictures.
+    """
+
+    def __init__(self, dataset: Dataset, cache: Path, recipe: Recipe) -> None:
+        torch.manual_seed(recipe.seed)
+        self._recipe = recipe
+        self._rng = np.random.default_rng(recipe.seed)
+        self._learning = Examples.of(dataset.only(Subset.TRAIN), cache)
+        self._watching = Examples.of(dataset.only(Subset.VALIDATION), cache)
+        self._spec = InputSpec(recipe.stages[-1].side, *pixel_statistics(self._learning.pixels))
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._network = NETWORKS[recipe.network](len(dataset.findings))
+        start_at_prevalence(self._network, self._learning.labels)
+        self._network.to(device=self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._average = AveragedModel(  # type: ignore[no-untyped-call]
+            self._network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average_decay), use_buffers=True
+        )
+        self._history: list[dict[str, float | None]] = []
+
+    def run(self, stage: Stage) -> None:
+        """Train for one stage, and note each epoch's loss and the average's AUC on the watched patients."""
+        spec = InputSpec(stage.side, self._spec.mean, self._spec.std)
+        size = min(self._recipe.batch, len(self._learning.pixels))
+        steps = stage.epochs * (len(self._learning.pixels) // size)
+        optimiser = torch.optim.AdamW(
+            self._network.parameters(), stage.peak_learning_rate, weight_decay=self._recipe.weight_decay
+        )
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, stage.peak_learning_rate, total_steps=steps)
+        for epoch in range(1, stage.epochs + 1):
+            began = time.monotonic()
+            losses = []
+            self._network.train()
+            for images, labels in batches(self._learning, spec, size, self._recipe.augmentation, self._rng):
+                losses.append(self._step(optimiser, images, labels))
+                schedule.step()
+                self._average.update_parameters(self._network)
+            self._note(spec, epoch, float(np.mean(losses)), time.monotonic() - began)
+
+    def _step(self, optimiser: torch.optim.Optimizer, images: Tensor, labels: Tensor) -> float:
+        with torch.autocast(self._device.type, torch.bfloat16):
+            logits, _ = self._network(self._moved(images))
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(logits.float(), labels.to(self._device))
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self._network.parameters(), 5.0)
+        optimiser.step()
+        return float(loss.detach())
+
+    def _moved(self, images: Tensor) -> Tensor:
+        return images.to(self._device).contiguous(memory_format=torch.channels_last)
+
+    def _note(self, spec: InputSpec, epoch: int, loss: float, seconds: float) -> None:
+        scores = self._scores(spec).astype(np.float64)
+        auc = float(mean_defined(aucs(self._watching.labels > 0, scores))[0])
+        noted = None if math.isnan(auc) else auc
+        self._history.append({"side": spec.side, "epoch": epoch, "loss": loss, "auc": noted})
+        print(
+            f"{spec.side} px, epoch {epoch}: loss {loss:.4f}, validation AUC {auc:.3f}, {seconds:.0f} s",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    def _scores(self, spec: InputSpec) -> NDArray[np.float32]:
+        """Logits of the watched pictures: ``(images, findings)``."""
+        self._average.eval()
+        pixels, parts = self._watching.pixels, []
+        for start in range(0, len(pixels), self._recipe.batch):
+            positions = range(start, min(start + self._recipe.batch, len(pixels)))
+            images = np.stack([to_network_input(pixels.radiograph(i), spec) for i in positions])
+            with torch.inference_mode(), torch.autocast(self._device.type, torch.bfloat16):
+                logits, _ = self._average(self._moved(torch.from_numpy(images)))
+            parts.append(logits.float().cpu().numpy())
+        return np.concatenate(parts)
+
+    def averaged_state(self) -> dict[str, Tensor]:
+        """The averaged weights in float32, without BatchNorm's step counters."""
+        state = self._average.module.state_dict()
+        return {
+            name: tensor.detach().float().cpu().contiguous()
+            for name, tensor in state.items()
+            if not name.endswith("num_batches_tracked")
+        }
+
+    def record(self) -> dict[str, object]:
+        """What was done: the recipe, the network's input, and the history."""
+        return {"recipe": asdict(self._recipe), "input": asdict(self._spec), "history": self._history}
 
 
 def start_at_prevalence(network: ClassActivationNetwork, labels: NDArray[np.float32]) -> None:
@@ -120,86 +213,12 @@ def start_at_prevalence(network: ClassActivationNetwork, labels: NDArray[np.floa
         network.head.bias.copy_(torch.from_numpy(np.log(share / (1 - share))))
 
 
-def _run_stage(
-    stage: Stage,
-    spec: InputSpec,
-    recipe: Recipe,
-    network: ClassActivationNetwork,
-    average: AveragedModel,
-    learning: Examples,
-    watching: Examples,
-    rng: np.random.Generator,
-) -> list[dict[str, float]]:
-    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=recipe.weight_decay)
-    steps = stage.epochs * (len(learning.pixels) // recipe.batch)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, stage.peak_learning_rate, total_steps=steps)
-    history = []
-    for epoch in range(stage.epochs):
-        began = time.monotonic()
-        losses = []
-        network.train()
-        for images, labels in batches(learning, spec, recipe.batch, rng):
-            losses.append(_step(network, optimiser, images, labels))
-            schedule.step()
-            average.update_parameters(network)
-        scores = predict(average.module, watching.pixels, spec)
-        mean_auc = float(np.nanmean(aucs(watching.labels > 0, scores.astype(np.float64))))
-        history.append({"side": stage.side, "epoch": epoch, "loss": float(np.mean(losses)), "auc": mean_auc})
-        print(
-            f"{stage.side} px, epoch {epoch + 1}/{stage.epochs}: loss {history[-1]['loss']:.4f}, "
-            f"validation AUC {mean_auc:.3f}, {time.monotonic() - began:.0f} s",
-            file=sys.stderr,
-            flush=True,
-        )
-    return history
-
-
 def batches(
-    examples: Examples, spec: InputSpec, size: int, rng: np.random.Generator
+    examples: Examples, spec: InputSpec, size: int, how: Augmentation | None, rng: np.random.Generator
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """One epoch of augmented batches in random order: ``(n, 1, side, side)`` and ``(n, findings)``."""
+    """One epoch of batches in random order: ``(size, 1, side, side)`` and ``(size, findings)``; the rest is left."""
     order = rng.permutation(len(examples.pixels))
-    how = Augmentation()
     for start in range(0, len(order) - size + 1, size):
         chosen = order[start : start + size]
         images = [training_input(examples.pixels.radiograph(int(i)), spec, how, rng) for i in chosen]
         yield torch.from_numpy(np.stack(images)), torch.from_numpy(examples.labels[chosen])
-
-
-def _step(network: ClassActivationNetwork, optimiser: torch.optim.Optimizer, images: Tensor, labels: Tensor) -> float:
-    device = network.head.weight.device
-    images = images.to(device).contiguous(memory_format=torch.channels_last)
-    with torch.autocast(device.type, torch.bfloat16):
-        logits, _ = network(images)
-    loss = torch.nn.functional.binary_cross_entropy_with_logits(logits.float(), labels.to(device))
-    optimiser.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-    optimiser.step()
-    return float(loss.detach())
-
-
-def predict(network: torch.nn.Module, pixels: PixelCache, spec: InputSpec, batch: int = 32) -> NDArray[np.float32]:
-    """Logits of all pictures without augmentation: ``(images, findings)`` float32."""
-    network.eval()
-    device = next(network.parameters()).device
-    parts: list[NDArray[np.float32]] = []
-    for positions in _runs(len(pixels), batch):
-        images = np.stack([to_network_input(pixels.radiograph(i), spec) for i in positions])
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
-            logits, _ = network(torch.from_numpy(images).to(device).contiguous(memory_format=torch.channels_last))
-        parts.append(logits.float().cpu().numpy())
-    return np.concatenate(parts)
-
-
-def _runs(count: int, size: int) -> Iterator[Sequence[int]]:
-    for start in range(0, count, size):
-        yield range(start, min(start + size, count))
-
-
-def _save(network: torch.nn.Module, work: Path, record: dict[str, object]) -> Path:
-    path = work / "model.safetensors"
-    state = {name: tensor.detach().float().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    save_file({name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}, path)
-    (work / "train.json").write_text(json.dumps(record, indent=1))
-    return path

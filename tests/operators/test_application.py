@@ -133,9 +133,7 @@ def test_a_stage_that_fails_for_one_image_leaves_the_others(
 
     failing.limit = -0.5  # type: ignore[attr-defined]
     monkeypatch.setattr(OnnxEngine, "run", failing)
-    result = run_job(
-        application, tmp_path, (radiograph_dataset(), radiograph_dataset(bright, seed="1", study="0"))
-    )
+    result = run_job(application, tmp_path, (radiograph_dataset(), radiograph_dataset(bright, seed="1", study="0")))
     good, bad = result.cases[0].images
     assert good.results
     assert bad.refusal is not None
