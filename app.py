@@ -46,7 +46,7 @@ EXIT_FAILED = 1
 EXIT_UNUSABLE = 2
 
 
-class ChestXrayApp(Application):  # type: ignore[misc]
+class ChestXrayApp(Application):
     """One linear path: a study goes through every operator, whatever becomes of its images."""
 
     def __init__(self, jobs: JobQueue, bundle: Bundle, engine: Engine, settings: Settings) -> None:

@@ -159,7 +159,7 @@ def load_model(path: Path) -> Model:
         intended_use=metadata.text("intended_use"),
         findings=_findings(ours),
         architecture=ours.text("architecture"),
-        input=_input_spec(ours.at("input")),
+        input=input_spec(ours.at("input")),
         weights_sha256=ours.text("weights_sha256"),
     )
     ours.require_hash("weights_sha256", model.weights)
@@ -206,7 +206,8 @@ def _findings(ours: Document) -> tuple[Finding, ...]:
     return findings
 
 
-def _input_spec(part: Document) -> InputSpec:
+def input_spec(part: Document) -> InputSpec:
+    """Take ``side``, ``mean`` and ``std`` from a JSON object."""
     return InputSpec(part.integer("side", 16, 4096), part.number("mean", 0, 1), part.number("std", 1e-3, 1))
 
 

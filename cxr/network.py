@@ -44,6 +44,19 @@ class ClassActivationNetwork(nn.Module):
         return activation.mean(dim=(2, 3)) + self.head.bias, activation
 
 
+class LogitsOnly(nn.Module):
+    """The network as MONAI's tools want it: one tensor in, the logits out."""
+
+    def __init__(self, network: ClassActivationNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Classify a batch: logits ``(n, findings)``."""
+        logits: Tensor = self.network(images)[0]
+        return logits
+
+
 def densenet121(findings: int) -> ClassActivationNetwork:
     """MONAI's DenseNet-121 for one grey channel, with random weights."""
     network = DenseNet121(spatial_dims=2, in_channels=1, out_channels=findings)

@@ -14,9 +14,10 @@ from cxr.defer import Gate, Thresholds
 from cxr.findings import Finding
 from cxr.network import NETWORKS
 from cxr.preprocess import InputSpec
-from training.export import Trained, export
+from training.export import export
 from training.fitted import write_calibration, write_gate
 from training.records import write_json
+from training.trained import Trained
 
 THREE = (Finding.CARDIOMEGALY, Finding.EFFUSION, Finding.PNEUMOTHORAX)
 USUAL = Thresholds(lo=0.2, hi=0.7)
@@ -67,4 +68,4 @@ def make_trained(
     state = NETWORKS[architecture](len(findings)).state_dict()
     save_file({k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}, work / "model.safetensors")
     write_json(work / "splits.json", {"rule": "made up for a test", "patients": {}})
-    return Trained(work, architecture, InputSpec(side, 0.5, 0.25), dict.fromkeys(findings, 0.5))
+    return Trained(work, architecture, InputSpec(side, 0.5, 0.25), dict.fromkeys(findings, 0.5), {})

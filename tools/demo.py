@@ -35,8 +35,9 @@ def main() -> int:
     source = prepare(folder / "in")
     shutil.rmtree(folder / "out", ignore_errors=True)
     print("candor: assessing a real chest radiograph ...", flush=True)
-    command = [sys.executable, ROOT / "app.py", "-i", folder / "in", "-o", folder / "out", "-m", ROOT / "models"]
-    code = subprocess.run(command, check=False).returncode
+    folders = {"-i": folder / "in", "-o": folder / "out", "-m": ROOT / "models"}
+    options = [str(word) for pair in folders.items() for word in pair]
+    code = subprocess.run([sys.executable, str(ROOT / "app.py"), *options], check=False).returncode
     if code:
         return code
     results = json.loads((folder / "out" / "results.json").read_text())

@@ -72,15 +72,16 @@ def _key(images: Sequence[LabelledImage]) -> str:
 
 def _decode(images: Sequence[LabelledImage], pixels: Path) -> list[tuple[int, int]]:
     shapes = []
-    with tempfile.NamedTemporaryFile(dir=pixels.parent, prefix="decoding-", delete=False) as file:
-        partial = Path(file.name)
-        for done, image in enumerate(images, start=1):
-            picture = read_picture(image.path)
-            file.write(picture.tobytes())
-            shapes.append((picture.shape[0], picture.shape[1]))
-            if done % 500 == 0 or done == len(images):
-                print(f"decoded {done}/{len(images)} pictures", file=sys.stderr)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(pixels)
+    with tempfile.TemporaryDirectory(dir=pixels.parent, prefix="decoding-") as scratch:
+        partial = Path(scratch, pixels.name)
+        with partial.open("wb") as file:
+            for done, image in enumerate(images, start=1):
+                picture = read_picture(image.path)
+                file.write(picture.tobytes())
+                shapes.append((picture.shape[0], picture.shape[1]))
+                if done % 500 == 0 or done == len(images):
+                    print(f"decoded {done}/{len(images)} pictures", file=sys.stderr)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(pixels)
     return shapes

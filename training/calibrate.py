@@ -11,7 +11,6 @@ Guo et al. 2017. Saerens et al. 2002 (prior shift). Stone 1974 (cross-validated 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +23,7 @@ from training.fitted import write_calibration
 from training.metrics import expected_calibration_error
 from training.nih import Dataset
 from training.predict import predict_logits
+from training.records import Occasion
 from training.scaling import (
     FEWEST_POSITIVES,
     FOLDS,
@@ -41,7 +41,7 @@ from training.scaling import (
 from training.splits import Subset
 
 
-def calibrate(model: Model, dataset: Dataset, prevalence: Mapping[Finding, float], day: date) -> Calibration:
+def calibrate(model: Model, dataset: Dataset, prevalence: Mapping[Finding, float], occasion: Occasion) -> Calibration:
     """Fit ``calibration.json`` to the CALIBRATION patients of a data set, and close the gate.
 
     Parameters
@@ -50,7 +50,7 @@ def calibrate(model: Model, dataset: Dataset, prevalence: Mapping[Finding, float
         Of the model's findings, in the model's order.
     prevalence
         The assumed one of each finding, in (0, 1).
-    day
+    occasion
         Stands in the file.
 
     Raises
@@ -69,8 +69,8 @@ def calibrate(model: Model, dataset: Dataset, prevalence: Mapping[Finding, float
         for k, (finding, line) in enumerate(zip(model.findings, lines, strict=True))
     }
     count = f"{len(labels)} images of {len(set(patients))} patients of NIH ChestX-ray14"
-    description = f"calibrated on {count} ({day:%Y-%m-%d}); assumes the prevalence of all ChestX-ray14"
-    facts = {"date": f"{day:%Y-%m-%d}", "images": len(labels), "patients": len(set(patients)), "folds": FOLDS}
+    description = f"calibrated on {count} ({occasion.day}); assumes the prevalence of all ChestX-ray14"
+    facts = occasion.facts | {"images": len(labels), "patients": len(set(patients)), "folds": FOLDS}
     calibration = Calibration(maps, description)
     write_calibration(model, calibration, facts, _figures(model.findings, logits, labels, patients))
     return calibration

@@ -8,68 +8,16 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from cxr.bundle import GRAPH, METADATA, WEIGHTS, load_bundle, load_model
-from cxr.document import read_document
 from cxr.errors import BundleError, OutputError
-from cxr.findings import Finding, finding_named
-from cxr.preprocess import InputSpec
 from cxr.torch_engine import build_network
 from training.fitted import identity_calibration, write_calibration
 from training.graph import write_graph
 from training.metadata import SPLITS, TEMPLATE, metadata
 from training.records import write_json
-
-_TRAIN: Final = "train again (python -m training train)"
-
-
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """What training left in its work folder.
-
-    Parameters
-    ----------
-    folder
-        Holds ``model.safetensors``, ``train.json`` and ``splits.json``.
-    architecture
-        A key of :data:`cxr.network.NETWORKS`.
-    input
-        What the network was trained on.
-    shares
-        Share of positives among the pictures that gave the gradients, in (0, 1), in the order of the outputs.
-    """
-
-    folder: Path
-    architecture: str
-    input: InputSpec
-    shares: Mapping[Finding, float]
-
-    @property
-    def weights(self) -> Path:
-        """The safetensors file."""
-        return self.folder / "model.safetensors"
-
-
-def read_trained(folder: Path) -> Trained:
-    """Read what training left.
-
-    Raises
-    ------
-    BundleError
-        ``train.json`` is missing or lacks what a bundle needs.
-    """
-    record = read_document(folder / "train.json", _TRAIN)
-    shares, spec = record.at("shares"), record.at("input")
-    return Trained(
-        folder,
-        record.at("recipe").text("network"),
-        InputSpec(spec.integer("side", 16, 4096), spec.number("mean", 0, 1), spec.number("std", 1e-3, 1)),
-        {finding_named(label): shares.number(label, 0, 1) for label in shares.values},
-    )
+from training.trained import TRAIN_AGAIN, Trained
 
 
 def export(trained: Trained, bundle: Path) -> Path:
@@ -111,7 +59,7 @@ def _assemble(trained: Trained, bundle: Path) -> None:
         _copy(source, bundle / target)
     network = build_network(trained.architecture, len(trained.shares), bundle / WEIGHTS)
     cells = write_graph(network, trained.input.side, bundle / WEIGHTS, bundle / GRAPH)
-    write_json(bundle / METADATA, metadata(bundle, trained.architecture, trained.shares, trained.input, cells))
+    write_json(bundle / METADATA, metadata(bundle, trained, cells))
     write_calibration(load_model(bundle), identity_calibration(trained.shares), {})
 
 
@@ -119,4 +67,4 @@ def _copy(source: Path, target: Path) -> None:
     try:
         shutil.copyfile(source, target)
     except FileNotFoundError as error:
-        raise BundleError(f"{source} is not there; {_TRAIN}") from error
+        raise BundleError(f"{source} is not there; {TRAIN_AGAIN}") from error

@@ -17,7 +17,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import date
 from typing import Final
 
 import numpy as np
@@ -29,6 +28,7 @@ from cxr.errors import DataError, SettingsError
 from training.fitted import write_gate
 from training.nih import Dataset
 from training.predict import predict_logits
+from training.records import Occasion
 from training.scaling import Bools, Floats
 from training.splits import Subset
 
@@ -132,7 +132,7 @@ def upper_threshold(probabilities: Floats, labels: Bools, promise: Promise) -> f
     return float(scores[tested][run - 1]) if run else None
 
 
-def fit_gate(model: Model, dataset: Dataset, promise: Promise, day: date) -> Gate:
+def fit_gate(model: Model, dataset: Dataset, promise: Promise, occasion: Occasion) -> Gate:
     """Fit ``gate.json`` to one image of each CALIBRATION patient.
 
     Raises
@@ -150,8 +150,8 @@ def fit_gate(model: Model, dataset: Dataset, promise: Promise, day: date) -> Gat
     thresholds = {
         finding: fit_thresholds(probabilities[:, k], labels[:, k], promise) for k, finding in enumerate(model.findings)
     }
-    gate = Gate(thresholds, f"{promise.text} ({len(labels)} patients of NIH ChestX-ray14, {day:%Y-%m-%d})")
-    facts = asdict(promise) | {"date": f"{day:%Y-%m-%d}", "patients": len(labels)}
+    gate = Gate(thresholds, f"{promise.text} ({len(labels)} patients of NIH ChestX-ray14, {occasion.day})")
+    facts = asdict(promise) | occasion.facts | {"patients": len(labels)}
     by_finding = {
         finding: gate_facts(probabilities[:, k], labels[:, k], pair, promise)
         for k, (finding, pair) in enumerate(thresholds.items())

@@ -7,16 +7,16 @@ MONAI bundle specification; schema ``meta_schema_20240725.json``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+from cxr import __version__
 from cxr.bundle import GRAPH, WEIGHTS
 from cxr.document import file_sha256, read_document
-from cxr.findings import Finding
 from cxr.preprocess import InputSpec
+from training.trained import Trained
 
 TEMPLATE: Final = Path(__file__).parent / "bundle"
 """The files of a bundle that no training changes."""
@@ -27,9 +27,7 @@ SPLITS: Final = Path("models", "splits.json")
 _PACKAGES: Final = ("onnxruntime", "opencv-python-headless", "safetensors")
 
 
-def metadata(
-    bundle: Path, architecture: str, findings: Iterable[Finding], spec: InputSpec, cells: tuple[int, int]
-) -> dict[str, object]:
+def metadata(bundle: Path, trained: Trained, cells: tuple[int, int]) -> dict[str, object]:
     """Describe the weights, the graph and the splits that lie in ``bundle``.
 
     Parameters
@@ -37,21 +35,22 @@ def metadata(
     cells
         Rows and columns of the class activation.
     """
-    labels = [finding.label for finding in findings]
+    labels = [finding.label for finding in trained.shares]
     template = read_document(TEMPLATE / "metadata.json", "install Candor again").values
     return template | {
         "monai_version": version("monai"),
         "pytorch_version": version("torch").partition("+")[0],
         "numpy_version": version("numpy"),
-        "required_packages_version": {name: version(name) for name in _PACKAGES},
-        "network_data_format": {"inputs": {"image": _image(spec)}, "outputs": _outputs(labels, cells)},
+        "required_packages_version": {name: version(name) for name in _PACKAGES} | {"candor-cxr": __version__},
+        "network_data_format": {"inputs": {"image": _image(trained.input)}, "outputs": _outputs(labels, cells)},
         "candor": {
-            "architecture": architecture,
+            "architecture": trained.architecture,
             "findings": labels,
-            "input": asdict(spec),
+            "input": asdict(trained.input),
             "weights_sha256": file_sha256(bundle / WEIGHTS),
             "graph_sha256": file_sha256(bundle / GRAPH),
             "splits_sha256": file_sha256(bundle / SPLITS),
+            "training": dict(trained.record),
         },
     }
 

@@ -100,8 +100,10 @@ def read_nih(folder: Path, findings: Sequence[Finding] = tuple(Finding)) -> Data
 
 def _labelled(row: dict[str, str], table: Path) -> LabelledImage:
     name, patient, labels, split = (row[column] for column in COLUMNS)
-    if split not in ("train_val", "test") or not labels:
-        raise DataError(f"{table}: the row of {name} is incomplete; it needs labels, and the split train_val or test")
+    if not (name and patient and labels) or split not in ("train_val", "test"):
+        raise DataError(
+            f"{table}: the row of {name} is incomplete; all must be there, split train_val or test"
+        )
     return LabelledImage(
         name=name,
         path=table.parent / "images" / f"{Path(name).stem}.jpg",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cxr.errors import SettingsError
 from cxr.network import NETWORKS
@@ -54,7 +54,7 @@ class Recipe:
     batch: int = 24
     weight_decay: float = 0.05
     average_decay: float = 0.99
-    augmentation: Augmentation | None = Augmentation()
+    augmentation: Augmentation | None = field(default_factory=Augmentation)
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -1,10 +1,12 @@
-"""Write JSON so that a reader never sees half a file."""
+"""Write JSON so that a reader never sees half a file, and say when and how it was made."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 
@@ -23,3 +25,16 @@ def write_json(path: Path, record: Mapping[str, object]) -> None:
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """When and by what command something was fitted or measured."""
+
+    day: date
+    command: str
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """For a JSON file: ``date`` as ISO 8601, and ``command``."""
+        return {"date": self.day.isoformat(), "command": self.command}

@@ -193,7 +193,7 @@ class Trainer:
         return np.concatenate(parts)
 
     def averaged_state(self) -> dict[str, Tensor]:
-        """The averaged weights in float32, without BatchNorm's step counters."""
+        """Take the averaged weights in float32, without BatchNorm's step counters."""
         state = self._average.module.state_dict()
         return {
             name: tensor.detach().float().cpu().contiguous()
@@ -202,7 +202,7 @@ class Trainer:
         }
 
     def record(self) -> dict[str, object]:
-        """What was done: the recipe, the network's input, and the history."""
+        """Say what was done: the recipe, the network's input, and the history."""
         return {"recipe": asdict(self._recipe), "input": asdict(self._spec), "history": self._history}
 
 

@@ -23,6 +23,7 @@ from cxr.reasons import Reason
 from cxr.result import Note
 
 _CODES: Final = 1 << 16
+_FINEST_STEP: Final = 1 / (_CODES - 1)  # of any display
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ class GreyScale:
         if np.count_nonzero(valid) < 2:
             raise Refused(Reason.CONSTANT_PIXELS, "every pixel has the same value")
         table = self._table(inputs, valid)
-        if np.ptp(table[valid]) == 0:
+        if np.ptp(table[valid]) < _FINEST_STEP:
             if self.voi is None:
                 raise Refused(Reason.CONSTANT_PIXELS, "the Modality LUT makes every pixel the same")
             return replace(self, voi=None, doubt="the stated one shows every pixel the same").render(stored)
@@ -111,7 +112,7 @@ class GreyScale:
                 grey = self.voi(grey) / ((1 << self.voi.bits) - 1)
             case Window():
                 grey = self.voi(grey)
-            case None:
+            case _:
                 low, high = grey[valid].min(), grey[valid].max()
                 grey = np.clip((grey - low) / max(high - low, math.ulp(0.0)), 0, 1)
         return 1 - grey if self.inverse else grey
