@@ -106,7 +106,7 @@ def load_settings(path: Path) -> Settings:
         raise SettingsError(f"{path} is not valid YAML: {_first_line(error)}") from error
     blocks = _entries(root, path, BLOCKS)
     names = tuple(f.name for f in dataclasses.fields(Settings))
-    values = {name: _value(node) for name, node in _entries(blocks.get("candor"), path, names).items()}
+    values = {name: _value(node, path) for name, node in _entries(blocks.get("candor"), path, names).items()}
     try:
         return Settings(**values)
     except SettingsError as error:
@@ -134,8 +134,13 @@ def _advice(name: str, known: tuple[str, ...]) -> str:
     return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
 
 
-def _value(node: yaml.Node) -> Any:
-    return yaml.safe_load(yaml.serialize(node))
+def _value(node: yaml.Node, path: Path) -> Any:
+    try:
+        return yaml.safe_load(yaml.serialize(node))
+    except yaml.YAMLError as error:
+        raise SettingsError(
+            f"{path} line {node.start_mark.line + 1} is not valid YAML: {_first_line(error)}"
+        ) from error
 
 
 def _first_line(error: Exception) -> str:

@@ -62,7 +62,7 @@ def calibrate(model: Model, dataset: Dataset, prevalence: Mapping[Finding, float
     labels, patients = part.labels() > 0, part.patients()
     if not len(labels):
         raise DataError("no picture belongs to a calibration patient; give a data set with official test patients")
-    logits = predict_logits(model, part)
+    logits = predict_logits(model, part).astype(np.float64)
     lines = fit_lines(logits, labels, patients)
     maps = {
         finding: _logit_map(line, float(softened(labels[:, k]).mean()), prevalence[finding])

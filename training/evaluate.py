@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cxr.bundle import Bundle
 from cxr.defer import Thresholds
@@ -63,7 +64,7 @@ def evaluate(bundle: Bundle, dataset: Dataset, occasion: Occasion) -> Record:
         "official_test": discrimination(official, logits),
         "test": discrimination(test, logits[in_test])
         | {
-            "calibration": _calibration(bundle, logits[in_test], test.labels() > 0),
+            "calibration": _calibration(bundle, logits[in_test].astype(np.float64), test.labels() > 0),
             "decisions": _decisions(bundle, logits[in_test], test.labels() > 0),
         },
     }
@@ -71,7 +72,7 @@ def evaluate(bundle: Bundle, dataset: Dataset, occasion: Occasion) -> Record:
     return record
 
 
-def discrimination(dataset: Dataset, logits: Floats) -> Record:
+def discrimination(dataset: Dataset, logits: NDArray[np.float32]) -> Record:
     """AUC of every finding and their mean, each with its 95% bootstrap interval by patient.
 
     Parameters
@@ -80,8 +81,9 @@ def discrimination(dataset: Dataset, logits: Floats) -> Record:
         ``(images, findings)``.
     """
     labels, patients = dataset.labels() > 0, dataset.patients()
-    values = aucs(labels, logits)
-    resampled = aucs(labels, logits, patient_weights(patients, RESAMPLES, SEED))
+    scores = logits.astype(np.float64)
+    values = aucs(labels, scores)
+    resampled = aucs(labels, scores, patient_weights(patients, RESAMPLES, SEED))
     mean = interval(float(mean_defined(values)[0]), mean_defined(resampled))
     return {
         "images": len(labels),
@@ -109,15 +111,13 @@ def _calibration(bundle: Bundle, logits: Floats, labels: Bools) -> Record:
     return {
         finding.label: {
             "before": calibration_figures(labels[:, k], IDENTITY.probabilities(logits[:, k])),
-            "after": calibration_figures(
-                labels[:, k], Line(m.kind, m.slope, m.intercept).probabilities(logits[:, k])
-            ),
+            "after": calibration_figures(labels[:, k], Line(m.kind, m.slope, m.intercept).probabilities(logits[:, k])),
         }
         for k, (finding, m) in enumerate(bundle.calibration.maps.items())
     }
 
 
-def _decisions(bundle: Bundle, logits: Floats, labels: Bools) -> Record:
+def _decisions(bundle: Bundle, logits: NDArray[np.float32], labels: Bools) -> Record:
     probabilities = bundle.calibration.probabilities(logits)
     return {
         finding.label: decision_counts(pair, probabilities[:, k], labels[:, k])

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 import numpy as np
-from scipy.stats import binom  # type: ignore[import-untyped]
+from scipy.stats import binom
 
 from cxr.bundle import Model, load_calibration
 from cxr.defer import Gate, Thresholds
@@ -78,9 +78,8 @@ class Promise:
     def text(self) -> str:
         """The promise in plain words."""
         return (
-            f"where a finding has a lower threshold, at most {self.max_missed:.0%} of its positives are called absent; "
-            f"where it has an upper one, at least {self.min_precision:.0%} of those called present are positive; "
-            f"each with {self.confidence:.0%} confidence, for patients drawn like those of the fit"
+            f"at most {self.max_missed:.0%} of a finding's positives are called absent, and at least "
+            f"{self.min_precision:.0%} of those called present are positive, each with {self.confidence:.0%} confidence"
         )
 
 
@@ -150,7 +149,10 @@ def fit_gate(model: Model, dataset: Dataset, promise: Promise, occasion: Occasio
     thresholds = {
         finding: fit_thresholds(probabilities[:, k], labels[:, k], promise) for k, finding in enumerate(model.findings)
     }
-    gate = Gate(thresholds, f"{promise.text} ({len(labels)} patients of NIH ChestX-ray14, {occasion.day})")
+    gate = Gate(
+        thresholds,
+        f"{promise.text}, for patients like the {len(labels)} of NIH ChestX-ray14 of its fit ({occasion.day})",
+    )
     facts = asdict(promise) | occasion.facts | {"patients": len(labels)}
     by_finding = {
         finding: gate_facts(probabilities[:, k], labels[:, k], pair, promise)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from monai.config import KeysCollection
-from monai.transforms import MapTransform
+from monai.config.type_definitions import KeysCollection
+from monai.transforms.transform import MapTransform
 from torch import Tensor
 
 from cxr import RESEARCH_USE
@@ -36,14 +36,14 @@ def pictures(folder: Path) -> list[dict[str, str]]:
     return [{"image": str(path), "name": path.name} for path in found]
 
 
-class Preprocess(MapTransform):  # type: ignore[misc]
+class Preprocess(MapTransform):
     """Replace each path by the network's input: the application's own preprocessing as a MONAI transform."""
 
     def __init__(self, keys: KeysCollection, spec: InputSpec) -> None:
         super().__init__(keys)
         self._spec = spec
 
-    def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Read and preprocess; the array is ``(1, side, side)`` float32."""
         done = dict(data)
         for key in self.key_iterator(done):

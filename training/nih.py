@@ -101,9 +101,7 @@ def read_nih(folder: Path, findings: Sequence[Finding] = tuple(Finding)) -> Data
 def _labelled(row: dict[str, str], table: Path) -> LabelledImage:
     name, patient, labels, split = (row[column] for column in COLUMNS)
     if not (name and patient and labels) or split not in ("train_val", "test"):
-        raise DataError(
-            f"{table}: the row of {name} is incomplete; all must be there, split train_val or test"
-        )
+        raise DataError(f"{table}: the row of {name} is incomplete; all must be there, split train_val or test")
     return LabelledImage(
         name=name,
         path=table.parent / "images" / f"{Path(name).stem}.jpg",

@@ -17,8 +17,8 @@ from training.pictures import as_radiograph, read_picture
 BATCH: Final = 8
 
 
-def predict_logits(model: Model, dataset: Dataset) -> NDArray[np.float64]:
-    """Classify every picture with ONNX Runtime: logits ``(images, findings)``, float64.
+def predict_logits(model: Model, dataset: Dataset) -> NDArray[np.float32]:
+    """Classify every picture with ONNX Runtime: logits ``(images, findings)``, float32.
 
     Raises
     ------
@@ -36,4 +36,4 @@ def predict_logits(model: Model, dataset: Dataset) -> NDArray[np.float64]:
         inputs = [to_network_input(as_radiograph(read_picture(image.path)), model.input) for image in batch]
         parts.append(engine.run(np.stack(inputs))[0])
     print(f"classified {len(dataset.images)} pictures", file=sys.stderr)
-    return np.concatenate(parts).astype(np.float64)
+    return np.concatenate(parts)

@@ -15,7 +15,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize  # type: ignore[import-untyped]
 
 from cxr.calibrate import CalibrationKind, sigmoid
 from training.splits import unit_hash
@@ -27,8 +26,11 @@ FOLDS: Final = 5
 FEWEST_POSITIVES: Final = 20
 """A finding with fewer positives takes its slope from the others."""
 
-_LOG_SLOPE_BOUNDS: Final = (-4.0, 4.0)
-_INTERCEPT_BOUNDS: Final = (-20.0, 20.0)
+LEAST_SLOPE: Final = 0.01
+"""A slope of 0 or less would lose or turn the order of the images."""
+
+MOST_STEPS: Final = 50
+TOLERANCE: Final = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,44 +53,67 @@ def fit_line(kind: CalibrationKind, logits: Floats, labels: Bools) -> Line:
     """Fit one kind of map to ``(images,)`` logits and labels by maximum likelihood."""
     if kind is CalibrationKind.IDENTITY:
         return IDENTITY
-    free = kind is CalibrationKind.PLATT
-    bounds = [_LOG_SLOPE_BOUNDS, _INTERCEPT_BOUNDS if free else (0.0, 0.0)]
-    slope, (intercept,) = _fit_shared(logits[:, np.newaxis], labels[:, np.newaxis], bounds)
-    return Line(kind, slope, intercept)
+    free = np.array([True, kind is CalibrationKind.PLATT])
+    slope, intercept = _fit(logits[:, np.newaxis], labels[:, np.newaxis], np.array([1.0, 0.0]), free)
+    return Line(kind, float(slope), float(intercept))
 
 
 def shared_slope(logits: Floats, labels: Bools) -> float:
     """Fit one slope to several findings at once, ``(images, findings)``, each with its own intercept."""
-    return _fit_shared(logits, labels, [_LOG_SLOPE_BOUNDS] + [_INTERCEPT_BOUNDS] * logits.shape[1])[0]
+    parameters = 1 + logits.shape[1]
+    return float(_fit(logits, labels, np.eye(1, parameters)[0], np.ones(parameters, np.bool_))[0])
 
 
 def line_with_slope(slope: float, logits: Floats, labels: Bools) -> Line:
     """Fit the intercept alone: the mean probability becomes the (softened) share of positives."""
-    fixed = (float(np.log(slope)),) * 2
-    _, (intercept,) = _fit_shared(logits[:, np.newaxis], labels[:, np.newaxis], [fixed, _INTERCEPT_BOUNDS])
-    return Line(CalibrationKind.PLATT, slope, intercept)
+    fitted = _fit(logits[:, np.newaxis], labels[:, np.newaxis], np.array([slope, 0.0]), np.array([False, True]))
+    return Line(CalibrationKind.PLATT, slope, float(fitted[1]))
 
 
-def _fit_shared(logits: Floats, labels: Bools, bounds: list[tuple[float, float]]) -> tuple[float, Floats]:
-    targets = softened(labels)
+def _fit(logits: Floats, labels: Bools, start: Floats, free: Bools) -> Floats:
+    """Fit ``[slope, intercept of each finding]`` where ``free``; a slope under the least is set to it."""
+    fitted = _newton(logits, softened(labels), start, free)
+    if fitted[0] >= LEAST_SLOPE:
+        return fitted
+    fitted[0] = LEAST_SLOPE
+    return _newton(logits, softened(labels), fitted, free & (np.arange(len(free)) > 0))
 
-    def loss_and_gradient(parameters: Floats) -> tuple[float, Floats]:
-        slope = np.exp(parameters[0])
-        odds = slope * logits + parameters[1:]
-        residual = sigmoid(odds) - targets
-        gradient = np.concatenate([[slope * (residual * logits).sum()], residual.sum(axis=0)])
-        return float((np.logaddexp(0, odds) - targets * odds).sum()), gradient
 
-    start = np.array([np.clip(0.0, *bound) for bound in bounds])
-    fitted = minimize(loss_and_gradient, start, jac=True, method="L-BFGS-B", bounds=bounds)
-    return float(np.exp(fitted.x[0])), np.asarray(fitted.x[1:], np.float64)
+def _newton(logits: Floats, targets: Floats, parameters: Floats, free: Bools) -> Floats:
+    """Minimise the cross-entropy, which is convex, by Newton's method with halved steps."""
+    parameters = parameters.copy()
+    for _ in range(MOST_STEPS):
+        step = np.zeros_like(parameters)
+        gradient, hessian = _derivatives(logits, targets, parameters)
+        step[free] = np.linalg.lstsq(hessian[np.ix_(free, free)], gradient[free])[0]
+        before = _cross_entropy(logits, targets, parameters)
+        while _cross_entropy(logits, targets, parameters - step) > before and np.abs(step).max() > TOLERANCE:
+            step /= 2
+        parameters -= step
+        if np.abs(step).max() <= TOLERANCE:
+            break
+    return parameters
+
+
+def _cross_entropy(logits: Floats, targets: Floats, parameters: Floats) -> float:
+    odds = parameters[0] * logits + parameters[1:]
+    return float((np.logaddexp(0, odds) - targets * odds).sum())
+
+
+def _derivatives(logits: Floats, targets: Floats, parameters: Floats) -> tuple[Floats, Floats]:
+    """Gradient, and the Hessian: each intercept meets the slope, and no other intercept."""
+    p = sigmoid(parameters[0] * logits + parameters[1:])
+    residual, weight = p - targets, p * (1 - p)
+    hessian = np.diag(np.concatenate([[(weight * logits**2).sum()], weight.sum(axis=0)]))
+    hessian[0, 1:] = hessian[1:, 0] = (weight * logits).sum(axis=0)
+    return np.concatenate([[(residual * logits).sum()], residual.sum(axis=0)]), hessian
 
 
 def softened(labels: Bools) -> Floats:
     """Platt's targets for ``(images, findings)`` labels: a little less than 1, a little more than 0."""
     positives = labels.sum(axis=0)
     negatives = len(labels) - positives
-    return np.where(labels, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+    return np.asarray(np.where(labels, (positives + 1) / (positives + 2), 1 / (negatives + 2)), np.float64)
 
 
 def folds_of(patients: NDArray[np.str_]) -> NDArray[np.int64]:

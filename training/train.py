@@ -132,9 +132,8 @@ class Trainer:
         self._network = NETWORKS[recipe.network](len(dataset.findings))
         start_at_prevalence(self._network, self._learning.labels)
         self._network.to(device=self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._average = AveragedModel(  # type: ignore[no-untyped-call]
-            self._network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average_decay), use_buffers=True
-        )
+        averaging = get_ema_multi_avg_fn(recipe.average_decay)  # type: ignore[no-untyped-call]
+        self._average = AveragedModel(self._network, multi_avg_fn=averaging, use_buffers=True)
         self._history: list[dict[str, float | None]] = []
 
     def run(self, stage: Stage) -> None:

@@ -25,7 +25,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from cxr.dicom.attributes import integer, text
+from cxr.dicom.attributes import integer, is_uid, text
 from cxr.errors import Refused
 from cxr.reasons import Reason
 
@@ -51,7 +51,9 @@ _MAYBE_LOSSY: Final = frozenset({JPEG2000, HTJ2K})
 _ALWAYS_LOSSY: Final = frozenset(
     {JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, "1.2.840.10008.1.2.4.53", "1.2.840.10008.1.2.4.55"}
 )
-_PREFERRED_PLUGINS: Final = ("pylibjpeg", "pyjpegls", "gdcm", "pillow", "pydicom")
+_PREFERRED_PLUGINS: Final = ("pydicom", "pyjpegls", "pylibjpeg", "gdcm", "pillow")
+"""pydicom's own comes first, since pylibjpeg-rle panics on corrupt segments, which is no ``Exception``."""
+
 _END_OF_IMAGE: Final = b"\xff\xd9"
 
 _UNDECODABLE: Final = (
@@ -105,7 +107,8 @@ def decode(path: Path, header: Dataset) -> Stored:
         frame, _ = decoder.as_array(dataset, raw=True, index=0, decoding_plugin=plugin)
     except _UNDECODABLE as error:
         # Without a cause: the text of pydicom's error may quote a patient's data.
-        raise Refused(Reason.UNDECODABLE, f"{syntax.name}: {_explain(error)}") from None
+        name = "unknown transfer syntax" if syntax.name == syntax else syntax.name
+        raise Refused(Reason.UNDECODABLE, f"{name}: {_explain(error)}") from None
     return _in_range(frame, header, syntax)
 
 
@@ -152,9 +155,11 @@ def _required(header: Dataset, keyword: str) -> int:
 
 def _transfer_syntax(header: Dataset) -> UID:
     """Return the Transfer Syntax UID; where the file names none, the native one that its header was read in."""
-    syntax = header.file_meta.get("TransferSyntaxUID")
-    if syntax:
-        return UID(syntax)
+    stated = header.file_meta.get("TransferSyntaxUID")
+    if stated and not is_uid(stated):
+        raise Refused(Reason.UNDECODABLE, "Transfer Syntax UID is not a UID")
+    if stated:
+        return UID(stated)
     implicit, little_endian = header.original_encoding
     if implicit:
         return ImplicitVRLittleEndian
@@ -167,7 +172,17 @@ def _is_codestream(syntax: UID) -> bool:
 
 
 def _check_end(dataset: Dataset, syntax: UID) -> None:
-    """Refuse a codestream that lacks its end: decoders fill in the rest and say nothing."""
+    """Raise for a codestream that lacks its end, since decoders fill in the rest and say nothing.
+
+    Raises
+    ------
+    EOFError
+        The codestream is cut.
+    ValueError
+        The pixel data are encapsulated, and the transfer syntax says that they are not.
+    """
+    if dataset["PixelData"].is_undefined_length and not syntax.is_encapsulated:
+        raise ValueError
     if not _is_codestream(syntax):
         return
     frame = get_frame(dataset.PixelData, 0, number_of_frames=1)

@@ -23,7 +23,7 @@ from cxr.reasons import Reason
 from cxr.result import Note
 
 _CODES: Final = 1 << 16
-_FINEST_STEP: Final = 1 / (_CODES - 1)  # of any display
+_INVISIBLE: Final = 0.5 / (_CODES - 1)  # half the finest step of any display
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class GreyScale:
         if np.count_nonzero(valid) < 2:
             raise Refused(Reason.CONSTANT_PIXELS, "every pixel has the same value")
         table = self._table(inputs, valid)
-        if np.ptp(table[valid]) < _FINEST_STEP:
+        if np.ptp(table[valid]) < _INVISIBLE:
             if self.voi is None:
                 raise Refused(Reason.CONSTANT_PIXELS, "the Modality LUT makes every pixel the same")
             return replace(self, voi=None, doubt="the stated one shows every pixel the same").render(stored)

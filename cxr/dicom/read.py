@@ -117,6 +117,7 @@ def _parse(file: BinaryIO) -> Dataset:
         return tag == _PIXEL_DATA or tag in _FLOAT_PIXEL_DATA
 
     header = read_partial(file, stop_when=at_pixels, force=True)
+    _convert(header.file_meta)
     _convert(header)
     if not prefixed and not is_uid(header.get("SOPClassUID")):
         raise Refused(Reason.UNREADABLE, "neither a DICOM file nor a data set that names a SOP Class")

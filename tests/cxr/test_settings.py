@@ -1,0 +1,73 @@
+"""Settings: what is read, and what is refused with which words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cxr.errors import SettingsError
+from cxr.settings import Settings, load_settings
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "app.yaml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("text", ["", "candor:\n", "application:\n  title: x\n", "candor: {}\n"])
+def test_what_is_not_named_keeps_its_default(tmp_path: Path, text: str) -> None:
+    assert load_settings(written(tmp_path, text)) == Settings()
+
+
+def test_every_setting_is_read(tmp_path: Path) -> None:
+    text = "candor:\n  engine: torch\n  max_overlays: 2\n  deferral_cost: 0.25\n  images_per_batch: 1\n"
+    assert load_settings(written(tmp_path, text)) == Settings("torch", 2, 0.25, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("candor:\n  engin: onnx\n", "line 2: unknown setting 'engin'; did you mean 'engine'?"),
+        ("candour:\n  engine: onnx\n", "line 1: unknown setting 'candour'; did you mean 'candor'?"),
+        ("candor:\n  zzz: 1\n", "known are engine, max_overlays, deferral_cost, images_per_batch"),
+        ("candor:\n  engine: gpu\n", "engine is 'gpu'; it must be one of auto, onnx, torch"),
+        ("candor:\n  engine: onnx\n  engine: torch\n", "line 3: 'engine' stands there twice"),
+        ("candor:\n  max_overlays: -1\n", "max_overlays is -1; it must be a whole number from 0 to 14"),
+        ("candor:\n  max_overlays: true\n", "max_overlays is True"),
+        ("candor:\n  max_overlays: 2.5\n", "max_overlays is 2.5"),
+        ("candor:\n  images_per_batch: 0\n", "images_per_batch is 0"),
+        ("candor:\n  deferral_cost: 0.5\n", "deferral_cost is 0.5; it must be null, or a number between 0 and 0.5"),
+        ("candor:\n  deferral_cost: 0\n", "deferral_cost is 0"),
+        ("candor:\n  deferral_cost: .nan\n", "deferral_cost is nan"),
+        ("candor: [1, 2]\n", "line 1: expected 'name: value' lines"),
+        ("candor: {\n", "is not valid YAML"),
+        ("- 1\n", "line 1: expected 'name: value' lines"),
+        ("candor:\n  engine: !!python/object/apply:os.getcwd []\n", "line 2 is not valid YAML"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_the_line(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load_settings(written(tmp_path, text))
+    assert says in str(refused.value)
+    assert "app.yaml" in str(refused.value)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot be read"):
+        load_settings(tmp_path / "nowhere.yaml")
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "app.yaml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SettingsError, match="not valid YAML"):
+        load_settings(path)
+
+
+def test_the_hash_follows_what_changes_results_alone() -> None:
+    assert Settings(images_per_batch=1).sha256 == Settings().sha256
+    assert Settings(engine="torch").sha256 == Settings().sha256
+    assert Settings(deferral_cost=0.2).sha256 != Settings().sha256
+    assert Settings(max_overlays=3).sha256 != Settings().sha256

@@ -1,0 +1,74 @@
+"""Independent validators of DICOM objects: dciodvfy, DCMTK and PixelMed. None shares code with what they judge."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+
+PIXELMED = Path("/usr/share/java/pixelmed.jar")
+SR_VALIDATE = Path(__file__).with_name("SrValidate.java")
+TOOLS = ("dciodvfy", "dcmftest", "dsrdump", "dcmpschk", "java")
+INSTALL = "apt-get install --no-install-recommends dcmtk dicom3tools libpixelmed-java default-jdk-headless"
+
+TOLERATED = re.compile(r"Template 1410 .*Missing conditional content item|not found in context group 100")
+"""PixelMed takes each Measurement Group for TID 1410, and knows no chest procedure in CID 100."""
+
+
+def skip_without_validators() -> None:
+    """Skip the test, with a word on how to get the tools, where one is missing."""
+    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
+    missing += [] if PIXELMED.exists() else [PIXELMED.name]
+    if missing:
+        pytest.skip(f"validators: {', '.join(missing)} not installed; {INSTALL}")
+
+
+def validation_errors(files: Sequence[Path]) -> list[str]:
+    """Run every validator that fits over the files and return its complaints, each with the file's name."""
+    reports = [file for file in files if _modality(file) in ("SR", "KO")]
+    return [
+        *(f"{file.name}: {line}" for file in files for line in _errors_of_one(file)),
+        *(_pixelmed_errors(reports) if reports else ()),
+    ]
+
+
+def _errors_of_one(file: Path) -> Iterator[str]:
+    if _run("dcmftest", file).returncode:
+        yield "dcmftest: not a DICOM Part 10 file"
+    verdict = _run("dciodvfy", "-new", file)
+    yield from (f"dciodvfy: {line}" for line in _lines(verdict) if line.startswith("Error"))
+    if _modality(file) in ("SR", "KO") and _run("dsrdump", file).returncode:
+        yield "dsrdump: cannot be read"
+    if _modality(file) == "PR" and "Test passed" not in _run("dcmpschk", file).stdout:
+        yield "dcmpschk: not passed"
+
+
+def _pixelmed_errors(reports: Sequence[Path]) -> Iterator[str]:
+    """Validate all reports in one JVM; a validator that breaks or leaves a file out is an error too."""
+    verdict = _run("java", "-cp", PIXELMED, SR_VALIDATE, *reports)
+    lines = _lines(verdict)
+    if verdict.returncode or sum(line.startswith("File ") for line in lines) != len(reports):
+        yield f"PixelMed broke: {' '.join(lines)[-300:]}"
+    name = ""
+    for line in lines:
+        if line.startswith("File "):
+            name = Path(line.removeprefix("File ")).name
+        elif line.startswith("Error") and not TOLERATED.search(line):
+            yield f"{name}: PixelMed: {line}"
+
+
+def _modality(file: Path) -> str:
+    return str(dcmread(file, specific_tags=["Modality"]).get("Modality", ""))
+
+
+def _lines(verdict: subprocess.CompletedProcess[str]) -> list[str]:
+    return (verdict.stdout + verdict.stderr).splitlines()
+
+
+def _run(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, timeout=300)

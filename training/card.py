@@ -1,0 +1,183 @@
+"""Render a bundle's model card, ``docs/README.md``, from its JSON files: no number is typed by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from cxr.bundle import CALIBRATION, GATE, METADATA
+from training.evaluate import EVALUATION
+from training.metadata import SPLITS
+
+CARD: Final = Path("docs", "README.md")
+
+Json = dict[str, Any]
+
+_LIMITS: Final = """\
+- Labels were mined from radiology reports by software, not read from the pictures; readers disagree with them often.
+- The pictures are a selection of ChestX-ray14 in which findings are far more frequent than in the whole: the figures
+  on it are no estimate of performance in any clinic, and precision would be lower at the assumed prevalence.
+- All patients come from one US research hospital, almost all of them adults, many of them very ill.
+- Only frontal views, reduced to 384 pixels before anything else.
+- Findings are not independent of each other, of the patient's position (AP or PA), or of tubes and lines: the network
+  may have learned the company that a finding keeps."""
+
+
+def write_card(root: Path) -> Path:
+    """Write the model card of a bundle that was evaluated, and return its path."""
+    files = {name: json.loads((root / path).read_text()) for name, path in _FILES.items()}
+    path = root / CARD
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("\n\n".join(_sections(**files)) + "\n")
+    return path
+
+
+_FILES: Final = {
+    "metadata": METADATA,
+    "splits": SPLITS,
+    "calibration": CALIBRATION,
+    "gate": GATE,
+    "evaluation": EVALUATION,
+}
+
+
+def _sections(metadata: Json, splits: Json, calibration: Json, gate: Json, evaluation: Json) -> Iterable[str]:
+    yield f"# {metadata['name']} {metadata['version']}"
+    yield f"**{metadata['intended_use']}** {metadata['description']}"
+    yield from _training(metadata, splits)
+    yield from _discrimination(evaluation)
+    yield from _calibration(calibration, evaluation)
+    yield from _gate(gate, evaluation)
+    yield "## What it cannot do"
+    yield _LIMITS
+    yield from _commands(metadata, calibration, gate, evaluation)
+
+
+def _training(metadata: Json, splits: Json) -> Iterable[str]:
+    ours, record = metadata["candor"], metadata["candor"]["training"]
+    stages = ", then ".join(f"{stage['epochs']} epochs at {stage['side']} px" for stage in record["recipe"]["stages"])
+    yield "## What it was trained on"
+    yield (
+        f"{ours['architecture']}, {stages}, on {record['images']} frontal radiographs of {record['patients']} patients "
+        "from the official train_val list of NIH ChestX-ray14; no other data and no pretrained weights. "
+        f"Pictures are squeezed to {ours['input']['side']} x {ours['input']['side']} pixels by area averaging and "
+        f"standardised (mean {ours['input']['mean']:.4f}, standard deviation {ours['input']['std']:.4f})."
+    )
+    yield (
+        "Data: NIH Clinical Center, ChestX-ray14, https://nihcc.app.box.com/v/ChestXray-NIHCC, free to use with "
+        "attribution: Wang X, Peng Y, Lu L, Lu Z, Bagheri M, Summers RM. ChestX-ray8: hospital-scale chest X-ray "
+        "database and benchmarks on weakly-supervised classification and localization of common thorax diseases. "
+        "CVPR 2017."
+    )
+    yield "Patients, all sets disjoint (`models/splits.json` lists them and states the rule):"
+    yield _table(("set", "patients"), [(name, len(ids)) for name, ids in splits["patients"].items()])
+
+
+def _discrimination(evaluation: Json) -> Iterable[str]:
+    official, test = evaluation["official_test"], evaluation["test"]
+    yield "## How well it tells findings apart"
+    yield (
+        f"Area under the ROC curve with 95% intervals from {evaluation['resamples']} bootstrap resamples of patients. "
+        f"First all {official['images']} pictures ({official['patients']} patients) of the official test list that "
+        "are in the selection; the classifier saw none of them. Then the test patients alone "
+        f"({test['images']} pictures, {test['patients']} patients), to whom calibration and gate were not fitted "
+        "either."
+    )
+    rows = [
+        (_name(label), a["positives"], _auc(a["auc"]), b["positives"], _auc(b["auc"]))
+        for (label, a), b in zip(official["findings"].items(), test["findings"].values(), strict=True)
+    ]
+    mean = ("**mean**", "", _auc(official["mean_auc"]), "", _auc(test["mean_auc"]))
+    yield _table(("finding", "positives", "AUC, official test", "positives", "AUC, test patients"), [*rows, mean])
+
+
+def _calibration(calibration: Json, evaluation: Json) -> Iterable[str]:
+    yield "## What its probabilities mean"
+    yield (
+        f"The bundle was {calibration['description']}. The map of each finding is `slope * logit + intercept`, its "
+        "kind chosen by cross-validation over patients; a finding with few positives shares the slope of the others. "
+        "The report's probability is then shifted from the prevalence of the fit to the assumed one, which is that of "
+        "all 112,120 images of ChestX-ray14, a research hospital's. Expected calibration error (15 bins) and Brier "
+        "score are those of the test patients, before and after, at the prevalence of the fit."
+    )
+    measured = evaluation["test"]["calibration"]
+    rows = [_calibration_row(label, m, measured[label]) for label, m in calibration["findings"].items()]
+    header = ("finding", "map", "slope", "prevalence, fit", "assumed", "ECE before", "after", "Brier before", "after")
+    yield _table(header, rows)
+
+
+def _calibration_row(label: str, fitted: Json, measured: Json) -> Sequence[object]:
+    before, after = measured["before"], measured["after"]
+    return (
+        _name(label),
+        fitted["kind"] + (", shared slope" if fitted.get("shared_slope") else ""),
+        f"{fitted['slope']:.2f}",
+        f"{fitted['fitted_prevalence']:.3f}",
+        f"{fitted['assumed_prevalence']:.4f}",
+        f"{before['ece']:.3f}",
+        f"{after['ece']:.3f}",
+        f"{before['brier']:.3f}",
+        f"{after['brier']:.3f}",
+    )
+
+
+def _gate(gate: Json, evaluation: Json) -> Iterable[str]:
+    yield "## When it answers"
+    yield (
+        f"The gate's promise: {gate['description']}. It holds for each finding by itself, not for all at once, and "
+        "only for patients like those of the fit; a site fits its own gate to its own patients. A finding without a "
+        "threshold is never answered that way: it is deferred. Counts are pictures of the test patients, to whom "
+        "nothing was fitted."
+    )
+    counts = evaluation["test"]["decisions"]
+    rows = [_gate_row(label, pair, counts[label]) for label, pair in gate["findings"].items()]
+    header = ("finding", "absent up to", "present from", "absent", "deferred", "present", "missed", "right of present")
+    yield _table(header, rows)
+    reasons = [f"- {_name(label)}: {text}." for label, pair in gate["findings"].items() for text in _unsupported(pair)]
+    if reasons:
+        yield "Thresholds that the calibration patients do not support:"
+        yield "\n".join(reasons)
+
+
+def _gate_row(label: str, pair: Json, counts: Json) -> Sequence[object]:
+    shares = [f"{counts[name] / counts['images']:.0%}" for name in ("absent", "deferred", "present")]
+    missed = f"{counts['missed']} of {counts['positives']} positives"
+    right = f"{counts['present_and_positive']} of {counts['present']}"
+    return (_name(label), _threshold(pair["lo"]), _threshold(pair["hi"]), *shares, missed, right)
+
+
+def _unsupported(pair: Json) -> Iterable[str]:
+    for side, name in (("lo_unsupported", "absent"), ("hi_unsupported", "present")):
+        if pair.get(side):
+            yield f"no {name}, {pair[side]}"
+
+
+def _commands(metadata: Json, calibration: Json, gate: Json, evaluation: Json) -> Iterable[str]:
+    yield "## The commands behind the numbers"
+    recipe = metadata["candor"]["training"]["recipe"]
+    stages = "".join(f" --stage {s['side']} {s['epochs']} {s['peak_learning_rate']:g}" for s in recipe["stages"])
+    trained = f"python -m training train --data DATA --network {recipe['network']}{stages} --seed {recipe['seed']}"
+    dated = [f"{record['command']}  # {record['date']}" for record in (calibration, gate, evaluation)]
+    yield "\n".join(["```", trained, "python -m training export", *dated, "```"])
+    yield f"Bundle SHA-256 {evaluation['bundle_sha256']}."
+
+
+def _name(label: str) -> str:
+    return label.replace("_", " ")
+
+
+def _auc(estimate: Json | None) -> str:
+    if estimate is None:
+        return "not defined"
+    return f"{estimate['value']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]"
+
+
+def _threshold(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
