@@ -25,7 +25,7 @@ class Reason(Enum):
     # Refusals: the file
     UNREADABLE = ("UNREADABLE", "Not a readable DICOM file", ReasonKind.REFUSAL)
     INVALID_IDENTIFIERS = ("BADIDS", "A mandatory identifier is missing or invalid", ReasonKind.REFUSAL)
-    DUPLICATE = ("DUPLICATE", "The same instance came more than once", ReasonKind.REFUSAL)
+    DUPLICATE = ("DUPLICATE", "The same instance as another file", ReasonKind.REFUSAL)
     OWN_RESULT = ("OWNRESULT", "A result of this application", ReasonKind.REFUSAL)
     # Refusals: the kind of object
     NOT_AN_IMAGE = ("NOIMAGE", "Not an image", ReasonKind.REFUSAL)

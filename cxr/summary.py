@@ -87,10 +87,17 @@ def _file(case: Case, image: CaseImage) -> Json:
     return {
         "name": image.name,
         "study_instance_uid": case.study_instance_uid or None,
-        "outcome": "assessed" if image.assessed else Disposition.NOT_ASSESSED.value,
+        "outcome": _outcome(image),
         "reason": _note(image.refusal) if image.refusal else None,
         "notices": [_note(note) for note in image.notices],
     }
+
+
+def _outcome(image: CaseImage) -> str:
+    if image.refusal is None:
+        return "assessed"
+    # Its pixels were assessed, as another file's.
+    return "duplicate" if image.refusal.reason is Reason.DUPLICATE else Disposition.NOT_ASSESSED.value
 
 
 def _note(note: Note) -> Json:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cxr.case import CaseImage, given
+from cxr.case import Case, CaseImage, given
+from cxr.dicom.duplicates import settle_duplicates
 from cxr.dicom.identity import fingerprint
 from cxr.dicom.read import read_pixels
 from operators.base import ImageOperator
@@ -15,8 +16,13 @@ class ImageReader(ImageOperator):
         case: a study with selected images.
 
     Named output:
-        case: the same with radiographs; what cannot be decoded carries a refusal.
+        case: the same with radiographs; what cannot be decoded, or came twice, carries a refusal.
     """
+
+    def work(self, case: Case) -> None:
+        """Read the images of one study, then keep one file of each instance."""
+        super().work(case)
+        settle_duplicates(case.images)
 
     def work_on(self, image: CaseImage) -> None:
         """Read one image's pixels."""

@@ -40,6 +40,9 @@ IDENTITY: Final = (*_UIDS, *_TYPE_2, *_TYPE_3, "BodyPartExamined", "PatientOrien
 """Keywords of what a result carries of its source, and by which one source is told from another."""
 
 
+_UNREPORTED: Final = (Reason.OWN_RESULT, Reason.DUPLICATE)
+
+
 def fingerprint(header: Dataset, pixel_sha256: str) -> str:
     """Hash what an instance is: its pixels and the identity that its results carry.
 
@@ -87,9 +90,9 @@ def reportable_images(case: Case) -> list[CaseImage]:
     """List the files that a report is about, by SOP Instance UID, whatever their names and order.
 
     The application's own results are not among them: they may come back from the archive without making a new
-    version of the report that they are part of.
+    version of the report that they are part of. Nor are further files of an instance that is assessed.
     """
-    images = [image for image in case.images if not image.refusal or image.refusal.reason is not Reason.OWN_RESULT]
+    images = [image for image in case.images if not image.refusal or image.refusal.reason not in _UNREPORTED]
     return sorted(images, key=lambda image: (image.sop_instance_uid, image.name))
 
 

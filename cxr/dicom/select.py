@@ -69,8 +69,6 @@ _SCHEMES: Final = {"SCT": "SCT", "SRT": "SRT", "SNM3": "SRT", "99SDM": "SRT"}
 def select(images: Iterable[CaseImage], minimum_side: int) -> None:
     """Refuse the images of one study that cannot be assessed, and note what is taken for granted in others.
 
-    Of several images with one SOP Instance UID, the first by name that nothing else speaks against stays.
-
     Parameters
     ----------
     images
@@ -78,21 +76,13 @@ def select(images: Iterable[CaseImage], minimum_side: int) -> None:
     minimum_side
         The least rows and columns, in pixels.
     """
-    seen: set[str] = set()
-    for image in sorted(images, key=lambda image: image.name):
+    for image in images:
         if image.header is None or not image.assessed:
             continue
         try:
-            notices = check(image.header, minimum_side)
+            image.notices.extend(check(image.header, minimum_side))
         except Refused as refused:
             image.refuse(refused.reason, refused.detail)
-            continue
-        uid = str(image.header.SOPInstanceUID)
-        if uid in seen:
-            image.refuse(Reason.DUPLICATE, "another file of this study has its SOP Instance UID")
-            continue
-        seen.add(uid)
-        image.notices.extend(notices)
 
 
 def check(header: Dataset, minimum_side: int) -> tuple[Note, ...]:

@@ -157,3 +157,28 @@ def test_an_output_that_cannot_be_written_is_a_failure_of_its_study(
 def test_nothing_hidden_is_left_in_the_output(run: Run) -> None:
     output = run(radiograph_dataset()).index.parent
     assert not list(output.rglob(".*"))
+
+
+def test_one_instance_in_two_syntaxes_is_assessed_once(run: Run) -> None:
+    packed = radiograph_dataset()
+    packed.compress(RLELossless, generate_instance_uid=False)
+    result = run(radiograph_dataset(), packed)
+    outcomes = [entry["outcome"] for entry in index(result)["files"]]  # type: ignore[attr-defined]
+    assert outcomes == ["assessed", "duplicate"]
+    alone = run(radiograph_dataset(), name="alone")
+    assert [w.sop_instance_uid for w in result.cases[0].written] == [w.sop_instance_uid for w in alone.cases[0].written]
+
+
+def test_two_pictures_under_one_uid_are_both_refused(run: Run) -> None:
+    result = run(radiograph_dataset(), radiograph_dataset(chest_like(seed=1)))
+    reasons = [entry["reason"]["code"] for entry in index(result)["files"]]  # type: ignore[attr-defined]
+    assert reasons == [Reason.CONTRADICTION.code] * 2
+
+
+def test_a_file_that_cannot_be_decoded_does_not_shut_out_a_whole_one(run: Run) -> None:
+    broken = radiograph_dataset()
+    broken.compress(JPEG2000Lossless, generate_instance_uid=False)
+    broken.PixelData = broken.PixelData[: len(broken.PixelData) // 2]
+    result = run(broken, radiograph_dataset())
+    outcomes = [entry["outcome"] for entry in index(result)["files"]]  # type: ignore[attr-defined]
+    assert outcomes == ["not assessed", "assessed"]

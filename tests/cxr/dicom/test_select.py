@@ -230,18 +230,6 @@ def image(name: str, **attributes: Any) -> CaseImage:
     return CaseImage(name, Path(name), radiograph_dataset(**attributes))
 
 
-def test_the_first_of_duplicates_by_name_stays() -> None:
-    images = [image("b.dcm"), image("a.dcm"), image("c.dcm", seed="1")]
-    select(images, SIDE)
-    assert [one.refusal and one.refusal.reason for one in images] == [Reason.DUPLICATE, None, None]
-
-
-def test_a_refused_image_makes_no_duplicate() -> None:
-    images = [image("a.dcm", PixelData=None), image("b.dcm")]
-    select(images, SIDE)
-    assert [one.refusal and one.refusal.reason for one in images] == [Reason.NO_PIXELS, None]
-
-
 def test_earlier_refusals_stay_and_notices_are_added() -> None:
     unread = CaseImage("a", Path("a"))
     unread.refuse(Reason.UNREADABLE, "before")
