@@ -1,7 +1,8 @@
-"""Grad-CAM for heads that are not linear: differentiate from the head to the last feature map, and no further.
+"""Grad-CAM for any differentiable head: differentiate from the head to the last feature map, and no further.
 
-The trunk, which is nearly all of the work, runs once and without a graph; only the small head is differentiated,
-once for each finding and for the whole batch together.
+The trunk, which is nearly all of the work, runs once and without a graph of its own for the maps; only the small
+head is differentiated, once for each finding and for the whole batch together. Every network of
+:mod:`cxr.networks.registry` has its maps in closed form; this is for heads that have none, and the proof of those.
 
 References
 ----------
@@ -22,8 +23,8 @@ class GradCamNetwork(nn.Module):
     trunk
         ``(n, 1, side, side)`` to ``(n, channels, height, width)``, the last activation included.
     head
-        ``(n, channels, height, width)`` to logits ``(n, findings)``. An image's logits may depend on that image
-        alone: a head with batch statistics must be in evaluation mode.
+        ``(n, channels, height, width)`` to logits ``(n, findings)``. For the maps an image's logits may depend on
+        that image alone: a head with batch statistics gives true maps in evaluation mode only.
     """
 
     def __init__(self, trunk: nn.Module, head: nn.Module) -> None:
@@ -34,21 +35,29 @@ class GradCamNetwork(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Classify a batch.
 
+        Where autograd records, as in training, gradients flow from the logits into head and trunk, and from the
+        class activation into the trunk with the weights of its channels held constant.
+
         Returns
         -------
         Logits ``(n, findings)``, and the class activation ``(n, findings, height, width)``: the feature map
         weighted by the gradient's mean over the cells, times the number of cells, so that for a linear head after
-        global average pooling it is the map of :class:`cxr.network.ClassActivationNetwork`. Its positive part is
-        Grad-CAM, up to that number.
+        global average pooling it is the map of :class:`cxr.networks.classifier.ClassActivationNetwork`. Its
+        positive part is Grad-CAM, up to that number.
         """
+        recording = torch.is_grad_enabled()
         features = self.trunk(images)
         # Inference mode forbids gradients even on demand; leave it, with a copy that may carry them.
         with torch.inference_mode(mode=False), torch.enable_grad():
-            leaf = features.detach().clone().requires_grad_()
+            attached = recording and features.requires_grad
+            leaf = features if attached else features.detach().clone().requires_grad_()
             logits = self.head(leaf)
-            gradients = [
-                torch.autograd.grad(logits[:, k].sum(), leaf, retain_graph=k + 1 < logits.shape[1])[0]
-                for k in range(logits.shape[1])
-            ]
-        weights = torch.stack(gradients, dim=1).sum(dim=(3, 4))
-        return logits.detach(), torch.einsum("nkc,nchw->nkhw", weights, leaf.detach())
+            weights = torch.stack([_summed_gradient(logit, leaf) for logit in logits.unbind(dim=1)], dim=1)
+            activation = torch.einsum("nkc,nchw->nkhw", weights.to(leaf.dtype), leaf)
+        return (logits, activation) if recording else (logits.detach(), activation.detach())
+
+
+def _summed_gradient(logit: Tensor, features: Tensor) -> Tensor:
+    """Gradient of ``(n,)`` by ``(n, channels, height, width)``, summed over the cells: ``(n, channels)``."""
+    (gradient,) = torch.autograd.grad(logit.sum(), features, retain_graph=True)
+    return gradient.sum(dim=(2, 3))

@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 
 from cxr.bundle import Model
 from cxr.errors import BundleError
-from cxr.network import NETWORKS, ClassActivationNetwork
+from cxr.networks.classifier import ClassActivationNetwork
+from cxr.networks.registry import build
 
 Floats = NDArray[np.float32]
 
@@ -55,9 +56,7 @@ def build_network(architecture: str, findings: int, weights: Path) -> ClassActiv
     BundleError
         The architecture is unknown, or the weights do not fit it.
     """
-    if architecture not in NETWORKS:
-        raise BundleError(f"the network {architecture!r} is unknown; known are {', '.join(sorted(NETWORKS))}")
-    network = NETWORKS[architecture](findings)
+    network = build(architecture, findings)
     try:
         state = load_file(weights)
         # BatchNorm's step counter is never used in evaluation and does not travel with the weights.

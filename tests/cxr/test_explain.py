@@ -44,7 +44,7 @@ def captum_maps(model: Logits, images: torch.Tensor, findings: int) -> np.ndarra
     return normalised(torch.cat([oracle.attribute(images, target=k) for k in range(findings)], dim=1))
 
 
-@pytest.mark.parametrize("architecture", sorted(NETWORKS))
+@pytest.mark.parametrize("architecture", ["benchmark-cnn", "densenet121"])
 def test_closed_form_is_captums_grad_cam(architecture: str) -> None:
     torch.manual_seed(0)
     network = NETWORKS[architecture](14).eval()
@@ -61,7 +61,7 @@ def test_the_general_way_is_captums_grad_cam(inference: bool) -> None:
     torch.manual_seed(0)
     trunk, head = NETWORKS["benchmark-cnn"](3).trunk.eval(), other_head(3)
     images = torch.randn(4, 1, 64, 64)
-    with torch.inference_mode(mode=inference):
+    with torch.inference_mode(mode=inference), torch.no_grad():
         logits, activation = GradCamNetwork(trunk, head)(images)
     model = Logits(trunk, head).eval()
     np.testing.assert_allclose(logits, model(images).detach(), atol=1e-6)
