@@ -41,5 +41,24 @@ def test_no_package_imports_the_application() -> None:
 
 def test_nothing_unpickles() -> None:
     for path, modules in sources().items():
-        assert not modules & {"pickle", "dill", "cloudpickle"}, path
-        assert "torch.load" not in path.read_text(), path
+        importer = path == ROOT / "training" / "import_weights.py"
+        assert not modules & {"dill", "cloudpickle"}, path
+        assert "pickle" not in modules or (importer and names_from(path, "pickle") == {"UnpicklingError"}), path
+        assert importer or "torch.load" not in path.read_text(), path
+
+
+def test_foreign_weights_are_opened_as_tensors_alone() -> None:
+    text = (ROOT / "training" / "import_weights.py").read_text()
+    calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
+    loads = [call for call in calls if ast.unparse(call.func) == "torch.load"]
+    assert len(loads) == text.count("torch.load") == 1
+    for call in loads:
+        assert ("weights_only", "True") in {(keyword.arg, ast.unparse(keyword.value)) for keyword in call.keywords}
+
+
+def names_from(path: Path, module: str) -> set[str]:
+    """What a file imports from a module; the module itself counts as ``*``."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    whole = {"*" for node in nodes if isinstance(node, ast.Import) and module in {a.name for a in node.names}}
+    parts = [node.names for node in nodes if isinstance(node, ast.ImportFrom) and node.module == module]
+    return whole | {alias.name for names in parts for alias in names}

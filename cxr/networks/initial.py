@@ -64,7 +64,7 @@ def imagenet_state(name: str) -> dict[str, Tensor]:
     state = {key: tensor for key, tensor in network.state_dict().items() if key.startswith("features.")}
     state = {key: tensor for key, tensor in state.items() if tensor.is_floating_point()}
     for tensor in state.values():
-        tensor.fill_(torch.nan)  # what is still NaN afterwards found no tensor
+        tensor.fill_(torch.nan)  # a view into the network: what is still NaN after loading found no tensor
     try:
         _load_state_dict(network, name, progress=False)
     except (OSError, RuntimeError) as error:
