@@ -6,11 +6,13 @@ from training.losses.combined import LOSSES, WeightedSum, build_loss
 from training.losses.cross_entropy import BinaryCrossEntropy, CrossEntropy
 from training.losses.distinctiveness import ClassDistinctiveness
 from training.losses.focal import FocalLoss
+from training.losses.pesg import PESG
 from training.losses.saliency import SaliencyLoss
 from training.losses.weights import balanced_class_weights, balanced_finding_weights, positive_weights
 
 __all__ = [
     "LOSSES",
+    "PESG",
     "AucMargin",
     "BinaryCrossEntropy",
     "ClassDistinctiveness",
