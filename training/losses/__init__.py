@@ -6,6 +6,7 @@ from training.losses.combined import LOSSES, WeightedSum, build_loss
 from training.losses.cross_entropy import BinaryCrossEntropy, CrossEntropy
 from training.losses.distinctiveness import ClassDistinctiveness
 from training.losses.focal import FocalLoss
+from training.losses.mimo import MemberSum
 from training.losses.pesg import PESG
 from training.losses.saliency import SaliencyLoss
 from training.losses.weights import balanced_class_weights, balanced_finding_weights, positive_weights
@@ -18,6 +19,7 @@ __all__ = [
     "ClassDistinctiveness",
     "CrossEntropy",
     "FocalLoss",
+    "MemberSum",
     "SaliencyLoss",
     "SpatialCoherence",
     "WeightedSum",
