@@ -58,6 +58,7 @@ class ResultSink(Operator):
             log.error("results of a study cannot be published: %s at %s", error.strerror, where(error))
             case.failure = f"the output folder cannot be written: {error.strerror}"
             case.written.clear()
+            clear(case)
 
     def _finish(self, ticket: Ticket) -> None:
         cases = tuple(ticket.done)
