@@ -22,6 +22,7 @@ from cxr.provenance import Provenance
 from cxr.reasons import Reason
 from cxr.result import Decision, Disposition, FindingResult, Note
 from cxr.settings import Settings
+from operators.base import Unexpected
 from operators.jobs import Job
 from tests.factory import chest_like, radiograph_dataset
 from tests.operators.conftest import Run, run_job, save
@@ -191,7 +192,7 @@ def test_an_output_that_cannot_be_written_is_a_failure_of_its_study(
 
     monkeypatch.setattr("operators.sr_writer.write", full)
     result = run_job(application, tmp_path, (radiograph_dataset(),))
-    assert result.failures == ["the report could not be written: OSError"]
+    assert result.failures == ["the report could not be written: No space left on device"]
     assert [path.name for path in result.index.parent.iterdir()] == ["results.json"]
 
 
@@ -249,3 +250,24 @@ def test_a_stage_that_fails_for_the_whole_study_refuses_its_images(run: Run, mon
     case = run(radiograph_dataset()).cases[0]
     assert case.images[0].refusal == Note(Reason.PROCESSING_FAILED, "select failed with KeyError")
     assert [written.kind for written in case.written] == ["sr"]
+
+
+def test_whoever_waits_when_the_graph_stops_is_told(models: Path, tmp_path: Path) -> None:
+    with ResidentApplication(models, Settings()) as resident:
+        pass
+    assert resident.submit(Job(tmp_path, tmp_path)).cancelled()
+
+
+@pytest.mark.parametrize("stage", ["study_loader.scan", "result_sink.summarise"])
+def test_an_unforeseen_error_at_either_end_fails_its_job_alone(
+    application: ResidentApplication, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("Test^0")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"operators.{stage}", broken)
+        with pytest.raises(Unexpected, match="KeyError at ") as failed:
+            run_job(application, tmp_path / "a", (radiograph_dataset(),))
+    assert "Test^0" not in str(failed.value)
+    assert run_job(application, tmp_path / "b", (radiograph_dataset(),)).failures == []

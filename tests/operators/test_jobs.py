@@ -54,4 +54,5 @@ def test_stopping_fails_what_was_begun_cancels_the_rest_and_leaves_nothing_hidde
     with pytest.raises(InterruptedError, match="stopped before the job was done"):
         begun.result(timeout=0)
     assert waiting.cancelled()
+    assert jobs.submit(Job(Path("c"), tmp_path)).cancelled()
     assert not list(tmp_path.iterdir())
