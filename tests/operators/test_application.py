@@ -271,3 +271,12 @@ def test_an_unforeseen_error_at_either_end_fails_its_job_alone(
             run_job(application, tmp_path / "a", (radiograph_dataset(),))
     assert "Test^0" not in str(failed.value)
     assert run_job(application, tmp_path / "b", (radiograph_dataset(),)).failures == []
+
+
+def test_a_broken_twin_of_an_assessed_instance_is_not_in_the_report(run: Run) -> None:
+    broken = radiograph_dataset()
+    broken.compress(JPEG2000Lossless, generate_instance_uid=False)
+    broken.PixelData = broken.PixelData[: len(broken.PixelData) // 2]
+    beside, alone = run(broken, radiograph_dataset(), name="beside"), run(radiograph_dataset(), name="alone")
+    report = "sr.dcm"
+    assert (beside.cases[0].output / report).read_bytes() == (alone.cases[0].output / report).read_bytes()

@@ -17,7 +17,7 @@ from cxr.findings import Finding
 from tests.nih import PLANTED, make_nih
 from tests.training.conftest import DAY, Made
 from training.__main__ import EXIT_UNUSABLE, main
-from training.card import CARD
+from training.card import CARD, write_card
 from training.evaluate import EVALUATION
 from training.metadata import SPLITS
 from training.nih import read_nih
@@ -99,6 +99,15 @@ def test_the_card_shows_the_numbers_of_the_files(made: Made) -> None:
     assert "--stage 48 1 0.01 --stage 64 3 0.01" in card
     for record in (read(made.bundle / CALIBRATION), gate, evaluation):
         assert record["command"] in card
+
+
+def test_the_card_names_what_is_not_told_from_chance(made: Made, tmp_path: Path) -> None:
+    bundle = Path(shutil.copytree(made.bundle, tmp_path / "cxr"))
+    assert "Not told from chance" not in (bundle / CARD).read_text()
+    evaluation = read(bundle / EVALUATION)
+    evaluation["official_test"]["findings"]["Effusion"]["auc"]["low"] = 0.49
+    (bundle / EVALUATION).write_text(json.dumps(evaluation))
+    assert "since the interval reaches 0.5: Effusion." in write_card(bundle).read_text()
 
 
 def test_a_new_calibration_closes_the_gate(made: Made, tmp_path: Path) -> None:
