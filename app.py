@@ -25,7 +25,7 @@ from cxr.engine import Engine, open_engine
 from cxr.errors import CandorError
 from cxr.provenance import Provenance
 from cxr.settings import Settings, load_settings
-from operators.base import CASE, CaseOperator
+from operators.base import CASE, CaseOperator, Unexpected, kind
 from operators.calibrator import Calibrator
 from operators.classifier import Classifier
 from operators.deferral_gate import DeferralGate
@@ -125,6 +125,7 @@ class ResidentApplication:
 
     def __enter__(self) -> ResidentApplication:
         self._run = self._app.run_async()
+        self._run.add_done_callback(lambda _: self._jobs.abandon())  # whatever ended it: nobody waits for ever
         return self
 
     def __exit__(
@@ -132,7 +133,6 @@ class ResidentApplication:
     ) -> None:
         self._jobs.close()
         self._run.result()
-        self._jobs.abandon()
 
     def submit(self, job: Job) -> Future[JobResult]:
         """Queue a job; its output folder exists.
@@ -158,8 +158,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CandorError as error:
         print(f"candor: {error}", file=sys.stderr)
         return EXIT_UNUSABLE
-    except (Stopped, OSError) as error:
+    except (Stopped, Unexpected) as error:
         print(f"candor: the run was not completed: {error}; run it again", file=sys.stderr)
+        return EXIT_FAILED
+    except OSError as error:
+        print(f"candor: the run was not completed: {kind(error)}; run it again", file=sys.stderr)
         return EXIT_FAILED
     for failure in result.failures:
         print(f"candor: results of a study are missing: {failure}", file=sys.stderr)

@@ -16,84 +16,20 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
 import onnxruntime
 import torch
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
 from app import ResidentApplication
-from benchmarks.timing import interleaved, milliseconds, ratio
-from cxr.bundle import Bundle, find_bundle, load_bundle
-from cxr.engine import OnnxEngine
+from benchmarks.engines import as_served, maps_over_forward
+from benchmarks.timing import milliseconds
+from cxr.bundle import find_bundle, load_bundle
 from cxr.provenance import derived_uid
 from cxr.settings import Settings
-from cxr.torch_engine import load_network
 from operators.jobs import Job, JobResult
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-class PlainForward(torch.nn.Module):
-    """The same weights as they are usually run: ReLU, global average pool, linear layer; logits alone."""
-
-    def __init__(self, bundle: Bundle) -> None:
-        super().__init__()
-        network = load_network(bundle)
-        self.trunk, self.head = network.trunk, network.head
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Classify ``(n, 1, side, side)`` to ``(n, findings)``."""
-        return torch.as_tensor(self.head(self.trunk(images).mean(dim=(2, 3))))
-
-
-def plain_session(bundle: Bundle, folder: Path) -> onnxruntime.InferenceSession:
-    """Export the plain forward with the options of the bundle's graph."""
-    torch.onnx.export(
-        PlainForward(bundle).eval(),
-        (torch.zeros(1, 1, bundle.input.side, bundle.input.side),),
-        str(folder / "plain.onnx"),
-        input_names=["image"],
-        output_names=["logits"],
-        dynamic_axes={"image": {0: "n"}, "logits": {0: "n"}},
-        dynamo=False,
-    )
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    return onnxruntime.InferenceSession(folder / "plain.onnx", options, providers=["CPUExecutionProvider"])
-
-
-def engines(bundle: Bundle, rounds: int) -> None:
-    """Print what the heatmaps cost, and what the engine gains, at batch 1 and 8."""
-    plain_torch = PlainForward(bundle).eval()
-    full_torch = load_network(bundle).eval()
-    full_onnx = OnnxEngine(bundle.graph, threads=torch.get_num_threads())
-    with tempfile.TemporaryDirectory() as folder:
-        plain_onnx = plain_session(bundle, Path(folder))
-    for batch in (1, 8):
-        array = np.random.default_rng(0).normal(size=(batch, 1, bundle.input.side, bundle.input.side))
-        images = array.astype(np.float32)
-        tensor = torch.from_numpy(images)
-        with torch.inference_mode():
-            times = interleaved(
-                {
-                    "torch forward": lambda t=tensor: plain_torch(t),  # type: ignore[misc]
-                    "torch forward + maps": lambda t=tensor: full_torch(t),  # type: ignore[misc]
-                    "onnx forward": lambda i=images: plain_onnx.run(None, {"image": i}),  # type: ignore[misc]
-                    "onnx forward + maps": lambda i=images: full_onnx.run(i),  # type: ignore[misc]
-                },
-                rounds,
-            )
-        print(f"\nnetwork, {bundle.input.side} px, batch {batch}, {torch.get_num_threads()} threads")
-        for name, seconds in times.items():
-            print(f"  {name:<22}{milliseconds(seconds)}")
-        print(
-            f"  all maps over forward: torch {ratio(times['torch forward + maps'], times['torch forward']):.3f}, ",
-            end="",
-        )
-        print(f"onnx {ratio(times['onnx forward + maps'], times['onnx forward']):.3f}  (goal: at most 1.05)")
-        gain = ratio(times["torch forward + maps"], times["onnx forward + maps"])
-        print(f"  onnx over torch eager: {gain:.2f}x faster  (goal: at least 1.8)")
 
 
 def studies(folder: Path, count: int) -> list[Path]:
@@ -188,7 +124,8 @@ def main() -> None:
     bundle = load_bundle(find_bundle(options.models))
     print(f"{bundle.name} {bundle.version}, {bundle.architecture}; torch {torch.__version__}, ", end="")
     print(f"ONNX Runtime {onnxruntime.__version__}")
-    engines(bundle, options.rounds)
+    maps_over_forward(bundle, options.rounds)
+    as_served()
     first_result(options.models)
     long_run(options.models, options.studies)
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, cast
 
 import cv2
 import numpy as np
+from cv2.typing import MatLike
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
@@ -103,23 +104,32 @@ def _shrunk(pixels: NDArray[np.float32], max_side: int) -> NDArray[np.uint8]:
     """Scale the picture to 8 bits with its longer side at most ``max_side``, each pixel the mean of what it covers."""
     rows, columns = pixels.shape
     scale = min(1.0, max_side / max(rows, columns))
+    shrunk: MatLike = pixels
+    if scale < 0.5 and rows % 2 == columns % 2 == 0:
+        # Means of exactly 2 x 2 pixels are so much faster that both steps take half of the time of one.
+        shrunk = cv2.resize(shrunk, (columns // 2, rows // 2), interpolation=cv2.INTER_AREA)
     if scale < 1.0:
         side = (max(1, round(columns * scale)), max(1, round(rows * scale)))
-        pixels = cv2.resize(pixels, side, interpolation=cv2.INTER_AREA)
-    return cv2.convertScaleAbs(pixels, alpha=255.0)
+        shrunk = cv2.resize(shrunk, side, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.convertScaleAbs(shrunk, alpha=255.0), np.uint8)
 
 
 def _blended(grey: NDArray[np.uint8], heatmap: Heatmap) -> Rgb:
-    """Lay the colours over the grey picture and draw the contour at half of the peak."""
+    """Make the grey picture RGB, and lay the evidence over it where there is any."""
     picture = cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)
-    if heatmap.peak <= 0:
-        return picture
-    level = _levels(heatmap, grey.shape)
+    if heatmap.peak > 0:
+        picture = _coloured(picture, heatmap)
+    return np.asarray(picture, np.uint8)
+
+
+def _coloured(picture: MatLike, heatmap: Heatmap) -> MatLike:
+    """Lay the colours over the picture and draw the contour at half of the peak."""
+    level = _levels(heatmap, picture.shape)
     colours, weights = _palette()
     opacity = cv2.LUT(level, weights)
     picture = cv2.blendLinear(picture, cv2.applyColorMap(level, colours), 1.0 - opacity, opacity)
     contours, _ = cv2.findContours((level >= 128).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    thickness = 2 if max(grey.shape) > 500 else 1
+    thickness = 2 if max(picture.shape) > 500 else 1
     cv2.drawContours(picture, contours, -1, (0, 0, 0), 2 * thickness, cv2.LINE_AA)
     cv2.drawContours(picture, contours, -1, (255, 255, 255), thickness, cv2.LINE_AA)
     return picture
@@ -145,9 +155,7 @@ def _palette() -> tuple[Rgb, NDArray[np.float32]]:
 @lru_cache(maxsize=8)
 def _font(size: int) -> ImageFont.FreeTypeFont:
     """Pillow's own font: the same glyphs on every machine."""
-    font = ImageFont.load_default(size=size)
-    assert isinstance(font, ImageFont.FreeTypeFont)  # noqa: S101 (given a size, it always is)
-    return font
+    return cast(ImageFont.FreeTypeFont, ImageFont.load_default(size=size))
 
 
 def _text_band(lines: Sequence[_Line], width: int, pad: int) -> Rgb:
@@ -164,7 +172,8 @@ def _centred(picture: Rgb, width: int) -> Rgb:
     """Put the picture between two margins."""
     missing = width - picture.shape[1]
     left = missing // 2
-    return cv2.copyMakeBorder(picture, 0, 0, left, missing - left, cv2.BORDER_CONSTANT, value=_GROUND)
+    bordered = cv2.copyMakeBorder(picture, 0, 0, left, missing - left, cv2.BORDER_CONSTANT, value=_GROUND)
+    return np.asarray(bordered, np.uint8)
 
 
 def _scale_band(peak: float, width: int, size: int) -> Rgb:
@@ -183,9 +192,14 @@ def _scale_band(peak: float, width: int, size: int) -> Rgb:
     band.paste(Image.fromarray(_colour_bar(length, size)), (left, top))
     draw.line([(middle, top), (middle, top + size - 1)], _TITLE_INK, 2)
     draw.text((left, below), "0", _INK, font)
-    draw.text((middle, below), f"{peak / 2:.2g} (contour)", _INK, font, anchor="ma")
-    draw.text((right, below), f"{peak:.2g} logit", _INK, font, anchor="ra")
+    draw.text((middle, below), f"{_number(peak / 2)} (contour)", _INK, font, anchor="ma")
+    draw.text((right, below), f"{_number(peak)} logit", _INK, font, anchor="ra")
     return np.asarray(band)
+
+
+def _number(value: float) -> str:
+    """Write a number with two digits, zeros too."""
+    return f"{value:#.2g}".rstrip(".")
 
 
 def _colour_bar(length: int, height: int) -> Rgb:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cxr.case import Case, CaseImage
-from cxr.errors import Refused
+from cxr.errors import CandorError, Refused
 from cxr.reasons import Reason
 from operators.sdk import Operator, OperatorSpec
 
@@ -74,23 +74,34 @@ class ImageOperator(CaseOperator):
         raise NotImplementedError
 
 
+class Unexpected(RuntimeError):
+    """An error that nobody foresaw: its type and place, without its message."""
+
+
 def refuse(image: CaseImage, stage: str, error: Exception) -> None:
     """Take an image out of the assessment because of an error."""
     if isinstance(error, Refused):
         image.refuse(error.reason, error.detail)
     else:
-        image.refuse(Reason.PROCESSING_FAILED, f"{stage} failed with {type(error).__name__}")
+        image.refuse(Reason.PROCESSING_FAILED, f"{stage} failed with {kind(error)}")
+
+
+def kind(error: Exception) -> str:
+    """Name an error: what the system says of it, else its type; never its message, nor a path with a UID in it."""
+    if isinstance(error, Unexpected):
+        return str(error).split(" ", 1)[0]
+    return (isinstance(error, OSError) and error.strerror) or type(error).__name__
 
 
 def attempt(action: Callable[[], None], on_failure: Callable[[Exception], None]) -> None:
     """Run an action; hand any exception on instead of raising it."""
     try:
         action()
-    except Refused as error:
+    except (CandorError, OSError) as error:
         on_failure(error)
     except Exception as error:  # noqa: BLE001 - the border named at the top of this module
         log.error("%s at %s", type(error).__name__, where(error))
-        on_failure(error)
+        on_failure(Unexpected(f"{type(error).__name__} at {where(error)}"))
 
 
 def where(error: Exception) -> str:

@@ -35,8 +35,8 @@ class HeatmapWriter(CaseOperator):
         """Write the overlays of one study; an image whose overlay fails is refused, and its overlays go."""
         for number, (image, result) in enumerate(select_overlays(case, self._max_overlays), start=1):
             self._attempt(case, image, result, number)
-        refused = {image.sop_instance_uid for image in case.images if not image.assessed}
-        for lost in [written for written in case.written if written.source in refused]:
+        kept = {image.sop_instance_uid for image in case.assessed_images}
+        for lost in [written for written in case.written if written.source not in kept]:
             (staging(case) / lost.file.rpartition("/")[2]).unlink()
             case.written.remove(lost)
 

@@ -66,14 +66,18 @@ class JobQueue:
         self._waiting: queue.SimpleQueue[Ticket] = queue.SimpleQueue()
         self._started: deque[Ticket] = deque()
         self._closed = False
+        self._abandoned = False
 
     def submit(self, job: Job) -> Future[JobResult]:
         """Queue a job.
 
-        The future's exception is a :class:`cxr.errors.CandorError` where the job could not be carried out.
+        The future's exception is a :class:`cxr.errors.CandorError` where the job could not be carried out, an
+        ``InterruptedError`` where the graph stopped before it was done; a closed queue cancels it.
         """
         ticket = Ticket(job)
         self._waiting.put(ticket)
+        if self._abandoned:
+            self.abandon()
         return ticket.future
 
     def close(self) -> None:
@@ -106,7 +110,8 @@ class JobQueue:
         return self._started.popleft() if ticket.outstanding == 0 else None
 
     def abandon(self) -> None:
-        """Cancel all that was not begun, and fail what was not finished, after the graph has stopped."""
+        """Cancel all that was not begun, and fail what was not finished, once the graph has stopped."""
+        self._abandoned = True
         while self._started:
             ticket = self._started.popleft()
             remove_unfinished(ticket.job.output)

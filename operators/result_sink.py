@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import Any
 
 from cxr.case import Case
 from cxr.provenance import Provenance
 from cxr.summary import summarise
-from operators.base import CASE, where
+from operators.base import CASE, attempt, kind
 from operators.jobs import JobQueue, JobResult, Ticket
 from operators.publish import clear, publish, write_index
 from operators.sdk import Fragment, Operator, OperatorSpec
-
-log = logging.getLogger("candor")
 
 
 class ResultSink(Operator):
@@ -52,18 +49,16 @@ class ResultSink(Operator):
             case.written.clear()
             clear(case)
             return
-        try:
-            publish(case)
-        except OSError as error:
-            log.error("results of a study cannot be published: %s at %s", error.strerror, where(error))
-            case.failure = f"the output folder cannot be written: {error.strerror}"
-            case.written.clear()
+        attempt(lambda: publish(case), on_failure=lambda error: self._fail(case, error))
+
+    def _fail(self, case: Case, error: Exception) -> None:
+        case.failure = f"the output folder cannot be written: {kind(error)}"
+        case.written.clear()
+        clear(case)
 
     def _finish(self, ticket: Ticket) -> None:
+        attempt(lambda: ticket.future.set_result(self._result(ticket)), on_failure=ticket.future.set_exception)
+
+    def _result(self, ticket: Ticket) -> JobResult:
         cases = tuple(ticket.done)
-        try:
-            index = write_index(summarise(cases, self._provenance), ticket.job.output)
-        except OSError as error:
-            ticket.future.set_exception(error)
-        else:
-            ticket.future.set_result(JobResult(cases, index))
+        return JobResult(cases, write_index(summarise(cases, self._provenance), ticket.job.output))

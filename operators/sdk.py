@@ -1,16 +1,25 @@
-"""The one place that imports the MONAI Deploy App SDK, prepared so that it runs safely and quietly.
+"""The one place that imports the MONAI Deploy App SDK, prepared so that it starts fast and runs safely and quietly.
 
 Holoscan recommends a stack of 32 MB and starts its threads with the default of the process, which glibc reads
 from the limit before Python runs; so both the limit and the default are raised before the import.
+
+The first import of the package ``monai`` runs every module of MONAI, most of them twice: three seconds for what
+the application does not use. The SDK is a subpackage of it that needs none of them, so it is imported under a bare
+parent.
 """
 
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import logging
 import os
 import resource
+import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
 from typing import Final
 
 STACK_BYTES: Final = 32 * 2**20
@@ -41,10 +50,30 @@ def quiet_libraries() -> None:
     logging.getLogger("candor").setLevel(logging.INFO)
 
 
+@contextmanager
+def bare_package(name: str) -> Iterator[None]:
+    """Let subpackages of ``name`` be imported without running the package itself.
+
+    Afterwards the bare parent is gone, so that whoever imports the package gets the whole of it.
+    """
+    spec = importlib.util.find_spec(name) if name not in sys.modules else None
+    if spec is None:  # there in full already, or not at all: then the import says so
+        yield
+        return
+    package = ModuleType(name)
+    package.__path__ = list(spec.submodule_search_locations or ())
+    sys.modules[name] = package
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+
+
 raise_stack_limit()
 os.environ.setdefault("HOLOSCAN_LOG_LEVEL", "ERROR")
 
-from holoscan.schedulers import GreedyScheduler  # noqa: E402
-from monai.deploy.core import Application, Fragment, Operator, OperatorSpec  # noqa: E402
+with bare_package("monai"):
+    from holoscan.schedulers import GreedyScheduler
+    from monai.deploy.core import Application, Fragment, Operator, OperatorSpec
 
 __all__ = ["Application", "Fragment", "GreedyScheduler", "Operator", "OperatorSpec", "quiet_libraries"]

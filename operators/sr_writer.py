@@ -8,7 +8,7 @@ from cxr.case import Case, WrittenObject
 from cxr.dicom.sr import build_report
 from cxr.dicom.write import write
 from cxr.provenance import Provenance
-from operators.base import CaseOperator
+from operators.base import CaseOperator, kind
 from operators.publish import staging
 from operators.sdk import Fragment
 
@@ -41,4 +41,4 @@ class SRWriter(CaseOperator):
 
     def fail(self, case: Case, error: Exception) -> None:
         """Record that the study has no report."""
-        case.failure = f"the report could not be written: {type(error).__name__}"
+        case.failure = f"the report could not be written: {kind(error)}"

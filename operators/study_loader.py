@@ -7,9 +7,9 @@ from typing import Any
 
 from cxr.case import Case
 from cxr.dicom.scan import scan
-from cxr.errors import CandorError, InputError
-from operators.base import CASE
-from operators.jobs import JobQueue
+from cxr.errors import InputError
+from operators.base import CASE, attempt
+from operators.jobs import JobQueue, Ticket
 from operators.sdk import Fragment, Operator, OperatorSpec
 
 POLL_S = 0.05
@@ -46,12 +46,13 @@ class StudyLoader(Operator):
         ticket = self._jobs.take(POLL_S)
         if ticket is None:
             return
-        try:
-            self._cases.extend(readable(scan(ticket.job.input, ticket.job.output, ticket.job.time)))
-        except (CandorError, OSError) as error:
-            ticket.future.set_exception(error)
-            return
-        self._jobs.start(ticket, len(self._cases))
+        attempt(lambda: self._scan(ticket), on_failure=ticket.future.set_exception)
+
+    def _scan(self, ticket: Ticket) -> None:
+        job = ticket.job
+        cases = readable(scan(job.input, job.output, job.time))
+        self._jobs.start(ticket, len(cases))
+        self._cases.extend(cases)
 
 
 def readable(cases: list[Case]) -> list[Case]:

@@ -1,7 +1,7 @@
 """Fit a bundle's calibration to patients that the network never saw.
 
 A finding with few positives takes its slope from the other findings and fits its intercept alone. The intercept
-follows the same count as the fitting prevalence, so at the assumed prevalence the count's noise cancels out.
+follows the same count as the fitting prevalence, so at the assumed one the count's noise mostly cancels out.
 
 References
 ----------

@@ -85,9 +85,7 @@ def train(dataset: Dataset, work: Path, recipe: Recipe) -> Path:
     """
     for subset in (Subset.TRAIN, Subset.VALIDATION):
         if not dataset.only(subset).images:
-            raise DataError(
-                f"no picture belongs to the {subset.value} patients; give a data set with official train_val"
-            )
+            raise DataError(f"no picture belongs to a {subset.value} patient; give more official train_val patients")
     trainer = Trainer(dataset, work / "cache", recipe)
     for stage in recipe.stages:
         trainer.run(stage)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from pydicom import DataElement, Dataset, config
-from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom import Dataset, config
+from pydicom.datadict import dictionary_VR
 from pydicom.multival import MultiValue
 from pydicom.valuerep import validate_value
 
@@ -50,12 +50,8 @@ def valid_text(source: Dataset, keyword: str) -> str:
 
 def carry(target: Dataset, source: Dataset, keyword: str) -> None:
     """Copy one single-valued attribute, or set it empty where the source has no valid value."""
-    tag = tag_for_keyword(keyword)
-    if tag is None:
-        raise ValueError(f"{keyword} is no keyword of the data dictionary")
     # The element's value, not its text: a person's name keeps the bytes that the source wrote.
-    value = source[keyword].value if valid_text(source, keyword) else ""
-    target.add(DataElement(tag, dictionary_VR(tag), value))
+    setattr(target, keyword, source[keyword].value if valid_text(source, keyword) else "")
 
 
 def carry_where_valid(target: Dataset, source: Dataset, keyword: str) -> None:

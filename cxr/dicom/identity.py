@@ -40,9 +40,6 @@ IDENTITY: Final = (*_UIDS, *_TYPE_2, *_TYPE_3, "BodyPartExamined", "PatientOrien
 """Keywords of what a result carries of its source, and by which one source is told from another."""
 
 
-_UNREPORTED: Final = (Reason.OWN_RESULT, Reason.DUPLICATE)
-
-
 def fingerprint(header: Dataset, pixel_sha256: str) -> str:
     """Hash what an instance is: its pixels and the identity that its results carry.
 
@@ -90,10 +87,17 @@ def reportable_images(case: Case) -> list[CaseImage]:
     """List the files that a report is about, by SOP Instance UID, whatever their names and order.
 
     The application's own results are not among them: they may come back from the archive without making a new
-    version of the report that they are part of. Nor are further files of an instance that is assessed.
+    version of the report that they are part of. Nor are further files of an instance that is assessed, whole or
+    broken: the report is about instances.
     """
-    images = [image for image in case.images if not image.refusal or image.refusal.reason not in _UNREPORTED]
+    assessed = {image.sop_instance_uid for image in case.assessed_images}
+    images = [image for image in case.images if image.assessed or not _unreported(image, assessed)]
     return sorted(images, key=lambda image: (image.sop_instance_uid, image.name))
+
+
+def _unreported(image: CaseImage, assessed: set[str]) -> bool:
+    reason = image.refusal.reason if image.refusal else None
+    return reason in (Reason.OWN_RESULT, Reason.DUPLICATE) or image.sop_instance_uid in assessed
 
 
 def can_be_referenced(image: CaseImage, study_instance_uid: str) -> bool:

@@ -27,7 +27,8 @@ from cxr.dicom import codes
 from cxr.dicom.carried import valid_values
 from cxr.dicom.identity import carry_over, outcome, referenced_request, stamp
 from cxr.dicom.sc import overlay_series_uid
-from cxr.dicom.sr_groups import ReportedStudy, measurement_groups
+from cxr.dicom.sr_groups import measurement_groups
+from cxr.dicom.sr_study import ReportedStudy
 from cxr.dicom.write import general_equipment, sign
 from cxr.errors import ReportError
 from cxr.provenance import APPLICATION_NAME, MANUFACTURER, Provenance
@@ -122,7 +123,7 @@ def _observer(provenance: Provenance) -> ObserverContext:
     """Name the application as the observer (TID 1002 and 1004)."""
     equipment = general_equipment(provenance)
     return ObserverContext(
-        observer_type=codes.DEVICE,
+        observer_type=CodedConcept.from_code(codes.DEVICE),
         observer_identifying_attributes=DeviceObserverIdentifyingAttributes(
             uid=provenance.device_uid,
             name=APPLICATION_NAME,

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Final
 
 from highdicom.sr import (
-    AlgorithmIdentification,
     ContentItem,
     FindingSite,
     ImageContentItem,
@@ -16,21 +13,17 @@ from highdicom.sr import (
     MeasurementsAndQualitativeEvaluations,
     QualitativeEvaluation,
     RelationshipTypeValues,
-    SourceImageForMeasurementGroup,
     TextContentItem,
     TrackingIdentifier,
 )
-from pydicom import Dataset
 from pydicom.sr.coding import Code
 from pydicom.uid import SecondaryCaptureImageStorage
 
-from cxr import RESEARCH_USE
-from cxr.case import Case, CaseImage, WrittenObject
+from cxr.case import CaseImage
 from cxr.dicom import codes
-from cxr.dicom.carried import plain, valid_text
-from cxr.dicom.identity import can_be_referenced, case_fingerprint, reportable_images
+from cxr.dicom.carried import plain
+from cxr.dicom.sr_study import ReportedStudy
 from cxr.findings import Finding
-from cxr.provenance import APPLICATION_NAME, MANUFACTURER, Provenance
 from cxr.reasons import Reason
 from cxr.result import Decision, Disposition, FindingResult, Note
 
@@ -46,58 +39,6 @@ _SUMMARY_WORDS: Final = {
     Decision.NOT_ASSESSED: "Not assessed",
 }
 _NOTHING_ASSESSED: Final = "No image could be assessed: this report says nothing about the presence of any finding."
-
-
-@dataclass(frozen=True)
-class ReportedStudy:
-    """A case as the report sees it: its images in the order of their UIDs, and one place for names and UIDs."""
-
-    case: Case
-    provenance: Provenance
-
-    @cached_property
-    def images(self) -> list[CaseImage]:
-        """What the report is about."""
-        return reportable_images(self.case)
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """Hash of the input, for all UIDs."""
-        return case_fingerprint(self.case)
-
-    @cached_property
-    def algorithm(self) -> AlgorithmIdentification:
-        """The algorithm's identification; all groups share its content items, which nobody changes."""
-        return _algorithm(self.provenance)
-
-    @property
-    def overlays(self) -> list[WrittenObject]:
-        """The overlays that were written for the study."""
-        return [written for written in self.case.written if written.kind == "sc"]
-
-    @cached_property
-    def labels(self) -> dict[str, str]:
-        """A short name for each image, by file name: its number and, where it is stated, its view."""
-        return {image.name: _label(number, image) for number, image in enumerate(self.images, 1)}
-
-    def headers(self, images: Iterable[CaseImage]) -> list[Dataset]:
-        """List the attributes of those of the files that the report may name, each instance once."""
-        uid = self.case.study_instance_uid
-        named = [image.header for image in images if can_be_referenced(image, uid) and image.header is not None]
-        return list({header.SOPInstanceUID: header for header in named}.values())
-
-    def sources(self, images: Iterable[CaseImage]) -> list[SourceImageForMeasurementGroup]:
-        """Refer to those of the files that are images and that the report may name."""
-        return [
-            SourceImageForMeasurementGroup(header.SOPClassUID, header.SOPInstanceUID)
-            for header in self.headers(images)
-            if "Rows" in header
-        ]
-
-    def tracking(self, label: str, *parts: str) -> TrackingIdentifier:
-        """Give a group its label and its deterministic UID."""
-        uid = self.provenance.result_uid("tracking", self.fingerprint, *parts)
-        return TrackingIdentifier(uid=uid, identifier=label)
 
 
 def measurement_groups(study: ReportedStudy) -> list[MeasurementsAndQualitativeEvaluations]:
@@ -125,7 +66,9 @@ def _study_group(study: ReportedStudy, assessed: Sequence[CaseImage]) -> Measure
     ]
     group = _group(study, study.tracking("Study", "study"), assessed, evaluations)
     nothing = study.case.disposition is Disposition.NOT_ASSESSED
-    _add_text(group, codes.SUMMARY, _NOTHING_ASSESSED if nothing else _summary(decisions))
+    summary = _text(codes.SUMMARY, _NOTHING_ASSESSED if nothing else _summary(decisions))
+    # Right after the two tracking items: it is what a person looks for.
+    group[0].ContentSequence.insert(2, summary)
     return group
 
 
@@ -205,18 +148,6 @@ def _group(
     )
 
 
-def _algorithm(provenance: Provenance) -> AlgorithmIdentification:
-    """Identify the algorithm (TID 4019), with all that changes the numbers among the parameters."""
-    lines = (provenance.calibration, provenance.gate, f"engine {provenance.engine}", RESEARCH_USE)
-    return AlgorithmIdentification(
-        name=plain(f"{APPLICATION_NAME}, {provenance.model_name}"),
-        version=provenance.software_versions,
-        manufacturer=MANUFACTURER,
-        family=codes.ARTIFICIAL_INTELLIGENCE,
-        parameters=[plain(line) for line in lines],
-    )
-
-
 def _illustration(sop_instance_uid: str) -> ImageContentItem:
     return ImageContentItem(
         name=codes.BEST_ILLUSTRATION,
@@ -226,9 +157,13 @@ def _illustration(sop_instance_uid: str) -> ImageContentItem:
     )
 
 
+def _text(name: Code, sentence: str) -> TextContentItem:
+    return TextContentItem(name=name, value=plain(sentence), relationship_type=_CONTAINS)
+
+
 def _add_text(group: MeasurementsAndQualitativeEvaluations, name: Code, sentence: str) -> None:
     if sentence:
-        _add(group, TextContentItem(name=name, value=plain(sentence), relationship_type=_CONTAINS))
+        _add(group, _text(name, sentence))
 
 
 def _add(group: MeasurementsAndQualitativeEvaluations, item: ContentItem) -> None:
@@ -243,8 +178,3 @@ def _summary(decisions: dict[Finding, Decision]) -> str:
         if findings:
             parts.append(f"{words}: {', '.join(findings)}.")
     return " ".join(parts)
-
-
-def _label(number: int, image: CaseImage) -> str:
-    view = valid_text(image.header, "ViewPosition") if image.header else ""
-    return f"image {number} ({view})" if view else f"image {number}"

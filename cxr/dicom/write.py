@@ -9,13 +9,15 @@ from typing import Final, TypedDict
 
 from highdicom import ContributingEquipment
 from pydicom import Dataset, dcmwrite
+from pydicom.uid import UID
 
 from cxr import RESEARCH_USE
 from cxr.dicom import codes
+from cxr.dicom.carried import plain
 from cxr.errors import OutputError
 from cxr.provenance import APPLICATION_NAME, MANUFACTURER, Provenance, derived_uid
 
-_IMPLEMENTATION_CLASS_UID: Final = derived_uid("implementation class")
+_IMPLEMENTATION_CLASS_UID: Final = UID(derived_uid("implementation class"))
 
 
 class Equipment(TypedDict):
@@ -54,11 +56,11 @@ def sign(target: Dataset, provenance: Provenance, time: datetime) -> None:
     """
     equipment = ContributingEquipment(
         purpose_of_reference=codes.PROCESSING_EQUIPMENT,
-        contribution_description=f"{provenance.model_name}: {RESEARCH_USE}",
+        contribution_description=plain(f"{provenance.model_name}: {RESEARCH_USE}"),
         **general_equipment(provenance),
     )
     equipment.DeviceUID = provenance.device_uid
-    equipment.ContributionDateTime = time.strftime("%Y%m%d%H%M%S.%f%z")
+    equipment.add_new("ContributionDateTime", "DT", time.strftime("%Y%m%d%H%M%S.%f%z"))
     target.ContributingEquipmentSequence = [equipment]
     target.file_meta.ImplementationClassUID = _IMPLEMENTATION_CLASS_UID
     target.file_meta.ImplementationVersionName = f"CANDOR_{provenance.application_version}"[:16]

@@ -66,7 +66,7 @@ def test_the_rule_for_a_cost_is_the_cheapest_answer(cost: float, probability: fl
 
 @pytest.mark.parametrize("cost", [0.0, 0.5, -1.0, 1.0, math.nan])
 def test_a_cost_that_defers_all_or_nothing_is_refused(cost: float) -> None:
-    with pytest.raises(ValueError, match="lies between 0 and 0.5"):
+    with pytest.raises(ValueError, match=r"lies between 0 and 0\.5"):
         cost_thresholds(cost)
 
 

@@ -63,11 +63,16 @@ def test_heatmaps_are_captums_grad_cam() -> None:
     with torch.inference_mode():
         activation = network(images)[1].numpy()
     grad_cam = LayerGradCam(LogitsOnly(network), network.trunk)
+    compared = 0
     for k in range(3):
         expected = grad_cam.attribute(images, target=k, relu_attributions=True).detach().numpy()[:, 0]
         ours = np.stack([heatmap(activation[n, k], None).grid for n in range(2)])
-        np.testing.assert_allclose(ours / ours.max(), expected / expected.max(), atol=1e-5)
         np.testing.assert_allclose(ours / ours[0].size, expected, atol=1e-6)
+        evidence = [n for n in range(2) if ours[n].any()]
+        for n in evidence:
+            np.testing.assert_allclose(ours[n] / ours[n].max(), expected[n] / expected[n].max(), atol=1e-5)
+        compared += len(evidence)
+    assert compared, "no map holds positive evidence: take another seed"
 
 
 def test_the_setting_chooses_the_engine(shared_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,18 +10,25 @@ import pytest
 from pydicom import Dataset
 
 from app import ResidentApplication
+from cxr.defer import Thresholds
+from cxr.findings import Finding
 from cxr.settings import Settings
 from operators.jobs import Job, JobResult
 from tests.bundles import make_bundle
 
+ALWAYS = {
+    Finding.CARDIOMEGALY: Thresholds(lo=None, hi=0.0),
+    Finding.EFFUSION: Thresholds(lo=None, hi=None),
+    Finding.PNEUMOTHORAX: Thresholds(lo=1.0, hi=None),
+}
 Run = Callable[..., JobResult]
 
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model folder with one small bundle in it."""
+    """A model folder with one small bundle: cardiomegaly is always present, effusion deferred, the rest absent."""
     folder = tmp_path_factory.mktemp("models")
-    make_bundle(folder / "cxr")
+    make_bundle(folder / "cxr", thresholds=ALWAYS)
     return folder
 
 

@@ -7,14 +7,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from highdicom.sc import SCImage
 from pydicom import dcmread
 from pydicom.uid import CTImageStorage, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
-from app import ResidentApplication
+from app import ResidentApplication, effective_gate
+from cxr.bundle import load_bundle
+from cxr.case import Case, CaseImage
+from cxr.dicom.sc import build_overlay
 from cxr.engine import OnnxEngine
 from cxr.errors import InputError
+from cxr.findings import Finding
+from cxr.provenance import Provenance
 from cxr.reasons import Reason
-from cxr.result import Decision, Disposition
+from cxr.result import Decision, Disposition, FindingResult, Note
+from cxr.settings import Settings
+from operators.base import Unexpected
 from operators.jobs import Job
 from tests.factory import chest_like, radiograph_dataset
 from tests.operators.conftest import Run, run_job, save
@@ -36,11 +44,16 @@ def test_a_study_gets_a_report_and_its_overlays(run: Run) -> None:
     result = run(radiograph_dataset())
     (case,) = result.cases
     assert case.failure is None
-    assert [written.kind for written in case.written][0] == "sr"
-    shown = [r for r in case.images[0].results if r.decision in (Decision.PRESENT, Decision.DEFERRED)]
-    overlays = [written for written in case.written if written.kind == "sc"]
-    assert len(overlays) == min(4, len(shown))
-    assert {overlay.finding for overlay in overlays} <= {r.finding for r in shown}
+    assert [(written.kind, written.finding) for written in case.written] == [
+        ("sr", None),
+        ("sc", Finding.CARDIOMEGALY),
+        ("sc", Finding.EFFUSION),
+    ]
+    assert [result.decision for result in case.images[0].results] == [
+        Decision.PRESENT,
+        Decision.DEFERRED,
+        Decision.ABSENT,
+    ]
     for written in case.written:
         stored = dcmread(result.index.parent / written.file)
         assert stored.SOPInstanceUID == written.sop_instance_uid
@@ -68,7 +81,8 @@ def test_several_frontal_images_of_a_study_are_all_assessed(run: Run) -> None:
     twins = [radiograph_dataset(chest_like(seed=n), seed=str(n), study="s") for n in range(11)]
     result = run(*twins)
     assert all(image.results for image in result.cases[0].images)
-    assert sum(written.kind == "sc" for written in result.cases[0].written) <= 4
+    overlays = [written.finding for written in result.cases[0].written if written.kind == "sc"]
+    assert overlays == [Finding.CARDIOMEGALY] * 4
 
 
 @pytest.mark.parametrize("kind", ["DX", "CR"])
@@ -142,6 +156,34 @@ def test_a_stage_that_fails_for_one_image_leaves_the_others(
     assert [written.kind for written in result.cases[0].written].count("sr") == 1
 
 
+def test_an_overlay_that_fails_takes_its_image_out_and_leaves_the_report(
+    application: ResidentApplication, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(case: Case, image: CaseImage, result: FindingResult, provenance: Provenance, *, number: int) -> SCImage:
+        if number > 1:
+            raise MemoryError
+        return build_overlay(case, image, result, provenance, number=number)
+
+    monkeypatch.setattr("operators.heatmap_writer.build_overlay", failing)
+    result = run_job(application, tmp_path, (radiograph_dataset(),))
+    (case,) = result.cases
+    assert case.images[0].refusal == Note(Reason.PROCESSING_FAILED, "write overlays failed with MemoryError")
+    assert [written.kind for written in case.written] == ["sr"]
+    assert sorted(path.name for path in case.output.iterdir()) == ["sr.dcm"]
+
+
+def test_results_that_cannot_be_moved_into_place_are_a_failure(
+    application: ResidentApplication, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(case: Case) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("operators.result_sink.publish", refused)
+    result = run_job(application, tmp_path, (radiograph_dataset(),))
+    assert result.failures == ["the output folder cannot be written: Permission denied"]
+    assert [path.name for path in result.index.parent.iterdir()] == ["results.json"]
+
+
 def test_an_output_that_cannot_be_written_is_a_failure_of_its_study(
     application: ResidentApplication, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,7 +192,7 @@ def test_an_output_that_cannot_be_written_is_a_failure_of_its_study(
 
     monkeypatch.setattr("operators.sr_writer.write", full)
     result = run_job(application, tmp_path, (radiograph_dataset(),))
-    assert result.failures == ["the report could not be written: OSError"]
+    assert result.failures == ["the report could not be written: No space left on device"]
     assert [path.name for path in result.index.parent.iterdir()] == ["results.json"]
 
 
@@ -182,3 +224,59 @@ def test_a_file_that_cannot_be_decoded_does_not_shut_out_a_whole_one(run: Run) -
     result = run(broken, radiograph_dataset())
     outcomes = [entry["outcome"] for entry in index(result)["files"]]  # type: ignore[attr-defined]
     assert outcomes == ["not assessed", "assessed"]
+
+
+def test_a_cost_of_deferring_replaces_the_bundles_thresholds(models: Path) -> None:
+    bundle = load_bundle(models / "cxr")
+    gate = effective_gate(bundle, Settings(deferral_cost=0.2))
+    assert {(pair.lo, pair.hi) for pair in gate.thresholds.values()} == {(0.2, 0.8)}
+    assert effective_gate(bundle, Settings()) is bundle.gate
+
+
+def test_logits_that_are_no_numbers_are_a_failure(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: OnnxEngine, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.full((len(images), 3), np.nan, np.float32), np.zeros((len(images), 3, 2, 2), np.float32)
+
+    monkeypatch.setattr(OnnxEngine, "run", broken)
+    refusal = run(radiograph_dataset()).cases[0].images[0].refusal
+    assert refusal == Note(Reason.PROCESSING_FAILED, "classify failed with FloatingPointError")
+
+
+def test_a_stage_that_fails_for_the_whole_study_refuses_its_images(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("secret")
+
+    monkeypatch.setattr("operators.image_selector.select", broken)
+    case = run(radiograph_dataset()).cases[0]
+    assert case.images[0].refusal == Note(Reason.PROCESSING_FAILED, "select failed with KeyError")
+    assert [written.kind for written in case.written] == ["sr"]
+
+
+def test_whoever_waits_when_the_graph_stops_is_told(models: Path, tmp_path: Path) -> None:
+    with ResidentApplication(models, Settings()) as resident:
+        pass
+    assert resident.submit(Job(tmp_path, tmp_path)).cancelled()
+
+
+@pytest.mark.parametrize("stage", ["study_loader.scan", "result_sink.summarise"])
+def test_an_unforeseen_error_at_either_end_fails_its_job_alone(
+    application: ResidentApplication, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("Test^0")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"operators.{stage}", broken)
+        with pytest.raises(Unexpected, match="KeyError at ") as failed:
+            run_job(application, tmp_path / "a", (radiograph_dataset(),))
+    assert "Test^0" not in str(failed.value)
+    assert run_job(application, tmp_path / "b", (radiograph_dataset(),)).failures == []
+
+
+def test_a_broken_twin_of_an_assessed_instance_is_not_in_the_report(run: Run) -> None:
+    broken = radiograph_dataset()
+    broken.compress(JPEG2000Lossless, generate_instance_uid=False)
+    broken.PixelData = broken.PixelData[: len(broken.PixelData) // 2]
+    beside, alone = run(broken, radiograph_dataset(), name="beside"), run(radiograph_dataset(), name="alone")
+    report = "sr.dcm"
+    assert (beside.cases[0].output / report).read_bytes() == (alone.cases[0].output / report).read_bytes()

@@ -132,6 +132,13 @@ class TestBuildOverlay:
         case = case_of(assessed(header_of(), results=[found]))
         assert build_overlay(case, case.images[0], found, PROVENANCE).Rows > 300
 
+    def test_a_deferred_finding_says_why_in_the_picture(self) -> None:
+        found = [result(Finding.MASS, decision, reason=reason) for decision, reason in
+                 ((DEFERRED, Reason.BETWEEN_THRESHOLDS), (PRESENT, None))]  # fmt: skip
+        case = case_of(assessed(header_of(), results=found))
+        deferred, present = (build_overlay(case, case.images[0], each, PROVENANCE) for each in found)
+        assert deferred.Rows > present.Rows
+
     def test_needs_pixels_and_header(self) -> None:
         case = case_of(assessed(header_of()))
         image, found = select_overlays(case, 1)[0]

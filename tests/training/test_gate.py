@@ -1,0 +1,174 @@
+"""The gate's thresholds: by hand, by brute force, and that the promise holds on simulated patients."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import expit
+from scipy.stats import beta, norm
+
+from cxr.errors import SettingsError
+from training.gate import Promise, fit_thresholds, gate_facts, lower_threshold, upper_threshold
+
+PROMISE = Promise()
+
+
+def clopper_pearson_upper(hits: int, trials: int, confidence: float) -> float:
+    """One-sided upper bound of a binomial share."""
+    return 1.0 if hits == trials else float(beta.ppf(confidence, hits + 1, trials - hits))
+
+
+def clopper_pearson_lower(hits: int, trials: int, confidence: float) -> float:
+    """One-sided lower bound of a binomial share."""
+    return 0.0 if hits == 0 else float(beta.ppf(1 - confidence, hits, trials - hits + 1))
+
+
+def lower_by_loop(scores: np.ndarray, labels: np.ndarray, promise: Promise) -> float | None:
+    """Test every threshold from the lowest up; keep the last before the first that fails."""
+    found = None
+    for score in sorted(set(scores[scores < 0.5].tolist())):
+        missed, positives = int((labels & (scores <= score)).sum()), int(labels.sum())
+        if not positives or clopper_pearson_upper(missed, positives, promise.confidence) > promise.max_missed:
+            break
+        found = score
+    return found
+
+
+def upper_by_loop(scores: np.ndarray, labels: np.ndarray, promise: Promise) -> float | None:
+    """Test every threshold from the highest down, once enough images lie above it."""
+    found = None
+    for score in sorted(set(scores[scores >= 0.5].tolist()), reverse=True):
+        above = scores >= score
+        images, hits = int(above.sum()), int((labels & above).sum())
+        if clopper_pearson_lower(images, images, promise.confidence) < promise.min_precision:
+            continue
+        if clopper_pearson_lower(hits, images, promise.confidence) < promise.min_precision:
+            break
+        found = score
+    return found
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 150),
+    st.integers(2, 60),
+    st.sampled_from([Promise(), Promise(0.3, 0.7, 0.8), Promise(0.05, 0.9, 0.95), Promise(0.5, 0.2, 0.6)]),
+)
+def test_thresholds_are_those_of_testing_one_by_one(seed: int, images: int, levels: int, promise: Promise) -> None:
+    rng = np.random.default_rng(seed)
+    labels = rng.random(images) < 0.5
+    scores = np.round(expit(rng.normal(size=images) + 2 * labels - 1) * levels) / levels
+    assert lower_threshold(scores, labels, promise) == lower_by_loop(scores, labels, promise)
+    assert upper_threshold(scores, labels, promise) == upper_by_loop(scores, labels, promise)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 100))
+def test_thresholds_never_cross_and_never_contradict_the_probability(seed: int, images: int) -> None:
+    rng = np.random.default_rng(seed)
+    pair = fit_thresholds(rng.random(images), rng.random(images) < 0.5, Promise(0.9, 0.1, 0.5))
+    assert pair.lo is None or pair.lo < 0.5
+    assert pair.hi is None or pair.hi >= 0.5
+
+
+def test_the_needed_counts_are_those_that_can_just_pass() -> None:
+    assert PROMISE.positives_needed == 22
+    assert clopper_pearson_upper(0, 22, 0.9) <= 0.10 < clopper_pearson_upper(0, 21, 0.9)
+    assert PROMISE.present_needed == 4
+    assert clopper_pearson_lower(4, 4, 0.9) >= 0.5 > clopper_pearson_lower(3, 3, 0.9)
+
+
+@pytest.mark.parametrize(("positives", "supported"), [(21, False), (22, True)])
+def test_one_positive_too_few_supports_no_absent(positives: int, supported: bool) -> None:
+    scores = np.r_[np.linspace(0.01, 0.1, 50), np.linspace(0.2, 0.4, positives)]
+    labels = np.arange(len(scores)) >= 50
+    assert lower_threshold(scores, labels, PROMISE) == (0.1 if supported else None)
+
+
+@pytest.mark.parametrize(("images", "supported"), [(3, False), (4, True)])
+def test_one_image_too_few_supports_no_present(images: int, supported: bool) -> None:
+    scores = np.r_[np.linspace(0.1, 0.4, 50), np.linspace(0.6, 0.9, images)]
+    labels = np.arange(len(scores)) >= 50
+    assert upper_threshold(scores, labels, PROMISE) == (0.6 if supported else None)
+
+
+def test_what_is_missing_is_named() -> None:
+    scores = np.r_[np.linspace(0.1, 0.4, 50), 0.6]
+    none = np.zeros(51, np.bool_)
+    facts = gate_facts(scores, none, fit_thresholds(scores, none, PROMISE), PROMISE)
+    assert facts["lo_unsupported"] == "0 positives; at least 22 are needed, with none missed"
+    assert facts["hi_unsupported"] == "1 images reach a probability of 0.5; at least 4 are needed"
+    likely, wrong = np.linspace(0.5, 0.9, 40), np.arange(40) < 30
+    facts = gate_facts(likely, wrong, fit_thresholds(likely, wrong, PROMISE), PROMISE)
+    assert facts["lo_unsupported"] == "no image scores below the positives that may be missed"
+    assert facts["hi_unsupported"] == "too few of the 40 images that reach a probability of 0.5 are positive"
+
+
+def test_the_counts_are_those_of_the_fit() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.random(400) < 0.4
+    scores = expit(2 * rng.normal(size=400) + 4 * labels - 2)
+    pair = fit_thresholds(scores, labels, PROMISE)
+    facts = gate_facts(scores, labels, pair, PROMISE)
+    assert pair.lo is not None
+    assert pair.hi is not None
+    assert facts["missed"] == (labels & (scores <= pair.lo)).sum()
+    assert facts["present_and_positive"] == (labels & (scores >= pair.hi)).sum()
+    assert facts["lo_unsupported"] is facts["hi_unsupported"] is None
+
+
+def kept(promise: Promise, runs: int, positives: int, negatives: int, separation: float) -> tuple[float, float]:
+    """Share of simulated fits whose lower, and upper, threshold keeps its promise for the whole population.
+
+    Log-odds are normal with unit deviation around 0 and ``separation``, so both risks are known exactly. A
+    threshold that was not supported breaks no promise.
+    """
+    rng = np.random.default_rng(1)
+    labels = np.arange(positives + negatives) < positives
+    lower, upper = [], []
+    for _ in range(runs):
+        odds = rng.normal(size=len(labels)) + separation * labels
+        pair = fit_thresholds(expit(odds), labels, promise)
+        lower.append(pair.lo is None or norm.cdf(math.log(pair.lo / (1 - pair.lo)) - separation) <= promise.max_missed)
+        if pair.hi is None:
+            upper.append(True)
+            continue
+        cut = math.log(pair.hi / (1 - pair.hi))
+        hits, misses = positives * norm.sf(cut - separation), negatives * norm.sf(cut)
+        upper.append(hits / (hits + misses) >= promise.min_precision)
+    return float(np.mean(lower)), float(np.mean(upper))
+
+
+@pytest.mark.parametrize(
+    ("promise", "positives", "negatives", "separation"),
+    [
+        (Promise(), 40, 150, 1.0),
+        (Promise(max_missed=0.2, min_precision=0.6, confidence=0.8), 60, 100, 0.6),
+        (Promise(max_missed=0.3, min_precision=0.3, confidence=0.7), 30, 120, 0.2),
+    ],
+)
+def test_the_promise_holds_with_its_confidence(
+    promise: Promise, positives: int, negatives: int, separation: float
+) -> None:
+    runs = 500
+    slack = 3 * math.sqrt(promise.confidence * (1 - promise.confidence) / runs)
+    lower, upper = kept(promise, runs, positives, negatives, separation)
+    assert lower >= promise.confidence - slack
+    assert upper >= promise.confidence - slack
+
+
+def test_useless_scores_are_rarely_called_precise() -> None:
+    rng = np.random.default_rng(2)
+    fits = [upper_threshold(0.5 + rng.random(100) / 2, rng.random(100) < 0.49, PROMISE) for _ in range(500)]
+    assert np.mean([hi is not None for hi in fits]) <= 0.1 + 3 * math.sqrt(0.1 * 0.9 / 500)
+
+
+@pytest.mark.parametrize("name", ["max_missed", "min_precision", "confidence"])
+@pytest.mark.parametrize("value", [0.0, 1.0, math.nan])
+def test_an_impossible_promise_is_refused(name: str, value: float) -> None:
+    with pytest.raises(SettingsError, match=rf"{name} is .*; it must lie between 0 and 1"):
+        Promise(**{name: value})
