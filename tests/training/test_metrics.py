@@ -1,23 +1,41 @@
-"""The metrics against scikit-learn and against their definitions written as loops."""
+"""The metrics against scikit-learn, torchmetrics and their definitions written as loops."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
+from torchmetrics.functional.classification import binary_calibration_error, multilabel_average_precision
 
+from training.evaluation import kernels
 from training.metrics import (
     aucs,
+    average_precisions,
+    brier_scores,
+    calibration_errors,
     expected_calibration_error,
     interval,
     mean_defined,
     patient_weights,
+    rank,
     weighted_auc,
 )
+
+
+def tied(seed: int, images: int = 70, findings: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels, probabilities with ties, and the weights of a few resamples, some of them not whole."""
+    rng = np.random.default_rng(seed)
+    labels = rng.random((images, findings)) < 0.3
+    labels[:2] = [[True], [False]]
+    weights = rng.integers(0, 3, (4, images)) + (rng.random((4, images)) < 0.3) * 0.25
+    weights[:, :2] += 1
+    return labels, rng.integers(1, 12, labels.shape) / 12.5, weights
 
 
 @settings(deadline=None)
@@ -84,3 +102,59 @@ def test_an_interval_leaves_undefined_resamples_out() -> None:
     assert (found.low, found.high) == pytest.approx((0.025, 0.975))
     assert str(found) == "0.500 [0.025, 0.975]"
     assert math.isnan(interval(0.5, np.full(3, np.nan)).low)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_average_precision_is_scikit_learns_with_ties_and_weights(seed: int) -> None:
+    labels, scores, weights = tied(seed)
+    theirs = [[average_precision_score(labels[:, k], scores[:, k], sample_weight=w) for k in range(3)] for w in weights]
+    np.testing.assert_allclose(average_precisions(labels, scores, weights), theirs, atol=1e-12, rtol=0)
+    tensors = torch.from_numpy(scores), torch.from_numpy(labels).long()
+    published = multilabel_average_precision(*tensors, num_labels=3, average=None)
+    np.testing.assert_allclose(average_precisions(labels, scores)[0], published, atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_calibration_error_and_brier_are_the_published_ones(seed: int) -> None:
+    labels, probabilities, weights = tied(seed)
+    for k in range(3):
+        tensors = torch.from_numpy(probabilities[:, k].copy()), torch.from_numpy(labels[:, k]).long()
+        theirs = float(binary_calibration_error(*tensors, n_bins=15, norm="l1"))
+        assert calibration_errors(labels, probabilities)[0, k] == pytest.approx(theirs, abs=1e-6)
+        briers = [brier_score_loss(labels[:, k], probabilities[:, k], sample_weight=w) for w in weights]
+        np.testing.assert_allclose(brier_scores(labels, probabilities, weights)[:, k], briers, atol=1e-12)
+
+
+@pytest.mark.parametrize("metric", [aucs, average_precisions, calibration_errors, brier_scores])
+def test_a_weight_is_a_repetition_and_an_unknown_label_an_absence(metric: Callable[..., np.ndarray]) -> None:
+    rng = np.random.default_rng(5)
+    labels, probabilities, _ = tied(5)
+    drawn = rng.integers(0, 3, len(labels))
+    rows = np.repeat(np.arange(len(labels)), drawn)
+    weighted = metric(labels, probabilities, drawn[np.newaxis].astype(float))
+    np.testing.assert_allclose(weighted, metric(labels[rows], probabilities[rows]), atol=1e-12)
+    unknown = np.where(rng.random(labels.shape) < 0.2, np.nan, labels)
+    for k in range(3):
+        kept = ~np.isnan(unknown[:, k])
+        alone = metric(labels[kept][:, [k]], probabilities[kept][:, [k]])
+        np.testing.assert_allclose(metric(unknown, probabilities)[:, [k]], alone, atol=1e-12)
+
+
+@pytest.mark.parametrize("metric", [average_precisions, calibration_errors, brier_scores])
+def test_a_finding_of_which_nothing_is_known_has_no_figure(metric: Callable[..., np.ndarray]) -> None:
+    assert np.isnan(metric(np.full((3, 1), np.nan), np.full((3, 1), 0.5))).all()
+
+
+@pytest.mark.parametrize("name", ["roc_areas", "precision_areas"])
+def test_the_kernels_compute_the_same_compiled_or_not(name: str) -> None:
+    kernel = getattr(kernels, name)
+    labels, scores, weights = tied(8)
+    labels[:, 2] = False
+    r = rank(labels, scores)
+    arguments = (weights, r.order, r.positive, r.negative, r.ends)
+    np.testing.assert_allclose(kernel(*arguments), kernel.py_func(*arguments), atol=1e-15)
+
+
+def test_an_interval_without_ends_is_null_in_json() -> None:
+    assert interval(0.5, np.full(3, np.nan)).json is None
+    assert interval(0.5, np.full(3, 0.25)).json == {"value": 0.5, "low": 0.25, "high": 0.25}
