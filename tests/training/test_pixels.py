@@ -17,10 +17,10 @@ from cxr.radiograph import Radiograph
 from tests.nih import make_nih
 from training import cache as cache_module
 from training.augment import Augmentation, augment
+from training.batches import pixel_statistics, training_input
 from training.cache import open_cache
 from training.nih import Dataset, read_nih
 from training.pictures import as_radiograph, read_picture
-from training.train import pixel_statistics, training_input
 
 SPEC = InputSpec(64, 0.5, 0.25)
 STILL = Augmentation(rotation=0, zoom=0, shift=0, contrast=0, brightness=0, gamma=0)

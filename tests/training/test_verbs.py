@@ -153,7 +153,7 @@ def test_data_without_a_set_is_refused(tmp_path: Path, train_val: int, message: 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"network": "perceptron"}, r"network is 'perceptron'; it can be benchmark-cnn, densenet121"),
+        ({"network": "perceptron"}, r"network is 'perceptron'; it can be .*benchmark-cnn"),
         ({"stages": ()}, r"a recipe needs at least one stage"),
         ({"stages": (Stage(64, 0, 0.1),)}, r"every stage a side and an epoch"),
     ],

@@ -1,0 +1,142 @@
+"""Pictures with labels in batches whose content is a function of the seed and the step alone.
+
+So a run that was killed goes on at any step with the batches that it would have seen, whatever the number of
+processes and of readers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from cxr.errors import DataError
+from cxr.preprocess import InputSpec, to_network_input
+from cxr.radiograph import Radiograph
+from training.augment import Augmentation, augment
+from training.cache import PixelCache, open_cache
+from training.distributed import rank, world
+from training.nih import Dataset as Pictures
+
+Drawn = tuple[int, int]
+"""A picture's position, and the epoch that it is drawn in."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Examples:
+    """Pictures with labels, addressed by position."""
+
+    pixels: PixelCache
+    labels: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, dataset: Pictures, cache: Path) -> Examples:
+        """Decode a data set, or open what was decoded before."""
+        return cls(open_cache(dataset.images, cache), dataset.labels())
+
+
+def training_input(
+    image: Radiograph, spec: InputSpec, how: Augmentation | None, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Make the network input for training; without augmentation it is the application's own."""
+    return to_network_input(image if how is None else augment(image, how, rng), spec)
+
+
+def pixel_statistics(cache: PixelCache) -> tuple[float, float]:
+    """Mean and standard deviation over all pixels of all pictures, in [0, 1]."""
+    histogram = np.zeros(256, np.int64)
+    for position in range(len(cache)):
+        histogram += np.bincount(cache.stored(position).ravel(), minlength=256)
+    levels = np.arange(256) / 255
+    mean = float(np.average(levels, weights=histogram))
+    return mean, float(np.sqrt(np.average((levels - mean) ** 2, weights=histogram)))
+
+
+class Inputs(Dataset[dict[str, Tensor]]):
+    """Examples as the network's input: ``image`` ``(1, side, side)`` and ``label`` ``(findings,)``.
+
+    Parameters
+    ----------
+    key
+        What the random changes of a picture depend on, beside its position and the epoch.
+    """
+
+    def __init__(self, examples: Examples, spec: InputSpec, how: Augmentation | None, key: tuple[int, ...]) -> None:
+        self._examples, self._spec, self._how, self._key = examples, spec, how, key
+
+    def __getitem__(self, drawn: Drawn) -> dict[str, Tensor]:
+        """Read one picture, changed as it is in that epoch."""
+        position, epoch = drawn
+        rng = np.random.default_rng([*self._key, epoch, position])
+        image = training_input(self._examples.pixels.radiograph(position), self._spec, self._how, rng)
+        return {"image": torch.from_numpy(image), "label": torch.from_numpy(self._examples.labels[position])}
+
+
+class Order(Sampler[list[Drawn]]):
+    """Batches without end, in a new random order each epoch; what is left over of an epoch is not used.
+
+    Parameters
+    ----------
+    pictures, size
+        How many there are, and how many a batch holds over all processes; each process gets its share of it.
+    key
+        What the order depends on, beside the epoch.
+    start
+        The batch to begin with, counted over all epochs.
+    """
+
+    def __init__(self, pictures: int, size: int, key: tuple[int, ...], start: int = 0) -> None:
+        self._pictures, self._size, self._key, self._start = pictures, size, key, start
+        self.batches_an_epoch = pictures // size
+
+    def __iter__(self) -> Iterator[list[Drawn]]:
+        drawn_for, order = -1, np.empty(0, np.int64)
+        for step in count(self._start):
+            epoch, batch = divmod(step, self.batches_an_epoch)
+            if epoch != drawn_for:
+                drawn_for, order = epoch, np.random.default_rng([*self._key, epoch]).permutation(self._pictures)
+            chosen = order[batch * self._size : (batch + 1) * self._size]
+            yield [(int(position), epoch) for position in chosen[rank() :: world()]]
+
+
+def batch_size(wanted: int, pictures: int) -> int:
+    """Give each process as many pictures a batch as the others: at most ``wanted`` in all, and at most all.
+
+    Raises
+    ------
+    DataError
+        There are fewer pictures than processes.
+    """
+    size = min(wanted, pictures) // world() * world()
+    if not size:
+        raise DataError(f"{min(wanted, pictures)} pictures a batch cannot be shared by {world()} processes; take fewer")
+    return size
+
+
+def training_loader(inputs: Inputs, order: Order, workers: int) -> DataLoader[dict[str, Tensor]]:
+    """Load without end, in that order."""
+    return DataLoader(
+        inputs,
+        batch_sampler=order,
+        num_workers=workers,
+        pin_memory=torch.cuda.is_available(),
+        generator=_aside(),
+    )
+
+
+def watching_loader(inputs: Inputs, pictures: int, size: int) -> DataLoader[dict[str, Tensor]]:
+    """Load each picture once, this process's share of them."""
+    mine = [(position, 0) for position in range(rank(), pictures, world())]
+    return DataLoader(inputs, batch_size=size, sampler=mine, generator=_aside())
+
+
+def _aside() -> torch.Generator:
+    # A loader draws a number when it is iterated: from torch's own generator, a resumed run would draw once more.
+    return torch.Generator()
