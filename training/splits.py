@@ -120,7 +120,7 @@ def _in_words(shares: Shares) -> str:
     *first, last = shares
     ends = accumulate(shares.values())
     return ", ".join(
-        [f"{subset.value} under {end:.2f}" for subset, end in zip(first, ends, strict=False)]
+        [f"{subset.value} under {round(end, 9):g}" for subset, end in zip(first, ends, strict=False)]
         + [f"else {last.value}" if first else f"all {last.value}"]
     )
 

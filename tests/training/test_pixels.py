@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -10,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from cxr.errors import DataError
 from cxr.preprocess import InputSpec, to_network_input
@@ -19,8 +23,8 @@ from training import cache as cache_module
 from training.augment import Augmentation, augment
 from training.batches import pixel_statistics, training_input
 from training.cache import open_cache
-from training.nih import Dataset, read_nih
-from training.pictures import as_radiograph, read_picture
+from training.nih import Dataset, LabelledImage, read_nih
+from training.pictures import as_radiograph, read_picture, shrunk
 
 SPEC = InputSpec(64, 0.5, 0.25)
 STILL = Augmentation(rotation=0, zoom=0, shift=0, contrast=0, brightness=0, gamma=0)
@@ -62,7 +66,79 @@ def test_a_cache_whose_making_was_killed_is_made_again(
             open_cache(dataset.images, tmp_path / "cache")
     cache = open_cache(dataset.images, tmp_path / "cache")
     assert np.array_equal(cache.stored(3), read_picture(dataset.images[3].path))
-    assert {path.suffix for path in (tmp_path / "cache").iterdir()} == {".u8", ".json"}
+    assert {path.suffix for path in (tmp_path / "cache").iterdir()} == {".u8", ".json", ".lock"}
+
+
+@pytest.mark.parametrize("damage", [lambda pixels: pixels.unlink(), lambda pixels: os.truncate(pixels, 10)])
+def test_a_cache_whose_pixels_were_lost_is_made_again(
+    dataset: Dataset, tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    open_cache(dataset.images, tmp_path / "cache")
+    (pixels,) = (tmp_path / "cache").glob("*.u8")
+    damage(pixels)
+    cache = open_cache(dataset.images, tmp_path / "cache")
+    assert np.array_equal(cache.stored(3), read_picture(dataset.images[3].path))
+
+
+def _open_and_report(images: tuple[LabelledImage, ...], folder: Path, made: Path) -> None:
+    read = cache_module.read_picture
+
+    def noted(path: Path) -> NDArray[np.uint8]:
+        with made.open("a") as file:
+            file.write(f"{path.name}\n")
+        return read(path)
+
+    cache_module.read_picture = noted  # type: ignore[assignment]
+    open_cache(images, folder)
+
+
+def test_several_processes_make_one_cache(dataset: Dataset, tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    given = (dataset.images, tmp_path / "cache", tmp_path / "made")
+    processes = [context.Process(target=_open_and_report, args=given) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    assert len((tmp_path / "made").read_text().split()) == len(dataset.images)
+
+
+def test_a_killed_process_leaves_nothing_that_hinders_the_next(dataset: Dataset, tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    process = context.Process(target=_killed_while_decoding, args=(dataset.images, tmp_path / "cache"))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert [path.suffix for path in (tmp_path / "cache").iterdir() if path.suffix in (".u8", ".json")] == []
+    cache = open_cache(dataset.images, tmp_path / "cache")
+    assert np.array_equal(cache.stored(3), read_picture(dataset.images[3].path))
+    assert {path.suffix for path in (tmp_path / "cache").iterdir()} == {".u8", ".json", ".lock"}
+
+
+def _killed_while_decoding(images: tuple[LabelledImage, ...], folder: Path) -> None:
+    cache_module.os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment]
+    open_cache(images, folder)
+
+
+def test_pictures_are_shrunk_to_the_longest_side_asked_for(dataset: Dataset, tmp_path: Path) -> None:
+    cv2.imwrite(str(dataset.images[0].path), np.full((80, 160), 7, np.uint8))
+    whole, small = (open_cache(dataset.images, tmp_path / "cache", longest) for longest in (None, 40))
+    assert (whole.stored(0).shape, small.stored(0).shape) == ((80, 160), (20, 40))
+    assert np.array_equal(small.stored(1), shrunk(whole.stored(1), 40))
+    assert np.array_equal(shrunk(small.stored(0), 41), small.stored(0))
+    assert abs(float(small.stored(1).mean()) - float(whole.stored(1).mean())) < 1
+
+
+def test_making_the_cache_shows_how_far_it_is(
+    dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    open_cache(dataset.images, tmp_path / "cache")
+    shown = capsys.readouterr()
+    count = len(dataset.images)
+    assert shown.out == ""
+    assert "decoding: 100%" in shown.err
+    assert f"{count}/{count} [00:" in shown.err
 
 
 def test_the_cache_is_made_again_when_a_picture_changed(dataset: Dataset, tmp_path: Path) -> None:

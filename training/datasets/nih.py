@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Final
 
 from cxr.errors import DataError
-from cxr.findings import NO_FINDING, Finding, finding_named
-from training.datasets.records import Mark, Row, sex_of, view_of, years
-from training.datasets.tables import Cells, read_table
+from cxr.findings import Finding
+from training.datasets.cells import Mark, marks_of_labels, parse_labels, sex_of, view_of, years
+from training.datasets.records import Row
+from training.datasets.tables import Cells, listed_names, read_table
 from training.splits import Listed
 
 SHARED_COLUMNS: Final = ("image", "patient_id", "labels", "split")
@@ -28,11 +29,6 @@ TABLES: Final = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
 
 COLUMNS: Final = ("Image Index", "Finding Labels", "Patient ID")
 LISTS: Final = {Listed.TRAIN_VAL: "train_val_list.txt", Listed.TEST: "test_list.txt"}
-
-
-def parse_labels(text: str) -> frozenset[Finding]:
-    """Read ChestX-ray14's ``A|B|C``; "No Finding" is the empty set."""
-    return frozenset(finding_named(label) for label in text.split("|") if label.strip() != NO_FINDING)
 
 
 def shared_rows(folder: Path) -> tuple[Path, list[Row]]:
@@ -57,7 +53,7 @@ def _shared_row(cells: Cells, table: Path) -> Row:
         name=name,
         path=table.parent / "images" / f"{Path(name).stem}.jpg",
         patient=patient,
-        marks=_marks(labels),
+        marks=_marks(labels, f"{table}, {name}"),
         listed=Listed(split),
         age=years(cells.get("age", "")),
         sex=sex_of(cells.get("sex", "")),
@@ -65,9 +61,48 @@ def _shared_row(cells: Cells, table: Path) -> Row:
     )
 
 
-def _marks(labels: str) -> dict[Finding, Mark]:
-    found = parse_labels(labels)
-    return {finding: Mark.PRESENT if finding in found else Mark.ABSENT for finding in Finding}
+def published_rows(folder: Path) -> tuple[Path, list[Row]]:
+    """Read the publisher's table, official lists and ``images_001/images/`` to ``images_012/images/``.
+
+    Raises
+    ------
+    DataError
+        A table, list or picture is missing, or an image stands on no list.
+    """
+    table = next((folder / name for name in TABLES if (folder / name).is_file()), folder / TABLES[0])
+    lists = {name: listed for listed, file in LISTS.items() for name in listed_names(folder / file)}
+    pictures = {path.name: path for place in _picture_folders(folder) for path in place.iterdir()}
+    return table, [_published_row(cells, table, lists, pictures) for cells in read_table(table, COLUMNS)]
+
+
+def _picture_folders(folder: Path) -> list[Path]:
+    """Find where the archives were unpacked: each in its own folder, or all in one."""
+    return [place for place in (*sorted(folder.glob("images_*/images")), folder / "images") if place.is_dir()]
+
+
+def _published_row(cells: Cells, table: Path, lists: dict[str, Listed], pictures: dict[str, Path]) -> Row:
+    name, labels, patient = (cells[column] for column in COLUMNS)
+    if name not in lists:
+        raise DataError(
+            f"{table} has {name}, which is on neither {' nor '.join(LISTS.values())}; fetch the lists again"
+        )
+    return Row(
+        name=name,
+        path=pictures.get(name, table.parent / "images" / name),
+        patient=patient,
+        marks=_marks(labels, f"{table}, {name}"),
+        listed=lists[name],
+        age=years(cells.get("Patient Age", "")),
+        sex=sex_of(cells.get("Patient Sex") or cells.get("Patient Gender", "")),
+        view=view_of(cells.get("View Position", "")),
+    )
+
+
+def _marks(labels: str, where: str) -> dict[Finding, Mark]:
+    try:
+        return marks_of_labels(labels)
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from None
 
 
 def prevalence(table: Path, findings: Iterable[Finding] = tuple(Finding)) -> dict[Finding, float]:

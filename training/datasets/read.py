@@ -9,11 +9,12 @@ from typing import Final, NamedTuple, TypeVar
 
 from cxr.errors import DataError, SettingsError
 from cxr.findings import Finding
-from training.datasets import nih
+from training.datasets import chexpert, covid, mimic, nih, plain
+from training.datasets.cells import Mark
 from training.datasets.dataset import Dataset
 from training.datasets.policy import POLICIES, U_IGNORE, Policy
 from training.datasets.records import Row, assemble
-from training.splits import OFFICIAL, SPLITS, Split
+from training.splits import OFFICIAL, PAPER, SPLITS, Listed, Split
 
 ALL: Final = tuple(Finding)
 T = TypeVar("T")
@@ -24,16 +25,34 @@ class Reader(NamedTuple):
 
     here: Callable[[Path], bool]
     rows: Callable[[Path], tuple[Path, list[Row]]]
-    findings: tuple[Finding, ...]  # what the source labels, and so the default
-    split: Split
+    findings: tuple[Finding, ...]  # what is asked for by default; empty: what any row knows
     layout: str  # in words, for the error that nothing was recognised
+
+
+def _holds(*patterns: str) -> Callable[[Path], bool]:
+    return lambda folder: all(any(folder.glob(pattern)) for pattern in patterns)
 
 
 READERS: Final[Mapping[str, Reader]] = MappingProxyType(
     {
-        "nih-shared": Reader(
-            lambda folder: (folder / "images.csv").is_file(), nih.shared_rows, ALL, OFFICIAL, "images.csv and images/"
+        "nih-shared": Reader(_holds("images.csv", "images"), nih.shared_rows, ALL, "images.csv and images/"),
+        "nih": Reader(
+            _holds("Data_Entry_2017*.csv"),
+            nih.published_rows,
+            ALL,
+            "Data_Entry_2017_v2020.csv, the official lists and images_001/images/ to images_012/images/",
         ),
+        "chexpert": Reader(
+            _holds("train.csv", "valid.csv"), chexpert.rows, chexpert.FINDINGS, "train.csv and valid.csv"
+        ),
+        "mimic": Reader(
+            _holds("mimic-cxr-2.0.0-split.csv*"),
+            mimic.rows,
+            chexpert.FINDINGS,
+            "mimic-cxr-2.0.0-split.csv.gz, -chexpert.csv.gz, -metadata.csv.gz and files/",
+        ),
+        "covid": Reader(_holds("metadata.csv", "images"), covid.rows, covid.FINDINGS, "metadata.csv and images/"),
+        "csv": Reader(lambda folder: plain.table_of(folder) is not None, plain.rows, (), "one .csv with path, patient"),
     }
 )
 """In the order in which a folder is tried."""
@@ -51,6 +70,8 @@ def read_dataset(
 
     Parameters
     ----------
+    folder
+        As unpacked; for ``csv`` it may be the table itself.
     kind
         A name in ``READERS``, or ``auto``: what lies in the folder decides.
     findings
@@ -69,11 +90,19 @@ def read_dataset(
         There is no such kind, policy or split.
     """
     reader = READERS[_kind_of(folder)] if kind == "auto" else named(READERS, kind, "kind")
-    wanted = reader.findings if findings is None else tuple(findings)
     policy = named(POLICIES, policy, "policy") if isinstance(policy, str) else policy
-    split = named(SPLITS, split, "split") if isinstance(split, str) else split or reader.split
+    split = named(SPLITS, split, "split") if isinstance(split, str) else split
     table, rows = reader.rows(folder)
-    return assemble(rows, table, wanted, policy, split)
+    wanted = reader.findings or _known(rows) if findings is None else tuple(findings)
+    return assemble(rows, table, wanted, policy, split or _usual(rows))
+
+
+def _known(rows: Sequence[Row]) -> tuple[Finding, ...]:
+    return tuple(finding for finding in Finding if any(row.of(finding) is not Mark.UNKNOWN for row in rows))
+
+
+def _usual(rows: Sequence[Row]) -> Split:
+    return PAPER if all(row.listed is Listed.NOWHERE for row in rows) else OFFICIAL
 
 
 def named(choices: Mapping[str, T], name: str, what: str) -> T:
@@ -94,6 +123,8 @@ def _kind_of(folder: Path) -> str:
         if reader.here(folder):
             return kind
     layouts = "; ".join(f"{kind}: {reader.layout}" for kind, reader in READERS.items())
+    if not folder.exists():
+        raise DataError(f"{folder} is not there; give the folder of a data set")
     raise DataError(f"{folder} is no data set that is known; it should hold one of: {layouts}")
 
 

@@ -1,42 +1,18 @@
-"""From a publisher's rows to a data set: what all readers share.
-
-References
-----------
-Irvin et al. 2019 (four answers of a labeller: present, absent, uncertain, not mentioned).
-"""
+"""From a publisher's rows to a data set: what all readers share."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum, unique
 from pathlib import Path
-from typing import Final
 
 from cxr.errors import DataError
 from cxr.findings import Finding
+from training.datasets.cells import Mark
 from training.datasets.dataset import Dataset, LabelledImage
 from training.datasets.policy import Policy
 from training.splits import Listed, Split
-
-
-@unique
-class Mark(Enum):
-    """What a source says of one finding on one picture."""
-
-    PRESENT = "present"
-    ABSENT = "absent"
-    UNCERTAIN = "uncertain"
-    UNMENTIONED = "unmentioned"  # counts as absent, as in CheXpert's baseline
-    UNKNOWN = "unknown"  # nobody looked for it
-
-
-_MARKS: Final = {1.0: Mark.PRESENT, 0.0: Mark.ABSENT, -1.0: Mark.UNCERTAIN}
-
-OLDEST_YEARS: Final = 120
-"""ChestX-ray14's first table has ages up to 414; beyond this an age is taken as not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,61 +34,16 @@ class Row:
         """Look up what the source says of a finding."""
         return self.marks.get(finding, Mark.UNKNOWN)
 
-    def decided(self, findings: Iterable[Finding]) -> bool:
-        """Whether there is anything but uncertainty: no picture is kept for its hedges alone."""
-        marks = {self.of(finding) for finding in findings}
-        certain = bool(marks & {Mark.PRESENT, Mark.ABSENT})
-        return certain or (Mark.UNCERTAIN not in marks and Mark.UNMENTIONED in marks)
-
-
-def mark_of(cell: str, blank: Mark) -> Mark:
-    """Read a cell: 1, 0, -1, as whole numbers or with a point, or nothing.
-
-    Raises
-    ------
-    DataError
-        It holds something else.
-    """
-    if not cell.strip():
-        return blank
-    try:
-        return _MARKS[float(cell)]
-    except (KeyError, ValueError):
-        raise DataError(f"unknown label {cell!r}; a label is 1, 0, -1 (uncertain) or blank") from None
-
-
-_AGE: Final = re.compile(r"(\d+(?:\.\d+)?)([YMWD]?)")
-_A_YEAR: Final = {"": 1.0, "Y": 1.0, "M": 12.0, "W": 52.18, "D": 365.25}
-
-
-def years(cell: str) -> float | None:
-    """Read an age: years, or a number with DICOM's unit (``058Y``, ``010M``); None where it is none or impossible.
-
-    References
-    ----------
-    DICOM PS3.5 6.2 (AS).
-    """
-    found = _AGE.fullmatch(cell.strip().upper())
-    if found is None:
-        return None
-    age = float(found[1]) / _A_YEAR[found[2]]
-    return age if age <= OLDEST_YEARS else None
-
-
-def sex_of(cell: str) -> str:
-    """``F``, ``M`` or empty, from a letter or a word."""
-    return {"F": "F", "M": "M"}.get(cell.strip().upper()[:1], "")
-
-
-def view_of(cell: str) -> str:
-    """``PA``, ``AP``, ``LL`` or empty, from the many ways to say it ("AP Supine", "LATERAL", "L")."""
-    words = re.split(r"[^A-Z]+", cell.strip().upper())
-    names = {"PA": "PA", "AP": "AP", "LL": "LL", "L": "LL", "LATERAL": "LL"}
-    return names.get(words[0], "")
+    def hedged(self, findings: Iterable[Finding]) -> bool:
+        """Whether every label that the source gives for these findings is uncertain."""
+        given = {self.of(finding) for finding in findings} - {Mark.UNMENTIONED, Mark.UNKNOWN}
+        return given == {Mark.UNCERTAIN}
 
 
 def assemble(rows: Sequence[Row], table: Path, findings: Sequence[Finding], policy: Policy, split: Split) -> Dataset:
-    """Check the rows, leave out those whose labels are all uncertain or unknown, and divide the patients.
+    """Check the rows, leave out those whose labels are all uncertain, and divide the patients.
+
+    Pictures without any known label of these findings are kept: probes need them, and their labels are NaN.
 
     Parameters
     ----------
@@ -122,14 +53,14 @@ def assemble(rows: Sequence[Row], table: Path, findings: Sequence[Finding], poli
     Raises
     ------
     DataError
-        There is no row, a picture is missing or stands in two rows, a patient in two lists, the split needs lists
+        A picture is missing or stands in two rows, a patient in two lists, the split needs lists
         and there are none, or no picture has a label of these findings.
     """
     _check_pictures(rows, table)
     if split.needs_lists:
         _check_lists(rows, table, split)
-    kept = [row for row in rows if row.decided(findings)]
-    if not kept:
+    kept = [row for row in rows if not row.hedged(findings)]
+    if not any(row.of(finding) is not Mark.UNKNOWN for row in kept for finding in findings):
         names = ", ".join(finding.label for finding in findings)
         raise DataError(f"{table} labels no picture for any of {names}; ask for findings that it has")
     return Dataset(tuple(_labelled(row, findings, split) for row in kept), tuple(findings), policy, split)
