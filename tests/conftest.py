@@ -37,6 +37,12 @@ def nih() -> Path:
 
 
 @pytest.fixture(scope="session")
+def covid() -> Path:
+    """The COVID-19 image data collection."""
+    return needs(DATA / "covid")
+
+
+@pytest.fixture(scope="session")
 def chest_dicom() -> Path:
     """Real chest DICOM files."""
     return needs(DATA / "dicom" / "chest")
