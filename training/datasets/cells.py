@@ -8,7 +8,10 @@ Irvin et al. 2019 (four answers of a labeller: present, absent, uncertain, not m
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from enum import Enum, unique
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Final
 
 from cxr.errors import DataError
@@ -89,7 +92,8 @@ def parse_labels(text: str) -> frozenset[Finding]:
     return frozenset(finding_named(label) for label in text.split("|") if label.strip() != NO_FINDING)
 
 
-def marks_of_labels(text: str) -> dict[Finding, Mark]:
+@lru_cache(maxsize=1024)  # ChestX-ray14 has 836 combinations on 112,120 images
+def marks_of_labels(text: str) -> Mapping[Finding, Mark]:
     """Read ``A|B|C`` where what is not named is absent."""
     found = parse_labels(text)
-    return {finding: Mark.PRESENT if finding in found else Mark.ABSENT for finding in Finding}
+    return MappingProxyType({finding: Mark.PRESENT if finding in found else Mark.ABSENT for finding in Finding})

@@ -10,7 +10,7 @@ Wang et al. 2017, NIH Clinical Center. The tables of 2017 and 2020 differ in lab
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -98,7 +98,7 @@ def _published_row(cells: Cells, table: Path, lists: dict[str, Listed], pictures
     )
 
 
-def _marks(labels: str, where: str) -> dict[Finding, Mark]:
+def _marks(labels: str, where: str) -> Mapping[Finding, Mark]:
     try:
         return marks_of_labels(labels)
     except DataError as error:

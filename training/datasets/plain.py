@@ -8,6 +8,7 @@ unknown; with ``labels`` all 14 are known.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -86,7 +87,7 @@ def _row(cells: Cells, table: Path, columns: dict[str, Finding]) -> Row:
         raise DataError(f"{table}, {name}: {error}") from None
 
 
-def _marks(cells: Cells, columns: dict[str, Finding]) -> dict[Finding, Mark]:
+def _marks(cells: Cells, columns: dict[str, Finding]) -> Mapping[Finding, Mark]:
     if columns:
         return {finding: mark_of(cells[column], Mark.UNKNOWN) for column, finding in columns.items()}
     return marks_of_labels(cells["labels"]) if cells["labels"] else {}

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from cxr.errors import DataError
 from cxr.findings import Finding
@@ -13,6 +14,8 @@ from training.datasets.cells import Mark
 from training.datasets.dataset import Dataset, LabelledImage
 from training.datasets.policy import Policy
 from training.splits import Listed, Split
+
+_ALL: Final = frozenset(Finding)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +37,14 @@ class Row:
         """Look up what the source says of a finding."""
         return self.marks.get(finding, Mark.UNKNOWN)
 
+    def all_that_are(self, mark: Mark) -> frozenset[Finding]:
+        """Collect the findings with one mark."""
+        return frozenset(finding for finding, given in self.marks.items() if given is mark)
+
     def hedged(self, findings: Iterable[Finding]) -> bool:
         """Whether every label that the source gives for these findings is uncertain."""
+        if Mark.UNCERTAIN not in self.marks.values():
+            return False
         given = {self.of(finding) for finding in findings} - {Mark.UNMENTIONED, Mark.UNKNOWN}
         return given == {Mark.UNCERTAIN}
 
@@ -67,20 +76,17 @@ def assemble(rows: Sequence[Row], table: Path, findings: Sequence[Finding], poli
 
 
 def _labelled(row: Row, findings: Sequence[Finding], split: Split) -> LabelledImage:
-    by_mark: dict[Mark, set[Finding]] = {mark: set() for mark in Mark}
-    for finding in Finding:
-        by_mark[row.of(finding)].add(finding)
     return LabelledImage(
         name=row.name,
         path=row.path,
         patient=row.patient,
-        findings=frozenset(by_mark[Mark.PRESENT]),
+        findings=row.all_that_are(Mark.PRESENT),
         subset=split.subset(row.patient, row.listed),
         age=row.age,
         sex=row.sex,
         view=row.view,
-        uncertain=frozenset(by_mark[Mark.UNCERTAIN]),
-        unknown=frozenset(by_mark[Mark.UNKNOWN]),
+        uncertain=row.all_that_are(Mark.UNCERTAIN),
+        unknown=_ALL - row.marks.keys() | row.all_that_are(Mark.UNKNOWN),
         site=row.site,
         disease=row.disease,
     )
