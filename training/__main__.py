@@ -1,4 +1,4 @@
-"""``python -m training``: train, export, calibrate, fit-gate, evaluate."""
+"""``python -m training``: the verbs that make a bundle, from find-lr and train to evaluate."""
 
 from __future__ import annotations
 
@@ -6,24 +6,22 @@ import argparse
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from cxr.bundle import load_bundle, load_model
-from cxr.errors import CandorError, SettingsError
-from cxr.network import NETWORKS
+from cxr.errors import CandorError
 from training.calibrate import calibrate
 from training.card import write_card
 from training.evaluate import evaluate
 from training.export import export
 from training.gate import Promise, fit_gate
 from training.nih import prevalence, read_nih
-from training.recipe import Recipe, Stage
 from training.records import Occasion
-from training.train import train
 from training.trained import read_trained
+from training.training_verbs import add_training_verbs
 
 EXIT_UNUSABLE: Final = 2
 
@@ -46,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m training", description="Make the bundle that Candor runs.")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
-    for add in (_add_train, _add_export, _add_calibrate, _add_fit_gate, _add_evaluate):
+    add_training_verbs(partial(_verb, verbs))
+    for add in (_add_export, _add_calibrate, _add_fit_gate, _add_evaluate):
         add(verbs)
     return parser
 
@@ -60,24 +59,6 @@ def _verb(
     verb = verbs.add_parser(name, help=text, description=text, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     verb.set_defaults(verb=run)
     return verb
-
-
-def _add_train(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    recipe = Recipe()
-    verb = _verb(verbs, _train, "train", "Train a classifier; leaves weights, train.json and splits.json in WORK.")
-    verb.add_argument("--data", type=Path, required=True, help=_DATA)
-    verb.add_argument("--work", type=Path, default=Path("work"), help="folder for the cache and the result")
-    verb.add_argument("--network", choices=sorted(NETWORKS), default=recipe.network, help="architecture")
-    verb.add_argument(
-        "--stage",
-        nargs=3,
-        action="append",
-        metavar=("SIDE", "EPOCHS", "RATE"),
-        help="pixels a side, epochs, and peak learning rate of a stage; repeat it for several; they replace "
-        + " and ".join(f"{stage.side} {stage.epochs} {stage.peak_learning_rate:g}" for stage in recipe.stages),
-    )
-    verb.add_argument("--batch", type=int, default=recipe.batch, help="pictures a step")
-    verb.add_argument("--seed", type=int, default=recipe.seed, help="of weights, order and augmentation")
 
 
 def _add_export(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -113,20 +94,6 @@ def _add_bundle_and_data(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--bundle", type=Path, default=Path("models/cxr"), help="the bundle's folder")
     verb.add_argument("--data", type=Path, required=True, help=_DATA)
     verb.add_argument("--date", type=date.fromisoformat, default=date.today(), help="stands in the file, YYYY-MM-DD")
-
-
-def _train(options: argparse.Namespace) -> None:
-    recipe = Recipe(network=options.network, batch=options.batch, seed=options.seed)
-    if options.stage:
-        recipe = replace(recipe, stages=tuple(_stage(*values) for values in options.stage))
-    print(train(read_nih(options.data), options.work, recipe))
-
-
-def _stage(side: str, epochs: str, rate: str) -> Stage:
-    try:
-        return Stage(int(side), int(epochs), float(rate))
-    except ValueError as error:
-        raise SettingsError(f"--stage {side} {epochs} {rate}: two whole numbers and a rate, as 224 8 4e-4") from error
 
 
 def _export(options: argparse.Namespace) -> None:

@@ -36,7 +36,7 @@ def metadata(bundle: Path, trained: Trained, cells: tuple[int, int]) -> dict[str
         Rows and columns of the class activation.
     """
     labels = [finding.label for finding in trained.shares]
-    template = read_document(TEMPLATE / "metadata.json", "install Candor again").values
+    template = read_document(TEMPLATE / "configs" / "metadata.json", "install Candor again").values
     return template | {
         "monai_version": version("monai"),
         "pytorch_version": version("torch").partition("+")[0],

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from cxr.errors import SettingsError
@@ -146,3 +146,8 @@ class Recipe:
                 raise SettingsError(f"{name} is {value}; give at least 1")
         if self.rate_groups > 1 and any(stage.optimiser == "pesg" for stage in self.stages):
             raise SettingsError("pesg has one learning rate for all layers; set rate_groups to 1")
+
+
+def lasting(stages: Sequence[Stage], epochs: int | None) -> tuple[Stage, ...]:
+    """Give every stage so many epochs, or leave to each its own where None."""
+    return tuple(stage if epochs is None else replace(stage, epochs=epochs) for stage in stages)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,34 +11,16 @@ from ignite.engine import Events
 from monai.engines import SupervisedTrainer
 from monai.engines.utils import IterationEvents
 from torch import nn
-from torch.optim.swa_utils import AveragedModel
 
-from cxr.network import ClassActivationNetwork
 from cxr.networks.transfer import unfreeze
 from cxr.preprocess import InputSpec
-from training.batches import Examples, Inputs, Order, batch_size, training_loader
+from training.batches import Inputs, Order, batch_size, training_loader
 from training.distributed import mean_over_processes, replicated, share_gradients
+from training.learner import Learner
 from training.losses import PESG
 from training.objective import Forward, batch_preparer, criterion
 from training.recipe import Recipe, Stage
 from training.schedule import make_optimiser, make_schedule
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Learner:
-    """What all stages share: the network, the running average of its weights, and the pictures that teach it."""
-
-    network: ClassActivationNetwork
-    average: AveragedModel
-    examples: Examples
-    device: torch.device
-
-    @property
-    def averaged(self) -> ClassActivationNetwork:
-        """The network of the averaged weights."""
-        network = self.average.module
-        assert isinstance(network, ClassActivationNetwork)  # noqa: S101 - it is a copy of the network
-        return network
 
 
 class StageRun:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
-from cxr.errors import DataError
 from training.distributed import process_group, rank
+from training.learner import make_learner
 from training.nih import Dataset
 from training.objective import shares
 from training.recipe import Recipe
@@ -47,13 +47,12 @@ def train(dataset: Dataset, work: Path, recipe: Recipe, *, resume: bool = False,
         TRAIN or VALIDATION is empty, or the checkpoint is damaged.
     SettingsError
         The recipe does not suit the data or this machine, or the checkpoint is of another one.
+    BundleError
+        The weights to start from cannot be had, or do not fit.
     """
-    for subset in (Subset.TRAIN, Subset.VALIDATION):
-        if not dataset.only(subset).images:
-            raise DataError(f"no picture belongs to a {subset.value} patient; give more official train_val patients")
     work.mkdir(parents=True, exist_ok=True)
     with process_group() as device:
-        trainer = Trainer(dataset, work, recipe, device, resume=resume, board=board)
+        trainer = Trainer(make_learner(dataset, work, recipe, device), work, recipe, resume=resume, board=board)
         trainer.run()
         if not rank():
             save_file(trainer.kept_state(), work / "model.safetensors")

@@ -15,21 +15,17 @@ from ignite.engine import Events
 from ignite.handlers.tqdm_logger import ProgressBar
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from cxr.errors import SettingsError
-from cxr.network import NETWORKS, ClassActivationNetwork
-from cxr.networks.initial import start_from_file, start_from_imagenet
 from cxr.preprocess import InputSpec
-from training.batches import Examples, Inputs, pixel_statistics, watching_loader
+from training.batches import Inputs, watching_loader
 from training.board import Board
 from training.checkpoint import read_checkpoint, write_checkpoint
-from training.distributed import first_alone, rank, same_buffers
-from training.nih import Dataset
-from training.objective import Forward, start_at_prevalence
-from training.recipe import IMAGENET, Recipe, Stage
-from training.splits import Subset
-from training.stage_run import Learner, StageRun
+from training.distributed import rank, same_buffers
+from training.learner import Learner
+from training.objective import Forward
+from training.recipe import Recipe, Stage
+from training.stage_run import StageRun
 from training.watch import AUC, make_watch
 
 CHECKPOINT: Final = "checkpoint.safetensors"
@@ -40,12 +36,12 @@ BEST: Final = "best.safetensors"
 
 
 class Trainer:
-    """A network on its way through the stages of a recipe, with the running average of its weights.
+    """A learner on its way through the stages of a recipe.
 
     Parameters
     ----------
     work
-        Folder for decoded pictures, checkpoints and the log.
+        Folder for checkpoints and the log.
     resume
         Go on from the checkpoint in ``work``, if there is one.
     board
@@ -54,24 +50,13 @@ class Trainer:
     Raises
     ------
     SettingsError
-        The precision needs a GPU and there is none, or the checkpoint is of another recipe.
+        The checkpoint is of another recipe.
     DataError
         The checkpoint is damaged.
     """
 
-    def __init__(
-        self, dataset: Dataset, work: Path, recipe: Recipe, device: torch.device, *, resume: bool, board: bool
-    ) -> None:
-        if recipe.precision == "fp16" and device.type != "cuda":
-            raise SettingsError("precision fp16 needs a GPU, and there is none; set bf16 or fp32")
-        torch.manual_seed(recipe.seed)
-        self._recipe, self._work, self._device = recipe, work, device
-        with first_alone():
-            learning = Examples.of(dataset.only(Subset.TRAIN), work / "cache")
-            self._watching = Examples.of(dataset.only(Subset.VALIDATION), work / "cache")
-        self._spec = InputSpec(recipe.stages[-1].side, *pixel_statistics(learning.pixels))
-        self._learner = _learner(recipe, learning, device)
-        torch.manual_seed(recipe.seed + rank())
+    def __init__(self, learner: Learner, work: Path, recipe: Recipe, *, resume: bool, board: bool) -> None:
+        self._learner, self._recipe, self._work = learner, recipe, work
         self._history: list[dict[str, float | None]] = []
         self._best, self._stale = -math.inf, 0
         self._saved = self._resumed() if resume else None
@@ -93,7 +78,7 @@ class Trainer:
         return saved
 
     def _identity(self) -> str:
-        spec = asdict(self._spec)
+        spec = asdict(self._learner.spec)
         return json.dumps([asdict(self._recipe), spec, len(self._learner.examples.pixels)], sort_keys=True)
 
     def run(self) -> None:
@@ -107,7 +92,7 @@ class Trainer:
             self._board.close()
 
     def _run_stage(self, index: int, stage: Stage) -> None:
-        spec = InputSpec(stage.side, self._spec.mean, self._spec.std)
+        spec = InputSpec(stage.side, self._learner.spec.mean, self._learner.spec.std)
         start = self._saved["run"]["iteration"] if self._saved else 0
         run = StageRun(self._learner, self._recipe, stage, spec, index=index, start=start)
         if self._saved:
@@ -154,18 +139,17 @@ class Trainer:
         if rank():
             return
         if better:
-            save_file(averaged_state(self._learner.average), self._work / BEST)
+            save_file(self._learner.averaged_state(), self._work / BEST)
         if self._board:
             self._board.epoch(loss, auc)
         text = f"{spec.side} px, epoch {epoch}: loss {loss:.4f}, validation AUC {auc:.3f}, {seconds:.0f} s"
         print(text, file=sys.stderr, flush=True)
 
     def _watched_auc(self, spec: InputSpec) -> float:
-        average = self._learner.average
-        same_buffers(average.module)
-        inputs = Inputs(self._watching, spec, None, ())
-        loader = watching_loader(inputs, len(self._watching.pixels), self._recipe.batch)
-        watch = make_watch(Forward(self._learner.averaged, self._recipe.precision), loader, self._device)
+        same_buffers(self._learner.averaged)
+        inputs = Inputs(self._learner.watching, spec, None, ())
+        loader = watching_loader(inputs, len(self._learner.watching.pixels), self._recipe.batch)
+        watch = make_watch(Forward(self._learner.averaged, self._recipe.precision), loader, self._learner.device)
         watch.run()
         return float(watch.state.metrics[AUC])
 
@@ -192,39 +176,11 @@ class Trainer:
         """Take the weights that the recipe keeps, in float32, without BatchNorm's step counters."""
         if self._recipe.keep == "best" and self._best > -math.inf:
             return load_file(self._work / BEST)
-        return averaged_state(self._learner.average)
+        return self._learner.averaged_state()
 
     def record(self) -> dict[str, object]:
         """Say what was done: the recipe, the network's input, and the history."""
-        return {"recipe": asdict(self._recipe), "input": asdict(self._spec), "history": self._history}
-
-
-def _learner(recipe: Recipe, examples: Examples, device: torch.device) -> Learner:
-    network = NETWORKS[recipe.network](examples.labels.shape[1])
-    if not _begun(network, recipe):
-        start_at_prevalence(network, examples.labels)
-    network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    averaging = get_ema_multi_avg_fn(recipe.average_decay)  # type: ignore[no-untyped-call]
-    return Learner(network, AveragedModel(network, multi_avg_fn=averaging, use_buffers=True), examples, device)
-
-
-def _begun(network: ClassActivationNetwork, recipe: Recipe) -> bool:
-    """Fill a network with what it is to start from; whether that has the head too."""
-    if recipe.initial is None:
-        return False
-    if recipe.initial == IMAGENET:
-        start_from_imagenet(network, recipe.network)
-        return False
-    return start_from_file(network, Path(recipe.initial))
-
-
-def averaged_state(average: AveragedModel) -> dict[str, Tensor]:
-    """Take the averaged weights in float32, without BatchNorm's step counters."""
-    return {
-        name: tensor.detach().float().cpu().contiguous()
-        for name, tensor in average.module.state_dict().items()
-        if not name.endswith("num_batches_tracked")
-    }
+        return {"recipe": asdict(self._recipe), "input": asdict(self._learner.spec), "history": self._history}
 
 
 def _rng() -> dict[str, Tensor | None]:

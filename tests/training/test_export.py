@@ -218,7 +218,7 @@ def test_the_training_config_is_the_default_recipe() -> None:
 
 
 def test_every_config_parses_and_the_bundle_has_them(random_bundle: Path) -> None:
-    names = {path.name for path in (TEMPLATE / "configs").iterdir()}
+    names = {path.name for path in (TEMPLATE / "configs").glob("*.yaml")}
     assert names <= {path.name for path in (random_bundle / "configs").iterdir()}
     for name in names:
         assert "run" in yaml.safe_load((random_bundle / "configs" / name).read_text())

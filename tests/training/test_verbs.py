@@ -166,7 +166,7 @@ def test_an_impossible_recipe_is_refused(changes: dict[str, Any], message: str) 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train", "--data", "{none}"], "images.csv is not there; give the folder that holds images.csv and images/"),
+        (["train", "--data", "{none}"], "is not there; give the folder of a data set"),
         (["train", "--data", "{data}", "--stage", "x", "1", "1"], "--stage x 1 1: two whole numbers and a rate"),
         (["export", "--work", "{none}", "--bundle", "{none}/b"], "train.json cannot be read (No such file"),
         (["calibrate", "--data", "{data}", "--bundle", "{none}"], "metadata.json cannot be read (No such file"),

@@ -1,0 +1,102 @@
+"""What a recipe starts from: a network, the running average of its weights, and the pictures, on a device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from cxr.errors import DataError, SettingsError
+from cxr.network import NETWORKS, ClassActivationNetwork
+from cxr.networks.initial import start_from_file, start_from_imagenet
+from cxr.preprocess import InputSpec
+from training.batches import Examples, pixel_statistics
+from training.distributed import first_alone, rank
+from training.nih import Dataset
+from training.objective import start_at_prevalence
+from training.recipe import IMAGENET, Recipe
+from training.splits import Subset
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Learner:
+    """What all stages of a recipe share.
+
+    Parameters
+    ----------
+    spec
+        The bundle's input: the last stage's.
+    examples, watching
+        The pictures that give the gradients, and those that are only watched.
+    """
+
+    network: ClassActivationNetwork
+    average: AveragedModel
+    spec: InputSpec
+    examples: Examples
+    watching: Examples
+    device: torch.device
+
+    @property
+    def averaged(self) -> ClassActivationNetwork:
+        """The network of the averaged weights."""
+        network = self.average.module
+        assert isinstance(network, ClassActivationNetwork)  # noqa: S101 - it is a copy of the network
+        return network
+
+    def averaged_state(self) -> dict[str, Tensor]:
+        """Take the averaged weights in float32, without BatchNorm's step counters."""
+        return {
+            name: tensor.detach().float().cpu().contiguous()
+            for name, tensor in self.averaged.state_dict().items()
+            if not name.endswith("num_batches_tracked")
+        }
+
+
+def make_learner(dataset: Dataset, work: Path, recipe: Recipe, device: torch.device) -> Learner:
+    """Decode the pictures under ``work``, and build the network; torch is seeded.
+
+    Raises
+    ------
+    DataError
+        TRAIN or VALIDATION is empty, or a picture cannot be decoded.
+    SettingsError
+        The precision needs a GPU and there is none.
+    BundleError
+        The weights to start from cannot be had, or do not fit.
+    """
+    for subset in (Subset.TRAIN, Subset.VALIDATION):
+        if not dataset.only(subset).images:
+            raise DataError(f"no picture belongs to a {subset.value} patient; give more official train_val patients")
+    if recipe.precision == "fp16" and device.type != "cuda":
+        raise SettingsError("precision fp16 needs a GPU, and there is none; set bf16 or fp32")
+    with first_alone():
+        examples = Examples.of(dataset.only(Subset.TRAIN), work / "cache")
+        watching = Examples.of(dataset.only(Subset.VALIDATION), work / "cache")
+    spec = InputSpec(recipe.stages[-1].side, *pixel_statistics(examples.pixels))
+    torch.manual_seed(recipe.seed)
+    network = _network(recipe, examples).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    averaging = get_ema_multi_avg_fn(recipe.average_decay)  # type: ignore[no-untyped-call]
+    average = AveragedModel(network, multi_avg_fn=averaging, use_buffers=True)
+    torch.manual_seed(recipe.seed + rank())  # the same weights in all processes, and each its own dropout
+    return Learner(network, average, spec, examples, watching, device)
+
+
+def _network(recipe: Recipe, examples: Examples) -> ClassActivationNetwork:
+    network = NETWORKS[recipe.network](examples.labels.shape[1])
+    if not _begun(network, recipe):
+        start_at_prevalence(network, examples.labels)
+    return network
+
+
+def _begun(network: ClassActivationNetwork, recipe: Recipe) -> bool:
+    """Fill a network with what it is to start from; whether that has the head too."""
+    if recipe.initial is None:
+        return False
+    if recipe.initial == IMAGENET:
+        start_from_imagenet(network, recipe.network)
+        return False
+    return start_from_file(network, Path(recipe.initial))
