@@ -1,4 +1,4 @@
-"""Write the reference tables of settings, findings, reasons and errors from the code.
+"""Write the reference tables of settings, findings, reasons, errors and data sets from the code.
 
 python tools/make_reference.py          write docs/reference/*.md
 python tools/make_reference.py --check  end with 1 when a page is not what the code says
@@ -20,6 +20,9 @@ from cxr.errors import CandorError  # noqa: E402
 from cxr.findings import Finding  # noqa: E402
 from cxr.reasons import Reason, ReasonKind  # noqa: E402
 from cxr.settings import Settings  # noqa: E402
+from training.datasets import POLICIES, READERS, plain  # noqa: E402
+from training.datasets.chexpert import FINDINGS, LEFT_OUT, OBSERVATIONS  # noqa: E402
+from training.splits import SPLITS  # noqa: E402
 
 FOLDER = ROOT / "docs" / "reference"
 
@@ -86,11 +89,56 @@ def errors_page() -> str:
     )
 
 
+def data_sets_page() -> str:
+    """List every layout that is read, and what becomes of the labels that are no findings."""
+    layouts = [
+        (
+            f"`{kind}`",
+            reader.layout,
+            "all 14" if reader.findings == tuple(Finding) else _listed(reader.findings) or "those of its columns",
+        )
+        for kind, reader in READERS.items()
+    ]
+    labels = [(name, f"`{finding.label}`") for name, finding in OBSERVATIONS.items()]
+    labels += [(name, f"left out: {why}") for name, why in LEFT_OUT.items()]
+    never = _listed(finding for finding in Finding if finding not in FINDINGS)
+    policies = [
+        (f"`{name}`", policy.rule.value, ", ".join(f"{f.label} {u.value}" for f, u in policy.exceptions.items()))
+        for name, policy in POLICIES.items()
+    ]
+    return (
+        "# Data sets\n\n`training.datasets.read_dataset` reads each of these in the layout that its publisher ships; "
+        "what lies in the folder decides which it is.\n\n"
+        + table(("kind", "what the folder holds", "findings"), layouts)
+        + "\n## CheXpert and MIMIC-CXR-JPG\n\nBoth carry the answers of one labeller. A blank counts as absent. "
+        f"It does not look for {never}: there the label is NaN, never 0. An image whose labels are all uncertain is "
+        "left out.\n\n"
+        + table(("label", "finding"), labels)
+        + "\n## The COVID-19 image data collection\n\nIts column `finding` is a diagnosis of the patient, kept as "
+        "`disease`. It maps to `Pneumonia` where it says so, and `No Finding` to the absence of all 14; the rest is "
+        "NaN. CT slices are left out, and a case that is counted twice is one patient.\n"
+        f"\n## A table of one's own\n\n{_plain_table()}"
+        "\n## Uncertain labels\n\n" + table(("policy", "uncertain counts as", "but"), policies) + "\n## Splits\n\n"
+        "Always by patient; `splits.json` in the bundle names the rule, the seed and every patient.\n\n"
+        + table(("split", "rule"), [(f"`{name}`", split.rule) for name, split in SPLITS.items()])
+    )
+
+
+def _plain_table() -> str:
+    text = inspect.getdoc(plain) or ""
+    return text.split("\n\n", 1)[1].replace("``", "`") + "\n"
+
+
+def _listed(findings: Iterable[Finding]) -> str:
+    return ", ".join(f"`{finding.label}`" for finding in findings)
+
+
 PAGES = {
     "settings.md": settings_page,
     "findings.md": findings_page,
     "reasons.md": reasons_page,
     "errors.md": errors_page,
+    "data-sets.md": data_sets_page,
 }
 
 

@@ -39,10 +39,15 @@ class PixelCache:
     """Decoded pictures by position; see :func:`open_cache`."""
 
     def __init__(self, pixels: Path, shapes: Sequence[Shape]) -> None:
+        self._path = pixels
         self._shapes = [(int(rows), int(columns)) for rows, columns in shapes]
         sizes = [rows * columns for rows, columns in self._shapes]
         self._starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         self._pixels = np.memmap(pixels, np.uint8, mode="r", shape=(int(self._starts[-1]),))
+
+    def __reduce__(self) -> tuple[type[PixelCache], tuple[Path, list[Shape]]]:
+        """Let a reader process map the file anew rather than take a copy of all pixels."""
+        return PixelCache, (self._path, self._shapes)
 
     def __len__(self) -> int:
         return len(self._shapes)

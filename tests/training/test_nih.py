@@ -106,8 +106,11 @@ def _put(row: int, column: int, value: str) -> Callable[[list[list[str]]], objec
         (_put(1, 1, "Headache"), r"unknown finding 'Headache'; known findings are Atelectasis"),
         (_put(1, 3, "train"), r"the row of 00000_000.png is incomplete; .* split train_val or test"),
         (lambda rows: rows[1].pop(), r"the row of 00000_000.png is incomplete"),
-        (_put(2, 3, "test"), r"a patient stands in train_val and in test \(00000_001.png\); correct the split"),
-        (_put(1, 0, "lost.png"), r"1 pictures of .*images.csv are not there, the first is lost.jpg"),
+        (
+            _put(2, 3, "test"),
+            r"puts 1 patients on two official lists, those of 00000_001.png \(train_val and test\); correct the lists",
+        ),
+        (_put(1, 0, "lost.png"), r"1 pictures of .*images.csv are not there: lost.jpg; fetch them"),
     ],
 )
 def test_a_table_that_cannot_be_used_is_refused(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -149,6 +150,13 @@ def test_the_cache_is_made_again_when_a_picture_changed(dataset: Dataset, tmp_pa
     cache = open_cache(dataset.images, tmp_path / "cache")
     assert cache.stored(1).shape == (80, 90)
     assert np.array_equal(cache.stored(2), read_picture(dataset.images[2].path))
+
+
+def test_a_cache_travels_to_another_process_without_its_pixels(dataset: Dataset, tmp_path: Path) -> None:
+    cache = open_cache(dataset.images, tmp_path / "cache")
+    sent = pickle.dumps(cache)
+    assert len(sent) < cache.stored(0).size
+    assert np.array_equal(pickle.loads(sent).stored(3), cache.stored(3))
 
 
 def test_the_cache_follows_the_order_of_the_pictures(dataset: Dataset, tmp_path: Path) -> None:

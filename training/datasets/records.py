@@ -15,6 +15,9 @@ from training.datasets.dataset import Dataset, LabelledImage
 from training.datasets.policy import Policy
 from training.splits import Listed, Split
 
+NAMED: Final = 5
+"""How many culprits an error names."""
+
 _ALL: Final = frozenset(Finding)
 
 
@@ -92,21 +95,36 @@ def _labelled(row: Row, findings: Sequence[Finding], split: Split) -> LabelledIm
     )
 
 
+def some(names: Sequence[str]) -> str:
+    """Name the first few, and say how many more there are."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
+
+
 def _check_pictures(rows: Sequence[Row], table: Path) -> None:
     missing = [row.path.name for row in rows if not row.path.is_file()]
     if missing:
-        raise DataError(f"{len(missing)} pictures of {table} are not there, the first is {missing[0]}; fetch them")
+        raise DataError(f"{len(missing)} pictures of {table} are not there: {some(missing)}; fetch them")
     twice = [name for name, count in Counter(row.name for row in rows).items() if count > 1]
     if twice:
-        raise DataError(f"{table}: {len(twice)} pictures stand in several rows, the first is {twice[0]}; keep one row")
+        raise DataError(f"{table}: {len(twice)} pictures stand in several rows: {some(twice)}; keep one row of each")
 
 
 def _check_lists(rows: Sequence[Row], table: Path, split: Split) -> None:
-    listed: dict[str, Listed] = {}
-    for row in rows:
-        if row.listed not in split.shares:
-            raise DataError(f"{table} puts {row.name} on no official list; choose a split by hash, as 70-15-15")
-        first = listed.setdefault(row.patient, row.listed)
-        if first is not row.listed:
-            both = " and in ".join(sorted((first.value, row.listed.value), reverse=True))
-            raise DataError(f"{table}: a patient stands in {both} ({row.name}); correct the split")
+    nowhere = [row.name for row in rows if row.listed not in split.shares]
+    if nowhere:
+        raise DataError(
+            f"{table} puts {len(nowhere)} pictures on no official list: {some(nowhere)}; choose a split by hash, "
+            "as 70-15-15"
+        )
+    first: dict[str, Listed] = {}
+    both = {
+        row.patient: f"{row.name} ({first[row.patient].value} and {row.listed.value})"
+        for row in rows
+        if first.setdefault(row.patient, row.listed) is not row.listed
+    }
+    if both:
+        raise DataError(
+            f"{table} puts {len(both)} patients on two official lists, those of {some(list(both.values()))}; "
+            "correct the lists"
+        )

@@ -38,12 +38,12 @@ def plain(folder: Path) -> Path:
         (make_nih_published, NIH, put(0, 1, "Labels"), r"v2020.csv has no column Finding Labels; it needs Image Index"),
         (make_nih_published, NIH, put(1, 1, "Headache"), r"v2020.csv, 00000001_000.png: unknown finding 'Headache'"),
         (make_nih_published, NIH, put(1, 0, "9.png"), r"has 9.png, which is on neither train_val_list.txt nor test_li"),
-        (make_nih_published, NIH, put(4, 3, "2"), r"a patient stands in train_val and in test \(00000003_000.png\)"),
+        (make_nih_published, NIH, put(4, 3, "2"), r"1 patients on two official lists, those of 00000003_000.png \(t"),
         (
             make_nih_published,
             NIH,
             put(2, 0, "00000001_000.png"),
-            r"1 pictures stand in several rows, the first is 0000",
+            r"1 pictures stand in several rows: 00000001_000.png;",
         ),
         (make_nih_published, NIH, lambda rows: rows.__delitem__(slice(1, None)), r"v2020.csv holds no row; fetch it"),
         (make_chexpert, "train.csv", put(0, 7, "Heart"), r"train.csv has no column Cardiomegaly"),
@@ -59,7 +59,12 @@ def plain(folder: Path) -> Path:
             r"02aa804e-bde0afdd is in no known split or not in the m",
         ),
         (make_mimic, MIMIC.format("metadata"), put(1, 0, "x"), r"02aa804e-bde0afdd is in no known split or not in the"),
-        (make_mimic, MIMIC.format("split"), put(1, 3, "test"), r"a patient stands in train and in test \(174413ec"),
+        (
+            make_mimic,
+            MIMIC.format("split"),
+            put(1, 3, "test"),
+            r"1 patients on two official lists, those of 2a2277a9-b0ded155 \(test and t",
+        ),
         (make_mimic, MIMIC.format("chexpert"), put(1, 2, "?"), r"chexpert.csv.gz, study 50414267: unknown label '\?'"),
         (make_mimic, MIMIC.format("chexpert"), put(0, 7, "Scar"), r"chexpert.csv.gz has unknown labels Scar"),
         (make_mimic, MIMIC.format("metadata"), put(0, 4, "View"), r"metadata.csv.gz has no column ViewPosition"),
@@ -69,7 +74,7 @@ def plain(folder: Path) -> Path:
             make_covid,
             "metadata.csv",
             put(1, 12, "z.png"),
-            r"1 pictures of .*metadata.csv are not there, the first is z",
+            r"1 pictures of .*metadata.csv are not there: z.png; fet",
         ),
         (
             plain,
@@ -83,9 +88,14 @@ def plain(folder: Path) -> Path:
         (plain, "mine.csv", put(2, 1, ""), r"mine.csv: the row of b.png lacks its path or its patient"),
         (plain, "mine.csv", put(2, 0, ""), r"mine.csv: the row of a patient lacks its path or its patient"),
         (plain, "mine.csv", put(2, 4, "dev"), r"mine.csv, b.png: unknown split 'dev'; it is one of train_val, train, "),
-        (plain, "mine.csv", put(2, 4, "test"), r"a patient stands in train and in test \(b.png\); correct the split"),
-        (plain, "mine.csv", put(2, 4, ""), r"mine.csv puts b.png on no official list; choose a split by hash, as 70-"),
-        (plain, "mine.csv", put(2, 0, "lost.png"), r"1 pictures of .*mine.csv are not there, the first is lost.png"),
+        (plain, "mine.csv", put(2, 4, "test"), r"those of b.png \(train and test\); correct the lists"),
+        (
+            plain,
+            "mine.csv",
+            put(2, 4, ""),
+            r"mine.csv puts 1 pictures on no official list: b.png; choose a split by ha",
+        ),
+        (plain, "mine.csv", put(2, 0, "lost.png"), r"1 pictures of .*mine.csv are not there: lost.png; fetch them"),
     ],
 )
 def test_a_table_that_cannot_be_used(tmp_path: Path, make: Make, table: str, change: Change, message: str) -> None:
@@ -101,11 +111,11 @@ def test_a_table_that_cannot_be_used(tmp_path: Path, make: Make, table: str, cha
         (
             make_nih_published,
             "images_012/images/00000003_000.png",
-            r"are not there, the first is 00000003_000.png; fetch",
+            r"are not there: 00000003_000.png; fetch",
         ),
         (make_nih_published, "test_list.txt", r"test_list.txt is not there or no text; fetch the official list"),
         (make_mimic, MIMIC.format("chexpert"), r"chexpert.csv.gz is not there; give the folder that holds mimic-cxr"),
-        (make_chexpert, "train/patient00001/study1/view1_frontal.jpg", r"the first is view1_frontal.jpg; fetch them"),
+        (make_chexpert, "train/patient00001/study1/view1_frontal.jpg", r"are not there: view1_frontal.jpg; fetch them"),
     ],
 )
 def test_a_file_that_is_missing(tmp_path: Path, make: Make, missing: str, message: str) -> None:
@@ -160,7 +170,9 @@ def test_findings_that_the_source_does_not_label(tmp_path: Path) -> None:
 
 
 def test_official_lists_where_there_are_none(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"puts a.jpeg on no official list; choose a split by hash, as 70-15-15"):
+    with pytest.raises(
+        DataError, match=r"puts 6 pictures on no official list: a.jpeg, b.jpeg, d.png, e.png, f.png and 1 more; choose"
+    ):
         read_dataset(make_covid(tmp_path), split="official")
 
 
