@@ -119,4 +119,5 @@ def _row(cells: Cells, table: Path, listed: Listed) -> Row:
         age=years(cells["Age"]),
         sex=sex_of(cells["Sex"]),
         view=view_of(cells["AP/PA"] or cells["Frontal/Lateral"]),
+        study="/".join(inside.parts[1:3]),
     )

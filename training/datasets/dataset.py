@@ -34,6 +34,8 @@ class LabelledImage:
         What the labeller could not decide; a policy says what it counts as.
     unknown
         What nobody looked for: its label is NaN whatever the policy.
+    study
+        What was taken together, unique in the data set; empty where it is not known.
     site, disease
         The hospital, and a diagnosis outside the findings, as the source writes them, for probes; may be empty.
     """
@@ -48,6 +50,7 @@ class LabelledImage:
     view: str = ""
     uncertain: frozenset[Finding] = frozenset()
     unknown: frozenset[Finding] = frozenset()
+    study: str = ""
     site: str = ""
     disease: str = ""
 

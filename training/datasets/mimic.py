@@ -54,7 +54,7 @@ def rows(folder: Path) -> tuple[Path, list[Row]]:
         if cells["split"] not in LISTS or name not in views:
             raise DataError(f"{split}: {name} is in no known split or not in the metadata; fetch the tables again")
         path = picture(folder, key, name)
-        found.append(Row(name, path, key[0], labelled[key], LISTS[cells["split"]], view=views[name]))
+        found.append(Row(name, path, key[0], labelled[key], LISTS[cells["split"]], view=views[name], study=key[1]))
     return split, found
 
 

@@ -1,9 +1,9 @@
 """Read a plain table of one's own pictures.
 
 ``path`` (from the table's folder) and ``patient`` must be there, and either ``labels`` (``A|B``, or ``No Finding``)
-or one column for each finding (1, 0, -1 uncertain, blank unknown). ``age`` (years), ``sex``, ``view``, ``site``,
-``disease`` and ``split`` (train, validation, test, or train_val) may be there. Findings that have no column are
-unknown; with ``labels`` all 14 are known.
+or one column for each finding (1, 0, -1 uncertain, blank unknown). ``age`` (years), ``sex``, ``view``, ``study``,
+``site``, ``disease`` and ``split`` (train, validation, test, or train_val) may be there. Findings that have no
+column are unknown; with ``labels`` all 14 are known.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from training.datasets.tables import Cells, read_table
 from training.splits import Listed
 
 NEEDED: Final = ("path", "patient")
-OPTIONAL: Final = ("labels", "age", "sex", "view", "site", "disease", "split")
+OPTIONAL: Final = ("labels", "age", "sex", "view", "study", "site", "disease", "split")
 
 
 def table_of(folder: Path) -> Path | None:
@@ -80,6 +80,7 @@ def _row(cells: Cells, table: Path, columns: dict[str, Finding]) -> Row:
             age=years(cells.get("age", "")),
             sex=sex_of(cells.get("sex", "")),
             view=view_of(cells.get("view", "")),
+            study=cells.get("study", ""),
             site=cells.get("site", ""),
             disease=cells.get("disease", ""),
         )

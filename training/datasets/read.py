@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple, TypeVar
@@ -65,6 +65,7 @@ def read_dataset(
     findings: Sequence[Finding] | None = None,
     policy: Policy | str = U_IGNORE,
     split: Split | str | None = None,
+    views: Collection[str] | None = None,
 ) -> Dataset:
     """Read a data set in its publisher's layout.
 
@@ -81,6 +82,8 @@ def read_dataset(
     split
         How patients are divided, or its name in ``SPLITS``; by default the official lists where there are any, else
         70/15/15 by hash.
+    views
+        Of ``PA``, ``AP``, ``LL`` and empty; by default all. A classifier of frontal radiographs wants PA and AP.
 
     Raises
     ------
@@ -93,6 +96,7 @@ def read_dataset(
     policy = named(POLICIES, policy, "policy") if isinstance(policy, str) else policy
     split = named(SPLITS, split, "split") if isinstance(split, str) else split
     table, rows = reader.rows(folder)
+    rows = [row for row in rows if views is None or row.view in views]
     wanted = reader.findings or _known(rows) if findings is None else tuple(findings)
     return assemble(rows, table, wanted, policy, split or _usual(rows))
 

@@ -33,6 +33,7 @@ class Row:
     age: float | None = None
     sex: str = ""
     view: str = ""
+    study: str = ""
     site: str = ""
     disease: str = ""
 
@@ -90,6 +91,7 @@ def _labelled(row: Row, findings: Sequence[Finding], split: Split) -> LabelledIm
         view=row.view,
         uncertain=row.all_that_are(Mark.UNCERTAIN),
         unknown=_ALL - row.marks.keys() | row.all_that_are(Mark.UNKNOWN),
+        study=row.study,
         site=row.site,
         disease=row.disease,
     )

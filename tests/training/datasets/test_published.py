@@ -142,6 +142,12 @@ class TestChexpert:
         assert labels_of(dataset, "2/study1/view1", *findings) == expected
         assert dataset.only(*Subset).policy is dataset.policy
 
+    def test_views_and_studies(self, tmp_path: Path) -> None:
+        folder = make_chexpert(tmp_path)
+        assert "LL" not in {image.view for image in read_dataset(folder, views=("PA", "AP")).images}
+        frontal, lateral = (named(read_dataset(folder), f"2/study1/{view}") for view in ("view1", "view2"))
+        assert frontal.study == lateral.study == "patient00002/study1"
+
     def test_by_hash_all_patients_are_divided(self, tmp_path: Path) -> None:
         dataset = read_dataset(make_chexpert(tmp_path), split="70-15-15")
         assert dataset.split is PAPER
@@ -163,6 +169,7 @@ class TestMimic:
             ("10000032", "AP", Subset.TRAIN),
             ("11000764", "LL", Subset.VALIDATION),
         ]
+        assert [image.study for image in dataset.images[:3]] == ["50414267", "50414267", "53189527"]
         assert named(dataset, "68b5c4b1").subset not in LEARNING
         assert named(dataset, "02aa804e").path == tmp_path / "files/p10/p10000032/s50414267/02aa804e-bde0afdd.jpg"
 
@@ -209,15 +216,16 @@ def labels_of_column(dataset: Dataset) -> list[float | None]:
 
 class TestPlain:
     def test_a_column_for_each_finding(self, tmp_path: Path) -> None:
-        rows = ["in/a.png,p,71,F,AP,1,-1.0,,Ward,COVID-19", "b.png,q,,,,0,0.0,1,,"]
-        header = "path,patient,age,sex,view,Mass,pleural effusion,Hernia,site,disease"
+        rows = ["in/a.png,p,s,71,F,AP,1,-1.0,,Ward,COVID-19", "b.png,q,,,,,0,0.0,1,,"]
+        header = "path,patient,study,age,sex,view,Mass,pleural effusion,Hernia,site,disease"
         dataset = read_dataset(make_plain(tmp_path, header, rows))
         findings = (Finding.EFFUSION, Finding.MASS, Finding.HERNIA)
         assert dataset.findings == findings
         assert labels_of(dataset, "a.png", *findings) == [None, 1, None]
         assert labels_of(dataset, "b.png", *findings) == [0, 0, 1]
         assert facts(named(dataset, "a.png")) == ("p", 71, "F", "AP")
-        assert (named(dataset, "a.png").site, named(dataset, "a.png").disease) == ("Ward", "COVID-19")
+        image = named(dataset, "a.png")
+        assert (image.study, image.site, image.disease) == ("s", "Ward", "COVID-19")
         assert dataset.split is PAPER
 
     def test_a_column_of_labels_and_a_split(self, tmp_path: Path) -> None:

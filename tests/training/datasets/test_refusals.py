@@ -169,6 +169,11 @@ def test_findings_that_the_source_does_not_label(tmp_path: Path) -> None:
         read_dataset(make_chexpert(tmp_path), findings=(Finding.HERNIA, Finding.MASS))
 
 
+def test_views_of_which_there_is_no_picture(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="labels no picture for any of Mass, Hernia"):
+        read_dataset(plain(tmp_path), findings=(Finding.MASS, Finding.HERNIA), views=("PA",))
+
+
 def test_official_lists_where_there_are_none(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"puts 6 pictures on no official list: a.jpeg, b.jpeg, d.png, e.png, f.png and 1 more; choose"
