@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from cxr.bundle import CALIBRATION, GATE, METADATA
 from training.evaluate import EVALUATION
+from training.evaluation.markdown import alone, spaced, table, with_interval
+from training.evaluation.report import REPORT
 from training.metadata import SPLITS
 
 CARD: Final = Path("docs", "README.md")
@@ -51,6 +53,7 @@ def _sections(metadata: Json, splits: Json, calibration: Json, gate: Json, evalu
     yield f"**{metadata['intended_use']}** {metadata['description']}"
     yield from _training(metadata, splits)
     yield from _discrimination(evaluation)
+    yield from _experts(evaluation)
     yield from _calibration(calibration, evaluation)
     yield from _gate(gate, evaluation)
     yield "## What it cannot do"
@@ -78,7 +81,7 @@ def _training(metadata: Json, splits: Json) -> Iterable[str]:
         "Patients, all sets disjoint (`models/splits.json` lists them and states the rule). Validation was only "
         "watched; the set named gate is kept for a gate that learns, and nothing has used it yet:"
     )
-    yield _table(("set", "patients"), [(name, len(ids)) for name, ids in splits["patients"].items()])
+    yield table(("set", "patients"), [(name, len(ids)) for name, ids in splits["patients"].items()])
 
 
 def _discrimination(evaluation: Json) -> Iterable[str]:
@@ -92,17 +95,41 @@ def _discrimination(evaluation: Json) -> Iterable[str]:
         "either."
     )
     rows = [
-        (_name(label), a["positives"], _auc(a["auc"]), b["positives"], _auc(b["auc"]))
+        (spaced(label), a["positives"], with_interval(a["auc"]), b["positives"], with_interval(b["auc"]))
         for (label, a), b in zip(official["findings"].items(), test["findings"].values(), strict=True)
     ]
-    mean = ("**mean**", "", _auc(official["mean_auc"]), "", _auc(test["mean_auc"]))
-    yield _table(("finding", "positives", "AUC, official test", "positives", "AUC, test patients"), [*rows, mean])
-    chance = [_name(label) for label, a in official["findings"].items() if a["auc"] and a["auc"]["low"] <= COIN]
+    mean = ("**mean**", "", with_interval(official["mean_auc"]), "", with_interval(test["mean_auc"]))
+    yield table(("finding", "positives", "AUC, official test", "positives", "AUC, test patients"), [*rows, mean])
+    chance = [spaced(label) for label, a in official["findings"].items() if a["auc"] and a["auc"]["low"] <= COIN]
     if chance:
         yield (
             f"Not told from chance by these pictures, since the interval reaches {COIN}: {', '.join(chance)}. Where "
             "the gate calls one of these absent it keeps its promise about misses, but the answer says nothing."
         )
+
+
+def _experts(evaluation: Json) -> Iterable[str]:
+    """Tell the headlines of what only radiologists can judge, and where the rest stands."""
+    readers, found = evaluation["readers"], evaluation["localisation"]
+    if readers is not None:
+        mined, majority = (readers[name]["ranking"] for name in ("mined", "majority"))
+        yield (
+            f"On the {majority['images']} pictures that radiologists read the mean AUC of the "
+            f"{len(readers['compared'])} findings that both see often enough is "
+            f"{with_interval(majority['mean_auc'])} against the majority of three of them, and "
+            f"{with_interval(mined['mean_auc'])} against the mined labels of the same pictures."
+        )
+    if found is not None:
+        grad_cam, mean_map = (found["methods"][name]["pointing_game"] for name in ("grad_cam", "mean_map"))
+        yield (
+            f"The hottest pixel of the heatmap lies in the radiologist's box in {with_interval(grad_cam)} of "
+            f"{found['boxes']} boxes; the mean map of the finding, which knows no patient, would reach "
+            f"{with_interval(mean_map)}, and a map that is alike everywhere {found['chance']:.3f}."
+        )
+    yield (
+        f"[{REPORT.name}]({REPORT.name}) has the rest: average precision, F1, curves, figures by sex, age and view, "
+        "beside radiologists and by finding, with plots."
+    )
 
 
 def _calibration(calibration: Json, evaluation: Json) -> Iterable[str]:
@@ -117,21 +144,21 @@ def _calibration(calibration: Json, evaluation: Json) -> Iterable[str]:
     measured = evaluation["test"]["calibration"]
     rows = [_calibration_row(label, m, measured[label]) for label, m in calibration["findings"].items()]
     header = ("finding", "map", "slope", "prevalence, fit", "assumed", "ECE before", "after", "Brier before", "after")
-    yield _table(header, rows)
+    yield table(header, rows)
 
 
 def _calibration_row(label: str, fitted: Json, measured: Json) -> Sequence[object]:
     before, after = measured["before"], measured["after"]
     return (
-        _name(label),
+        spaced(label),
         fitted["kind"] + (", shared slope" if fitted.get("shared_slope") else ""),
         f"{fitted['slope']:.2f}",
         f"{fitted['fitted_prevalence']:.3f}",
         f"{fitted['assumed_prevalence']:.4f}",
-        f"{before['ece']:.3f}",
-        f"{after['ece']:.3f}",
-        f"{before['brier']:.3f}",
-        f"{after['brier']:.3f}",
+        alone(before["ece"]),
+        alone(after["ece"]),
+        alone(before["brier"]),
+        alone(after["brier"]),
     )
 
 
@@ -146,8 +173,8 @@ def _gate(gate: Json, evaluation: Json) -> Iterable[str]:
     counts = evaluation["test"]["decisions"]
     rows = [_gate_row(label, pair, counts[label]) for label, pair in gate["findings"].items()]
     header = ("finding", "absent up to", "present from", "absent", "deferred", "present", "missed", "right of present")
-    yield _table(header, rows)
-    reasons = [f"- {_name(label)}: {text}." for label, pair in gate["findings"].items() for text in _unsupported(pair)]
+    yield table(header, rows)
+    reasons = [f"- {spaced(label)}: {text}." for label, pair in gate["findings"].items() for text in _unsupported(pair)]
     if reasons:
         yield "Thresholds that the calibration patients do not support:"
         yield "\n".join(reasons)
@@ -157,7 +184,7 @@ def _gate_row(label: str, pair: Json, counts: Json) -> Sequence[object]:
     shares = [f"{counts[name] / counts['images']:.0%}" for name in ("absent", "deferred", "present")]
     missed = f"{counts['missed']} of {counts['positives']} positives"
     right = f"{counts['present_and_positive']} of {counts['present']}"
-    return (_name(label), _threshold(pair["lo"]), _threshold(pair["hi"]), *shares, missed, right)
+    return (spaced(label), _threshold(pair["lo"]), _threshold(pair["hi"]), *shares, missed, right)
 
 
 def _unsupported(pair: Json) -> Iterable[str]:
@@ -176,20 +203,5 @@ def _commands(metadata: Json, calibration: Json, gate: Json, evaluation: Json) -
     yield f"Bundle SHA-256 {evaluation['bundle_sha256']}."
 
 
-def _name(label: str) -> str:
-    return label.replace("_", " ")
-
-
-def _auc(estimate: Json | None) -> str:
-    if estimate is None:
-        return "not defined"
-    return f"{estimate['value']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]"
-
-
 def _threshold(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
-
-
-def _table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)

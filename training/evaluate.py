@@ -1,4 +1,4 @@
-"""Measure a bundle on patients that the classifier never saw, and write ``evaluation.json``.
+"""Measure a bundle on patients that the classifier never saw; write ``evaluation.json``, the report and its plots.
 
 Two sets are told apart. All shared pictures of the official test list: the classifier saw none, and AUC does not
 depend on calibration or gate. And the TEST patients alone, to whom nothing at all was fitted: only they can
@@ -21,113 +21,90 @@ from cxr.bundle import Bundle
 from cxr.defer import Thresholds
 from cxr.errors import DataError
 from cxr.result import Decision
-from training.calibrate import calibration_figures
-from training.metrics import Interval, aucs, interval, mean_defined, patient_weights
-from training.nih import Dataset
-from training.predict import predict_logits
+from training.datasets.dataset import Dataset
+from training.evaluation.decisions import youden_thresholds
+from training.evaluation.figures import answers, calibration, ranking
+from training.evaluation.gallery import draw
+from training.evaluation.localisation import localisation, maps_of, read_boxes
+from training.evaluation.populations import groups, modes
+from training.evaluation.readers import beside_readers, read_reads
+from training.evaluation.report import REPORT, write_report
+from training.evaluation.sample import RESAMPLES, SEED, Record, Sample, sample_of
+from training.metrics import Floats
+from training.predict import predict
 from training.records import Occasion, write_json
-from training.scaling import IDENTITY, Bools, Floats, Line
 from training.splits import Subset
 
 EVALUATION: Final = Path("models", "evaluation.json")
 """Where the figures stand in a bundle."""
 
-RESAMPLES: Final = 1000
-SEED: Final = 0
 
-Record = dict[str, object]
-
-
-def evaluate(bundle: Bundle, dataset: Dataset, occasion: Occasion) -> Record:
-    """Measure discrimination, calibration and decisions, and write ``evaluation.json``.
+def evaluate(bundle: Bundle, dataset: Dataset, occasion: Occasion, folder: Path | None = None) -> Record:
+    """Measure ranking, calibration, answers and localisation, and write figures, report and plots into the bundle.
 
     Parameters
     ----------
     dataset
         Of the bundle's findings, in the bundle's order.
+    folder
+        May hold the radiologists' reads (``experts_*.csv``) and boxes (``boxes.csv``); without them the bundle is not
+        measured against those.
 
     Raises
     ------
     DataError
-        The data set has no TEST patient.
+        The data set has no TEST patient, or a table of the radiologists cannot be used.
     """
-    official = dataset.only(Subset.GATE, Subset.CALIBRATION, Subset.TEST)
-    logits = predict_logits(bundle, official)
-    in_test = np.asarray([image.subset is Subset.TEST for image in official.images], np.bool_)
-    if not in_test.any():
+    seen_by_none = dataset.only(Subset.GATE, Subset.CALIBRATION, Subset.TEST)
+    if not seen_by_none.only(Subset.TEST).images:
         raise DataError("no picture belongs to a test patient; give a data set with official test patients")
-    test = official.only(Subset.TEST)
+    logits, activation = predict(bundle, seen_by_none)
+    official = sample_of(bundle, seen_by_none, logits)
+    test, fitted = (official.take(official.within(subset)) for subset in (Subset.TEST, Subset.CALIBRATION))
+    thresholds = youden_thresholds(fitted.labels, fitted.probabilities)
+    reads = None if folder is None else read_reads(folder, official)
     record: Record = {
         "bundle_sha256": bundle.sha256,
         **occasion.facts,
         "resamples": RESAMPLES,
-        "official_test": discrimination(official, logits),
-        "test": discrimination(test, logits[in_test])
-        | {
-            "calibration": _calibration(bundle, logits[in_test].astype(np.float64), test.labels() > 0),
-            "decisions": _decisions(bundle, logits[in_test], test.labels() > 0),
-        },
+        "official_test": ranking(official) | {"groups": groups(official), "modes": modes(official)},
+        "test": ranking(test) | _only_of_test(bundle, test, logits[official.within(Subset.TEST)], thresholds),
+        "readers": None if reads is None else beside_readers(official, reads, thresholds),
+        "localisation": None if folder is None else _localisation(folder, official, activation),
     }
     write_json(bundle.root / EVALUATION, record)
+    (bundle.root / REPORT).parent.mkdir(exist_ok=True)
+    draw((bundle.root / REPORT).parent, official, test, reads, record)
+    write_report(bundle.root, record)
     return record
 
 
-def discrimination(dataset: Dataset, logits: NDArray[np.float32]) -> Record:
-    """AUC of every finding and their mean, each with its 95% bootstrap interval by patient.
-
-    Parameters
-    ----------
-    logits
-        ``(images, findings)``.
-    """
-    labels, patients = dataset.labels() > 0, dataset.patients()
-    scores = logits.astype(np.float64)
-    values = aucs(labels, scores)
-    resampled = aucs(labels, scores, patient_weights(patients, RESAMPLES, SEED))
-    mean = interval(float(mean_defined(values)[0]), mean_defined(resampled))
+def _only_of_test(bundle: Bundle, test: Sample, logits: NDArray[np.float32], thresholds: Floats) -> Record:
+    """Figures that only patients to whom nothing was fitted can give."""
     return {
-        "images": len(labels),
-        "patients": len(set(patients.tolist())),
-        "mean_auc": _json(mean),
-        "findings": {
-            finding.label: {
-                "positives": int(labels[:, k].sum()),
-                "auc": _json(interval(float(values[0, k]), resampled[:, k])),
-            }
-            for k, finding in enumerate(dataset.findings)
-        },
+        "calibration": calibration(test),
+        "answers": answers(test, thresholds),
+        "decisions": _decisions(bundle, logits, test.labels),
     }
 
 
-def _json(estimate: Interval) -> Record | None:
-    """Write an interval for JSON, which has no NaN: null where the estimate is undefined."""
-    if np.isnan([estimate.value, estimate.low, estimate.high]).any():
-        return None
-    return {"value": estimate.value, "low": estimate.low, "high": estimate.high}
+def _localisation(folder: Path, sample: Sample, activation: NDArray[np.float32]) -> Record | None:
+    boxes = read_boxes(folder, sample)
+    return None if boxes is None else localisation(sample, boxes, maps_of(activation, boxes), RESAMPLES, SEED)
 
 
-def _calibration(bundle: Bundle, logits: Floats, labels: Bools) -> Record:
-    """Figures of the logits as they are and of the calibrated ones, at the prevalence of the fit."""
+def _decisions(bundle: Bundle, logits: NDArray[np.float32], labels: Floats) -> Record:
+    """Count the gate's answers, at the prevalence that the bundle assumes, on pictures whose label is known."""
+    probabilities, known = bundle.calibration.probabilities(logits), ~np.isnan(labels)
     return {
-        finding.label: {
-            "before": calibration_figures(labels[:, k], IDENTITY.probabilities(logits[:, k])),
-            "after": calibration_figures(labels[:, k], Line(m.kind, m.slope, m.intercept).probabilities(logits[:, k])),
-        }
-        for k, (finding, m) in enumerate(bundle.calibration.maps.items())
-    }
-
-
-def _decisions(bundle: Bundle, logits: NDArray[np.float32], labels: Bools) -> Record:
-    probabilities = bundle.calibration.probabilities(logits)
-    return {
-        finding.label: decision_counts(pair, probabilities[:, k], labels[:, k])
+        finding.label: decision_counts(pair, probabilities[known[:, k], k], labels[known[:, k], k] > 0)
         for k, (finding, pair) in enumerate(bundle.gate.thresholds.items())
     }
 
 
-def decision_counts(pair: Thresholds, probabilities: Floats, labels: Bools) -> Record:
+def decision_counts(pair: Thresholds, probabilities: Floats, labels: NDArray[np.bool_]) -> Record:
     """Count the gate's answers on ``(images,)`` probabilities, and how many of them were wrong."""
-    decisions = np.asarray([pair.decide(p)[0].value for p in probabilities])
+    decisions = np.asarray([pair.decide(p)[0].value for p in probabilities], np.str_)
     absent, present = decisions == Decision.ABSENT.value, decisions == Decision.PRESENT.value
     return {
         "images": len(labels),

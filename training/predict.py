@@ -18,7 +18,16 @@ BATCH: Final = 8
 
 
 def predict_logits(model: Model, dataset: Dataset) -> NDArray[np.float32]:
-    """Classify every picture with ONNX Runtime: logits ``(images, findings)``, float32.
+    """Classify every picture: logits ``(images, findings)``; see :func:`predict`."""
+    return predict(model, dataset)[0]
+
+
+def predict(model: Model, dataset: Dataset) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Classify every picture with ONNX Runtime.
+
+    Returns
+    -------
+    Logits ``(images, findings)`` and class activation ``(images, findings, height, width)``, float32.
 
     Raises
     ------
@@ -30,10 +39,12 @@ def predict_logits(model: Model, dataset: Dataset) -> NDArray[np.float32]:
         A picture is smaller than the network's input.
     """
     engine = OnnxEngine(model.graph)
-    parts = [np.empty((0, len(model.findings)), np.float32)]
+    none = np.empty((0, len(model.findings)), np.float32)
+    parts = [(none, none[:, :, np.newaxis, np.newaxis])]
     for start in range(0, len(dataset.images), BATCH):
         batch = dataset.images[start : start + BATCH]
         inputs = [to_network_input(as_radiograph(read_picture(image.path)), model.input) for image in batch]
-        parts.append(engine.run(np.stack(inputs))[0])
+        parts.append(engine.run(np.stack(inputs)))
     print(f"classified {len(dataset.images)} pictures", file=sys.stderr)
-    return np.concatenate(parts)
+    logits, activations = zip(*(parts[1:] or parts), strict=True)
+    return np.concatenate(logits), np.concatenate(activations)

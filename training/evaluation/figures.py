@@ -6,6 +6,7 @@ Every figure has its 95% interval from a bootstrap of the patients, and is null 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cxr.calibrate import sigmoid
 from training.evaluation.decisions import Counts, count, samples_f1
@@ -33,6 +34,12 @@ def ranking(sample: Sample) -> Record:
             for finding, n, a, p in rows
         },
     }
+
+
+def ranking_compared(sample: Sample, common: NDArray[np.bool_]) -> Record:
+    """:func:`ranking`, with the means over some findings alone: ``(findings,)``, the same for all that is compared."""
+    compared = ranking(sample.labelled(np.where(common, sample.labels, np.nan)))
+    return ranking(sample) | {key: compared[key] for key in ("mean_auc", "mean_average_precision")}
 
 
 def calibration(sample: Sample) -> Record:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.datasets.dataset import LabelledImage
-from training.evaluation.figures import ranking
+from training.evaluation.figures import ranking, ranking_compared
 from training.evaluation.sample import Record, Sample
 from training.metrics import Floats
 
@@ -63,7 +63,7 @@ def _compared(sample: Sample, attribute: Attribute) -> Record:
     return {
         "compared": [finding.label for finding, enough in zip(sample.findings, common, strict=False) if enough],
         "too_small": {name: size for name, size in sizes.items() if name not in parts},
-        "groups": {name: _figures(part, common) for name, part in parts.items()},
+        "groups": {name: ranking_compared(part, common) for name, part in parts.items()},
     }
 
 
@@ -74,11 +74,6 @@ def _position(name: str) -> tuple[int, str]:
 def _enough(labels: Floats) -> NDArray[np.bool_]:
     fewest = np.minimum((labels > 0).sum(axis=0), (labels <= 0).sum(axis=0))
     return np.asarray(fewest >= FEWEST_POSITIVES, np.bool_)
-
-
-def _figures(part: Sample, common: NDArray[np.bool_]) -> Record:
-    compared = ranking(part.labelled(np.where(common, part.labels, np.nan)))
-    return ranking(part) | {key: compared[key] for key in ("mean_auc", "mean_average_precision")}
 
 
 def modes(sample: Sample) -> Record:

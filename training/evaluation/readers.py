@@ -22,7 +22,7 @@ from cxr.errors import DataError
 from cxr.findings import Finding
 from training.datasets.tables import Cells, read_table
 from training.evaluation.decisions import count
-from training.evaluation.figures import answers, ranking
+from training.evaluation.figures import answers, ranking_compared
 from training.evaluation.sample import Record, Sample, by_finding
 from training.metrics import Floats
 from training.splits import Subset
@@ -32,6 +32,9 @@ READS: Final = "experts_readers.csv"
 
 IN_THE_MAJORITY: Final = frozenset({"4343882785", "4343883593", "4343883996"})
 """Readers whose majority ``experts_labels.csv`` is: measuring one of them against it would flatter."""
+
+FEWEST_POSITIVES: Final = 10
+"""A finding with fewer, mined or by the majority, is left out of the means and of the plot."""
 
 _ANSWERS: Final = {"YES": 1.0, "NO": 0.0}
 
@@ -108,16 +111,17 @@ def beside_readers(sample: Sample, reads: Reads, thresholds: Floats) -> Record:
 
     Returns
     -------
-    ``mined`` and ``majority`` with ``ranking`` and ``answers``; ``mined_as_reader``, the mined labels as if they were a
-    reader of their own; and
+    ``compared``, the findings that the means are of: those with enough positives by both. ``mined`` and ``majority``
+    with ``ranking`` and ``answers``. ``mined_as_reader``, the mined labels as if they were a reader's own. And
     ``readers`` by number.
     """
     read, apart = reads.read, reads.read & ~sample.within(Subset.CALIBRATION)
     against = {"mined": sample, "majority": sample.labelled(reads.majority)}
-    record: Record = {
-        name: {"ranking": ranking(part.take(read)), "answers": answers(part.take(apart), thresholds)}
-        for name, part in against.items()
-    }
+    common = np.all([(part.labels[read] > 0).sum(axis=0) >= FEWEST_POSITIVES for part in against.values()], axis=0)
+    record: Record = {"compared": [f.label for f, enough in zip(sample.findings, common, strict=True) if enough]}
+    for name, part in against.items():
+        figures = ranking_compared(part.take(read), common)
+        record[name] = {"ranking": figures, "answers": answers(part.take(apart), thresholds)}
     truth = against["majority"].take(read)
     called = sample.labels[read] > 0
     readers = {number: _reader(truth, given[read]) for number, given in reads.others.items()}

@@ -15,6 +15,7 @@ from training.evaluation.decisions import youden_thresholds
 from training.evaluation.figures import answers, calibration, ranking
 from training.evaluation.populations import age_group, groups, modes
 from training.evaluation.sample import RESAMPLES, Sample
+from training.metrics import aucs
 from training.splits import Subset
 
 
@@ -34,8 +35,10 @@ def test_the_ranking_is_scikit_learns_and_its_interval_that_of_resampled_rows() 
     assert effusion["average_precision"]["value"] == pytest.approx(precision, abs=1e-12)
     assert figures["findings"]["Hernia"]["auc"] is None
     assert figures["mean_auc"]["value"] == pytest.approx(np.mean([auc(sample, k, everything) for k in (0, 1)]))
-    drawn = [auc(sample, 1, np.repeat(everything, row.astype(int))) for row in sample.weights()]
+    drawn = aucs(sample.labels, sample.logits, sample.weights())[:, 1]
     assert len(drawn) == RESAMPLES
+    rows = [auc(sample, 1, np.repeat(everything, row.astype(int))) for row in sample.weights()[:50]]
+    np.testing.assert_allclose(drawn[:50], rows, atol=1e-12)
     ends = effusion["auc"]["low"], effusion["auc"]["high"]
     np.testing.assert_allclose(ends, np.quantile(drawn, (0.025, 0.975)), atol=1e-12)
 
