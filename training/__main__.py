@@ -86,7 +86,7 @@ def _add_fit_gate(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _add_evaluate(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    text = "Measure a bundle on the official test patients; writes evaluation.json and the model card, and prints it."
+    text = "Measure a bundle on the official test patients; writes the figures, a report and the card, and prints this."
     _add_bundle_and_data(_verb(verbs, _evaluate, "evaluate", text))
 
 
@@ -124,7 +124,7 @@ def _shown(threshold: float | None) -> str:
 
 def _evaluate(options: argparse.Namespace) -> None:
     bundle = load_bundle(options.bundle)
-    evaluate(bundle, read_nih(options.data, bundle.findings), _occasion(options))
+    evaluate(bundle, read_nih(options.data, bundle.findings), _occasion(options), options.data)
     print(write_card(options.bundle).read_text(), end="")
 
 
