@@ -21,6 +21,9 @@ from training.recipe import Recipe, Stage
 LOWEST_MOMENTUM = 0.85
 """At the peak of the cycle, as in Smith 2018; never above the recipe's own."""
 
+SHORTEST_CYCLE = 4
+"""Steps."""
+
 
 def make_optimiser(network: nn.Module, loss: nn.Module, recipe: Recipe, stage: Stage) -> Optimizer:
     """Make the stage's optimiser for a network, and for what the loss itself learns.
@@ -48,7 +51,8 @@ def _groups(network: nn.Module, recipe: Recipe, rate: float) -> list[dict[str, A
 
 def make_schedule(optimiser: Optimizer, recipe: Recipe, steps: int) -> LRScheduler:
     """Make the schedule of a stage of so many steps; each group of layers peaks at its own rate."""
-    if recipe.schedule == "constant":
+    # Under four steps torch's cycle has no rise: it would peak at its last step.
+    if recipe.schedule == "constant" or steps < SHORTEST_CYCLE:
         return ConstantLR(optimiser, factor=1.0)
     return OneCycleLR(
         optimiser,

@@ -115,7 +115,8 @@ def _stage(side: str, epochs: str, rate: str) -> dict[str, object]:
         shape = {"side": int(side), "epochs": int(epochs), "peak_learning_rate": float(rate)}
     except ValueError as error:
         raise SettingsError(f"--stage {side} {epochs} {rate}: two whole numbers and a rate, as 224 8 4e-4") from error
-    return {"_target_": "training.recipe.Stage", **shape, "losses": "$tuple(@losses)"}
+    others = {"losses": "$tuple(@losses)", "optimiser": "adamw", "open_blocks": None}
+    return {"_target_": "training.recipe.Stage", **shape, **others}
 
 
 def _train(options: argparse.Namespace) -> None:
