@@ -56,7 +56,12 @@ def _draw_aucs(path: Path, record: Json) -> None:
         display(label): [source["findings"][label]["auc"] for source in sources.values()]
         for label in record["official_test"]["findings"]
     }
-    rows["mean"] = [source["mean_auc"] for source in sources.values()]
+    means = [source["mean_auc"] for source in sources.values()]
+    rows["mean of all"] = means[:1] + [None] * (len(means) - 1)
+    if (
+        record["readers"] is not None
+    ):  # another mean, since some findings are too rare among the pictures that were read
+        rows[f"mean of {len(record['readers']['compared'])} (see text)"] = [None, *means[1:]]
     plot_intervals(rows, list(sources), path, "AUC, 95% interval by patient", chance=0.5)
 
 

@@ -39,7 +39,7 @@ BLUE, ORANGE, GREEN, PURPLE, BLACK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC
 MARKERS: Final = ("^", "s", "D", "v", "P")
 
 DOTS_PER_INCH: Final = 100
-COLOURS: Final = 128
+COLOURS: Final = 256
 _STYLE: Final = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -57,7 +57,7 @@ def _save(figure: Figure, path: Path) -> Path:
     FigureCanvasAgg(figure)
     figure.savefig(drawn, dpi=DOTS_PER_INCH)
     with Image.open(drawn) as picture:  # a palette is a third of the bytes, and keeps no version of matplotlib
-        picture.convert("RGB").quantize(COLOURS).save(path, optimize=True)
+        picture.convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
     return path
 
 

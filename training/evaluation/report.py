@@ -102,7 +102,10 @@ def _answered(figures: Json) -> list[str]:
 
 def _calibration(folder: Path, test: Json) -> Iterable[str]:
     yield "## What its probabilities mean"
-    yield "Expected calibration error (15 bins) and Brier score of the test patients, at the prevalence of the fit."
+    yield (
+        "Expected calibration error (15 bins) and Brier score of the test patients, at the prevalence of the fit. "
+        "Resampling adds noise to the bins, so that the calibration error's intervals lean upwards."
+    )
     yield table(
         ("finding", "ECE before", "ECE after", "Brier before", "Brier after"),
         [

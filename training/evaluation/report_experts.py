@@ -34,19 +34,28 @@ def beside_radiologists(folder: Path, readers: Json | None) -> Iterable[str]:
         f"{majority['answers']['images']} pictures that are not of calibration patients. The means are over the "
         f"{len(readers['compared'])} findings with at least {FEWEST_POSITIVES} positives by both."
     )
+    yield _both_labels(mined, majority)
+    yield "The two readers outside the majority, and the mined labels as if they were a reader, against the majority:"
+    yield _other_readers(readers)
+    yield from picture(folder, "readers", "ROC curves against the radiologists' majority, with readers as points")
+
+
+def _both_labels(mined: Json, majority: Json) -> str:
     rows = [
         (display(label), *_both(label, mined), *_both(label, majority)) for label in majority["ranking"]["findings"]
     ]
     mean = [("**mean**", "", with_interval(p["ranking"]["mean_auc"]), "") for p in (mined, majority)]
     header = ("positives", "AUC", "sensitivity / specificity / F1")
-    yield table(
+    return table(
         ("finding", *(f"{name}, {source}" for source in ("mined", "read") for name in header)),
         [*rows, (*mean[0], *mean[1][1:])],
     )
-    yield "The two readers outside the majority, and the mined labels as if they were a reader, against the majority:"
+
+
+def _other_readers(readers: Json) -> str:
     others = {f"reader {number}": found for number, found in readers["readers"].items()}
     others["mined labels"] = readers["mined_as_reader"]
-    yield table(
+    return table(
         ("finding", "positives", *(f"{name}: sensitivity / specificity / F1" for name in others)),
         [
             (
@@ -54,10 +63,9 @@ def beside_radiologists(folder: Path, readers: Json | None) -> Iterable[str]:
                 readers["mined_as_reader"][label]["positives"],
                 *(_trio(o[label]) for o in others.values()),
             )
-            for label in majority["ranking"]["findings"]
+            for label in readers["mined_as_reader"]
         ],
     )
-    yield from picture(folder, "readers", "ROC curves against the radiologists' majority, with readers as points")
 
 
 def _both(label: str, part: Json) -> tuple[object, ...]:
