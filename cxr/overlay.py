@@ -88,7 +88,7 @@ def render(
     ``(rows, columns, 3)`` uint8 RGB: the picture, no wider than it was unless the words need more, between its
     bands.
     """
-    grey = _shrunk(radiograph.pixels, max_side)
+    grey = _shrunk(radiograph, max_side)
     picture = _blended(grey, heatmap)
     size = int(np.clip(max(grey.shape) / 50, 13, 20))
     above = [_Line(title, round(1.25 * size), _TITLE_INK), *(_Line(words, size, _INK) for words in lines)]
@@ -100,11 +100,12 @@ def render(
     return np.concatenate(bands)
 
 
-def _shrunk(pixels: NDArray[np.float32], max_side: int) -> NDArray[np.uint8]:
+@lru_cache(maxsize=1)  # the overlays of an image come one after another
+def _shrunk(radiograph: Radiograph, max_side: int) -> NDArray[np.uint8]:
     """Scale the picture to 8 bits with its longer side at most ``max_side``, each pixel the mean of what it covers."""
-    rows, columns = pixels.shape
+    rows, columns = radiograph.pixels.shape
     scale = min(1.0, max_side / max(rows, columns))
-    shrunk: MatLike = pixels
+    shrunk: MatLike = radiograph.pixels
     if scale < 0.5 and rows % 2 == columns % 2 == 0:
         # Means of exactly 2 x 2 pixels are so much faster that both steps take half of the time of one.
         shrunk = cv2.resize(shrunk, (columns // 2, rows // 2), interpolation=cv2.INTER_AREA)

@@ -47,7 +47,7 @@ class Reason(Enum):
 
     # Deferrals
     BETWEEN_THRESHOLDS = ("BETWEEN", "Neither likely nor unlikely enough to answer", ReasonKind.DEFERRAL)
-    UNSUPPORTED = ("UNSUPPORTED", "Too few cases to support a threshold", ReasonKind.DEFERRAL)
+    UNSUPPORTED = ("UNSUPPORTED", "The calibration cases support no threshold", ReasonKind.DEFERRAL)
 
     # Notices
     BODY_PART_BLANK = ("BODYBLANK", "Body part not stated; taken for a chest", ReasonKind.NOTICE)

@@ -90,7 +90,8 @@ def kind(error: Exception) -> str:
     """Name an error: what the system says of it, else its type; never its message, nor a path with a UID in it."""
     if isinstance(error, Unexpected):
         return str(error).split(" ", 1)[0]
-    return (isinstance(error, OSError) and error.strerror) or type(error).__name__
+    cause = error.__cause__ or error
+    return (isinstance(cause, OSError) and cause.strerror) or type(error).__name__
 
 
 def attempt(action: Callable[[], None], on_failure: Callable[[Exception], None]) -> None:

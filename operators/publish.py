@@ -7,13 +7,13 @@ A study's objects are written into a hidden folder beside their place and rename
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from cxr.case import Case
+from cxr.durable import sync_folder, whole_file
 from cxr.errors import OutputError
 
 INDEX = "results.json"
@@ -76,7 +76,7 @@ def publish(case: Case) -> None:
         shutil.rmtree(before)
     else:
         complete.rename(case.output)
-    _sync(case.output.parent)
+    sync_folder(case.output.parent)
 
 
 def write_index(content: dict[str, Any], output: Path) -> Path:
@@ -88,20 +88,6 @@ def write_index(content: dict[str, Any], output: Path) -> Path:
         The file system refuses.
     """
     path = output / INDEX
-    partial = output / f".partial-{INDEX}"
-    with partial.open("w", encoding="utf-8") as file:
-        json.dump(content, file, indent=1, ensure_ascii=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    _sync(output)
+    with whole_file(path) as file:
+        file.write(json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n")
     return path
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -10,6 +10,7 @@ keep the confidence for the threshold that is chosen. Images must be independent
 References
 ----------
 Clopper and Pearson 1934 (exact binomial test). Angelopoulos et al. 2021 (learn then test, fixed sequence).
+Fisher 1935 (exact test).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 import numpy as np
-from scipy.stats import binom
+from scipy.stats import binom, hypergeom
 
 from cxr.bundle import Model, load_calibration
 from cxr.defer import Gate, Thresholds
@@ -163,8 +164,25 @@ def fit_gate(model: Model, dataset: Dataset, promise: Promise, occasion: Occasio
 
 
 def fit_thresholds(probabilities: Floats, labels: Bools, promise: Promise) -> Thresholds:
-    """Fit one finding's thresholds; see :func:`lower_threshold` and :func:`upper_threshold`."""
-    return Thresholds(lower_threshold(probabilities, labels, promise), upper_threshold(probabilities, labels, promise))
+    """Fit one finding's thresholds; see :func:`lower_threshold` and :func:`upper_threshold`.
+
+    A lower threshold that keeps the promise by answering seldom, and not by telling anything, is dropped.
+    """
+    lo = lower_threshold(probabilities, labels, promise)
+    if lo is not None and not rarer_than_chance(probabilities <= lo, labels, promise):
+        lo = None
+    return Thresholds(lo, upper_threshold(probabilities, labels, promise))
+
+
+def rarer_than_chance(absent: Bools, labels: Bools, promise: Promise) -> bool:
+    """Tell whether positives are rarer among the images called absent than among as many drawn at random.
+
+    Fisher's exact test, one-sided, at the level of the promise: a network that cannot tell a finding would otherwise
+    call a few images absent, break no promise, and say nothing.
+    """
+    missed = np.count_nonzero(absent & labels)
+    by_chance = hypergeom.cdf(missed, len(labels), np.count_nonzero(labels), np.count_nonzero(absent))
+    return bool(by_chance <= 1 - promise.confidence)
 
 
 def gate_facts(probabilities: Floats, labels: Bools, pair: Thresholds, promise: Promise) -> Mapping[str, object]:
@@ -177,15 +195,21 @@ def gate_facts(probabilities: Floats, labels: Bools, pair: Thresholds, promise: 
         "missed": int((absent & labels).sum()),
         "present": int(present.sum()),
         "present_and_positive": int((present & labels).sum()),
-        "lo_unsupported": None if pair.lo is not None else _why_no_lower(int(labels.sum()), promise),
+        "lo_unsupported": None if pair.lo is not None else _why_no_lower(probabilities, labels, promise),
         "hi_unsupported": None if pair.hi is not None else _why_no_upper(probabilities, promise),
     }
 
 
-def _why_no_lower(positives: int, promise: Promise) -> str:
+def _why_no_lower(probabilities: Floats, labels: Bools, promise: Promise) -> str:
+    positives = int(labels.sum())
     if positives < promise.positives_needed:
         return f"{positives} positives; at least {promise.positives_needed} are needed, with none missed"
-    return "no image scores below the positives that may be missed"
+    lo = lower_threshold(probabilities, labels, promise)
+    if lo is None:
+        return "no image scores below the positives that may be missed"
+    absent = probabilities <= lo
+    missed, called = np.count_nonzero(absent & labels), np.count_nonzero(absent)
+    return f"{missed} of the {called} images that could be called absent are positive, no fewer than by chance"
 
 
 def _why_no_upper(probabilities: Floats, promise: Promise) -> str:

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from cxr.durable import whole_file
+
 
 def write_json(path: Path, record: Mapping[str, object]) -> None:
-    """Write a JSON object under a temporary name, then move it into place; NaN is an error.
+    """Write a JSON object, whole or not at all; NaN is an error.
 
     Raises
     ------
     ValueError
         The record holds a number that JSON has not: NaN or an infinity.
     """
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w") as file:
-        json.dump(record, file, indent=1, allow_nan=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    content = json.dumps(record, indent=1, allow_nan=False)
+    with whole_file(path) as file:
+        file.write(content.encode() + b"\n")
 
 
 @dataclass(frozen=True, slots=True)

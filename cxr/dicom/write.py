@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import datetime
 from pathlib import Path
 from typing import Final, TypedDict
@@ -14,6 +13,7 @@ from pydicom.uid import UID
 from cxr import RESEARCH_USE
 from cxr.dicom import codes
 from cxr.dicom.carried import plain
+from cxr.durable import whole_file
 from cxr.errors import OutputError
 from cxr.provenance import APPLICATION_NAME, MANUFACTURER, Provenance, derived_uid
 
@@ -78,24 +78,9 @@ def write(dataset: Dataset, path: Path) -> None:
     ----------
     DICOM PS3.10 section 7 (File Format).
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with part.open("wb") as file:
+        with whole_file(path) as file:
             dcmwrite(file, dataset, enforce_file_format=True)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-        _sync_folder(path.parent)
     except OSError as error:
-        part.unlink(missing_ok=True)
         reason = f"cannot write a result into {path.parent}: {error.strerror}"
         raise OutputError(f"{reason}; check its space and its rights") from error
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name durable, not only the file's content."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from highdicom.sc import SCImage
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 from pydicom.uid import CTImageStorage, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from app import ResidentApplication, effective_gate
 from cxr.bundle import load_bundle
 from cxr.case import Case, CaseImage
 from cxr.dicom.sc import build_overlay
+from cxr.dicom.write import write
 from cxr.engine import OnnxEngine
 from cxr.errors import InputError
 from cxr.findings import Finding
@@ -187,12 +188,12 @@ def test_results_that_cannot_be_moved_into_place_are_a_failure(
 def test_an_output_that_cannot_be_written_is_a_failure_of_its_study(
     application: ResidentApplication, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+    def full(dataset: Dataset, path: Path) -> None:
+        write(dataset, path / "no such folder" / "sr.dcm")
 
     monkeypatch.setattr("operators.sr_writer.write", full)
     result = run_job(application, tmp_path, (radiograph_dataset(),))
-    assert result.failures == ["the report could not be written: No space left on device"]
+    assert result.failures == ["the report could not be written: No such file or directory"]
     assert [path.name for path in result.index.parent.iterdir()] == ["results.json"]
 
 

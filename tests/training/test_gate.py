@@ -9,10 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
-from scipy.stats import beta, norm
+from scipy.stats import beta, fisher_exact, norm
 
 from cxr.errors import SettingsError
-from training.gate import Promise, fit_thresholds, gate_facts, lower_threshold, upper_threshold
+from training.gate import (
+    Promise,
+    fit_thresholds,
+    gate_facts,
+    lower_threshold,
+    rarer_than_chance,
+    upper_threshold,
+)
 
 PROMISE = Promise()
 
@@ -172,3 +179,32 @@ def test_useless_scores_are_rarely_called_precise() -> None:
 def test_an_impossible_promise_is_refused(name: str, value: float) -> None:
     with pytest.raises(SettingsError, match=rf"{name} is .*; it must lie between 0 and 1"):
         Promise(**{name: value})
+
+
+def test_a_network_that_tells_nothing_calls_nothing_absent() -> None:
+    rng = np.random.default_rng(0)
+    answered = 0
+    for _ in range(200):
+        scores, labels = rng.random(200) * 0.4, rng.random(200) < 0.15
+        pair = fit_thresholds(scores, labels, PROMISE)
+        answered += pair.lo is not None
+    assert answered / 200 < 0.2
+
+
+def test_the_reason_says_that_chance_would_do_as_well() -> None:
+    scores, labels = np.linspace(0, 0.4, 200), np.arange(200) % 5 == 4
+    pair = fit_thresholds(scores, labels, PROMISE)
+    assert lower_threshold(scores, labels, PROMISE) is not None
+    assert pair.lo is None
+    why = gate_facts(scores, labels, pair, PROMISE)["lo_unsupported"]
+    assert why == "1 of the 9 images that could be called absent are positive, no fewer than by chance"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_rarer_than_chance_is_fishers_exact_test(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels, absent = rng.random(120) < 0.3, rng.random(120) < 0.2
+    table = [[np.sum(absent & labels), np.sum(absent & ~labels)], [np.sum(~absent & labels), np.sum(~absent & ~labels)]]
+    p = fisher_exact(table, alternative="less").pvalue
+    for confidence in (p - 1e-6, p + 1e-6):
+        assert rarer_than_chance(absent, labels, Promise(confidence=1 - confidence)) == (p <= confidence)

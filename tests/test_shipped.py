@@ -1,0 +1,92 @@
+"""The shipped bundle and real radiographs, through the whole application."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
+
+from app import ResidentApplication
+from cxr.bundle import Bundle, find_bundle, load_bundle
+from cxr.dicom.read import read_pixels
+from cxr.dicom.templates import missing_rows
+from cxr.engine import OnnxEngine
+from cxr.findings import Finding
+from cxr.preprocess import to_network_input
+from cxr.settings import Settings
+from cxr.torch_engine import TorchEngine
+from operators.jobs import Job, JobResult
+from tests.conftest import ROOT
+from tests.validators import pixelmed_errors, skip_without_validators, validation_errors
+
+ASSESSED = {
+    "DIAGNijmegen__cxr.dcm",
+    "Enet4__RG1_J2KI.dcm",
+    "Enet4__RG1_JLSN",
+    "Spoksonat__cxr.dcm",
+    "pydicom__966_fixed.dcm",
+    "pydicom__JPEG2KLossless_1s_1f_u_16_16.dcm",
+    "pypi_pydicom_data__RG1_J2KR.dcm",
+}
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    return load_bundle(find_bundle(ROOT / "models"))
+
+
+@pytest.fixture(scope="module")
+def result(chest_dicom: Path, tmp_path_factory: pytest.TempPathFactory) -> JobResult:
+    output = tmp_path_factory.mktemp("out")
+    with ResidentApplication(ROOT / "models", Settings()) as application:
+        return application.submit(Job(chest_dicom, output)).result(timeout=120)
+
+
+def test_the_shipped_bundle_serves_all_findings_and_fits_into_git(bundle: Bundle) -> None:
+    assert bundle.findings == tuple(Finding)
+    assert sum(path.stat().st_size for path in bundle.root.rglob("*") if path.is_file()) < 30e6
+
+
+def test_the_engines_agree_on_a_real_radiograph(bundle: Bundle) -> None:
+    sample = get_testdata_file("RG1_UNCI.dcm", download=False)
+    assert isinstance(sample, str)
+    image = to_network_input(read_pixels(Path(sample)).radiograph, bundle.input)[np.newaxis]
+    logits, activation = OnnxEngine(bundle.graph).run(image)
+    reference_logits, reference_activation = TorchEngine(bundle, device="cpu").run(image)
+    np.testing.assert_allclose(logits, reference_logits, atol=1e-4)
+    np.testing.assert_allclose(activation, reference_activation, atol=1e-3)
+
+
+def test_every_real_file_is_accounted_for(result: JobResult, chest_dicom: Path) -> None:
+    index = json.loads(result.index.read_text())
+    outcomes = {entry["name"]: entry["outcome"] for entry in index["files"]}
+    assert set(outcomes) == {path.name for path in chest_dicom.iterdir()}
+    assert {name for name, outcome in outcomes.items() if outcome == "assessed"} == ASSESSED
+    assert outcomes["pypi_pydicom_data__RG1_UNCI.dcm"] == "duplicate"
+    assert all(entry["reason"] for entry in index["files"] if entry["outcome"] != "assessed")
+    assert all(study["objects"][0]["kind"] == "sr" for study in index["studies"])
+    assert not result.failures
+
+
+def test_no_report_of_a_real_study_lacks_a_mandatory_row(result: JobResult) -> None:
+    reports = [case.output / "sr.dcm" for case in result.cases if case.study_instance_uid]
+    assert len(reports) == 8
+    for report in reports:
+        assert missing_rows(dcmread(report)) == []
+
+
+def test_every_object_of_a_real_study_passes_the_validators(result: JobResult) -> None:
+    skip_without_validators()
+    written = [result.index.parent / each.file for case in result.cases for each in case.written]
+    assert len(written) == 28
+    assert validation_errors(written) == []
+
+
+@pytest.mark.full
+def test_every_report_of_a_real_study_passes_pixelmed(result: JobResult) -> None:
+    skip_without_validators()
+    assert pixelmed_errors([case.output / "sr.dcm" for case in result.cases if case.study_instance_uid]) == []
