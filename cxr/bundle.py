@@ -51,7 +51,7 @@ class Model:
     findings
         What the network's outputs mean, in order.
     architecture
-        A key of :data:`cxr.network.NETWORKS`.
+        A key of :data:`cxr.networks.registry.NETWORKS`.
     input
         What :func:`cxr.preprocess.to_network_input` makes.
     weights_sha256

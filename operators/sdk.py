@@ -42,10 +42,13 @@ def raise_stack_limit() -> None:
 
 
 def quiet_libraries() -> None:
-    """Let only Candor's own lines through: a library's warning may quote a patient's data."""
+    """Let only Candor's own lines through: a library's warning may quote a patient's data.
+
+    pydicom is silenced where it is imported to read, :mod:`cxr.dicom.read`.
+    """
     warnings.simplefilter("ignore")
     logging.basicConfig(level=logging.CRITICAL, format="%(levelname)s %(name)s: %(message)s")
-    for name in ("pydicom", "highdicom", "pynetdicom", "monai"):
+    for name in ("highdicom", "monai"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     logging.getLogger("candor").setLevel(logging.INFO)
 

@@ -12,7 +12,7 @@ from cxr.bundle import load_model
 from cxr.calibrate import Calibration, CalibrationKind, LogitMap
 from cxr.defer import Gate, Thresholds
 from cxr.findings import Finding
-from cxr.network import NETWORKS
+from cxr.networks.registry import NETWORKS
 from cxr.preprocess import InputSpec
 from training.export import export
 from training.fitted import write_calibration, write_gate

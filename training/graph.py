@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from cxr.engine import Engine, OnnxEngine
 from cxr.errors import BundleError
-from cxr.network import ClassActivationNetwork
+from cxr.networks.classifier import ClassActivationNetwork
 
 TOLERANCE = 1e-4
 """Largest difference between the engines that an export may have, in units of the logit."""

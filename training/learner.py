@@ -10,8 +10,9 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from cxr.errors import DataError, SettingsError
-from cxr.network import NETWORKS, ClassActivationNetwork
+from cxr.networks.classifier import ClassActivationNetwork
 from cxr.networks.initial import start_from_file, start_from_imagenet
+from cxr.networks.registry import NETWORKS
 from cxr.preprocess import InputSpec
 from training.batches import Examples, pixel_statistics
 from training.distributed import first_alone, rank

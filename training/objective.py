@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cxr.network import ClassActivationNetwork
+from cxr.networks.classifier import ClassActivationNetwork
 from cxr.networks.mimo import MimoNetwork, mixed
 from training.losses import MemberSum, balanced_finding_weights, build_loss, positive_weights
 from training.losses.combined import WeightedSum

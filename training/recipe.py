@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from cxr.errors import SettingsError
-from cxr.network import NETWORKS
-from cxr.networks.registry import known
+from cxr.networks.registry import NETWORKS, known
 from training.augment import Augmentation
 
 OPTIMISERS: Final = ("adamw", "adam", "sgd", "pesg")
@@ -70,7 +69,7 @@ class Recipe:
     Parameters
     ----------
     network
-        A key of :data:`cxr.network.NETWORKS`.
+        A key of :data:`cxr.networks.registry.NETWORKS`.
     initial
         What the weights start from: "imagenet", a safetensors file as training writes it, or None for chance.
     stages

@@ -24,7 +24,7 @@ class Trained:
     folder
         Holds ``model.safetensors``, ``train.json`` and ``splits.json``.
     architecture
-        A key of :data:`cxr.network.NETWORKS`.
+        A key of :data:`cxr.networks.registry.NETWORKS`.
     input
         What the network was trained on.
     shares

@@ -10,7 +10,7 @@ from typing import Final
 from monai.bundle import ConfigParser
 
 from cxr.errors import DataError, SettingsError
-from cxr.network import NETWORKS
+from cxr.networks.registry import NETWORKS
 from training.configured import TRAIN, assignments, configured, content
 from training.contact_sheet import contact_sheet, write_sheet
 from training.datasets import POLICIES, READERS

@@ -16,7 +16,8 @@ from cxr.bundle import GRAPH, load_bundle
 from cxr.engine import OnnxEngine, gpu_visible, open_engine
 from cxr.errors import BundleError, SettingsError
 from cxr.explain import heatmap
-from cxr.network import NETWORKS, LogitsOnly
+from cxr.networks.classifier import LogitsOnly
+from cxr.networks.registry import NETWORKS
 from cxr.torch_engine import TorchEngine, build_network
 from tests.conftest import ROOT, needs
 

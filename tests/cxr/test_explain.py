@@ -10,7 +10,8 @@ from torch import nn
 
 from cxr.explain import heatmap, region_name
 from cxr.gradcam import GradCamNetwork
-from cxr.network import NETWORKS, ClassActivationNetwork
+from cxr.networks.classifier import ClassActivationNetwork
+from cxr.networks.registry import NETWORKS
 
 
 class Logits(nn.Module):

@@ -20,7 +20,7 @@ from safetensors.numpy import load_file, save_file
 from cxr.bundle import CALIBRATION, GATE, GRAPH, METADATA, WEIGHTS, load_bundle, load_model
 from cxr.engine import OnnxEngine
 from cxr.errors import BundleError, DataError, OutputError
-from cxr.network import NETWORKS
+from cxr.networks.registry import NETWORKS
 from tests.bundles import THREE, make_trained
 from training import graph as graph_module
 from training.export import export
