@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr.findings import NO_FINDING, Finding
+from training.datasets import Dataset, read_dataset
 
 SIDE = 72
 PLANTED = (Finding.CARDIOMEGALY, Finding.EFFUSION)
@@ -35,6 +37,11 @@ def make_nih(folder: Path, train_val: int = 150, test: int = 230, seed: int = 0)
         csv.writer(file).writerows([("image", "labels", "patient_id", "split"), *rows])
     write_label_table(folder / "labels_all.csv.gz")
     return folder
+
+
+def read_nih(folder: Path, findings: Sequence[Finding] = tuple(Finding)) -> Dataset:
+    """Read a ChestX-ray14 in the layout of the shared selection."""
+    return read_dataset(folder, "nih-shared", findings=findings)
 
 
 def picture(found: list[Finding], rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -4,9 +4,12 @@ Mirroring is off unless a preset of a paper has it: the heart has a side, and so
 
 References
 ----------
-Rajpurkar et al. 2017 (CheXNet). Yuan et al. 2021, as LibAUC's CheXpert example sets it. Cohen et al. 2022
-(TorchXRayVision, the defaults of its training script). Howard and Gugger 2020 (fastai's ``aug_transforms``, without
-its warp). Zech et al. 2018 and DeGrave et al. 2021 (what stands in corners and at borders misleads).
+Rajpurkar et al. 2017 (CheXNet: "random horizontal flipping"; github.com/jrzech/reproduce-chexnet, ``model.py``). Yuan
+et al. 2021 (github.com/Optimization-AI/LibAUC, ``libauc/datasets/chexpert.py``, after github.com/jfhealthcare/Chexpert:
+affine within 15 degrees, 5% and 0.95 to 1.05, filled with grey 128). Cohen et al. 2022
+(github.com/mlmed/torchxrayvision, ``scripts/train_model.py``: affine within 45 degrees, 15% and 0.85 to 1.15, filled
+with black). Howard and Gugger 2020 (github.com/fastai/fastai, ``vision/augment.py``, ``aug_transforms``). Zech et al.
+2018 and DeGrave et al. 2021 (what stands in corners and at borders misleads).
 """
 
 from __future__ import annotations
@@ -34,6 +37,12 @@ class Augmentation:
         Degrees.
     zoom, shift
         Share of the picture's side.
+    shrink
+        Whether the zoom goes to either side; else it only enlarges.
+    fill
+        What the places take that the picture leaves, in [0, 1]; None for its mirror image.
+    often
+        How often each of rotation, zoom, contrast and brightness is made, in [0, 1].
     contrast, brightness
         Factor on, and shift of, pixels in [0, 1].
     gamma
@@ -59,6 +68,9 @@ class Augmentation:
     noise: float = 0.0
     mask: float = 0.0
     mask_size: float = 0.15
+    shrink: bool = True
+    fill: float | None = 0.0
+    often: float = 1.0
 
 
 PRESETS: Final[dict[str, Augmentation | None]] = {
@@ -67,11 +79,26 @@ PRESETS: Final[dict[str, Augmentation | None]] = {
     "poor-equipment": Augmentation(blur=0.004, noise=0.05),
     "no-corners": Augmentation(mask=0.25),
     "chexnet": Augmentation(0, 0, 0, 0, 0, 0, flip=0.5),
-    "auc-margin": Augmentation(rotation=15, zoom=0.05, shift=0.05, contrast=0, brightness=0, gamma=0),
+    "auc-margin": Augmentation(rotation=15, zoom=0.05, shift=0.05, contrast=0, brightness=0, gamma=0, fill=128 / 255),
     "torchxrayvision": Augmentation(rotation=45, zoom=0.15, shift=0.15, contrast=0, brightness=0, gamma=0),
-    "fastai": Augmentation(rotation=10, zoom=0.1, shift=0, contrast=0.2, brightness=0.1, gamma=0, flip=0.5),
+    "fastai": Augmentation(
+        rotation=10,
+        zoom=0.1,
+        shift=0,
+        contrast=0.2,
+        brightness=0.1,
+        gamma=0,
+        flip=0.5,
+        shrink=False,
+        fill=None,
+        often=0.75,
+    ),
 }
-"""Augmentations by name: ours, then those of the papers."""
+"""Augmentations by name: ours, then those of the papers.
+
+Of fastai's defaults three things are not as there: it warps the perspective too; it zooms about a random point, ours
+about the middle; and it changes tones in log-odds, ours the pixels, by what its change does to a mid grey.
+"""
 
 
 def preset(name: str) -> Augmentation | None:
@@ -98,17 +125,28 @@ def augment(image: Radiograph, how: Augmentation, rng: np.random.Generator) -> R
 
 def _placed(pixels: Pixels, how: Augmentation, rng: np.random.Generator) -> Pixels:
     rows, columns = pixels.shape
-    matrix = cv2.getRotationMatrix2D(
-        (columns / 2, rows / 2), rng.uniform(-how.rotation, how.rotation), 1 + rng.uniform(-how.zoom, how.zoom)
-    )
+    turn = _made(how, rng) * rng.uniform(-how.rotation, how.rotation)
+    zoom = _made(how, rng) * rng.uniform(-how.zoom if how.shrink else 0, how.zoom)
+    matrix = cv2.getRotationMatrix2D((columns / 2, rows / 2), turn, 1 + zoom)
     matrix[:, 2] += rng.uniform(-how.shift, how.shift, 2) * np.asarray([columns, rows])
-    return np.asarray(cv2.warpAffine(pixels, matrix, (columns, rows), flags=cv2.INTER_LINEAR), np.float32)
+    border, fill = (cv2.BORDER_REFLECT_101, 0.0) if how.fill is None else (cv2.BORDER_CONSTANT, how.fill)
+    moved = cv2.warpAffine(
+        pixels, matrix, (columns, rows), flags=cv2.INTER_LINEAR, borderMode=border, borderValue=(fill,)
+    )
+    return np.asarray(moved, np.float32)
+
+
+def _made(how: Augmentation, rng: np.random.Generator) -> bool:
+    # No draw where a change is always made: the recipe's seed then gives what it gave before there was a choice.
+    return how.often >= 1 or bool(rng.random() < how.often)
 
 
 def _toned(pixels: Pixels, how: Augmentation, rng: np.random.Generator) -> Pixels:
     pixels = np.power(pixels, np.float32(np.exp(rng.uniform(-how.gamma, how.gamma))))
-    pixels = (pixels - np.float32(0.5)) * np.float32(1 + rng.uniform(-how.contrast, how.contrast)) + np.float32(0.5)
-    return np.asarray(pixels + np.float32(rng.uniform(-how.brightness, how.brightness)), np.float32)
+    contrast = _made(how, rng) * rng.uniform(-how.contrast, how.contrast)
+    brightness = _made(how, rng) * rng.uniform(-how.brightness, how.brightness)
+    pixels = (pixels - np.float32(0.5)) * np.float32(1 + contrast) + np.float32(0.5)
+    return np.asarray(pixels + np.float32(brightness), np.float32)
 
 
 def _spoilt(pixels: Pixels, how: Augmentation, rng: np.random.Generator) -> Pixels:

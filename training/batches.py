@@ -23,7 +23,7 @@ from cxr.radiograph import Radiograph
 from training.augment import Augmentation, augment
 from training.cache import PixelCache, open_cache
 from training.distributed import rank, world
-from training.nih import Dataset as Pictures
+from training.views import LateralPixels, Paired
 
 Drawn = tuple[int, int]
 """A picture's position, and the epoch that it is drawn in."""
@@ -31,15 +31,44 @@ Drawn = tuple[int, int]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Examples:
-    """Pictures with labels, addressed by position."""
+    """Pictures with labels, addressed by position.
+
+    Parameters
+    ----------
+    labels
+        ``(images, findings)``: 1 present, 0 absent, NaN not to be used.
+    targets
+        What the loss compares with: the labels, or softer ones.
+    laterals
+        For a network of two views.
+    """
 
     pixels: PixelCache
     labels: NDArray[np.float32]
+    targets: NDArray[np.float32]
+    laterals: LateralPixels | None = None
 
     @classmethod
-    def of(cls, dataset: Pictures, cache: Path) -> Examples:
-        """Decode a data set, or open what was decoded before."""
-        return cls(open_cache(dataset.images, cache), dataset.labels())
+    def of(
+        cls,
+        seen: Paired,
+        cache: Path,
+        targets: NDArray[np.float32] | None = None,
+    ) -> Examples:
+        """Decode pictures, or open what was decoded before; without targets the labels are those."""
+        labels = seen.frontal.labels()
+        laterals = None if seen.laterals is None else LateralPixels.of(seen.laterals, cache)
+        pixels = open_cache(seen.frontal.images, cache)
+        return cls(pixels, labels, labels if targets is None else targets, laterals)
+
+    def views(self, position: int) -> list[Radiograph | None]:
+        """Read one example: its picture, and for two views its lateral, None where there is none."""
+        frontal = self.pixels.radiograph(position)
+        if self.laterals is None:
+            return [frontal]
+        place = int(self.laterals.places[position])
+        pixels = self.laterals.pixels
+        return [frontal, None if pixels is None or place < 0 else pixels.radiograph(place)]
 
 
 def training_input(
@@ -60,7 +89,9 @@ def pixel_statistics(cache: PixelCache) -> tuple[float, float]:
 
 
 class Inputs(Dataset[dict[str, Tensor]]):
-    """Examples as the network's input: ``image`` ``(1, side, side)`` and ``label`` ``(findings,)``.
+    """Examples as the network's input: ``image`` ``(views, side, side)`` and ``label`` ``(findings,)``.
+
+    A lateral that is missing is all NaN, see :class:`training.objective.Forward`.
 
     Parameters
     ----------
@@ -75,8 +106,13 @@ class Inputs(Dataset[dict[str, Tensor]]):
         """Read one picture, changed as it is in that epoch."""
         position, epoch = drawn
         rng = np.random.default_rng([*self._key, epoch, position])
-        image = training_input(self._examples.pixels.radiograph(position), self._spec, self._how, rng)
-        return {"image": torch.from_numpy(image), "label": torch.from_numpy(self._examples.labels[position])}
+        image = np.concatenate([self._input(view, rng) for view in self._examples.views(position)])
+        return {"image": torch.from_numpy(image), "label": torch.from_numpy(self._examples.targets[position])}
+
+    def _input(self, view: Radiograph | None, rng: np.random.Generator) -> NDArray[np.float32]:
+        if view is None:
+            return np.full((1, self._spec.side, self._spec.side), np.nan, np.float32)
+        return training_input(view, self._spec, self._how, rng)
 
 
 class Order(Sampler[list[Drawn]]):

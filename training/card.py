@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from cxr.bundle import CALIBRATION, GATE, METADATA
+from training.card_origin import limits, origin, training_command, unseen
 from training.evaluate import EVALUATION
 from training.evaluation.markdown import alone, spaced, table, with_interval
-from training.evaluation.report import REPORT
+from training.evaluation.report import REPORT, held_out
 from training.metadata import SPLITS
 
 CARD: Final = Path("docs", "README.md")
@@ -19,15 +20,6 @@ COIN: Final = 0.5
 """The AUC of guessing."""
 
 Json = dict[str, Any]
-
-_LIMITS: Final = """\
-- Labels were mined from radiology reports by software, not read from the pictures; readers disagree with them often.
-- The pictures are a selection of ChestX-ray14 in which findings are far more frequent than in the whole: the figures
-  on it are no estimate of performance in any clinic, and precision would be lower at the assumed prevalence.
-- All patients come from one US research hospital, almost all of them adults, many of them very ill.
-- Only frontal views, reduced to 384 pixels before anything else.
-- Findings are not independent of each other, of the patient's position (AP or PA), or of tubes and lines: the network
-  may have learned the company that a finding keeps."""
 
 
 def write_card(root: Path) -> Path:
@@ -51,46 +43,24 @@ _FILES: Final = {
 def _sections(metadata: Json, splits: Json, calibration: Json, gate: Json, evaluation: Json) -> Iterable[str]:
     yield f"# {metadata['name']} {metadata['version']}"
     yield f"**{metadata['intended_use']}** {metadata['description']}"
-    yield from _training(metadata, splits)
-    yield from _discrimination(evaluation)
+    yield "## What it was trained on"
+    yield from origin(metadata, splits)
+    yield from _discrimination(metadata, evaluation)
     yield from _experts(evaluation)
     yield from _calibration(calibration, evaluation)
     yield from _gate(gate, evaluation)
     yield "## What it cannot do"
-    yield _LIMITS
+    yield limits(metadata, evaluation)
     yield from _commands(metadata, calibration, gate, evaluation)
 
 
-def _training(metadata: Json, splits: Json) -> Iterable[str]:
-    ours, record = metadata["candor"], metadata["candor"]["training"]
-    stages = ", then ".join(f"{stage['epochs']} epochs at {stage['side']} px" for stage in record["recipe"]["stages"])
-    yield "## What it was trained on"
-    yield (
-        f"{ours['architecture']}, {stages}, on {record['images']} frontal radiographs of {record['patients']} patients "
-        "from the official train_val list of NIH ChestX-ray14; no other data and no pretrained weights. "
-        f"Pictures are squeezed to {ours['input']['side']} x {ours['input']['side']} pixels by area averaging and "
-        f"standardised (mean {ours['input']['mean']:.4f}, standard deviation {ours['input']['std']:.4f})."
-    )
-    yield (
-        "Data: NIH Clinical Center, ChestX-ray14, https://nihcc.app.box.com/v/ChestXray-NIHCC, free to use with "
-        "attribution: Wang X, Peng Y, Lu L, Lu Z, Bagheri M, Summers RM. ChestX-ray8: hospital-scale chest X-ray "
-        "database and benchmarks on weakly-supervised classification and localization of common thorax diseases. "
-        "CVPR 2017."
-    )
-    yield (
-        "Patients, all sets disjoint (`models/splits.json` lists them and states the rule). Validation was only "
-        "watched; the set named gate is kept for a gate that learns, and nothing has used it yet:"
-    )
-    yield table(("set", "patients"), [(name, len(ids)) for name, ids in splits["patients"].items()])
-
-
-def _discrimination(evaluation: Json) -> Iterable[str]:
+def _discrimination(metadata: Json, evaluation: Json) -> Iterable[str]:
     official, test = evaluation["official_test"], evaluation["test"]
     yield "## How well it tells findings apart"
     yield (
         f"Area under the ROC curve with 95% intervals from {evaluation['resamples']} bootstrap resamples of patients. "
-        f"First all {official['images']} pictures ({official['patients']} patients) of the official test list that "
-        "are in the selection; the classifier saw none of them. Then the test patients alone "
+        f"First all {official['images']} pictures ({official['patients']} patients) that were {held_out(evaluation)}; "
+        f"{unseen(metadata)}. Then the test patients alone "
         f"({test['images']} pictures, {test['patients']} patients), to whom calibration and gate were not fitted "
         "either."
     )
@@ -99,7 +69,7 @@ def _discrimination(evaluation: Json) -> Iterable[str]:
         for (label, a), b in zip(official["findings"].items(), test["findings"].values(), strict=True)
     ]
     mean = ("**mean**", "", with_interval(official["mean_auc"]), "", with_interval(test["mean_auc"]))
-    yield table(("finding", "positives", "AUC, official test", "positives", "AUC, test patients"), [*rows, mean])
+    yield table(("finding", "positives", "AUC, held out", "positives", "AUC, test patients"), [*rows, mean])
     chance = [spaced(label) for label, a in official["findings"].items() if a["auc"] and a["auc"]["low"] <= COIN]
     if chance:
         yield (
@@ -137,21 +107,30 @@ def _calibration(calibration: Json, evaluation: Json) -> Iterable[str]:
     yield (
         f"The bundle was {calibration['description']}. The map of each finding is `slope * logit + intercept`, its "
         "kind chosen by cross-validation over patients; a finding with few positives shares the slope of the others. "
-        "The report's probability is then shifted from the prevalence of the fit to the assumed one, which is that of "
-        "all 112,120 images of ChestX-ray14, a research hospital's. Expected calibration error (15 bins) and Brier "
-        "score are those of the test patients, before and after, at the prevalence of the fit."
+        "The report's probability is then shifted from the prevalence of the fit to the assumed one, the "
+        f"{calibration.get('assumed_prevalence', 'prevalence of all ChestX-ray14')}. Expected calibration error "
+        "(15 bins) and Brier score are those of the test patients, before and after, at the prevalence of the fit."
     )
     measured = evaluation["test"]["calibration"]
     rows = [_calibration_row(label, m, measured[label]) for label, m in calibration["findings"].items()]
     header = ("finding", "map", "slope", "prevalence, fit", "assumed", "ECE before", "after", "Brier before", "after")
     yield table(header, rows)
+    unfitted = [f"- {spaced(label)}: {m['unfitted']}." for label, m in calibration["findings"].items() if unfit(m)]
+    if unfitted:
+        yield "Not fitted, so that these are the network's own probabilities:"
+        yield "\n".join(unfitted)
+
+
+def unfit(fitted: Json) -> bool:
+    """Whether a finding's map could not be fitted."""
+    return fitted.get("unfitted") is not None
 
 
 def _calibration_row(label: str, fitted: Json, measured: Json) -> Sequence[object]:
     before, after = measured["before"], measured["after"]
     return (
         spaced(label),
-        fitted["kind"] + (", shared slope" if fitted.get("shared_slope") else ""),
+        fitted["kind"] + (", shared slope" if fitted.get("shared_slope") else "") + ", not fitted" * unfit(fitted),
         f"{fitted['slope']:.2f}",
         f"{fitted['fitted_prevalence']:.3f}",
         f"{fitted['assumed_prevalence']:.4f}",
@@ -181,7 +160,8 @@ def _gate(gate: Json, evaluation: Json) -> Iterable[str]:
 
 
 def _gate_row(label: str, pair: Json, counts: Json) -> Sequence[object]:
-    shares = [f"{counts[name] / counts['images']:.0%}" for name in ("absent", "deferred", "present")]
+    pictures = counts["images"]
+    shares = [f"{counts[name] / pictures:.0%}" if pictures else "-" for name in ("absent", "deferred", "present")]
     missed = f"{counts['missed']} of {counts['positives']} positives"
     right = f"{counts['present_and_positive']} of {counts['present']}"
     return (spaced(label), _threshold(pair["lo"]), _threshold(pair["hi"]), *shares, missed, right)
@@ -195,11 +175,8 @@ def _unsupported(pair: Json) -> Iterable[str]:
 
 def _commands(metadata: Json, calibration: Json, gate: Json, evaluation: Json) -> Iterable[str]:
     yield "## The commands behind the numbers"
-    recipe = metadata["candor"]["training"]["recipe"]
-    stages = "".join(f" --stage {s['side']} {s['epochs']} {s['peak_learning_rate']:g}" for s in recipe["stages"])
-    trained = f"python -m training train --data DATA --network {recipe['network']}{stages} --seed {recipe['seed']}"
     dated = [f"{record['command']}  # {record['date']}" for record in (calibration, gate, evaluation)]
-    yield "\n".join(["```", trained, "python -m training export", *dated, "```"])
+    yield "\n".join(["```", training_command(metadata), "python -m training export", *dated, "```"])
     yield f"Bundle SHA-256 {evaluation['bundle_sha256']}."
 
 

@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from cxr.durable import sync_folder
 from cxr.errors import DataError
 
 FORMAT: Final = "candor-checkpoint-1"
@@ -35,11 +36,22 @@ def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
     """
     tensors: dict[str, Tensor] = {}
     tree = json.dumps(_flat(state, tensors))
+    _write_whole(path, tensors, {"format": FORMAT, "tree": tree})
+
+
+def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
+    """Write a safetensors file of weights, whole or not at all; what lay there stays until then."""
+    _write_whole(path, dict(weights), None)
+
+
+def _write_whole(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None) -> None:
+    # Not cxr.durable's file: safetensors writes to a path, and in memory a checkpoint would lie twice.
     partial = path.with_name(path.name + ".partial")
-    save_file(tensors, partial, metadata={"format": FORMAT, "tree": tree})
+    save_file(tensors, partial, metadata=metadata)
     with partial.open("rb") as file:
         os.fsync(file.fileno())
     partial.replace(path)
+    sync_folder(path.parent)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Measure a bundle on patients that the classifier never saw; write ``evaluation.json``, the report and its plots.
 
-Two sets are told apart. All shared pictures of the official test list: the classifier saw none, and AUC does not
-depend on calibration or gate. And the TEST patients alone, to whom nothing at all was fitted: only they can
-judge calibration and decisions.
+Two sets are told apart. All pictures that were held out, by the official test list or by hash: the classifier saw
+none, and AUC does not depend on calibration or gate. And the TEST patients alone, to whom nothing at all was fitted:
+only they can judge calibration and decisions.
 
 References
 ----------
@@ -21,6 +21,7 @@ from cxr.bundle import Bundle
 from cxr.defer import Thresholds
 from cxr.errors import DataError
 from cxr.result import Decision
+from training.apart import require_unseen
 from training.datasets.dataset import Dataset
 from training.evaluation.decisions import youden_thresholds
 from training.evaluation.figures import answers, calibration, ranking
@@ -53,11 +54,18 @@ def evaluate(bundle: Bundle, dataset: Dataset, occasion: Occasion, folder: Path 
     Raises
     ------
     DataError
-        The data set has no TEST patient, or a table of the radiologists cannot be used.
+        The data set has no TEST patient, patients who trained the network are among those to be measured, or a table
+        of the radiologists cannot be used.
+    BundleError
+        The bundle does not say who trained it.
     """
     seen_by_none = dataset.only(Subset.GATE, Subset.CALIBRATION, Subset.TEST)
     if not seen_by_none.only(Subset.TEST).images:
-        raise DataError("no picture belongs to a test patient; give a data set with official test patients")
+        raise DataError(
+            "no picture belongs to a test patient; give a data set with official test patients, or a split by hash, as "
+            "70-15-15"
+        )
+    require_unseen(bundle, seen_by_none)
     logits, activation = predict(bundle, seen_by_none)
     official = sample_of(bundle, seen_by_none, logits)
     test, fitted = (official.take(official.within(subset)) for subset in (Subset.TEST, Subset.CALIBRATION))
@@ -66,6 +74,8 @@ def evaluate(bundle: Bundle, dataset: Dataset, occasion: Occasion, folder: Path 
     record: Record = {
         "bundle_sha256": bundle.sha256,
         **occasion.facts,
+        "data": dataset.source,
+        "held_out_by": "official list" if dataset.split.needs_lists else "hash",
         "resamples": RESAMPLES,
         "official_test": ranking(official) | {"groups": groups(official), "modes": modes(official)},
         "test": ranking(test) | _only_of_test(bundle, test, logits[official.within(Subset.TEST)], thresholds),

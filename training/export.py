@@ -12,6 +12,7 @@ from pathlib import Path
 
 from cxr.bundle import GRAPH, METADATA, WEIGHTS, load_bundle, load_model
 from cxr.errors import BundleError, OutputError
+from cxr.networks.registry import reads_two_views, trunk_of
 from cxr.torch_engine import build_network
 from training.fitted import identity_calibration, write_calibration
 from training.graph import write_graph
@@ -35,10 +36,15 @@ def export(trained: Trained, bundle: Path) -> Path:
     Raises
     ------
     BundleError
-        What training left is incomplete, or the exported graph does not answer as torch does.
+        What training left is incomplete or reads two views, or the exported graph does not answer as torch does.
     OutputError
         Something else lies at ``bundle``.
     """
+    if reads_two_views(trained.architecture):
+        raise BundleError(
+            f"{trained.architecture} reads a frontal and a lateral radiograph, and the application gives a network one "
+            f"picture; train {trunk_of(trained.architecture)} for a bundle"
+        )
     if bundle.exists() and not (bundle / METADATA).is_file():
         raise OutputError(f"{bundle} is no bundle, so it is not replaced; name another place")
     bundle.parent.mkdir(parents=True, exist_ok=True)

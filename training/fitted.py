@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cxr.bundle import CALIBRATION, GATE, Model
+from cxr.bundle import CALIBRATION, GATE, METADATA, Model
 from cxr.calibrate import Calibration, CalibrationKind, LogitMap
 from cxr.defer import Gate, Thresholds
-from cxr.document import file_sha256
+from cxr.document import file_sha256, read_document
 from cxr.findings import Finding
 from training.records import write_json
 
@@ -56,6 +56,19 @@ def identity_calibration(shares: Mapping[Finding, float]) -> Calibration:
     """Take the logits as they are, at the share of positives that the network was trained on."""
     maps = {f: LogitMap(CalibrationKind.IDENTITY, 1.0, 0.0, share, share) for f, share in shares.items()}
     return Calibration(maps, "not calibrated: the network's own probabilities, at the prevalence of its training data")
+
+
+def trained_shares(model: Model) -> dict[Finding, float]:
+    """Share of positives of each finding among the pictures that trained the network, as its bundle says.
+
+    Raises
+    ------
+    BundleError
+        It does not say so, or not in (0, 1).
+    """
+    metadata = read_document(model.root / METADATA, "export the bundle again (python -m training export)")
+    shares = metadata.at("candor").at("training").at("shares")
+    return {finding: shares.number(finding.label, 1e-6, 1 - 1e-6) for finding in model.findings}
 
 
 def closed_gate(model: Model) -> Gate:

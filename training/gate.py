@@ -17,21 +17,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import compress
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import binom, hypergeom
 
 from cxr.bundle import Model, load_calibration
 from cxr.defer import Gate, Thresholds
-from cxr.errors import DataError, SettingsError
+from cxr.errors import SettingsError
+from training.calibrate import NOBODY_KNOWS, calibration_part
+from training.datasets import Dataset
 from training.fitted import write_gate
-from training.nih import Dataset
 from training.predict import predict_logits
 from training.records import Occasion
 from training.scaling import Bools, Floats
-from training.splits import Subset
 
 EVEN: Final = 0.5
 """ABSENT is said below it and PRESENT from it up: neither contradicts its own probability."""
@@ -133,34 +135,57 @@ def upper_threshold(probabilities: Floats, labels: Bools, promise: Promise) -> f
 
 
 def fit_gate(model: Model, dataset: Dataset, promise: Promise, occasion: Occasion) -> Gate:
-    """Fit ``gate.json`` to one image of each CALIBRATION patient.
+    """Fit ``gate.json`` to one image of each CALIBRATION patient, for each finding among those with a known label.
 
     Raises
     ------
     BundleError
         The calibration belongs to other weights.
     DataError
-        The data set has no CALIBRATION patient.
+        The data set has no CALIBRATION patient, or knows no label of them.
     """
-    part = dataset.only(Subset.CALIBRATION).one_image_a_patient()
-    if not part.images:
-        raise DataError("no picture belongs to a calibration patient; give a data set with official test patients")
-    labels = part.labels() > 0
+    part = calibration_part(model, dataset)
+    part = replace(part, images=tuple(sorted(part.images, key=lambda image: image.name)))
+    chosen = first_known(part.labels(), part.patients())
+    needed = np.asarray(chosen.any(axis=1), np.bool_)
+    part = replace(part, images=tuple(compress(part.images, needed.tolist())))
     probabilities = load_calibration(model).probabilities(predict_logits(model, part))
-    thresholds = {
-        finding: fit_thresholds(probabilities[:, k], labels[:, k], promise) for k, finding in enumerate(model.findings)
+    fits = {
+        finding: _fit(probabilities[chosen[needed, k], k], part.labels()[chosen[needed, k], k] > 0, promise)
+        for k, finding in enumerate(model.findings)
     }
-    gate = Gate(
-        thresholds,
-        f"{promise.text}, for patients like the {len(labels)} of NIH ChestX-ray14 of its fit ({occasion.day})",
-    )
-    facts = asdict(promise) | occasion.facts | {"patients": len(labels)}
-    by_finding = {
-        finding: gate_facts(probabilities[:, k], labels[:, k], pair, promise)
-        for k, (finding, pair) in enumerate(thresholds.items())
-    }
-    write_gate(model, gate, facts, by_finding)
+    patients = len(set(part.patients()))
+    like = f"for patients like the {patients} of {part.source} of its fit ({occasion.day})"
+    gate = Gate({finding: pair for finding, (pair, _) in fits.items()}, f"{promise.text}, {like}")
+    facts = asdict(promise) | occasion.facts | {"data": part.source, "patients": patients}
+    write_gate(model, gate, facts, {finding: counts for finding, (_, counts) in fits.items()})
     return gate
+
+
+def first_known(labels: NDArray[np.float32], patients: NDArray[np.str_]) -> Bools:
+    """Mark each patient's first picture whose label is known, for each finding: independent draws for an exact test.
+
+    Parameters
+    ----------
+    labels
+        ``(images, findings)``, NaN where not known.
+    patients
+        ``(images,)``.
+
+    Returns
+    -------
+    ``(images, findings)``.
+    """
+    chosen = np.zeros(labels.shape, np.bool_)
+    for k in range(labels.shape[1]):
+        known = np.flatnonzero(~np.isnan(labels[:, k]))
+        chosen[known[np.unique(patients[known], return_index=True)[1]], k] = True
+    return chosen
+
+
+def _fit(probabilities: Floats, labels: Bools, promise: Promise) -> tuple[Thresholds, Mapping[str, object]]:
+    pair = fit_thresholds(probabilities, labels, promise)
+    return pair, gate_facts(probabilities, labels, pair, promise)
 
 
 def fit_thresholds(probabilities: Floats, labels: Bools, promise: Promise) -> Thresholds:
@@ -190,6 +215,7 @@ def gate_facts(probabilities: Floats, labels: Bools, pair: Thresholds, promise: 
     absent = probabilities <= (-1.0 if pair.lo is None else pair.lo)
     present = probabilities >= (2.0 if pair.hi is None else pair.hi)
     return {
+        "images": len(labels),
         "positives": int(labels.sum()),
         "absent": int(absent.sum()),
         "missed": int((absent & labels).sum()),
@@ -201,6 +227,8 @@ def gate_facts(probabilities: Floats, labels: Bools, pair: Thresholds, promise: 
 
 
 def _why_no_lower(probabilities: Floats, labels: Bools, promise: Promise) -> str:
+    if not len(labels):
+        return NOBODY_KNOWS
     positives = int(labels.sum())
     if positives < promise.positives_needed:
         return f"{positives} positives; at least {promise.positives_needed} are needed, with none missed"
@@ -213,6 +241,8 @@ def _why_no_lower(probabilities: Floats, labels: Bools, promise: Promise) -> str
 
 
 def _why_no_upper(probabilities: Floats, promise: Promise) -> str:
+    if not len(probabilities):
+        return NOBODY_KNOWS
     likely = int(np.count_nonzero(probabilities >= EVEN))
     if likely < promise.present_needed:
         return f"{likely} images reach a probability of {EVEN}; at least {promise.present_needed} are needed"

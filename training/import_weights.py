@@ -16,7 +16,7 @@ from typing import Final
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from cxr.document import file_sha256
@@ -24,8 +24,9 @@ from cxr.errors import BundleError, CandorError, DataError
 from cxr.findings import Finding, findings_named
 from cxr.networks.initial import load_all
 from cxr.networks.registry import build
+from training.checkpoint import write_weights
+from training.datasets.nih import prevalence
 from training.layouts import AFTER_FIRST, FIRST, LAYOUTS, OTHER_OUTPUTS, THRESHOLDS, Layout, State, our_name
-from training.nih import prevalence
 from training.records import write_json
 from training.trained import Trained, read_trained
 
@@ -70,7 +71,7 @@ def import_weights(
         The file cannot be read, or is of another layout.
     DataError
         The layout or an output's name is unknown, or nobody says which outputs were trained; see also
-        :func:`training.nih.prevalence`.
+        :func:`training.datasets.nih.prevalence`.
     """
     if layout_name not in LAYOUTS:
         raise DataError(f"the layout {layout_name!r} is unknown; known are {', '.join(LAYOUTS)}")
@@ -83,7 +84,7 @@ def import_weights(
     shares = prevalence(labels, findings)
     work.mkdir(parents=True, exist_ok=True)
     tensors = {k: v.contiguous() for k, v in network.state_dict().items() if not k.endswith("num_batches_tracked")}
-    save_file(tensors, work / "model.safetensors")
+    write_weights(work / "model.safetensors", tensors)
     write_json(work / "splits.json", {"rule": _UNKNOWN_PATIENTS, "patients": {}})
     write_json(work / "train.json", _record(source, layout_name, names, shares))
     return read_trained(work)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +16,13 @@ from cxr.networks.initial import start_from_file, start_from_imagenet
 from cxr.networks.registry import NETWORKS
 from cxr.preprocess import InputSpec
 from training.batches import Examples, pixel_statistics
+from training.datasets import Dataset
 from training.distributed import first_alone, rank
-from training.nih import Dataset
 from training.objective import start_at_prevalence
 from training.recipe import IMAGENET, Recipe
+from training.soft_labels import Softened, read_soft_labels, softened
 from training.splits import Subset
+from training.views import Paired, require_laterals, seen_by
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +35,10 @@ class Learner:
         The bundle's input: the last stage's.
     examples, watching
         The pictures that give the gradients, and those that are only watched.
+    learning
+        What is known of the pictures that give the gradients, in the order of ``examples``.
+    facts
+        For ``train.json``: of soft labels and of two views; null where there are none.
     """
 
     network: ClassActivationNetwork
@@ -40,6 +47,8 @@ class Learner:
     examples: Examples
     watching: Examples
     device: torch.device
+    learning: Paired
+    facts: Mapping[str, object]
 
     @property
     def averaged(self) -> ClassActivationNetwork:
@@ -63,7 +72,8 @@ def make_learner(dataset: Dataset, work: Path, recipe: Recipe, device: torch.dev
     Raises
     ------
     DataError
-        TRAIN or VALIDATION is empty, or a picture cannot be decoded.
+        TRAIN or VALIDATION is empty, a picture cannot be decoded, the soft labels are not of these pictures, or a
+        network of two views has no study with both.
     SettingsError
         The precision needs a GPU and there is none.
     BundleError
@@ -74,16 +84,27 @@ def make_learner(dataset: Dataset, work: Path, recipe: Recipe, device: torch.dev
             raise DataError(f"no picture belongs to a {subset.value} patient; give more official train_val patients")
     if recipe.precision == "fp16" and device.type != "cuda":
         raise SettingsError("precision fp16 needs a GPU, and there is none; set bf16 or fp32")
+    learning = seen_by(recipe.network, dataset.only(Subset.TRAIN))
+    watched = seen_by(recipe.network, dataset.only(Subset.VALIDATION))
+    require_laterals(learning, recipe.network)
+    soft = _softened(learning.frontal, recipe)
     with first_alone():
-        examples = Examples.of(dataset.only(Subset.TRAIN), work / "cache")
-        watching = Examples.of(dataset.only(Subset.VALIDATION), work / "cache")
+        examples = Examples.of(learning, work / "cache", soft.targets if soft else None)
+        watching = Examples.of(watched, work / "cache")
     spec = InputSpec(recipe.stages[-1].side, *pixel_statistics(examples.pixels))
     torch.manual_seed(recipe.seed)
     network = _network(recipe, examples).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     averaging = get_ema_multi_avg_fn(recipe.average_decay)  # type: ignore[no-untyped-call]
     average = AveragedModel(network, multi_avg_fn=averaging, use_buffers=True)
     torch.manual_seed(recipe.seed + rank())  # the same weights in all processes, and each its own dropout
-    return Learner(network, average, spec, examples, watching, device)
+    facts = {"soft_labels": soft and soft.facts, "views": learning.facts}
+    return Learner(network, average, spec, examples, watching, device, learning, facts)
+
+
+def _softened(learning: Dataset, recipe: Recipe) -> Softened | None:
+    if recipe.soft_labels is None:
+        return None
+    return softened(read_soft_labels(Path(recipe.soft_labels)), learning, recipe.soft_weight)
 
 
 def _network(recipe: Recipe, examples: Examples) -> ClassActivationNetwork:

@@ -103,11 +103,6 @@ def average_precisions(labels: Labels, scores: Floats, weights: Floats | None = 
     return precision_areas(_rows(labels, weights), r.order, r.positive, r.negative, r.ends)
 
 
-def weighted_auc(labels: NDArray[np.bool_], scores: Floats, weights: Floats) -> Floats:
-    """:func:`aucs` of one finding: ``(resamples,)`` from ``(images,)`` labels and scores."""
-    return aucs(labels[:, np.newaxis], scores[:, np.newaxis], weights)[:, 0]
-
-
 def _rows(labels: Labels, weights: Floats | None) -> Floats:
     return np.ones((1, len(labels))) if weights is None else np.ascontiguousarray(weights, np.float64)
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from cxr.networks.classifier import ClassActivationNetwork
 from cxr.networks.mimo import MimoNetwork, mixed
+from cxr.networks.two_view import TwoViewNetwork
 from training.losses import MemberSum, balanced_finding_weights, build_loss, positive_weights
 from training.losses.combined import WeightedSum
 from training.recipe import Terms
@@ -35,7 +36,10 @@ def start_at_prevalence(network: ClassActivationNetwork, labels: NDArray[np.floa
 
 
 class Forward(nn.Module):
-    """A network as training calls it: in a precision, and each member of a MIMO network with its own image."""
+    """A network as training calls it: in a precision, each member of a MIMO network with its own image, two views.
+
+    Of two views the second channel is the lateral, NaN where there is none; the activation is the frontal view's.
+    """
 
     def __init__(self, network: ClassActivationNetwork, precision: str) -> None:
         super().__init__()
@@ -45,9 +49,17 @@ class Forward(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Logits and class activation, float32; of all members where ``images`` holds one channel for each."""
         with torch.autocast(images.device.type, self._dtype, enabled=self._dtype is not torch.float32):
-            each = isinstance(self.network, MimoNetwork) and self.training
-            logits, activation = self.network.members(images) if each else self.network(images)  # type: ignore[operator]
+            logits, activation = self._answer(images)
         return logits.float(), activation.float()
+
+    def _answer(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        if isinstance(self.network, MimoNetwork) and self.training:
+            return self.network.members(images)
+        if isinstance(self.network, TwoViewNetwork):
+            frontal, lateral = images[:, :1], images[:, 1:]
+            return self.network.both(frontal, lateral, ~lateral[:, 0, 0, 0].isnan())[:2]
+        logits, activation = self.network(images)
+        return logits, activation
 
 
 def batch_preparer(network: ClassActivationNetwork) -> Callable[..., tuple[Tensor, Tensor]]:

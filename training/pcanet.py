@@ -10,9 +10,9 @@ Chan et al. 2015 (PCANet: a simple deep learning baseline for image classificati
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -65,7 +65,7 @@ class PcaNet:
         self._filters: tuple[Floats, Floats] | None = None
         self._classifiers: list[LinearSVC] = []
 
-    def fit(self, images: Floats, labels: Bools) -> Self:
+    def fit(self, images: Floats, labels: Bools | Floats) -> Self:
         """Learn filters and classifiers.
 
         Parameters
@@ -73,7 +73,7 @@ class PcaNet:
         images
             ``(n, side, side)``, of one side in pixels.
         labels
-            ``(n, findings)``.
+            ``(n, findings)``: true or over 0 where the finding is there, NaN where it is not known.
 
         Raises
         ------
@@ -83,16 +83,19 @@ class PcaNet:
         spec = self._spec
         if min(images.shape[1:]) < max(spec.patch, spec.block):
             raise DataError(f"images of {images.shape[1:]} pixels are smaller than a patch or a block; enlarge them")
-        if not (labels.any(axis=0) & ~labels.all(axis=0)).all():
+        if not ((labels > 0).any(axis=0) & (labels <= 0).any(axis=0)).all():
             raise DataError("a finding is in none of the images or in all; PCANet needs both")
         first = principal_filters(images, spec.patch, spec.filters[0])
-        second = principal_filters(convolved(images, first).reshape(-1, *images.shape[1:]), spec.patch, spec.filters[1])
+        answers = (answer for image in images for answer in convolved(image[None], first)[0])
+        second = principal_filters(answers, spec.patch, spec.filters[1])
         self._filters = (first, second)
         features = self.features(images)
-        self._classifiers = [
-            LinearSVC(C=spec.cost, random_state=self._seed).fit(features, column) for column in labels.T
-        ]
+        self._classifiers = [self._classifier(features, column) for column in labels.T]
         return self
+
+    def _classifier(self, features: csr_matrix, labels: NDArray[Any]) -> LinearSVC:
+        known = ~np.isnan(labels)
+        return LinearSVC(C=self._spec.cost, random_state=self._seed).fit(features[known], labels[known] > 0)
 
     def features(self, images: Floats) -> csr_matrix:
         """Histograms of codes, ``(n, filters[0] * blocks * 2**filters[1])``.
@@ -125,13 +128,13 @@ class PcaNet:
         return csr_matrix(np.bincount(places.ravel(), minlength=bins * len(flat)).astype(np.float64))
 
 
-def principal_filters(images: Floats, patch: int, count: int) -> Floats:
+def principal_filters(images: Iterable[Floats], patch: int, count: int) -> Floats:
     """Leading eigenvectors of the covariance of all mean-free patches: ``(count, patch, patch)``.
 
     Parameters
     ----------
     images
-        ``(n, side, side)``.
+        Each ``(side, side)``; they are looked at one by one.
 
     Notes
     -----

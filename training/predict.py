@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cxr.bundle import Model
 from cxr.engine import OnnxEngine
 from cxr.preprocess import to_network_input
-from training.nih import Dataset
+from training.datasets import Dataset
 from training.pictures import as_radiograph, read_picture
 
 BATCH: Final = 8

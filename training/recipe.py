@@ -15,6 +15,9 @@ SCHEDULES: Final = ("one-cycle", "constant")
 PRECISIONS: Final = ("bf16", "fp16", "fp32")
 IMAGENET: Final = "imagenet"
 KEPT: Final = ("last", "best")
+HARD_LOSSES: Final = ("auc_margin", "cross_entropy")
+"""Losses that take no soft labels: the classes of the first would overlap, and a row of mixed labels is no
+distribution, as the second's has to be."""
 
 Terms = tuple[Mapping[str, object], ...]
 """One loss, see :func:`training.losses.build_loss`; weights may be "balanced", see :mod:`training.objective`."""
@@ -92,6 +95,9 @@ class Recipe:
         One of :data:`PRECISIONS`, of the forward pass; losses are float32.
     clip
         Largest norm of the gradient.
+    soft_labels, soft_weight
+        A table of probabilities that are mixed into the training pictures' labels, and their weight against the
+        labels, in (0, 1]; None for the labels alone. See :mod:`training.soft_labels`.
     patience
         A stage ends after so many epochs without a better validation AUC; None for never.
     keep
@@ -108,7 +114,7 @@ class Recipe:
     Raises
     ------
     SettingsError
-        There is no such network, nothing to do, or a number is impossible.
+        There is no such network, nothing to do, a number is impossible, or a loss does not take soft labels.
     """
 
     network: str = "densenet121"
@@ -124,6 +130,8 @@ class Recipe:
     rate_factor: float = 10.0
     precision: str = "bf16"
     clip: float = 5.0
+    soft_labels: str | None = None
+    soft_weight: float = 0.5
     patience: int | None = None
     keep: str = "last"
     checkpoint_steps: int = 200
@@ -145,6 +153,15 @@ class Recipe:
                 raise SettingsError(f"{name} is {value}; give at least 1")
         if self.rate_groups > 1 and any(stage.optimiser == "pesg" for stage in self.stages):
             raise SettingsError("pesg has one learning rate for all layers; set rate_groups to 1")
+        if self.soft_labels is not None:
+            self._check_soft()
+
+    def _check_soft(self) -> None:
+        if not 0 < self.soft_weight <= 1:
+            raise SettingsError(f"soft_weight is {self.soft_weight}; give more than 0 and at most 1")
+        for name in (term.get("name") for stage in self.stages for term in stage.losses):
+            if name in HARD_LOSSES:
+                raise SettingsError(f"the loss {name} needs hard labels; leave soft_labels out, or take bce or focal")
 
 
 def lasting(stages: Sequence[Stage], epochs: int | None) -> tuple[Stage, ...]:

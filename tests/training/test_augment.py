@@ -16,7 +16,7 @@ from training.augment import PRESETS, Augmentation, augment, preset
 from training.contact_sheet import GAP, contact_sheet
 
 
-def changed(seed: int = 0, **changes: float) -> np.ndarray:
+def changed(seed: int = 0, **changes: float | bool | None) -> np.ndarray:
     """A picture of grey with a bright left third, changed in one way."""
     return augment(half_bright(), Augmentation(**{**_still(), **changes}), np.random.default_rng(seed)).pixels
 
@@ -56,6 +56,42 @@ def test_masks_blank_corners_and_borders_and_leave_the_middle() -> None:
         np.testing.assert_allclose(masked[12:48, 12:48], original[12:48, 12:48], atol=1e-6)
         assert masked[0, 0] == pytest.approx(original.mean(), abs=1e-5)
     assert np.array_equal(changed(mask=0.0), changed())
+
+
+def test_a_zoom_that_does_not_shrink_leaves_no_margin() -> None:
+    both = [changed(seed, zoom=0.3, fill=1.0)[0, 0] for seed in range(30)]
+    inward = [changed(seed, zoom=0.3, fill=1.0, shrink=False)[0, 0] for seed in range(30)]
+    assert 5 < sum(corner > 0.9 for corner in both) < 25
+    assert max(inward) < 0.9
+
+
+def test_what_the_picture_leaves_is_filled_or_mirrored() -> None:
+    for fill in (0.0, 0.5):
+        assert changed(shift=0.3, fill=fill)[-1, -1] == pytest.approx(fill, abs=1e-6)
+    assert changed(shift=0.3, fill=None).min() == pytest.approx(0.4, abs=1e-6)
+
+
+def test_a_change_is_made_as_often_as_asked() -> None:
+    still = changed()
+    for change in ("rotation", "zoom", "contrast", "brightness"):
+        made = [not np.allclose(changed(seed, **{change: 0.2, "often": 0.75}), still, atol=1e-4) for seed in range(200)]
+        assert np.mean(made) == pytest.approx(0.75, abs=0.12)
+
+
+PUBLISHED = {
+    "auc-margin": {"degrees": 15, "translate": (0.05, 0.05), "scale": (0.95, 1.05), "fill": 128 / 255},
+    "torchxrayvision": {"degrees": 45, "translate": (0.15, 0.15), "scale": (0.85, 1.15), "fill": 0.0},
+}
+"""What the projects give torchvision's RandomAffine, in its words; white is 1."""
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_an_affine_preset_is_its_projects(name: str) -> None:
+    how, theirs = preset(name), PUBLISHED[name]
+    assert how is not None
+    assert (how.rotation, how.fill, (how.shift, how.shift)) == (theirs["degrees"], theirs["fill"], theirs["translate"])
+    assert (1 - how.zoom, 1 + how.zoom) == pytest.approx(theirs["scale"])
+    assert (how.contrast, how.brightness, how.gamma, how.flip) == (0, 0, 0, 0)
 
 
 @pytest.mark.parametrize("name", PRESETS)

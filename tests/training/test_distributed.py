@@ -14,12 +14,11 @@ from safetensors.torch import load_file
 
 from cxr.errors import DataError
 from tests.conftest import ROOT
-from tests.nih import make_nih
+from tests.nih import make_nih, read_nih
 from training import batches
 from training.__main__ import main
 from training.batches import Inputs, Order, batch_size, watching_loader
 from training.learner import make_learner
-from training.nih import read_nih
 from training.objective import Forward
 from training.recipe import Recipe, Stage
 from training.watch import AUC, make_watch

@@ -22,11 +22,11 @@ from cxr.engine import OnnxEngine
 from cxr.errors import BundleError, DataError, OutputError
 from cxr.networks.registry import NETWORKS
 from tests.bundles import THREE, make_trained
+from tests.nih import read_nih
 from training import graph as graph_module
 from training.export import export
 from training.graph import tensor_extents, write_graph
 from training.metadata import TEMPLATE
-from training.nih import read_nih
 from training.predict import predict_logits
 from training.recipe import Recipe
 from training.trained import read_trained

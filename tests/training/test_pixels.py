@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from cxr.errors import DataError
 from cxr.preprocess import InputSpec, to_network_input
 from cxr.radiograph import Radiograph
-from tests.nih import make_nih
+from tests.nih import make_nih, read_nih
 from training import cache as cache_module
 from training.augment import Augmentation, augment
 from training.batches import pixel_statistics, training_input
 from training.cache import open_cache
-from training.nih import Dataset, LabelledImage, read_nih
+from training.datasets import Dataset, LabelledImage
 from training.pictures import as_radiograph, read_picture, shrunk
 
 SPEC = InputSpec(64, 0.5, 0.25)

@@ -11,10 +11,9 @@ import pytest
 import torch
 
 from cxr.errors import SettingsError
-from tests.nih import PLANTED, make_nih
+from tests.nih import PLANTED, make_nih, read_nih
 from training.__main__ import main
 from training.learner import Learner, make_learner
-from training.nih import read_nih
 from training.range_test import Sweep, range_test
 from training.recipe import Recipe, Stage
 

@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from cxr.errors import DataError, SettingsError
-from tests.nih import PLANTED, make_nih
-from training.checkpoint import read_checkpoint, write_checkpoint
-from training.nih import Dataset, read_nih
+from tests.nih import PLANTED, make_nih, read_nih
+from training.checkpoint import read_checkpoint, write_checkpoint, write_weights
+from training.datasets import Dataset
 from training.recipe import Recipe, Stage
 from training.stage_run import StageRun
 from training.train import train
@@ -127,6 +127,21 @@ def test_a_checkpoint_comes_back_as_it_was(tmp_path: Path) -> None:
     assert back["c"].pop(0) == 1
     assert back == {"a": [1, 2.5, None], "c": {1: "text"}, "d": float("-inf")}
     assert [path.name for path in tmp_path.iterdir()] == ["c.safetensors"]
+
+
+def test_weights_that_cannot_be_written_leave_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "best.safetensors"
+    write_weights(path, {"a": torch.zeros(3)})
+    before = path.read_bytes()
+
+    def cut(_: object, target: Path, **__: object) -> None:
+        Path(target).write_bytes(b"half")
+        raise OSError("full")
+
+    monkeypatch.setattr("training.checkpoint.save_file", cut)
+    with pytest.raises(OSError, match="full"):
+        write_weights(path, {"a": torch.ones(3)})
+    assert path.read_bytes() == before
 
 
 def test_what_a_checkpoint_cannot_hold_is_named(tmp_path: Path) -> None:

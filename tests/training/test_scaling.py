@@ -158,3 +158,46 @@ def test_calibration_helps_where_the_network_is_too_sure() -> None:
     after = cross_validated(logits[:, np.newaxis], labels[:, np.newaxis], np.arange(2000).astype(str))[:, 0]
     raw, calibrated = calibration_figures(labels, expit(logits)), calibration_figures(labels, after)
     assert all(calibrated[name] < raw[name] for name in ("nll", "ece", "brier"))
+
+
+def partly_known(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Logits and labels of three findings; each is unknown on other pictures, and the last on all."""
+    columns = [drawn(k, 400, slope=0.6, intercept=b) for k, b in enumerate((-2.0, 0.5, 0.0))]
+    logits, labels = (np.stack(part, axis=1) for part in zip(*columns, strict=True))
+    hidden = np.random.default_rng(seed).random(labels.shape) < [0.2, 0.5, 1.0]
+    return logits, np.where(hidden, np.nan, labels)
+
+
+def test_a_shared_slope_with_unknown_labels_is_logistic_regression_on_the_known_places() -> None:
+    logits, labels = (part[:, :2] for part in partly_known())
+    known = ~np.isnan(labels)
+    own = [np.full((known[:, k].sum(), 2), np.eye(2)[k]) for k in range(2)]  # each finding's intercept
+    features = np.concatenate([np.c_[logits[known[:, k], k], own[k]] for k in range(2)])
+    soft = np.concatenate([softened(labels[known[:, k], k]) for k in range(2)])
+    both, one = np.r_[features, features], np.r_[np.ones(len(soft)), np.zeros(len(soft))]
+    theirs = LogisticRegression(C=np.inf, tol=1e-10, max_iter=10_000, fit_intercept=False)
+    theirs.fit(both, one, np.r_[soft, 1 - soft])
+    assert shared_slope(logits, labels) == pytest.approx(theirs.coef_[0, 0], abs=1e-4)
+
+
+def test_every_finding_is_fitted_to_its_known_pictures_alone() -> None:
+    logits, labels = partly_known()
+    patients = np.asarray([str(k) for k in range(len(labels))])
+    lines = fit_lines(logits, labels, patients)
+    for k in range(2):
+        known = ~np.isnan(labels[:, k])
+        alone = fit_lines(logits[known][:, [k]], labels[known][:, [k]] > 0, patients[known])
+        assert lines[k] == alone[0]
+    assert lines[2] is None
+
+
+def test_what_nobody_knows_keeps_the_networks_own_probabilities() -> None:
+    logits, labels = partly_known()
+    after = cross_validated(logits, labels, np.asarray([str(k) for k in range(len(labels))]))
+    np.testing.assert_allclose(after[:, 2], expit(logits[:, 2]))
+    assert not np.allclose(after[:, 0], expit(logits[:, 0]), atol=1e-2)
+
+
+def test_softened_targets_leave_unknown_labels_unknown() -> None:
+    labels = np.asarray([1.0, np.nan, 0.0, 0.0])
+    np.testing.assert_allclose(softened(labels), [2 / 3, np.nan, 1 / 4, 1 / 4])

@@ -14,13 +14,12 @@ from safetensors.numpy import load_file
 from cxr.bundle import CALIBRATION, GATE, METADATA, WEIGHTS, load_bundle
 from cxr.errors import DataError, SettingsError
 from cxr.findings import Finding
-from tests.nih import PLANTED, make_nih
+from tests.nih import PLANTED, make_nih, read_nih
 from tests.training.conftest import DAY, Made
 from training.__main__ import EXIT_UNUSABLE, main
 from training.card import CARD, write_card
 from training.evaluate import EVALUATION
 from training.metadata import SPLITS
-from training.nih import read_nih
 from training.recipe import Recipe, Stage
 from training.splits import Subset
 from training.train import train

@@ -63,12 +63,13 @@ class LabelledImage:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
-    """Pictures in a fixed order, with their labels as an array."""
+    """Pictures in a fixed order, with their labels as an array; ``source`` is the data set's own name, for people."""
 
     images: tuple[LabelledImage, ...]
     findings: tuple[Finding, ...]
     policy: Policy = U_IGNORE
     split: Split = OFFICIAL
+    source: str = ""
 
     def labels(self) -> NDArray[np.float32]:
         """``(images, findings)`` float32: 1 present, 0 absent, NaN unknown or left out by the policy."""
@@ -82,13 +83,6 @@ class Dataset:
     def only(self, *subsets: Subset) -> Dataset:
         """Keep the pictures of some sets."""
         return self._with(image for image in self.images if image.subset in subsets)
-
-    def one_image_a_patient(self) -> Dataset:
-        """Keep each patient's first picture by name: independent draws for an exact test."""
-        first: dict[str, LabelledImage] = {}
-        for image in sorted(self.images, key=lambda image: image.name):
-            first.setdefault(image.patient, image)
-        return self._with(first.values())
 
     def splits(self) -> dict[str, object]:
         """Which patients are in which set, and by what rule, for ``splits.json``."""

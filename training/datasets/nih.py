@@ -21,6 +21,8 @@ from training.datasets.records import Row
 from training.datasets.tables import Cells, listed_names, read_table
 from training.splits import Listed
 
+NAME: Final = "NIH ChestX-ray14"
+
 SHARED_COLUMNS: Final = ("image", "patient_id", "labels", "split")
 """What ``images.csv`` must have; ``split`` is ``train_val`` or ``test``; ``age``, ``sex``, ``view`` may be there."""
 
@@ -105,8 +107,14 @@ def _marks(labels: str, where: str) -> Mapping[Finding, Mark]:
         raise DataError(f"{where}: {error}") from None
 
 
+def label_table(folder: Path) -> Path:
+    """Find the label table of all 112,120 images: ``labels_all.csv.gz``, or the publisher's own."""
+    every = folder / "labels_all.csv.gz"
+    return next((path for path in (every, *(folder / name for name in TABLES)) if path.is_file()), every)
+
+
 def prevalence(table: Path, findings: Iterable[Finding] = tuple(Finding)) -> dict[Finding, float]:
-    """Share of images with each finding in the whole label table (``labels_all.csv.gz``), in (0, 1).
+    """Share of images with each finding in the whole label table, see :func:`label_table`, in (0, 1).
 
     Raises
     ------

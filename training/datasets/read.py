@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple, TypeVar
@@ -27,6 +28,7 @@ class Reader(NamedTuple):
     rows: Callable[[Path], tuple[Path, list[Row]]]
     findings: tuple[Finding, ...]  # what is asked for by default; empty: what any row knows
     layout: str  # in words, for the error that nothing was recognised
+    source: str = ""  # the data set's own name; empty: the table's
 
 
 def _holds(*patterns: str) -> Callable[[Path], bool]:
@@ -35,23 +37,31 @@ def _holds(*patterns: str) -> Callable[[Path], bool]:
 
 READERS: Final[Mapping[str, Reader]] = MappingProxyType(
     {
-        "nih-shared": Reader(_holds("images.csv", "images"), nih.shared_rows, ALL, "images.csv and images/"),
+        "nih-shared": Reader(_holds("images.csv", "images"), nih.shared_rows, ALL, "images.csv and images/", nih.NAME),
         "nih": Reader(
             _holds("Data_Entry_2017*.csv"),
             nih.published_rows,
             ALL,
             "Data_Entry_2017_v2020.csv, the official lists and images_001/images/ to images_012/images/",
+            nih.NAME,
         ),
         "chexpert": Reader(
-            _holds("train.csv", "valid.csv"), chexpert.rows, chexpert.FINDINGS, "train.csv and valid.csv"
+            _holds("train.csv", "valid.csv"), chexpert.rows, chexpert.FINDINGS, "train.csv and valid.csv", "CheXpert"
         ),
         "mimic": Reader(
             _holds("mimic-cxr-2.0.0-split.csv*"),
             mimic.rows,
             chexpert.FINDINGS,
             "mimic-cxr-2.0.0-split.csv.gz, -chexpert.csv.gz, -metadata.csv.gz and files/",
+            "MIMIC-CXR-JPG",
         ),
-        "covid": Reader(_holds("metadata.csv", "images"), covid.rows, covid.FINDINGS, "metadata.csv and images/"),
+        "covid": Reader(
+            _holds("metadata.csv", "images"),
+            covid.rows,
+            covid.FINDINGS,
+            "metadata.csv and images/",
+            "the COVID-19 image data collection",
+        ),
         "csv": Reader(lambda folder: plain.table_of(folder) is not None, plain.rows, (), "one .csv with path, patient"),
     }
 )
@@ -98,7 +108,8 @@ def read_dataset(
     table, rows = reader.rows(folder)
     rows = [row for row in rows if views is None or row.view in views]
     wanted = reader.findings or _known(rows) if findings is None else tuple(findings)
-    return assemble(rows, table, wanted, policy, split or _usual(rows))
+    dataset = assemble(rows, table, wanted, policy, split or _usual(rows))
+    return replace(dataset, source=reader.source or table.name)
 
 
 def _known(rows: Sequence[Row]) -> tuple[Finding, ...]:
@@ -130,14 +141,3 @@ def _kind_of(folder: Path) -> str:
     if not folder.exists():
         raise DataError(f"{folder} is not there; give the folder of a data set")
     raise DataError(f"{folder} is no data set that is known; it should hold one of: {layouts}")
-
-
-def read_nih(folder: Path, findings: Sequence[Finding] = ALL) -> Dataset:
-    """Read the shared selection of ChestX-ray14, ``images.csv`` and ``images/``, by its official lists.
-
-    Raises
-    ------
-    DataError
-        The table or a picture is missing, a row cannot be used, or a patient stands in both official splits.
-    """
-    return read_dataset(folder, "nih-shared", findings=findings)

@@ -48,7 +48,7 @@ def _path(folder: Path, name: str) -> Path:
 
 
 def _draw_aucs(path: Path, record: Json) -> None:
-    sources = {"official test, mined labels": record["official_test"]}
+    sources = {"held out, mined labels": record["official_test"]}
     if record["readers"] is not None:
         mined, majority = (record["readers"][name]["ranking"] for name in ("mined", "majority"))
         sources |= {"pictures read by radiologists, mined labels": mined, "the same, radiologists' majority": majority}

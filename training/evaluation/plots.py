@@ -201,7 +201,10 @@ def _points(axes: Axes, truth: NDArray[np.bool_], given: Mapping[str, Floats]) -
 
 
 def _point(axes: Axes, truth: NDArray[np.bool_], given: Floats, **look: Any) -> None:
-    axes.scatter([(given[~truth] > 0).mean()], [(given[truth] > 0).mean()], s=28, zorder=3, **look)
+    known = ~np.isnan(given)
+    negatives, positives = given[known & ~truth], given[known & truth]
+    if len(negatives) and len(positives):
+        axes.scatter([(negatives > 0).mean()], [(positives > 0).mean()], s=28, zorder=3, **look)
 
 
 def plot_intervals(

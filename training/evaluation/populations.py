@@ -79,11 +79,14 @@ def _enough(labels: Floats) -> NDArray[np.bool_]:
 def modes(sample: Sample) -> Record:
     """Figures of :func:`ranking` against three kinds of negatives.
 
-    ``one_vs_all``: every picture without the finding. ``one_vs_normal``: pictures without any finding.
-    ``disease_only``: pictures with another finding; what is left once normal pictures are known to be normal.
+    ``one_vs_all``: every picture without the finding. ``one_vs_normal``: pictures without any finding, of those that
+    the data set knows. ``disease_only``: pictures with another finding; what is left once normal pictures are known to
+    be normal.
     """
     ill = np.asarray((sample.labels > 0).any(axis=1), np.bool_)
-    without_the_ill = np.where(ill[:, np.newaxis] & (sample.labels <= 0), np.nan, sample.labels)
+    labelled = ~np.isnan(sample.labels).all(axis=0)
+    normal = np.asarray((sample.labels[:, labelled] <= 0).all(axis=1), np.bool_)
+    without_the_ill = np.where(~normal[:, np.newaxis] & (sample.labels <= 0), np.nan, sample.labels)
     return {
         "one_vs_all": ranking(sample),
         "one_vs_normal": ranking(sample.labelled(without_the_ill)),

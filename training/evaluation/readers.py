@@ -123,9 +123,8 @@ def beside_readers(sample: Sample, reads: Reads, thresholds: Floats) -> Record:
         figures = ranking_compared(part.take(read), common)
         record[name] = {"ranking": figures, "answers": answers(part.take(apart), thresholds)}
     truth = against["majority"].take(read)
-    called = sample.labels[read] > 0
     readers = {number: _reader(truth, given[read]) for number, given in reads.others.items()}
-    return record | {"mined_as_reader": _reader(truth, called.astype(np.float64)), "readers": readers}
+    return record | {"mined_as_reader": _reader(truth, sample.labels[read]), "readers": readers}
 
 
 def _reader(truth: Sample, given: Floats) -> Record:

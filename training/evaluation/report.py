@@ -26,9 +26,9 @@ def write_report(root: Path, record: Json) -> Path:
 def _sections(folder: Path, record: Json) -> Iterable[str]:
     yield "# Evaluation"
     yield (
-        "**Research use only, not for diagnosis.** The classifier saw none of these patients. Brackets are 95% "
-        f"intervals from {record['resamples']} bootstrap resamples of patients. The pictures are a selection in which "
-        "findings are far more frequent than in a clinic: average precision, F1 and calibration hold for it alone. "
+        "**Research use only, not for diagnosis.** The classifier was trained here on none of these patients. Brackets "
+        f"are 95% intervals from {record['resamples']} bootstrap resamples of patients. Findings may be far more "
+        "frequent among the pictures than in a clinic: average precision, F1 and calibration hold for them alone. "
         "All figures are in `models/evaluation.json`."
     )
     yield from _ranking(folder, record)
@@ -49,11 +49,12 @@ def _ranking(folder: Path, record: Json) -> Iterable[str]:
     yield "## How well it ranks"
     yield (
         f"AUC is the area under the ROC curve, AP the average precision. All {official['images']} pictures "
-        f"({official['patients']} patients) of the official test list, then the test patients alone ({test['images']} "
-        f"pictures, {test['patients']} patients), to whom calibration and gate were not fitted either."
+        f"({official['patients']} patients) that were {held_out(record)}, then the test patients alone "
+        f"({test['images']} pictures, {test['patients']} patients), to whom calibration and gate were not fitted "
+        "either."
     )
     yield table(
-        ("finding", "positives", "AUC, official test", "AP", "positives", "AUC, test patients", "AP"),
+        ("finding", "positives", "AUC, held out", "AP", "positives", "AUC, test patients", "AP"),
         [
             *(
                 (display(label), *_ranked(a), *_ranked(test["findings"][label]))
@@ -68,6 +69,12 @@ def _ranking(folder: Path, record: Json) -> Iterable[str]:
         "all findings together, by calibrated probability."
     )
     yield from picture(folder, "curves", "ROC and precision-recall curves")
+
+
+def held_out(record: Json) -> str:
+    """Say which pictures were held out from training."""
+    source = record["data"]
+    return f"held out from {source}" + (" by its official test list" if record["held_out_by"] != "hash" else " by hash")
 
 
 def _ranked(figures: Json) -> tuple[object, ...]:
@@ -123,7 +130,7 @@ def _modes(modes: Json) -> Iterable[str]:
     yield "## Against whom"
     yield (
         "AUC against all pictures without the finding, against normal ones alone (easier), and among pictures with at "
-        "least one finding (harder: what is left once normal pictures are known to be normal). Official test."
+        "least one finding (harder: what is left once normal pictures are known to be normal). All held out."
     )
     names = ("one_vs_all", "one_vs_normal", "disease_only")
     rows = [
@@ -137,7 +144,7 @@ def _modes(modes: Json) -> Iterable[str]:
 def _groups(folder: Path, groups: Json) -> Iterable[str]:
     yield "## By sex, age and view"
     yield (
-        f"Mean AUC on the official test over the findings with at least {FEWEST_POSITIVES} positives and negatives in "
+        f"Mean AUC of all held out over the findings with at least {FEWEST_POSITIVES} positives and negatives in "
         f"every group of the same kind; groups of fewer than {FEWEST_IMAGES} pictures are not measured. `models/"
         "evaluation.json` has every finding."
     )
@@ -155,5 +162,5 @@ def _groups(folder: Path, groups: Json) -> Iterable[str]:
 
 def _labels(folder: Path) -> Iterable[str]:
     yield "## What occurs together"
-    yield "Mined labels of the official test: counts, and in colour the share of the row's pictures with the column's."
+    yield "Labels of all held out: counts, and in colour the share of the row's pictures with the column's."
     yield from picture(folder, "cooccurrence", "Co-occurrence of the findings")

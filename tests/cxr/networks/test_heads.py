@@ -118,7 +118,7 @@ def test_deep_networks_leave_through_onnx(architecture: str, tmp_path: Path) -> 
     exported(architecture, tmp_path, 64)
 
 
-@pytest.mark.parametrize("architecture", ["benchmark-cnn/concat-pool", "mimo2:benchmark-cnn", "two-view:benchmark-cnn"])
+@pytest.mark.parametrize("architecture", ["benchmark-cnn/concat-pool", "mimo2:benchmark-cnn"])
 def test_a_bundle_of_any_architecture_answers_alike_in_both_engines(architecture: str, tmp_path: Path) -> None:
     bundle = load_bundle(make_bundle(tmp_path / "cxr", architecture=architecture))
     images = patches(3, 64)[0].numpy()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cxr.networks.registry import build
-from cxr.networks.transfer import freeze, parameter_groups, trunks_in, unfreeze
+from cxr.networks.transfer import parameter_groups, trunks_in, unfreeze
 from cxr.networks.trunks import TRUNKS
 from tests.cxr.networks.toys import patches, solved, train
 
@@ -26,7 +26,7 @@ def test_a_frozen_trunk_keeps_weights_and_statistics_while_the_head_learns() -> 
     torch.manual_seed(0)
     network = build("benchmark-cnn/conv64", 2)
     images, labels = patches(64)
-    freeze(network)
+    unfreeze(network, last=0)
     before = state_of(network)
     losses = train(network, lambda: (network(images)[0], labels), steps=40)
     assert losses[-1] < losses[0] / 2
@@ -37,7 +37,7 @@ def test_two_phases_solve_the_toy() -> None:
     torch.manual_seed(0)
     network = build("benchmark-cnn", 2)
     images, labels = patches(64)
-    freeze(network)
+    unfreeze(network, last=0)
     train(network, lambda: (network(images)[0], labels), steps=10)
     unfreeze(network)
     before = state_of(network.trunk)
@@ -49,7 +49,7 @@ def test_two_phases_solve_the_toy() -> None:
 
 def test_the_last_blocks_open_first() -> None:
     network = build("benchmark-cnn", 2).train()
-    freeze(network)
+    unfreeze(network, last=0)
     unfreeze(network, last=2)
     before = state_of(network.trunk)
     images, labels = patches(16)
@@ -61,7 +61,7 @@ def test_the_last_blocks_open_first() -> None:
 
 def test_training_mode_reaches_all_but_what_is_held() -> None:
     network = build("benchmark-cnn", 2)
-    freeze(network)
+    unfreeze(network, last=0)
     network.train()
     assert network.training
     assert not any(block.training for block in network.trunk.blocks)
@@ -75,7 +75,7 @@ def test_training_mode_reaches_all_but_what_is_held() -> None:
 
 def test_both_trunks_of_two_views_are_frozen() -> None:
     network = build("two-view:benchmark-cnn", 2)
-    freeze(network)
+    unfreeze(network, last=0)
     assert len(trunks_in(network)) == 2
     assert {name for name, p in network.named_parameters() if p.requires_grad} == {"head.weight", "head.bias"}
 

@@ -114,6 +114,17 @@ def test_age_groups_include_their_lower_end(age: float, group: str) -> None:
     assert age_group(replace(make_sample(3).images[1], age=age)) == group
 
 
+def test_a_picture_that_is_not_known_to_be_normal_is_no_normal_one() -> None:
+    sample = make_sample()
+    labels = sample.labels.copy()
+    labels[:, 2] = np.nan  # a finding that the data set does not know says nothing of any picture
+    labels[::3, 0] = np.nan
+    figures: Any = modes(sample.labelled(labels))["one_vs_normal"]
+    normal = (labels[:, 0] == 0) & (labels[:, 1] == 0)
+    kept = np.flatnonzero((labels[:, 1] > 0) | normal)
+    assert figures["findings"]["Effusion"]["auc"]["value"] == pytest.approx(auc(sample, 1, kept), abs=1e-12)
+
+
 def test_the_modes_differ_in_their_negatives_alone() -> None:
     sample = make_sample()
     figures: Any = modes(sample)

@@ -92,3 +92,17 @@ def test_an_answer_that_is_neither_yes_nor_no_is_refused(tmp_path: Path) -> None
     table.write_text(table.read_text().replace("YES", "perhaps", 1))
     with pytest.raises(DataError, match="'perhaps'; it must be YES or NO"):
         read_reads(tmp_path, sample)
+
+
+def test_a_mined_label_that_is_not_known_is_no_answer(tmp_path: Path) -> None:
+    sample = make_sample()
+    write_reads(tmp_path, sample)
+    reads = read_reads(tmp_path, sample)
+    assert reads is not None
+    labels = sample.labels.copy()
+    labels[::4, 1] = np.nan
+    thresholds = np.full(len(THREE), 0.5)
+    mined: Any = beside_readers(sample.labelled(labels), reads, thresholds)["mined_as_reader"]
+    rows = np.flatnonzero(reads.read & ~np.isnan(labels[:, 1]))
+    expected = recall_score(reads.majority[rows, 1], labels[rows, 1])
+    assert mined["Effusion"]["sensitivity"]["value"] == pytest.approx(expected)

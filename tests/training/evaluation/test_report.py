@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from cxr.bundle import load_bundle
+from tests.nih import read_nih
 from tests.training.conftest import DAY, Made
 from tests.training.evaluation.samples import make_sample
 from tests.training.evaluation.test_readers import READERS
@@ -23,7 +24,6 @@ from training.evaluate import EVALUATION
 from training.evaluation.plots import plot_readers, reliability
 from training.evaluation.readers import LABELS, READS, Reads
 from training.evaluation.report import REPORT
-from training.nih import read_nih
 
 LARGEST_BYTES = 100_000
 ALWAYS = {"auc", "cooccurrence", "curves", "reliability"}
