@@ -28,7 +28,7 @@ peers: ## install the independent DICOM validators where that is possible
 	@tools/peers.sh
 
 test: $(READY) peers lint ## lint, then the tests; TIER=full adds the long ones
-	@$(BIN)/python -m pytest $(if $(filter full,$(TIER)),--full) --cov --cov-report=term:skip-covered
+	@$(BIN)/python -m pytest -n auto --dist loadfile $(if $(filter full,$(TIER)),--full) --cov --cov-report=term:skip-covered
 
 bench: $(READY) ## the measurements side by side, in one run
 	@$(BIN)/python -m benchmarks.spine

@@ -19,25 +19,31 @@ from typing import NoReturn
 
 from cxr import RESEARCH_USE, __version__
 from cxr.bundle import Bundle, find_bundle, load_bundle
-from cxr.defer import Gate, cost_gate
+from cxr.defer import Gate
 from cxr.dicom.scan import input_files
 from cxr.engine import Engine, open_engine
 from cxr.errors import CandorError
+from cxr.lungs import LungField
 from cxr.provenance import Provenance
+from cxr.quality.screen import load_screen
 from cxr.settings import Settings, load_settings
+from cxr.shortcut import Auditor
 from operators.base import CASE, CaseOperator, Unexpected, kind
 from operators.calibrator import Calibrator
 from operators.classifier import Classifier
 from operators.deferral_gate import DeferralGate
 from operators.explainer import Explainer
+from operators.familiarity_check import FamiliarityCheck
 from operators.heatmap_writer import HeatmapWriter
 from operators.image_reader import ImageReader
 from operators.image_selector import ImageSelector
 from operators.jobs import Job, JobQueue, JobResult
 from operators.preprocessor import Preprocessor
 from operators.publish import prepare_output
+from operators.quality_gate import QualityGate
 from operators.result_sink import ResultSink
 from operators.sdk import Application, GreedyScheduler, quiet_libraries
+from operators.shortcut_check import ShortcutCheck
 from operators.sr_writer import SRWriter
 from operators.study_loader import StudyLoader
 
@@ -61,14 +67,39 @@ class ChestXrayApp(Application):
         """Construct the operators and connect them in the order in which a study meets them."""
         bundle, settings = self._bundle, self._settings
         gate, provenance = effective_gate(bundle, settings), provenance_of(bundle, self._engine, settings)
+        lungs = LungField()
         path: list[CaseOperator] = [
             ImageSelector(self, name="select", minimum_side=bundle.input.side),
             ImageReader(self, name="read"),
+            QualityGate(self, name="check quality", screen=load_screen(), policy=settings.policy),
             Preprocessor(self, name="preprocess", spec=bundle.input),
-            Classifier(self, name="classify", engine=self._engine, images_per_batch=settings.images_per_batch),
+            Classifier(
+                self,
+                name="classify",
+                engine=self._engine,
+                images_per_batch=settings.images_per_batch,
+                auditor=None if settings.shortcut_limit is None else Auditor(bundle.input, lungs, bundle.calibration),
+            ),
+            FamiliarityCheck(self, name="check familiarity", familiarity=bundle.familiarity, policy=settings.policy),
             Explainer(self, name="explain"),
             Calibrator(self, name="calibrate", calibration=bundle.calibration),
-            DeferralGate(self, name="gate", gate=gate, calibration=bundle.calibration),
+            ShortcutCheck(
+                self,
+                name="check shortcuts",
+                gate=gate,
+                calibration=bundle.calibration,
+                limit=settings.shortcut_limit,
+                policy=settings.policy,
+            ),
+            DeferralGate(
+                self,
+                name="gate",
+                gate=gate,
+                calibration=bundle.calibration,
+                error_model=bundle.error_model,
+                percentiles=bundle.percentiles,
+                lungs=lungs,
+            ),
             HeatmapWriter(self, name="write overlays", provenance=provenance, max_overlays=settings.max_overlays),
             SRWriter(self, name="write report", provenance=provenance),
         ]
@@ -80,10 +111,8 @@ class ChestXrayApp(Application):
 
 
 def effective_gate(bundle: Bundle, settings: Settings) -> Gate:
-    """Take the bundle's gate, or the one that a cost of deferring makes."""
-    if settings.deferral_cost is None:
-        return bundle.gate
-    return cost_gate(bundle.findings, settings.deferral_cost)
+    """Take the bundle's gate, with the site's costs in the place of thresholds where it sets any."""
+    return bundle.gate.with_costs(settings.cost_table)
 
 
 def provenance_of(bundle: Bundle, engine: Engine, settings: Settings) -> Provenance:
@@ -97,6 +126,7 @@ def provenance_of(bundle: Bundle, engine: Engine, settings: Settings) -> Provena
         settings_sha256=settings.sha256,
         calibration=bundle.calibration.description,
         gate=effective_gate(bundle, settings).description,
+        familiarity=bundle.familiarity.description if bundle.familiarity else None,
     )
 
 

@@ -80,7 +80,7 @@ def maps_over_forward(bundle: Bundle, rounds: int) -> None:
         times = interleaved(
             {
                 "torch forward": lambda: plain_torch(tensor),
-                "torch forward + maps": lambda: full_torch(tensor),
+                "torch forward + maps": lambda: full_torch.answer(tensor),
                 "onnx forward": lambda: plain_onnx.run(None, {"image": images}),
                 "onnx forward + maps": lambda: full_onnx.run(images),
             },

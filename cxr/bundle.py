@@ -7,6 +7,10 @@ A bundle is a MONAI bundle whose JSON files name each other by SHA-256::
     models/model.onnx         the graph; its tensors are offsets into the weights
     models/calibration.json   names the weights that it was fitted to
     models/gate.json          names the weights and the calibration that it was fitted to
+    models/error_model.json   may be there: the learned gate, which names them too, and its own weights beside it
+    models/percentiles.json   may be there: the spread of the logits over the test images; names the weights
+    models/familiarity.json   may be there: how far from the training images an image may lie; names the weights
+                              that it was fitted to, and its own tensors beside it
 
 Loading refuses what does not fit together. Nothing is ever unpickled, and torch is not needed.
 """
@@ -15,16 +19,20 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, fields
+from datetime import date
 from pathlib import Path
 from typing import Final
 
 from safetensors import SafetensorError, safe_open
 
-from cxr.calibrate import Calibration, CalibrationKind, LogitMap
+from cxr.calibrate import Beta, Calibration, CalibrationKind, Curve, Isotonic, Line, LogitMap, Origin
 from cxr.defer import Gate, Thresholds
 from cxr.document import Document, file_sha256, read_document
+from cxr.error_model import ErrorModel, read_error_model
 from cxr.errors import BundleError, DataError
+from cxr.familiarity import Familiarity, read_familiarity
 from cxr.findings import Finding, findings_named
+from cxr.percentiles import Percentiles, read_percentiles
 from cxr.preprocess import InputSpec
 
 METADATA: Final = Path("configs", "metadata.json")
@@ -32,10 +40,18 @@ WEIGHTS: Final = Path("models", "model.safetensors")
 GRAPH: Final = Path("models", "model.onnx")
 CALIBRATION: Final = Path("models", "calibration.json")
 GATE: Final = Path("models", "gate.json")
+ERROR_MODEL: Final = Path("models", "error_model.json")
+ERROR_MODEL_WEIGHTS: Final = Path("models", "error_model.safetensors")
+FAMILIARITY: Final = Path("models", "familiarity.json")
+PERCENTILES: Final = Path("models", "percentiles.json")
+FAMILIARITY_TENSORS: Final = Path("models", "familiarity.safetensors")
 
 _EXPORT: Final = "export the bundle again (python -m training export)"
 _CALIBRATE: Final = "calibrate it again (python -m training calibrate)"
 _FIT_GATE: Final = "fit the gate again (python -m training fit-gate)"
+_EVALUATE: Final = "evaluate again (python -m training evaluate), or delete it"
+_FIT_FAMILIARITY: Final = "fit it again (python -m training fit-familiarity), or delete it"
+_FIT_ERROR_MODEL: Final = "fit it again (python -m training fit-error-model), or delete it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,12 +101,20 @@ class Bundle(Model):
     Parameters
     ----------
     sha256
-        Of metadata, weights, graph, calibration and gate together, in hexadecimal.
+        Of metadata, weights, graph, calibration and gate together, and of the learned gate and of familiarity where
+        there is one, in hexadecimal.
+    error_model
+        The learned gate; None where there is none, or one that was found to be no better than confidence.
+    familiarity
+        The check that an image is like the training images; None where there is none.
     """
 
     calibration: Calibration
     gate: Gate
     sha256: str
+    error_model: ErrorModel | None = None
+    familiarity: Familiarity | None = None
+    percentiles: Percentiles | None = None
 
 
 def find_bundle(models: Path) -> Path:
@@ -133,12 +157,17 @@ def load_bundle(path: Path) -> Bundle:
         A file is missing or broken, a value is missing or out of range, or a file was made for another.
     """
     model = load_model(path)
-    calibration, gate = load_calibration(model), _load_gate(model)
+    calibration, gate, error_model = load_calibration(model), _load_gate(model), _load_error_model(model)
+    familiarity, percentiles = load_familiarity(model), _load_percentiles(model)
+    optional = ((ERROR_MODEL, error_model), (FAMILIARITY, familiarity), (PERCENTILES, percentiles))
     return Bundle(
         **{field.name: getattr(model, field.name) for field in fields(Model)},
         calibration=calibration,
         gate=gate,
-        sha256=_joint_sha256(path),
+        sha256=_joint_sha256(path, *(file for file, part in optional if part is not None)),
+        error_model=error_model,
+        familiarity=familiarity,
+        percentiles=percentiles,
     )
 
 
@@ -179,7 +208,8 @@ def load_calibration(model: Model) -> Calibration:
     document = read_document(model.root / CALIBRATION, _CALIBRATE)
     document.require_hash("weights_sha256", model.weights, model.weights_sha256)
     parts = _parts(document, model.findings)
-    return Calibration({finding: _logit_map(part) for finding, part in parts.items()}, document.text("description"))
+    maps = {finding: _logit_map(part) for finding, part in parts.items()}
+    return Calibration(maps, document.text("description"), _origin(document))
 
 
 def _load_gate(model: Model) -> Gate:
@@ -190,9 +220,44 @@ def _load_gate(model: Model) -> Gate:
     return Gate({finding: _thresholds(part) for finding, part in parts.items()}, document.text("description"))
 
 
-def _joint_sha256(root: Path) -> str:
-    """Hash the three JSON files; what ``load_model`` checked makes metadata.json stand for weights and graph."""
-    lines = "".join(f"{file_sha256(root / file)}  {file.as_posix()}\n" for file in (METADATA, CALIBRATION, GATE))
+def _load_error_model(model: Model) -> ErrorModel | None:
+    if not (model.root / ERROR_MODEL).exists():
+        return None
+    document = read_document(model.root / ERROR_MODEL, _FIT_ERROR_MODEL)
+    document.require_hash("weights_sha256", model.weights, model.weights_sha256)
+    document.require_hash("calibration_sha256", model.root / CALIBRATION)
+    document.require_hash("network_sha256", model.root / ERROR_MODEL_WEIGHTS)
+    return read_error_model(document, model.root / ERROR_MODEL_WEIGHTS, model.findings)
+
+
+def _load_percentiles(model: Model) -> Percentiles | None:
+    if not (model.root / PERCENTILES).exists():
+        return None
+    document = read_document(model.root / PERCENTILES, _EVALUATE)
+    document.require_hash("weights_sha256", model.weights, model.weights_sha256)
+    return read_percentiles(document, model.findings)
+
+
+def load_familiarity(model: Model) -> Familiarity | None:
+    """Load ``familiarity.json`` and check that it was fitted to the model's weights; None where there is none.
+
+    Raises
+    ------
+    BundleError
+        As for :func:`load_bundle`.
+    """
+    if not (model.root / FAMILIARITY).exists():
+        return None
+    document = read_document(model.root / FAMILIARITY, _FIT_FAMILIARITY)
+    document.require_hash("weights_sha256", model.weights, model.weights_sha256)
+    document.require_hash("tensors_sha256", model.root / FAMILIARITY_TENSORS)
+    return read_familiarity(document, model.root / FAMILIARITY_TENSORS)
+
+
+def _joint_sha256(root: Path, *more: Path) -> str:
+    """Hash the JSON files that change results; the hashes in them, which were checked, stand for the other files."""
+    files = (METADATA, CALIBRATION, GATE, *more)
+    lines = "".join(f"{file_sha256(root / file)}  {file.as_posix()}\n" for file in files)
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
@@ -234,14 +299,35 @@ def _parts(document: Document, findings: tuple[Finding, ...]) -> dict[Finding, D
 def _logit_map(part: Document) -> LogitMap:
     try:
         return LogitMap(
-            kind=CalibrationKind(part.text("kind")),
-            slope=part.number("slope"),
-            intercept=part.number("intercept"),
+            curve=_curve(CalibrationKind(part.text("kind")), part),
             fitted_prevalence=part.number("fitted_prevalence", 0, 1),
             assumed_prevalence=part.number("assumed_prevalence", 0, 1),
         )
     except ValueError as error:
         part.refuse(f"cannot be used: {error}")
+
+
+def _curve(kind: CalibrationKind, part: Document) -> Curve:
+    match kind:
+        case CalibrationKind.BETA:
+            return Beta(part.number("a"), part.number("b"), part.number("c"))
+        case CalibrationKind.ISOTONIC:
+            return Isotonic(tuple(part.numbers("logits")), tuple(part.numbers("log_odds")))
+    return Line(kind, part.number("slope"), part.number("intercept"))
+
+
+def _origin(document: Document) -> Origin | None:
+    """Say whose images the calibration was fitted to; None where nothing was fitted."""
+    if "site" not in document.values:
+        return None
+    try:
+        return Origin(
+            site=document.text("site"),
+            day=date.fromisoformat(document.text("date")),
+            images=document.integer("images", 1, 10**9),
+        )
+    except ValueError as error:
+        document.refuse_value("date", f"is no date ({error})")
 
 
 def _thresholds(part: Document) -> Thresholds:

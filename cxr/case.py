@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from cxr.findings import Finding
+from cxr.policy import Action
 from cxr.radiograph import Radiograph
 from cxr.reasons import Reason
-from cxr.result import Decision, Disposition, FindingResult, Heatmap, Note, disposition, roll_up
+from cxr.result import Decision, Disposition, FindingResult, Heatmap, Note, ShortcutAudit, disposition, roll_up
 
 T = TypeVar("T")
 
@@ -48,14 +49,18 @@ class CaseImage:
         Why the image is not assessed; None while it is.
     notices
         What was noticed about an image that is assessed all the same.
+    deferrals
+        Why every finding of the image is left to a radiologist, whatever the gate says; empty for most images.
     fingerprint
         SHA-256 of pixels and identity (:func:`cxr.dicom.identity.fingerprint`), in hexadecimal.
     radiograph
         What reading added.
     network_input
         What preprocessing added: ``(1, side, side)`` float32.
-    logits, activation
-        What classifying added: ``(findings,)`` and ``(findings, height, width)`` float32.
+    logits, activation, features
+        What classifying added: ``(findings,)``, ``(findings, height, width)`` and ``(channels,)`` float32.
+    shortcut
+        What classifying found by blanking marks and borders; None where there are none, or no audit.
     heatmaps
         What explaining added, one for each finding.
     probabilities
@@ -69,11 +74,14 @@ class CaseImage:
     header: Dataset | None = field(default=None, repr=False)  # a repr may end in a log line
     refusal: Note | None = None
     notices: list[Note] = field(default_factory=list)
+    deferrals: list[Note] = field(default_factory=list)
     fingerprint: str = ""
     radiograph: Radiograph | None = None
     network_input: NDArray[np.float32] | None = None
     logits: NDArray[np.float32] | None = None
     activation: NDArray[np.float32] | None = None
+    features: NDArray[np.float32] | None = None
+    shortcut: ShortcutAudit | None = None
     heatmaps: tuple[Heatmap, ...] = ()
     probabilities: NDArray[np.float64] | None = None
     results: tuple[FindingResult, ...] = ()
@@ -98,6 +106,15 @@ class CaseImage:
         if self.refusal is None:
             self.refusal = Note(reason, detail)
             self.results = ()
+
+    def follow(self, action: Action, reason: Reason, detail: str) -> None:
+        """Do to the image what a check's reason asks for."""
+        if action is Action.REFUSE:
+            self.refuse(reason, detail)
+        elif action is Action.DEFER:
+            self.deferrals.append(Note(reason, detail))
+        else:
+            self.notices.append(Note(reason, detail))
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,11 @@ class Document:
             self.refuse_value(key, "is not a list of texts")
         return texts
 
+    def truth(self, key: str) -> bool:
+        """Take true or false."""
+        value: bool = self._take(key, bool, "true or false")
+        return value
+
     def number(self, key: str, low: float = -_LARGEST, high: float = _LARGEST) -> float:
         """Take a finite number in [low, high]; a bool is none."""
         value = self._take(key, (int, float), "a number")
@@ -69,6 +74,11 @@ class Document:
             bounds = "a finite number" if high == _LARGEST else f"a number from {low:g} to {high:g}"
             self.refuse_value(key, f"is {json.dumps(value)[:40]}, not {bounds}")
         return float(value)
+
+    def numbers(self, key: str) -> list[float]:
+        """Take a list of finite numbers."""
+        value: list[object] = self._take(key, list, "a list of numbers")
+        return [Document({key: item}, self.file, self.remedy, self.place).number(key) for item in value]
 
     def integer(self, key: str, low: int, high: int) -> int:
         """Take a whole number in [low, high]."""

@@ -1,4 +1,4 @@
-"""Run the network: an image batch in, logits and class activation out.
+"""Run the network: an image batch in; logits, class activation and features out.
 
 ONNX Runtime serves on a CPU; torch serves on a GPU and is the reference that the exported graph is held to.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import onnxruntime
@@ -32,6 +32,25 @@ _LOAD_ERRORS = (
 )
 
 
+class Outputs(NamedTuple):
+    """What the network says of a batch, all float32.
+
+    Parameters
+    ----------
+    logits
+        ``(n, findings)``.
+    activation
+        Class activation ``(n, findings, height, width)``.
+    features
+        ``(n, channels)``: the mean over the cells of the last feature map that reaches the head, which is what a
+        linear head reads; of other heads see :meth:`cxr.networks.classifier.ClassActivationNetwork.answer`.
+    """
+
+    logits: Floats
+    activation: Floats
+    features: Floats
+
+
 class Engine(Protocol):
     """One network, loaded once, that classifies batches."""
 
@@ -39,18 +58,31 @@ class Engine(Protocol):
     def name(self) -> str:
         """What ran: ``"onnxruntime-cpu"``, ``"torch-cpu"`` or ``"torch-cuda"``."""
 
-    def run(self, images: Floats) -> tuple[Floats, Floats]:
+    def run(self, images: Floats) -> Outputs:
         """Classify a batch.
 
         Parameters
         ----------
         images
             ``(n, 1, side, side)`` float32, from :func:`cxr.preprocess.to_network_input`.
-
-        Returns
-        -------
-        Logits ``(n, findings)`` and class activation ``(n, findings, height, width)``, float32.
         """
+
+
+def open_session(graph: Path, threads: int, remedy: str) -> onnxruntime.InferenceSession:
+    """Load an ONNX graph for the CPU.
+
+    Raises
+    ------
+    BundleError
+        The graph, or a file that it points into, cannot be loaded; ``remedy`` says what to do about it.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except _LOAD_ERRORS as error:
+        raise BundleError(f"{graph} cannot be loaded; {remedy} ({type(error).__name__})") from error
 
 
 class OnnxEngine:
@@ -65,18 +97,13 @@ class OnnxEngine:
     name = "onnxruntime-cpu"
 
     def __init__(self, graph: Path, threads: int | None = None) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
-        options.log_severity_level = 3
-        try:
-            self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        except _LOAD_ERRORS as error:
-            raise BundleError(f"{graph} cannot be loaded; export the bundle again ({type(error).__name__})") from error
+        threads = threads or len(os.sched_getaffinity(0))
+        self._session = open_session(graph, threads, "export the bundle again")
 
-    def run(self, images: Floats) -> tuple[Floats, Floats]:
+    def run(self, images: Floats) -> Outputs:
         """See :meth:`Engine.run`."""
-        logits, activation = self._session.run(["logits", "activation"], {"image": images})
-        return np.asarray(logits, np.float32), np.asarray(activation, np.float32)
+        answer = self._session.run(list(Outputs._fields), {"image": images})
+        return Outputs(*(np.asarray(output, np.float32) for output in answer))
 
 
 def open_engine(bundle: Bundle, choice: str = "auto") -> Engine:

@@ -7,6 +7,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Final
 
+NO_FAMILIARITY: Final = "the bundle has no check of familiarity: no image is compared with the training images"
 MANUFACTURER: Final = "Candor"
 APPLICATION_NAME: Final = "Candor CXR"
 _NAMESPACE: Final = uuid.UUID("7f0f4c52-6a7e-5b0e-9c43-0b6e0a7c9d11")
@@ -44,6 +45,8 @@ class Provenance:
         One line for the report: what the calibration was fitted to, and the prevalence it assumes.
     gate
         One line for the report: what the thresholds promise.
+    familiarity
+        One line: what the check of familiarity was fitted to; None where the bundle has none, which the report says.
     """
 
     application_version: str
@@ -54,6 +57,7 @@ class Provenance:
     settings_sha256: str
     calibration: str
     gate: str
+    familiarity: str | None = None
 
     @property
     def device_uid(self) -> str:

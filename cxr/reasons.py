@@ -15,6 +15,7 @@ class ReasonKind(Enum):
 
     REFUSAL = "refusal"  # the image is not assessed
     DEFERRAL = "deferral"  # a finding is left to a radiologist
+    CHECK = "check"  # refused, deferred or only said, as the site sets (cxr.policy)
     NOTICE = "notice"  # assessed, and said
 
 
@@ -48,6 +49,24 @@ class Reason(Enum):
     # Deferrals
     BETWEEN_THRESHOLDS = ("BETWEEN", "Neither likely nor unlikely enough to answer", ReasonKind.DEFERRAL)
     UNSUPPORTED = ("UNSUPPORTED", "The calibration cases support no threshold", ReasonKind.DEFERRAL)
+
+    LIKELY_WRONG = ("LIKELYWRONG", "The answer is too likely to be wrong", ReasonKind.DEFERRAL)
+    COST = ("COST", "Answering would cost more than deferring", ReasonKind.DEFERRAL)
+
+    # Checks of the picture
+    CLIPPED = ("CLIPPED", "Much of the picture is fully black or fully white", ReasonKind.CHECK)
+    INVERTED = ("INVERTED", "Black and white are exchanged", ReasonKind.CHECK)
+    ROTATED = ("ROTATED", "The picture is turned by a quarter or a half", ReasonKind.CHECK)
+    MIRRORED = ("MIRRORED", "The picture seems to be mirrored", ReasonKind.CHECK)
+    LOOKS_LATERAL = ("LATERAL", "Looks like a lateral view", ReasonKind.CHECK)
+    PAEDIATRIC = ("PAEDIATRIC", "Younger than the patients that the model is for", ReasonKind.CHECK)
+    AGE_UNKNOWN = ("AGEUNKNOWN", "The patient's age is not stated", ReasonKind.CHECK)
+    MUCH_TEXT = ("MUCHTEXT", "Much text or many marks in the picture", ReasonKind.CHECK)
+    BORDERS = ("BORDERS", "Wide borders around the picture", ReasonKind.CHECK)
+    # Checks by the network's own features and answers
+    UNLIKE_CHEST = ("UNLIKECHEST", "Does not look like a chest radiograph", ReasonKind.CHECK)
+    UNLIKE_TRAINING = ("UNLIKETRAIN", "Unlike the images that the model was trained on", ReasonKind.CHECK)
+    SHORTCUT = ("SHORTCUT", "The answer hangs on marks or borders", ReasonKind.CHECK)
 
     # Notices
     BODY_PART_BLANK = ("BODYBLANK", "Body part not stated; taken for a chest", ReasonKind.NOTICE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum, unique
 
@@ -77,6 +77,10 @@ class FindingResult:
         Calibrated P(present) at the assumed prevalence, in [0, 1].
     prevalence
         The assumed prevalence, in [0, 1].
+    wrong
+        P(wrong) of the better answer, in [0, 1]: by the learned gate, or by the probability where there is none.
+    percentile
+        Share of the bundle's test images that score lower, in percent; None where the bundle does not say.
     reason
         Why the finding was deferred; None where it was answered.
     """
@@ -85,6 +89,8 @@ class FindingResult:
     logit: float
     probability: float
     prevalence: float
+    wrong: float
+    percentile: float | None
     decision: Decision
     reason: Reason | None
     heatmap: Heatmap
@@ -105,3 +111,37 @@ def disposition(results: Iterable[FindingResult]) -> Disposition:
     if Decision.DEFERRED in decisions:
         return Disposition.DEFERRED
     return Disposition.REPORTED if decisions - {Decision.NOT_ASSESSED} else Disposition.NOT_ASSESSED
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ShortcutAudit:
+    """How far blanking marks and borders moved an image's answers; see :mod:`cxr.shortcut`.
+
+    Parameters
+    ----------
+    what
+        What was blanked, in words: ``"the marks in the upper left corner and the borders"``.
+    changes
+        ``(findings,)`` float64: the calibrated log-odds without it, less those with it.
+    """
+
+    what: str
+    changes: NDArray[np.float64]
+
+    def judge(self, findings: Sequence[Finding], matters: Sequence[bool], limit: float) -> str | None:
+        """Say in a sentence which answer hangs most on what was blanked; None where none does.
+
+        Parameters
+        ----------
+        findings
+            Of ``changes``.
+        matters
+            Of each, whether its answer matters.
+        limit
+            The largest change that is none, in log-odds.
+        """
+        moved = np.where(matters, np.abs(self.changes), 0.0)
+        most = int(np.argmax(moved))
+        if moved[most] <= limit:
+            return None
+        return f"blanking {self.what} changes {findings[most].display} by {self.changes[most]:+.1f} log-odds"

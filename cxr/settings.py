@@ -9,13 +9,19 @@ import dataclasses
 import difflib
 import hashlib
 import json
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from cxr.costs import Costs, costs_of, equal_costs
 from cxr.errors import SettingsError
+from cxr.findings import Finding
+from cxr.policy import CHECKS, DEFAULT_POLICY, Action, Policy
+from cxr.reasons import Reason
 
 ENGINES = ("auto", "onnx", "torch")
 """What the setting ``engine`` may say."""
@@ -26,6 +32,15 @@ BLOCKS = ("application", "resources", "candor")
 
 def _setting(default: Any, text: str, *, changes_results: bool) -> Any:
     return field(default=default, metadata={"help": text, "changes_results": changes_results})
+
+
+def _setting_of(check: Reason) -> str:
+    return f"on_{check.name.lower()}"
+
+
+def _check(reason: Reason) -> Any:
+    text = f"What follows when an image has the reason {reason.code}: refuse, defer or notice. {reason.meaning}."
+    return _setting(DEFAULT_POLICY[reason].value, text, changes_results=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +69,36 @@ class Settings:
         "null keeps the bundle's.",
         changes_results=True,
     )
+    costs: Mapping[str, Mapping[str, float]] | None = _setting(
+        None,
+        "The same with unequal costs, in any unit, by finding or for `default`: `Effusion: {missed: 10, false_alarm: "
+        "1, deferral: 0.2}`. Findings without costs keep the bundle's thresholds. Instead of `deferral_cost`.",
+        changes_results=True,
+    )
     images_per_batch: int = _setting(
         8,
-        "Most images of a study that go through the network at once, 1 to 64.",
+        "Most images of a study that go through the network at once, 1 to 64; one with marks or borders is two.",
         changes_results=False,
     )
+    shortcut_limit: float | None = _setting(
+        0.4,
+        "Most that blanking marks and borders may move an answer, in log-odds, over 0: past it, the reason SHORTCUT "
+        "is given. null leaves the audit out.",
+        changes_results=True,
+    )
+
+    on_clipped: str = _check(Reason.CLIPPED)
+    on_inverted: str = _check(Reason.INVERTED)
+    on_rotated: str = _check(Reason.ROTATED)
+    on_mirrored: str = _check(Reason.MIRRORED)
+    on_looks_lateral: str = _check(Reason.LOOKS_LATERAL)
+    on_paediatric: str = _check(Reason.PAEDIATRIC)
+    on_age_unknown: str = _check(Reason.AGE_UNKNOWN)
+    on_much_text: str = _check(Reason.MUCH_TEXT)
+    on_borders: str = _check(Reason.BORDERS)
+    on_unlike_chest: str = _check(Reason.UNLIKE_CHEST)
+    on_unlike_training: str = _check(Reason.UNLIKE_TRAINING)
+    on_shortcut: str = _check(Reason.SHORTCUT)
 
     def __post_init__(self) -> None:
         _require(self.engine in ENGINES, "engine", self.engine, f"one of {', '.join(ENGINES)}")
@@ -73,6 +113,32 @@ class Settings:
             cost,
             "null, or a number between 0 and 0.5",
         )
+
+        limit = self.shortcut_limit
+        _require(
+            limit is None or (isinstance(limit, float) and 0 < limit < math.inf),
+            "shortcut_limit",
+            limit,
+            "null, or a number over 0",
+        )
+        if self.costs is not None:
+            _require(cost is None, "deferral_cost", cost, "null where costs are set")
+            costs_of(self.costs)
+        actions = [action.value for action in Action]
+        for name in map(_setting_of, CHECKS):
+            _require(getattr(self, name) in actions, name, getattr(self, name), f"one of {', '.join(actions)}")
+
+    @property
+    def cost_table(self) -> dict[Finding | None, Costs]:
+        """The costs of errors and of deferring, by finding; the key None holds for all others."""
+        if self.deferral_cost is not None:
+            return {None: equal_costs(self.deferral_cost)}
+        return {} if self.costs is None else costs_of(self.costs)
+
+    @property
+    def policy(self) -> Policy:
+        """What follows from each check."""
+        return {reason: Action(getattr(self, _setting_of(reason))) for reason in CHECKS}
 
     @property
     def sha256(self) -> str:

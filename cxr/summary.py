@@ -7,9 +7,9 @@ from typing import Any
 
 from cxr import RESEARCH_USE
 from cxr.case import Case, CaseImage, WrittenObject
-from cxr.provenance import APPLICATION_NAME, Provenance
+from cxr.provenance import APPLICATION_NAME, NO_FAMILIARITY, Provenance
 from cxr.reasons import Reason
-from cxr.result import Disposition, FindingResult, Note
+from cxr.result import Disposition, FindingResult, Note, ShortcutAudit
 
 Json = dict[str, Any]
 
@@ -30,6 +30,8 @@ def summarise(cases: Iterable[Case], provenance: Provenance) -> Json:
             "engine": provenance.engine,
             "calibration": provenance.calibration,
             "gate": provenance.gate,
+            "familiarity": provenance.familiarity,
+            "notes": [] if provenance.familiarity else [NO_FAMILIARITY],
         },
         "studies": [_study(case) for case in cases if case.study_instance_uid],
         "files": sorted((_file(case, image) for case in cases for image in case.images), key=lambda f: str(f["name"])),
@@ -57,6 +59,7 @@ def _image(image: CaseImage) -> Json:
         "name": image.name,
         "sop_instance_uid": image.sop_instance_uid,
         "findings": [_finding(result) for result in image.results],
+        "shortcut": _shortcut(image.shortcut, image.results) if image.shortcut else None,
     }
 
 
@@ -65,11 +68,22 @@ def _finding(result: FindingResult) -> Json:
         "finding": result.finding.label,
         "probability": round(result.probability, 6),
         "prevalence": round(result.prevalence, 6),
+        "probability_over_prevalence": round(result.probability / result.prevalence, 3),
+        "percentile": None if result.percentile is None else round(result.percentile, 1),
+        "p_wrong": round(result.wrong, 6),
         "logit": round(result.logit, 6),
         "decision": result.decision.value,
         "reason": _reason(result.reason) if result.reason else None,
         "region": result.heatmap.region,
         "peak": round(result.heatmap.peak, 6),
+    }
+
+
+def _shortcut(audit: ShortcutAudit, results: Iterable[FindingResult]) -> Json:
+    changes = zip(results, audit.changes, strict=True)
+    return {
+        "blanked": audit.what,
+        "log_odds_changes": {result.finding.label: round(float(change), 4) for result, change in changes},
     }
 
 
@@ -89,6 +103,7 @@ def _file(case: Case, image: CaseImage) -> Json:
         "study_instance_uid": case.study_instance_uid or None,
         "outcome": _outcome(image),
         "reason": _note(image.refusal) if image.refusal else None,
+        "deferrals": [_note(note) for note in image.deferrals],
         "notices": [_note(note) for note in image.notices],
     }
 

@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from cxr.bundle import Model
+from cxr.engine import Outputs
 from cxr.errors import BundleError
 from cxr.networks.classifier import ClassActivationNetwork
 from cxr.networks.registry import build
@@ -36,11 +37,11 @@ class TorchEngine:
         """See :attr:`cxr.engine.Engine.name`."""
         return f"torch-{self._device.type}"
 
-    def run(self, images: Floats) -> tuple[Floats, Floats]:
+    def run(self, images: Floats) -> Outputs:
         """See :meth:`cxr.engine.Engine.run`."""
         with torch.inference_mode():
-            logits, activation = self._network(torch.from_numpy(images).to(self._device))
-        return logits.cpu().numpy(), activation.cpu().numpy()
+            answer = self._network.answer(torch.from_numpy(images).to(self._device))
+        return Outputs(*(output.cpu().numpy() for output in answer))
 
 
 def load_network(model: Model) -> ClassActivationNetwork:

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from cxr.bundle import load_model
-from cxr.calibrate import Calibration, CalibrationKind, LogitMap
+from cxr.calibrate import Calibration, CalibrationKind, Line, LogitMap
 from cxr.defer import Gate, Thresholds
 from cxr.findings import Finding
 from cxr.networks.registry import NETWORKS
@@ -52,7 +52,7 @@ def make_bundle(
     trained = make_trained(folder.parent / f"{folder.name}-work", findings, side, architecture, seed)
     export(trained, folder)
     model = load_model(folder)
-    logit_map = LogitMap(CalibrationKind.TEMPERATURE, slope, 0.0, 0.5, prevalence)
+    logit_map = LogitMap(Line(CalibrationKind.TEMPERATURE, slope, 0.0), 0.5, prevalence)
     write_calibration(model, Calibration(dict.fromkeys(findings, logit_map), "made up for a test"), {})
     pairs = dict.fromkeys(findings, thresholds) if isinstance(thresholds, Thresholds) else thresholds
     write_gate(model, Gate(pairs, "made up for a test"), {})

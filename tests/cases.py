@@ -31,6 +31,7 @@ PROVENANCE = Provenance(
     settings_sha256="cd" * 32,
     calibration="calibrated on 3000 images of 900 patients, at the prevalence of ChestX-ray14",
     gate="each finding misses at most 10 % of its positives, with 90 % confidence",
+    familiarity="fitted to 3000 training images",
 )
 TIME = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 _PROBABILITY = {Decision.PRESENT: 0.812, Decision.DEFERRED: 0.123, Decision.ABSENT: 0.0021}
@@ -49,6 +50,8 @@ def result(finding: Finding, decision: Decision, **changes: Any) -> FindingResul
         "logit": 0.5,
         "probability": _PROBABILITY[decision],
         "prevalence": 0.05,
+        "wrong": 0.125,
+        "percentile": 97.0,
         "reason": Reason.BETWEEN_THRESHOLDS if decision is Decision.DEFERRED else None,
         "heatmap": heatmap(),
     }

@@ -55,10 +55,10 @@ def test_the_engines_agree_on_a_real_radiograph(bundle: Bundle) -> None:
     sample = get_testdata_file("RG1_UNCI.dcm", download=False)
     assert isinstance(sample, str)
     image = to_network_input(read_pixels(Path(sample)).radiograph, bundle.input)[np.newaxis]
-    logits, activation = OnnxEngine(bundle.graph).run(image)
-    reference_logits, reference_activation = TorchEngine(bundle, device="cpu").run(image)
-    np.testing.assert_allclose(logits, reference_logits, atol=1e-4)
-    np.testing.assert_allclose(activation, reference_activation, atol=1e-3)
+    served, reference = OnnxEngine(bundle.graph).run(image), TorchEngine(bundle, device="cpu").run(image)
+    np.testing.assert_allclose(served.logits, reference.logits, atol=1e-4)
+    np.testing.assert_allclose(served.activation, reference.activation, atol=1e-3)
+    np.testing.assert_allclose(served.features, reference.features, atol=1e-4)
 
 
 def test_every_real_file_is_accounted_for(result: JobResult, chest_dicom: Path) -> None:

@@ -66,6 +66,7 @@ def reasons_page() -> str:
     titles = {
         ReasonKind.REFUSAL: "Why an image is not assessed",
         ReasonKind.DEFERRAL: "Why a finding is deferred to a radiologist",
+        ReasonKind.CHECK: "What the checks of the picture say: refused, deferred or noticed, as `app.yaml` sets",
         ReasonKind.NOTICE: "What is noticed about an image that is assessed all the same",
     }
     text = (

@@ -10,12 +10,31 @@ from functools import partial
 from typing import Final
 
 from cxr.errors import CandorError
+from training.audit_verb import add_audit_verb
+from training.calibration_verbs import add_calibration_verbs
+from training.error_model.verbs import add_fit_error_model
+from training.familiarity_verb import add_fit_familiarity
 from training.fitting_verbs import add_fitting_verbs
+from training.gate_verbs import add_gate_verbs
+from training.lungs_verb import add_train_lungs
+from training.screen_verbs import add_train_screen
+from training.shortcut_verbs import add_shortcut_verbs
 from training.training_verbs import add_training_verbs
 
 EXIT_UNUSABLE: Final = 2
 
-GROUPS: Final = (add_training_verbs, add_fitting_verbs)
+GROUPS: Final = (
+    add_training_verbs,
+    add_fitting_verbs,
+    add_calibration_verbs,
+    add_gate_verbs,
+    add_fit_error_model,
+    add_fit_familiarity,
+    add_audit_verb,
+    add_shortcut_verbs,
+    add_train_lungs,
+    add_train_screen,
+)
 """Each adds the verbs of its module to the command line."""
 
 

@@ -1,10 +1,9 @@
-"""Fit a bundle's calibration to patients that the network never saw.
+"""Fit a bundle's calibration to patients that the network never saw: those of its data set, or a site's own.
 
-A finding with few positives takes its slope from the other findings and fits its intercept alone. The intercept
-follows the same count as the fitting prevalence, so at the assumed one the count's noise mostly cancels out.
-
-A label that is NaN is not known: its picture counts for the other findings alone. A finding that no picture has a
-known label for stays as export left it, the network's own probabilities at the prevalence of its training data.
+A first fit starts from the network's own probabilities, and a finding with few positives shares the slope of the
+others: its intercept follows the same count as the fitting prevalence, so at the assumed one the count's noise mostly
+cancels out. A refit starts from the calibration that the bundle has: a finding with few positives keeps it, and one
+with many keeps it at the site's prevalence unless another does better.
 
 References
 ----------
@@ -13,44 +12,46 @@ Guo et al. 2017. Saerens et al. 2002 (prior shift). Stone 1974 (cross-validated 
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cxr.bundle import Model
-from cxr.calibrate import Calibration, LogitMap
-from cxr.errors import DataError
+from cxr.bundle import Model, load_calibration
+from cxr.calibrate import Calibration, LogitMap, Origin, sigmoid
+from cxr.errors import BundleError, DataError
 from cxr.findings import Finding
 from training.apart import require_unseen
+from training.choice import FEWEST_POSITIVES, FOLDS, Kept, cross_validated, enough, fit_maps, share_of
 from training.datasets import Dataset
-from training.fitted import trained_shares, write_calibration
-from training.metrics import expected_calibration_error
-from training.predict import predict_logits
+from training.fitted import Facts, identity_calibration, trained_shares, write_calibration
+from training.metrics import calibration_errors
+from training.predictions import Predictions, predictions_of
 from training.prevalence import Prevalence
 from training.records import Occasion
-from training.scaling import (
-    FEWEST_POSITIVES,
-    FOLDS,
-    IDENTITY,
-    Bools,
-    Floats,
-    Labels,
-    Line,
-    chosen_line,
-    folds_of,
-    line_with_slope,
-    negative_log_likelihood,
-    shared_slope,
-    softened,
-)
+from training.scaling import Floats, negative_log_likelihood
 from training.splits import Subset
 
-NOBODY_KNOWS: Final = "no picture of a calibration patient has a known label"
+NOBODY_KNOWS: Final = "no image of the fit has a known label"
 """Why a finding is not fitted."""
 
+BEFORE: Final = "before"
+SHIFTED: Final = "before_at_this_prevalence"
+AFTER: Final = "after_cross_validated"
+"""Under which names the figures stand in the file."""
 
-def calibrate(model: Model, dataset: Dataset, prevalence: Prevalence, occasion: Occasion) -> Calibration:
+
+@dataclass(frozen=True, slots=True)
+class Refit:
+    """A new calibration, with what a person wants to know of each finding before using it."""
+
+    calibration: Calibration
+    facts: Mapping[Finding, Facts]
+
+
+def calibrate(model: Model, dataset: Dataset, prevalence: Prevalence, occasion: Occasion) -> Refit:
     """Fit ``calibration.json`` to the CALIBRATION patients of a data set, and close the gate.
 
     Parameters
@@ -58,7 +59,7 @@ def calibrate(model: Model, dataset: Dataset, prevalence: Prevalence, occasion: 
     dataset
         Of the model's findings, in the model's order.
     prevalence
-        The assumed one; a finding that it does not know keeps that of the training data.
+        The assumed one; a finding that it does not know keeps the one that the bundle assumes.
     occasion
         Stands in the file.
 
@@ -66,28 +67,9 @@ def calibrate(model: Model, dataset: Dataset, prevalence: Prevalence, occasion: 
     ------
     DataError
         The data set has no CALIBRATION patient, or knows no label of them.
-    BundleError
-        A finding has no known label, and the bundle does not say how frequent it was in the training data.
     """
     part = calibration_part(model, dataset)
-    labels, patients = part.labels(), part.patients()
-    logits = predict_logits(model, part).astype(np.float64)
-    lines = fit_lines(logits, labels, patients)
-    maps = {
-        finding: _logit_map(model, finding, line, labels[:, k], prevalence)
-        for k, (finding, line) in enumerate(zip(model.findings, lines, strict=True))
-    }
-    count = f"{len(labels)} images of {len(set(patients))} patients of {part.source}"
-    calibration = Calibration(maps, f"calibrated on {count} ({occasion.day}); assumes the {prevalence.source}")
-    facts = occasion.facts | {
-        "data": part.source,
-        "images": len(labels),
-        "patients": len(set(patients)),
-        "folds": FOLDS,
-        "assumed_prevalence": prevalence.source,
-    }
-    write_calibration(model, calibration, facts, _figures(model.findings, logits, labels, patients))
-    return calibration
+    return recalibrate(model, predictions_of(model, part, part.source), prevalence, occasion)
 
 
 def calibration_part(model: Model, dataset: Dataset) -> Dataset:
@@ -111,78 +93,109 @@ def calibration_part(model: Model, dataset: Dataset) -> Dataset:
     return part
 
 
-def _logit_map(
-    model: Model, finding: Finding, line: Line | None, labels: NDArray[np.float32], prevalence: Prevalence
-) -> LogitMap:
-    if line is None:
-        fitted = trained_shares(model)[finding]
-        return LogitMap(IDENTITY.kind, IDENTITY.slope, IDENTITY.intercept, fitted, prevalence.of(finding, fitted))
-    fitted = float(np.nanmean(softened(labels)))
-    return LogitMap(line.kind, line.slope, line.intercept, fitted, prevalence.of(finding, fitted))
+def recalibrate(model: Model, predictions: Predictions, prevalence: Prevalence, occasion: Occasion) -> Refit:
+    """Fit ``calibration.json`` to predictions of the model, and close the gate.
 
+    Parameters
+    ----------
+    predictions
+        Of the model's findings, in the model's order; ``source`` names the site.
+    prevalence
+        The assumed one; a finding that it does not know is assumed as frequent as in these images, or, if it is not
+        fitted, as before.
 
-def fit_lines(logits: Floats, labels: Labels, patients: NDArray[np.str_]) -> list[Line | None]:
-    """Fit every finding's map to ``(images, findings)`` logits and labels; None where no label is known.
-
-    The kind is chosen for each finding with at least ``FEWEST_POSITIVES``; the others share one slope, fitted to those.
+    Raises
+    ------
+    DataError
+        No finding has enough labels to be fitted.
     """
-    folds = folds_of(patients)
-    many = (labels > 0).sum(axis=0) >= FEWEST_POSITIVES
-    slope = shared_slope(logits[:, many], labels[:, many]) if many.any() else 1.0
-    return [_fit_line(logits[:, k], labels[:, k], folds, None if many[k] else slope) for k in range(labels.shape[1])]
+    if predictions.findings != model.findings:
+        raise DataError("the predictions are not of the bundle's findings in its order; read them with its findings")
+    shipped = _shipped(model)
+    _require_enough(predictions, refit=shipped.origin is not None)
+    first = shipped.origin is None
+    kept = [
+        None if first and not np.isnan(predictions.labels[:, k]).all() else m
+        for k, m in enumerate(shipped.maps.values())
+    ]
+    fitted = fit_maps(predictions.logits, predictions.labels, predictions.patients, kept)
+    maps = {
+        finding: replace(m, assumed_prevalence=prevalence.of(finding, m.assumed_prevalence))
+        for finding, m in zip(model.findings, fitted, strict=True)
+    }
+    description = f"calibrated on {predictions.description} ({occasion.day}); assumes the {prevalence.source}"
+    origin = Origin(predictions.source, occasion.day, len(predictions.images))
+    refit = Refit(Calibration(maps, description, origin), _facts(predictions, shipped, kept, fitted))
+    facts = occasion.facts | {
+        "data": predictions.source,
+        "patients": len(np.unique(predictions.patients)),
+        "folds": FOLDS,
+        "assumed_prevalence": prevalence.source,
+    }
+    write_calibration(model, refit.calibration, facts, refit.facts)
+    return refit
 
 
-def _fit_line(logits: Floats, labels: Labels, folds: NDArray[np.int64], slope: float | None) -> Line | None:
+def _shipped(model: Model) -> Calibration:
+    """Load what the bundle has; where it belongs to other weights or is damaged, start anew, and say so."""
+    try:
+        return load_calibration(model)
+    except BundleError as error:
+        print(f"the calibration that is there cannot be kept for any finding: {error}", file=sys.stderr)
+        return identity_calibration(trained_shares(model))
+
+
+def _require_enough(predictions: Predictions, refit: bool) -> None:
+    known = ~np.isnan(predictions.labels)
+    if not (enough(predictions.labels).any() if refit else known.any()):
+        raise DataError(
+            f"{predictions.source} has no finding that can be fitted: none has {FEWEST_POSITIVES} images with it and "
+            f"{FEWEST_POSITIVES} without; give more labelled images"
+        )
+
+
+def _facts(
+    predictions: Predictions, shipped: Calibration, kept: Kept, fitted: Sequence[LogitMap]
+) -> dict[Finding, Facts]:
+    after = cross_validated(predictions.logits, predictions.labels, predictions.patients, kept)
+    odds = shipped.log_odds(predictions.logits)
+    alone = enough(predictions.labels)
+    facts: dict[Finding, Facts] = {}
+    for k, (finding, m) in enumerate(shipped.maps.items()):
+        labels = predictions.labels[:, k]
+        here = replace(m, assumed_prevalence=share_of(labels))
+        facts[finding] = _counts(labels, bool(alone[k]), kept[k]) | {
+            "kept": kept[k] is not None and fitted[k].curve is m.curve,
+            BEFORE: calibration_figures(labels, sigmoid(odds[:, k] + m.shift)),
+            SHIFTED: calibration_figures(labels, sigmoid(odds[:, k] + here.shift)),
+            AFTER: calibration_figures(labels, after[:, k]) if alone[k] or kept[k] is None else None,
+        }
+    return facts
+
+
+def _counts(labels: Floats, alone: bool, kept: LogitMap | None) -> dict[str, object]:
+    positives, negatives = int((labels > 0).sum()), int((labels <= 0).sum())
+    few = f"{positives} positives and {negatives} negatives; {FEWEST_POSITIVES} of each are needed"
+    nobody_knows = not positives + negatives
+    return {
+        "known": positives + negatives,
+        "positives": positives,
+        "shared_slope": not alone and kept is None and not nobody_knows,
+        "unfitted": None if alone else NOBODY_KNOWS if nobody_knows else few,
+    }
+
+
+def calibration_figures(labels: Floats, probabilities: Floats) -> dict[str, float] | None:
+    """Mean negative log-likelihood, expected calibration error (15 bins) and Brier score of ``(images,)``.
+
+    None where no label is known.
+    """
     known = ~np.isnan(labels)
     if not known.any():
         return None
-    if slope is None:
-        return chosen_line(logits[known], labels[known] > 0, folds[known])
-    return line_with_slope(slope, logits[known], labels[known] > 0)
-
-
-def cross_validated(logits: Floats, labels: Labels, patients: NDArray[np.str_]) -> Floats:
-    """Probabilities of each image from maps that were chosen and fitted without its patient.
-
-    The choice is made anew without each fold, so that it flatters nobody.
-    """
-    folds = folds_of(patients)
-    probabilities = np.empty_like(logits)
-    for fold in np.unique(folds):
-        out = folds == fold
-        lines = fit_lines(logits[~out], labels[~out], patients[~out])
-        for k, line in enumerate(lines):
-            probabilities[out, k] = (line or IDENTITY).probabilities(logits[out, k])
-    return probabilities
-
-
-def _figures(
-    findings: tuple[Finding, ...], logits: Floats, labels: Labels, patients: NDArray[np.str_]
-) -> dict[Finding, dict[str, object]]:
-    after = cross_validated(logits, labels, patients)
+    truth, said = labels[known] > 0, probabilities[known]
     return {
-        finding: _finding_figures(labels[:, k], IDENTITY.probabilities(logits[:, k]), after[:, k])
-        for k, finding in enumerate(findings)
-    }
-
-
-def _finding_figures(labels: Labels, before: Floats, after: Floats) -> dict[str, object]:
-    known = ~np.isnan(labels)
-    truth = labels[known] > 0
-    return {
-        "images": len(truth),
-        "positives": int(truth.sum()),
-        "shared_slope": bool(known.any() and truth.sum() < FEWEST_POSITIVES),
-        "unfitted": None if known.any() else NOBODY_KNOWS,
-        "before": calibration_figures(truth, before[known]) if known.any() else None,
-        "after_cross_validated": calibration_figures(truth, after[known]) if known.any() else None,
-    }
-
-
-def calibration_figures(labels: Bools, probabilities: Floats) -> dict[str, float]:
-    """Mean negative log-likelihood, expected calibration error (15 bins) and Brier score of ``(images,)``."""
-    return {
-        "nll": negative_log_likelihood(labels, probabilities),
-        "ece": expected_calibration_error(labels, probabilities),
-        "brier": float(np.mean((probabilities - labels) ** 2)),
+        "nll": negative_log_likelihood(truth, said),
+        "ece": float(calibration_errors(truth[:, np.newaxis], said[:, np.newaxis])[0, 0]),
+        "brier": float(np.mean((said - truth) ** 2)),
     }

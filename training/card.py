@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cxr.bundle import CALIBRATION, GATE, METADATA
+from training.card_checks import checks
 from training.card_origin import limits, origin, training_command, unseen
 from training.evaluate import EVALUATION
 from training.evaluation.markdown import alone, spaced, table, with_interval
@@ -27,7 +28,7 @@ def write_card(root: Path) -> Path:
     files = {name: json.loads((root / path).read_text()) for name, path in _FILES.items()}
     path = root / CARD
     path.parent.mkdir(exist_ok=True)
-    path.write_text("\n\n".join(_sections(**files)) + "\n")
+    path.write_text("\n\n".join(_sections(**files, more=checks(root))) + "\n")
     return path
 
 
@@ -40,7 +41,9 @@ _FILES: Final = {
 }
 
 
-def _sections(metadata: Json, splits: Json, calibration: Json, gate: Json, evaluation: Json) -> Iterable[str]:
+def _sections(
+    metadata: Json, splits: Json, calibration: Json, gate: Json, evaluation: Json, more: Iterable[str]
+) -> Iterable[str]:
     yield f"# {metadata['name']} {metadata['version']}"
     yield f"**{metadata['intended_use']}** {metadata['description']}"
     yield "## What it was trained on"
@@ -49,6 +52,7 @@ def _sections(metadata: Json, splits: Json, calibration: Json, gate: Json, evalu
     yield from _experts(evaluation)
     yield from _calibration(calibration, evaluation)
     yield from _gate(gate, evaluation)
+    yield from more
     yield "## What it cannot do"
     yield limits(metadata, evaluation)
     yield from _commands(metadata, calibration, gate, evaluation)
@@ -105,8 +109,8 @@ def _experts(evaluation: Json) -> Iterable[str]:
 def _calibration(calibration: Json, evaluation: Json) -> Iterable[str]:
     yield "## What its probabilities mean"
     yield (
-        f"The bundle was {calibration['description']}. The map of each finding is `slope * logit + intercept`, its "
-        "kind chosen by cross-validation over patients; a finding with few positives shares the slope of the others. "
+        f"The bundle was {calibration['description']}. The kind of each finding's map is chosen by "
+        "cross-validation over patients; one with few positives shares the slope of the others, or keeps its map. "
         "The report's probability is then shifted from the prevalence of the fit to the assumed one, the "
         f"{calibration.get('assumed_prevalence', 'prevalence of all ChestX-ray14')}. Expected calibration error "
         "(15 bins) and Brier score are those of the test patients, before and after, at the prevalence of the fit."
@@ -117,13 +121,13 @@ def _calibration(calibration: Json, evaluation: Json) -> Iterable[str]:
     yield table(header, rows)
     unfitted = [f"- {spaced(label)}: {m['unfitted']}." for label, m in calibration["findings"].items() if unfit(m)]
     if unfitted:
-        yield "Not fitted, so that these are the network's own probabilities:"
+        yield "Not fitted, so that these keep the map that they had, at first the network's own probabilities:"
         yield "\n".join(unfitted)
 
 
 def unfit(fitted: Json) -> bool:
-    """Whether a finding's map could not be fitted."""
-    return fitted.get("unfitted") is not None
+    """Whether a finding's map could not be fitted at all."""
+    return fitted.get("unfitted") is not None and not fitted.get("shared_slope")
 
 
 def _calibration_row(label: str, fitted: Json, measured: Json) -> Sequence[object]:
@@ -131,7 +135,7 @@ def _calibration_row(label: str, fitted: Json, measured: Json) -> Sequence[objec
     return (
         spaced(label),
         fitted["kind"] + (", shared slope" if fitted.get("shared_slope") else "") + ", not fitted" * unfit(fitted),
-        f"{fitted['slope']:.2f}",
+        f"{fitted['slope']:.2f}" if "slope" in fitted else "",
         f"{fitted['fitted_prevalence']:.3f}",
         f"{fitted['assumed_prevalence']:.4f}",
         alone(before["ece"]),
@@ -144,10 +148,9 @@ def _calibration_row(label: str, fitted: Json, measured: Json) -> Sequence[objec
 def _gate(gate: Json, evaluation: Json) -> Iterable[str]:
     yield "## When it answers"
     yield (
-        f"The gate's promise: {gate['description']}. It holds for each finding by itself, not for all at once, and "
-        "only for patients like those of the fit; a site fits its own gate to its own patients. A finding without a "
-        "threshold is never answered that way: it is deferred. Counts are pictures of the test patients, to whom "
-        "nothing was fitted."
+        f"The gate: {gate['description']}. {_assumption(gate)} A site fits its own gate to its own patients. A finding "
+        "without a threshold is never answered that way: it is deferred. Counts are pictures of the test patients, to "
+        "whom nothing was fitted."
     )
     counts = evaluation["test"]["decisions"]
     rows = [_gate_row(label, pair, counts[label]) for label, pair in gate["findings"].items()]
@@ -157,6 +160,12 @@ def _gate(gate: Json, evaluation: Json) -> Iterable[str]:
     if reasons:
         yield "Thresholds that the calibration patients do not support:"
         yield "\n".join(reasons)
+
+
+def _assumption(gate: Json) -> str:
+    """Say what the thresholds rest on, in the gate's own words where it has them."""
+    usual = "It holds for each finding by itself, not for all at once, and only for patients like those of the fit"
+    return str(gate.get("assumption", usual)).rstrip(".") + "."
 
 
 def _gate_row(label: str, pair: Json, counts: Json) -> Sequence[object]:

@@ -17,9 +17,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr.bundle import Bundle
+from cxr.bundle import PERCENTILES, Bundle, load_bundle
 from cxr.defer import Thresholds
 from cxr.errors import DataError
+from cxr.percentiles import quantiles_of
 from cxr.result import Decision
 from training.apart import require_unseen
 from training.datasets.dataset import Dataset
@@ -66,13 +67,14 @@ def evaluate(bundle: Bundle, dataset: Dataset, occasion: Occasion, folder: Path 
             "70-15-15"
         )
     require_unseen(bundle, seen_by_none)
-    logits, activation = predict(bundle, seen_by_none)
+    logits, activation, _ = predict(bundle, seen_by_none)
     official = sample_of(bundle, seen_by_none, logits)
     test, fitted = (official.take(official.within(subset)) for subset in (Subset.TEST, Subset.CALIBRATION))
     thresholds = youden_thresholds(fitted.labels, fitted.probabilities)
     reads = None if folder is None else read_reads(folder, official)
+    write_percentiles(bundle, test)
     record: Record = {
-        "bundle_sha256": bundle.sha256,
+        "bundle_sha256": load_bundle(bundle.root).sha256,
         **occasion.facts,
         "data": dataset.source,
         "held_out_by": "official list" if dataset.split.needs_lists else "hash",
@@ -87,6 +89,18 @@ def evaluate(bundle: Bundle, dataset: Dataset, occasion: Occasion, folder: Path 
     draw((bundle.root / REPORT).parent, official, test, reads, record)
     write_report(bundle.root, record)
     return record
+
+
+def write_percentiles(bundle: Bundle, test: Sample) -> None:
+    """Write ``percentiles.json``: the spread of each finding's logits over the TEST patients' pictures.
+
+    It is part of the bundle's hash, so it names no day and no command.
+    """
+    pictures = f"{len(test.images)} pictures of {len(set(test.patients))} test patients"
+    columns = zip(test.findings, test.logits.T, strict=True)
+    spread = {finding.label: [round(q, 6) for q in quantiles_of(logits).tolist()] for finding, logits in columns}
+    record = {"description": pictures, "weights_sha256": bundle.weights_sha256, "findings": spread}
+    write_json(bundle.root / PERCENTILES, record)
 
 
 def _only_of_test(bundle: Bundle, test: Sample, logits: NDArray[np.float32], thresholds: Floats) -> Record:

@@ -64,8 +64,8 @@ def _assemble(trained: Trained, bundle: Path) -> None:
     for source, target in ((trained.weights, WEIGHTS), (trained.folder / "splits.json", SPLITS)):
         _copy(source, bundle / target)
     network = build_network(trained.architecture, len(trained.shares), bundle / WEIGHTS)
-    cells = write_graph(network, trained.input.side, bundle / WEIGHTS, bundle / GRAPH)
-    write_json(bundle / METADATA, metadata(bundle, trained, cells))
+    outputs = write_graph(network, trained.input.side, bundle / WEIGHTS, bundle / GRAPH)
+    write_json(bundle / METADATA, metadata(bundle, trained, outputs))
     write_calibration(load_model(bundle), identity_calibration(trained.shares), {})
 
 

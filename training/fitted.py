@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cxr.bundle import CALIBRATION, GATE, METADATA, Model
-from cxr.calibrate import Calibration, CalibrationKind, LogitMap
+from cxr.bundle import CALIBRATION, ERROR_MODEL, ERROR_MODEL_WEIGHTS, GATE, METADATA, Model
+from cxr.calibrate import IDENTITY, Beta, Calibration, Curve, Isotonic, Line, LogitMap
 from cxr.defer import Gate, Thresholds
 from cxr.document import file_sha256, read_document
 from cxr.findings import Finding
@@ -35,8 +35,13 @@ def write_calibration(
         finding.label: _map_record(m) | dict(by_finding.get(finding, {})) for finding, m in calibration.maps.items()
     }
     record = {"description": calibration.description, "weights_sha256": model.weights_sha256, **facts}
+    if calibration.origin is not None:
+        origin = calibration.origin
+        record |= {"site": origin.site, "date": origin.day.isoformat(), "images": origin.images}
+    for outdated in (ERROR_MODEL, ERROR_MODEL_WEIGHTS):  # a learned gate judges the answers of one calibration
+        (model.root / outdated).unlink(missing_ok=True)
     write_json(model.root / CALIBRATION, record | {"findings": maps})
-    write_gate(model, closed_gate(model), {})
+    write_gate(model, closed_gate(model), {"kind": "closed"})
 
 
 def write_gate(model: Model, gate: Gate, facts: Facts, by_finding: Mapping[Finding, Facts] = NO_FACTS) -> None:
@@ -54,7 +59,7 @@ def write_gate(model: Model, gate: Gate, facts: Facts, by_finding: Mapping[Findi
 
 def identity_calibration(shares: Mapping[Finding, float]) -> Calibration:
     """Take the logits as they are, at the share of positives that the network was trained on."""
-    maps = {f: LogitMap(CalibrationKind.IDENTITY, 1.0, 0.0, share, share) for f, share in shares.items()}
+    maps = {f: LogitMap(IDENTITY, share, share) for f, share in shares.items()}
     return Calibration(maps, "not calibrated: the network's own probabilities, at the prevalence of its training data")
 
 
@@ -79,8 +84,18 @@ def closed_gate(model: Model) -> Gate:
 def _map_record(logit_map: LogitMap) -> dict[str, object]:
     return {
         "kind": logit_map.kind.value,
-        "slope": logit_map.slope,
-        "intercept": logit_map.intercept,
+        **_curve_record(logit_map.curve),
         "fitted_prevalence": logit_map.fitted_prevalence,
         "assumed_prevalence": logit_map.assumed_prevalence,
     }
+
+
+def _curve_record(curve: Curve) -> dict[str, object]:
+    match curve:
+        case Line():
+            return {"slope": curve.slope, "intercept": curve.intercept}
+        case Beta():
+            return {"a": curve.a, "b": curve.b, "c": curve.c}
+        case Isotonic():
+            return {"logits": list(curve.logits), "log_odds": list(curve.values)}
+    raise TypeError(f"{type(curve).__name__} is no curve of calibration.json")

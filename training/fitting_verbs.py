@@ -1,4 +1,4 @@
-"""The verbs about a bundle: export, and what is fitted to it and measured: calibrate, fit-gate and evaluate.
+"""The verbs about a bundle: export and evaluate; those of calibration and of the gate have modules of their own.
 
 A verb of a bundle and a data set begins with :func:`add_bundle_and_data` and reads both with :func:`data_of`.
 """
@@ -9,14 +9,11 @@ import argparse
 from datetime import date
 from pathlib import Path
 
-from cxr.bundle import Model, load_bundle, load_model
-from training.calibrate import calibrate
+from cxr.bundle import Model, load_bundle
 from training.card import write_card
 from training.datasets import POLICIES, READERS, Dataset, read_dataset
 from training.evaluate import evaluate
 from training.export import export
-from training.gate import Promise, fit_gate
-from training.prevalence import assumed_prevalence
 from training.records import Occasion
 from training.splits import SPLITS
 from training.trained import read_trained
@@ -26,15 +23,13 @@ from training.training_verbs import AddVerb
 def add_fitting_verbs(add: AddVerb) -> None:
     """Add the verbs to a command line."""
     _add_export(add)
-    _add_calibrate(add)
-    _add_fit_gate(add)
     _add_evaluate(add)
 
 
-def add_bundle_and_data(verb: argparse.ArgumentParser) -> None:
+def add_bundle_and_data(verb: argparse.ArgumentParser, required: bool = True) -> None:
     """Let a verb take a bundle, a data set in any layout, and the date."""
     verb.add_argument("--bundle", type=Path, default=Path("models/cxr"), help="the bundle's folder")
-    verb.add_argument("--data", type=Path, required=True, help="folder of a data set")
+    verb.add_argument("--data", type=Path, required=required, help="folder of a data set")
     verb.add_argument("--kind", choices=["auto", *READERS], default="auto", help="the data set's layout")
     verb.add_argument("--policy", choices=list(POLICIES), default="u-ignore", help="what uncertain labels count as")
     verb.add_argument(
@@ -67,54 +62,6 @@ def _add_export(add: AddVerb) -> None:
 
 def _export(options: argparse.Namespace) -> None:
     print(export(read_trained(options.work), options.bundle))
-
-
-def _add_calibrate(add: AddVerb) -> None:
-    verb = add(_calibrate, "calibrate", "Fit the calibration to the calibration patients; closes the gate.")
-    add_bundle_and_data(verb)
-    verb.add_argument(
-        "--prevalence",
-        type=Path,
-        metavar="TABLE",
-        help="CSV with finding and prevalence, or JSON, to assume; by default that of all ChestX-ray14 for its "
-        "pictures, and for others the data set's own share",
-    )
-
-
-def _calibrate(options: argparse.Namespace) -> None:
-    model = load_model(options.bundle)
-    dataset = data_of(options, model)
-    prevalence = assumed_prevalence(options.data, dataset, options.prevalence)
-    calibration = calibrate(model, dataset, prevalence, occasion_of(options))
-    print(calibration.description)
-    for finding, m in calibration.maps.items():
-        print(f"{finding.label}: {m.kind.value}, {m.slope:.3f} * logit {m.intercept:+.3f}")
-
-
-def _add_fit_gate(add: AddVerb) -> None:
-    promise = Promise()
-    verb = add(_fit_gate, "fit-gate", "Fit the thresholds to one image of each calibration patient.")
-    add_bundle_and_data(verb)
-    verb.add_argument(
-        "--max-missed", type=float, default=promise.max_missed, help="most of the positives called absent, in (0, 1)"
-    )
-    verb.add_argument(
-        "--min-precision", type=float, default=promise.min_precision, help="least share right of PRESENT, in (0, 1)"
-    )
-    verb.add_argument("--confidence", type=float, default=promise.confidence, help="of each promise, in (0, 1)")
-
-
-def _fit_gate(options: argparse.Namespace) -> None:
-    model = load_model(options.bundle)
-    promise = Promise(options.max_missed, options.min_precision, options.confidence)
-    gate = fit_gate(model, data_of(options, model), promise, occasion_of(options))
-    print(gate.description)
-    for finding, pair in gate.thresholds.items():
-        print(f"{finding.label}: absent up to {_shown(pair.lo)}, present from {_shown(pair.hi)}")
-
-
-def _shown(threshold: float | None) -> str:
-    return "(unsupported)" if threshold is None else f"{threshold:.4f}"
 
 
 def _add_evaluate(add: AddVerb) -> None:

@@ -1,38 +1,38 @@
-"""Fit a bundle's gate: thresholds with a promise that holds for patients like those it was fitted to.
+"""Thresholds with a guarantee: each finding misses at most a stated share of its positives, with a stated confidence.
 
 ABSENT up to ``lo``: of the finding's positives at most a stated share falls there. The number of n positives
 that fall at or below a threshold with true share r is binomial(n, r), so an exact test can reject "r is more
-than allowed"; thresholds are tested from the lowest up, until one fails. PRESENT from ``hi`` up: of the images
-there at least a stated share are positive, tested likewise from the highest score down to 0.5, below which
-PRESENT would be less likely than not. Tests in a fixed order, each at the full level, up to the first failure
-keep the confidence for the threshold that is chosen. Images must be independent: one a patient.
+than allowed"; thresholds are tested from the lowest, the safest, up, until one fails. PRESENT from ``hi`` up: of the
+images there at least a stated share are positive, tested likewise from the highest score down to 0.5, below which
+PRESENT would be less likely than not.
+
+Tests in an order that does not depend on the labels, each at the full level, up to the first failure, keep the
+confidence for the threshold that is chosen, whichever it is. The order is that of the scores. For ``lo`` that is all
+that is needed: the share missed can only grow with the threshold, so that the tests come to one order statistic of the
+positives, and any threshold below it keeps the confidence. For ``hi`` a higher score must not mean a rarer finding.
+A calibration that was fitted to the same patients keeps the order of the scores, and so the guarantee of ``lo``; where
+isotonic regression makes the highest scores equal, that of ``hi`` holds only nearly.
+
+Draws must be independent: one image a patient, see :mod:`training.draws`.
 
 References
 ----------
-Clopper and Pearson 1934 (exact binomial test). Angelopoulos et al. 2021 (learn then test, fixed sequence).
-Fisher 1935 (exact test).
+Clopper and Pearson 1934 (exact binomial test). Wilks 1941 (order statistics as bounds). Angelopoulos et al. 2021 (learn
+then test, fixed sequence). Fisher 1935 (exact test).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from itertools import compress
+from dataclasses import asdict, dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import binom, hypergeom
 
-from cxr.bundle import Model, load_calibration
-from cxr.defer import Gate, Thresholds
+from cxr.defer import Thresholds
 from cxr.errors import SettingsError
-from training.calibrate import NOBODY_KNOWS, calibration_part
-from training.datasets import Dataset
-from training.fitted import write_gate
-from training.predict import predict_logits
-from training.records import Occasion
+from training.draws import Draws, column
 from training.scaling import Bools, Floats
 
 EVEN: Final = 0.5
@@ -81,9 +81,15 @@ class Promise:
     def text(self) -> str:
         """The promise in plain words."""
         return (
-            f"at most {self.max_missed:.0%} of a finding's positives are called absent, and at least "
-            f"{self.min_precision:.0%} of those called present are positive, each with {self.confidence:.0%} confidence"
+            f"at most {percent(self.max_missed)} of a finding's positives are called absent, and at least "
+            f"{percent(self.min_precision)} of those called present are positive, each with "
+            f"{percent(self.confidence)} confidence"
         )
+
+
+def percent(share: float) -> str:
+    """Write a share so that no digit of it is lost: 0.055 as 5.5%."""
+    return f"{100 * share:g}%"
 
 
 def lower_threshold(probabilities: Floats, labels: Bools, promise: Promise) -> float | None:
@@ -99,7 +105,7 @@ def lower_threshold(probabilities: Floats, labels: Bools, promise: Promise) -> f
     One of ``probabilities``, under 0.5.
     """
     positives = np.sort(probabilities[labels])
-    allowed = _misses_allowed(len(positives), promise)
+    allowed = misses_allowed(len(positives), promise)
     if allowed is None:
         return None
     ceiling = min(EVEN, positives[allowed])  # the first miss too many; every smaller threshold passes
@@ -107,7 +113,7 @@ def lower_threshold(probabilities: Floats, labels: Bools, promise: Promise) -> f
     return float(below.max()) if len(below) else None
 
 
-def _misses_allowed(positives: int, promise: Promise) -> int | None:
+def misses_allowed(positives: int, promise: Promise) -> int | None:
     """Count the misses up to which the exact test rejects a share above ``max_missed``; None: not even none."""
     passed = np.flatnonzero(binom.cdf(np.arange(positives), positives, promise.max_missed) <= 1 - promise.confidence)
     return int(passed[-1]) if len(passed) else None
@@ -134,69 +140,42 @@ def upper_threshold(probabilities: Floats, labels: Bools, promise: Promise) -> f
     return float(scores[tested][run - 1]) if run else None
 
 
-def fit_gate(model: Model, dataset: Dataset, promise: Promise, occasion: Occasion) -> Gate:
-    """Fit ``gate.json`` to one image of each CALIBRATION patient, for each finding among those with a known label.
-
-    Raises
-    ------
-    BundleError
-        The calibration belongs to other weights.
-    DataError
-        The data set has no CALIBRATION patient, or knows no label of them.
-    """
-    part = calibration_part(model, dataset)
-    part = replace(part, images=tuple(sorted(part.images, key=lambda image: image.name)))
-    chosen = first_known(part.labels(), part.patients())
-    needed = np.asarray(chosen.any(axis=1), np.bool_)
-    part = replace(part, images=tuple(compress(part.images, needed.tolist())))
-    probabilities = load_calibration(model).probabilities(predict_logits(model, part))
-    fits = {
-        finding: _fit(probabilities[chosen[needed, k], k], part.labels()[chosen[needed, k], k] > 0, promise)
-        for k, finding in enumerate(model.findings)
-    }
-    patients = len(set(part.patients()))
-    like = f"for patients like the {patients} of {part.source} of its fit ({occasion.day})"
-    gate = Gate({finding: pair for finding, (pair, _) in fits.items()}, f"{promise.text}, {like}")
-    facts = asdict(promise) | occasion.facts | {"data": part.source, "patients": patients}
-    write_gate(model, gate, facts, {finding: counts for finding, (_, counts) in fits.items()})
-    return gate
-
-
-def first_known(labels: NDArray[np.float32], patients: NDArray[np.str_]) -> Bools:
-    """Mark each patient's first picture whose label is known, for each finding: independent draws for an exact test.
+def guaranteed(probabilities: Floats, labels: Floats, drawn: Draws, promise: Promise) -> list[Thresholds]:
+    """Fit every finding's thresholds to its draws.
 
     Parameters
     ----------
-    labels
-        ``(images, findings)``, NaN where not known.
-    patients
-        ``(images,)``.
-
-    Returns
-    -------
-    ``(images, findings)``.
+    probabilities, labels
+        ``(images, findings)``.
     """
-    chosen = np.zeros(labels.shape, np.bool_)
-    for k in range(labels.shape[1]):
-        known = np.flatnonzero(~np.isnan(labels[:, k]))
-        chosen[known[np.unique(patients[known], return_index=True)[1]], k] = True
-    return chosen
+    return [
+        Thresholds(
+            supported_lower(*column(probabilities, labels, drawn.showing, k), promise),
+            upper_threshold(*column(probabilities, labels, drawn.whatever, k), promise),
+        )
+        for k in range(labels.shape[1])
+    ]
 
 
-def _fit(probabilities: Floats, labels: Bools, promise: Promise) -> tuple[Thresholds, Mapping[str, object]]:
-    pair = fit_thresholds(probabilities, labels, promise)
-    return pair, gate_facts(probabilities, labels, pair, promise)
+def called(probabilities: Floats, pair: Thresholds) -> tuple[Bools, Bools]:
+    """Tell which probabilities are called absent, and which present: arrays of their shape."""
+    absent = np.zeros_like(probabilities, np.bool_) if pair.lo is None else probabilities <= pair.lo
+    present = np.zeros_like(probabilities, np.bool_) if pair.hi is None else probabilities >= pair.hi
+    return np.asarray(absent, np.bool_), np.asarray(present, np.bool_)
 
 
 def fit_thresholds(probabilities: Floats, labels: Bools, promise: Promise) -> Thresholds:
-    """Fit one finding's thresholds; see :func:`lower_threshold` and :func:`upper_threshold`.
+    """Fit one finding's thresholds to ``(images,)``, one image a patient whatever it shows."""
+    return Thresholds(supported_lower(probabilities, labels, promise), upper_threshold(probabilities, labels, promise))
 
-    A lower threshold that keeps the promise by answering seldom, and not by telling anything, is dropped.
+
+def supported_lower(probabilities: Floats, labels: Bools, promise: Promise) -> float | None:
+    """Find the lower threshold, see :func:`lower_threshold`; None too where it tells nothing.
+
+    A threshold that keeps the promise by answering seldom, and not by telling anything, is dropped.
     """
     lo = lower_threshold(probabilities, labels, promise)
-    if lo is not None and not rarer_than_chance(probabilities <= lo, labels, promise):
-        lo = None
-    return Thresholds(lo, upper_threshold(probabilities, labels, promise))
+    return lo if lo is not None and rarer_than_chance(probabilities <= lo, labels, promise) else None
 
 
 def rarer_than_chance(absent: Bools, labels: Bools, promise: Promise) -> bool:
@@ -208,42 +187,3 @@ def rarer_than_chance(absent: Bools, labels: Bools, promise: Promise) -> bool:
     missed = np.count_nonzero(absent & labels)
     by_chance = hypergeom.cdf(missed, len(labels), np.count_nonzero(labels), np.count_nonzero(absent))
     return bool(by_chance <= 1 - promise.confidence)
-
-
-def gate_facts(probabilities: Floats, labels: Bools, pair: Thresholds, promise: Promise) -> Mapping[str, object]:
-    """Count what the thresholds do to the images that they were fitted to, and say what is missing for one."""
-    absent = probabilities <= (-1.0 if pair.lo is None else pair.lo)
-    present = probabilities >= (2.0 if pair.hi is None else pair.hi)
-    return {
-        "images": len(labels),
-        "positives": int(labels.sum()),
-        "absent": int(absent.sum()),
-        "missed": int((absent & labels).sum()),
-        "present": int(present.sum()),
-        "present_and_positive": int((present & labels).sum()),
-        "lo_unsupported": None if pair.lo is not None else _why_no_lower(probabilities, labels, promise),
-        "hi_unsupported": None if pair.hi is not None else _why_no_upper(probabilities, promise),
-    }
-
-
-def _why_no_lower(probabilities: Floats, labels: Bools, promise: Promise) -> str:
-    if not len(labels):
-        return NOBODY_KNOWS
-    positives = int(labels.sum())
-    if positives < promise.positives_needed:
-        return f"{positives} positives; at least {promise.positives_needed} are needed, with none missed"
-    lo = lower_threshold(probabilities, labels, promise)
-    if lo is None:
-        return "no image scores below the positives that may be missed"
-    absent = probabilities <= lo
-    missed, called = np.count_nonzero(absent & labels), np.count_nonzero(absent)
-    return f"{missed} of the {called} images that could be called absent are positive, no fewer than by chance"
-
-
-def _why_no_upper(probabilities: Floats, promise: Promise) -> str:
-    if not len(probabilities):
-        return NOBODY_KNOWS
-    likely = int(np.count_nonzero(probabilities >= EVEN))
-    if likely < promise.present_needed:
-        return f"{likely} images reach a probability of {EVEN}; at least {promise.present_needed} are needed"
-    return f"too few of the {likely} images that reach a probability of {EVEN} are positive"

@@ -22,12 +22,15 @@ import onnx
 import torch
 from numpy.typing import NDArray
 
-from cxr.engine import Engine, OnnxEngine
+from cxr.engine import Engine, OnnxEngine, Outputs
 from cxr.errors import BundleError
-from cxr.networks.classifier import ClassActivationNetwork
+from cxr.networks.classifier import Answering, ClassActivationNetwork
 
 TOLERANCE = 1e-4
 """Largest difference between the engines that an export may have, in units of the logit."""
+
+PREFIX = "network."
+"""Of the tensors' names in a graph, before those in the safetensors file: the network is a part of what is exported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ class Extent:
     length: int
 
 
-def write_graph(network: ClassActivationNetwork, side: int, weights: Path, graph: Path) -> tuple[int, int]:
+def write_graph(network: ClassActivationNetwork, side: int, weights: Path, graph: Path) -> Outputs:
     """Export a network beside its weights, and check that ONNX Runtime answers as torch does.
 
     Parameters
@@ -54,7 +57,7 @@ def write_graph(network: ClassActivationNetwork, side: int, weights: Path, graph
 
     Returns
     -------
-    Rows and columns of the class activation.
+    What ONNX Runtime answered to noise, for its shapes.
 
     Raises
     ------
@@ -65,10 +68,10 @@ def write_graph(network: ClassActivationNetwork, side: int, weights: Path, graph
     point_into(model, weights)
     graph.write_bytes(model.SerializeToString(deterministic=True))
     images = np.random.default_rng(0).standard_normal((3, 1, side, side), np.float32)
-    difference, cells = compare_engines(network, OnnxEngine(graph), images)
+    difference, outputs = compare_engines(network, OnnxEngine(graph), images)
     if not difference <= TOLERANCE:  # NaN is refused too
         raise BundleError(f"{graph.name} differs from torch by {difference:.1e}, more than {TOLERANCE:g}; not exported")
-    return cells
+    return outputs
 
 
 def _trace(network: ClassActivationNetwork, side: int) -> onnx.ModelProto:
@@ -77,15 +80,15 @@ def _trace(network: ClassActivationNetwork, side: int) -> onnx.ModelProto:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(
-            network,
+            Answering(network).eval(),
             (torch.zeros(1, 1, side, side),),
             buffer,  # type: ignore[arg-type]  # the stub knows paths only
             dynamo=False,
             do_constant_folding=False,
             training=torch.onnx.TrainingMode.PRESERVE,
             input_names=["image"],
-            output_names=["logits", "activation"],
-            dynamic_axes={name: {0: "batch"} for name in ("image", "logits", "activation")},
+            output_names=list(Outputs._fields),
+            dynamic_axes={name: {0: "batch"} for name in ("image", *Outputs._fields)},
         )
     model = onnx.load_from_string(buffer.getvalue())
     for node in model.graph.node:
@@ -104,9 +107,10 @@ def point_into(model: onnx.ModelProto, weights: Path) -> None:
     extents = tensor_extents(weights)
     content = np.memmap(weights, np.uint8, mode="r")
     for tensor in model.graph.initializer:
-        extent = extents.get(tensor.name)
+        name = tensor.name.removeprefix(PREFIX)
+        extent = extents.get(name)
         if extent is None or bytes(content[extent.offset : extent.offset + extent.length]) != tensor.raw_data:
-            raise BundleError(f"the graph's tensor {tensor.name} is not that of {weights.name}; not exported")
+            raise BundleError(f"the graph's tensor {name} is not that of {weights.name}; not exported")
         tensor.ClearField("raw_data")
         tensor.data_location = onnx.TensorProto.EXTERNAL
         for key, value in (("location", weights.name), ("offset", extent.offset), ("length", extent.length)):
@@ -125,13 +129,12 @@ def tensor_extents(weights: Path) -> dict[str, Extent]:
 
 def compare_engines(
     network: ClassActivationNetwork, engine: Engine, images: NDArray[np.float32]
-) -> tuple[float, tuple[int, int]]:
-    """Largest difference of logits and activation between torch and an engine; rows and columns of the latter.
+) -> tuple[float, Outputs]:
+    """Largest difference of any output between torch and an engine; what the engine answered.
 
     ``images`` is ``(n, 1, side, side)`` float32.
     """
     with torch.inference_mode():
-        expected = [output.numpy() for output in network(torch.from_numpy(images))]
+        expected = [output.numpy() for output in network.answer(torch.from_numpy(images))]
     given = engine.run(images)
-    rows, columns = given[1].shape[2:]
-    return max(float(np.abs(a - b).max()) for a, b in zip(expected, given, strict=True)), (rows, columns)
+    return max(float(np.abs(a - b).max()) for a, b in zip(expected, given, strict=True)), given

@@ -15,6 +15,7 @@ from typing import Final
 from cxr import __version__
 from cxr.bundle import GRAPH, WEIGHTS
 from cxr.document import file_sha256, read_document
+from cxr.engine import Outputs
 from cxr.preprocess import InputSpec
 from training.trained import Trained
 
@@ -27,13 +28,13 @@ SPLITS: Final = Path("models", "splits.json")
 _PACKAGES: Final = ("onnxruntime", "opencv-python-headless", "safetensors")
 
 
-def metadata(bundle: Path, trained: Trained, cells: tuple[int, int]) -> dict[str, object]:
+def metadata(bundle: Path, trained: Trained, outputs: Outputs) -> dict[str, object]:
     """Describe the weights, the graph and the splits that lie in ``bundle``.
 
     Parameters
     ----------
-    cells
-        Rows and columns of the class activation.
+    outputs
+        Of any batch: their shapes are described.
     """
     labels = [finding.label for finding in trained.shares]
     template = read_document(TEMPLATE / "configs" / "metadata.json", "install Candor again").values
@@ -42,7 +43,7 @@ def metadata(bundle: Path, trained: Trained, cells: tuple[int, int]) -> dict[str
         "pytorch_version": version("torch").partition("+")[0],
         "numpy_version": version("numpy"),
         "required_packages_version": {name: version(name) for name in _PACKAGES} | {"candor-cxr": __version__},
-        "network_data_format": {"inputs": {"image": _image(trained.input)}, "outputs": _outputs(labels, cells)},
+        "network_data_format": {"inputs": {"image": _image(trained.input)}, "outputs": output_formats(labels, outputs)},
         "candor": {
             "architecture": trained.architecture,
             "findings": labels,
@@ -69,16 +70,21 @@ def _image(spec: InputSpec) -> dict[str, object]:
     }
 
 
-def _outputs(labels: list[str], cells: tuple[int, int]) -> dict[str, object]:
+def output_formats(labels: list[str], outputs: Outputs) -> dict[str, object]:
+    """Describe the network's outputs for ``network_data_format``; ``labels`` are the findings' in order."""
+    by_finding = {
+        "num_channels": len(labels),
+        "channel_def": {str(position): label for position, label in enumerate(labels)},
+    }
+    unnamed = {"num_channels": outputs.features.shape[1], "channel_def": {}}
     shared = {
         "format": "raw",
-        "num_channels": len(labels),
         "dtype": "float32",
         "value_range": [],  # unknown, by the specification: logits have no bounds
         "is_patch_data": False,
-        "channel_def": {str(position): label for position, label in enumerate(labels)},
     }
     return {
-        "pred": {"type": "tuples", "spatial_shape": [], **shared},
-        "activation": {"type": "image", "spatial_shape": list(cells), **shared},
+        "pred": {"type": "tuples", "spatial_shape": [], **shared, **by_finding},
+        "activation": {"type": "image", "spatial_shape": list(outputs.activation.shape[2:]), **shared, **by_finding},
+        "features": {"type": "tuples", "spatial_shape": [], **shared, **unnamed},
     }

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr.bundle import Model
-from cxr.engine import OnnxEngine
+from cxr.engine import OnnxEngine, Outputs
 from cxr.preprocess import to_network_input
 from training.datasets import Dataset
 from training.pictures import as_radiograph, read_picture
@@ -19,15 +19,11 @@ BATCH: Final = 8
 
 def predict_logits(model: Model, dataset: Dataset) -> NDArray[np.float32]:
     """Classify every picture: logits ``(images, findings)``; see :func:`predict`."""
-    return predict(model, dataset)[0]
+    return predict(model, dataset).logits
 
 
-def predict(model: Model, dataset: Dataset) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Classify every picture with ONNX Runtime.
-
-    Returns
-    -------
-    Logits ``(images, findings)`` and class activation ``(images, findings, height, width)``, float32.
+def predict(model: Model, dataset: Dataset) -> Outputs:
+    """Classify every picture with ONNX Runtime; of no picture the outputs are empty.
 
     Raises
     ------
@@ -40,11 +36,10 @@ def predict(model: Model, dataset: Dataset) -> tuple[NDArray[np.float32], NDArra
     """
     engine = OnnxEngine(model.graph)
     none = np.empty((0, len(model.findings)), np.float32)
-    parts = [(none, none[:, :, np.newaxis, np.newaxis])]
+    parts = [Outputs(none, none[:, :, np.newaxis, np.newaxis], none[:, :0])]
     for start in range(0, len(dataset.images), BATCH):
         batch = dataset.images[start : start + BATCH]
         inputs = [to_network_input(as_radiograph(read_picture(image.path)), model.input) for image in batch]
         parts.append(engine.run(np.stack(inputs)))
     print(f"classified {len(dataset.images)} pictures", file=sys.stderr)
-    logits, activations = zip(*(parts[1:] or parts), strict=True)
-    return np.concatenate(logits), np.concatenate(activations)
+    return Outputs(*map(np.concatenate, zip(*(parts[1:] or parts), strict=True)))

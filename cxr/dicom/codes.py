@@ -31,6 +31,7 @@ def _private(value: str, meaning: str) -> Code:
 
 ENGLISH: Final = Code("en-US", "RFC5646", "English (United States)")
 PERCENT: Final = Code("%", "UCUM", "Percent")
+RATIO: Final = Code("{ratio}", "UCUM", "ratio")
 
 IMAGING_MEASUREMENT_REPORT: Final = _dicom("126000", "Imaging Measurement Report")
 PLAIN_XRAY_OF_CHEST: Final = _snomed("399208008", "Plain X-ray of chest")
@@ -54,6 +55,9 @@ REFUSAL_REASON: Final = _private("REFUSEREASON", "Reason for not assessing the i
 NOTICE: Final = _private("NOTICE", "Notice on the assessed image")
 HOTTEST_REGION: Final = _private("HOTREGION", "Region of the strongest evidence")
 PREVALENCE: Final = _private("PREVALENCE", "Assumed prevalence of the finding")
+PREVALENCE_RATIO: Final = _private("PREVALENCERATIO", "Certainty over assumed prevalence")
+PERCENTILE: Final = _private("PERCENTILE", "Share of the model's test images that score lower")
+WRONG: Final = _private("PWRONG", "Probability that the likelier answer is wrong")
 PERMITTED_USE: Final = _private("USE", "Permitted use of the report")
 RESEARCH: Final = _private("RESEARCH", RESEARCH_USE)
 
@@ -89,6 +93,11 @@ def percent(probability: float) -> float:
     """Give a probability in %, as results show it: with one decimal, and with two near the ends, where it matters."""
     value = 100.0 * probability
     return round(value, 1 if 1.0 <= value <= 99.0 else 2)
+
+
+def ratio(value: float) -> float:
+    """Give a ratio as results show it: with two significant digits."""
+    return float(f"{value:.2g}")
 
 
 def private_scheme() -> CodingSchemeIdentificationItem:

@@ -78,7 +78,7 @@ def outcome(case: Case) -> str:
     """
     said = []
     for image in reportable_images(case):
-        codes = sorted(note.reason.code for note in (image.refusal, *image.notices) if note)
+        codes = sorted(note.reason.code for note in (image.refusal, *image.deferrals, *image.notices) if note)
         said.append(",".join((image.sop_instance_uid, *codes)))
     return ";".join(sorted(said) + sorted(written.sop_instance_uid for written in case.written))
 

@@ -42,12 +42,13 @@ _NOTHING_ASSESSED: Final = "No image could be assessed: this report says nothing
 
 
 def measurement_groups(study: ReportedStudy) -> list[MeasurementsAndQualitativeEvaluations]:
-    """All groups in the order of reading: the study, what was not assessed, what was noticed, the findings.
+    """All groups in the order of reading: the study, what was not assessed, deferred or noticed, the findings.
 
     The findings of an image come in the order of their decisions: present, deferred, absent.
     """
     assessed = [image for image in study.images if image.assessed and image.results]
     groups = [_study_group(study, assessed), *_refusal_groups(study)]
+    groups += [_deferral_group(study, image) for image in assessed if image.deferrals]
     groups += [_notice_group(study, image) for image in assessed if image.notices]
     for image in assessed:
         for result in sorted(image.results, key=lambda result: _DECISION_ORDER[result.decision]):
@@ -94,12 +95,23 @@ def _refusal_group(
     return group
 
 
+def _deferral_group(study: ReportedStudy, image: CaseImage) -> MeasurementsAndQualitativeEvaluations:
+    """Report why every finding of an image is left to a radiologist."""
+    tracking = study.tracking(f"Deferred: {study.labels[image.name]}", "deferral", image.sop_instance_uid)
+    return _notes_group(study, image, tracking, codes.DEFERRAL_REASON, image.deferrals)
+
+
 def _notice_group(study: ReportedStudy, image: CaseImage) -> MeasurementsAndQualitativeEvaluations:
     """Report what was noticed about an image that was assessed all the same."""
-    label = study.labels[image.name]
-    evaluations = [(codes.NOTICE, codes.reason_code(note.reason)) for note in image.notices]
-    group = _group(study, study.tracking(f"Notices: {label}", "notice", image.sop_instance_uid), [image], evaluations)
-    for note in image.notices:
+    tracking = study.tracking(f"Notices: {study.labels[image.name]}", "notice", image.sop_instance_uid)
+    return _notes_group(study, image, tracking, codes.NOTICE, image.notices)
+
+
+def _notes_group(
+    study: ReportedStudy, image: CaseImage, tracking: TrackingIdentifier, concept: Code, notes: Sequence[Note]
+) -> MeasurementsAndQualitativeEvaluations:
+    group = _group(study, tracking, [image], [(concept, codes.reason_code(note.reason)) for note in notes])
+    for note in notes:
         _add_text(group, codes.COMMENT, note.detail)
     return group
 
@@ -119,10 +131,7 @@ def _finding_group(
         finding_type=codes.concept(finding.code),
         finding_sites=[FindingSite(codes.concept(finding.site))],
         algorithm_id=study.algorithm,
-        measurements=[
-            Measurement(codes.CERTAINTY, codes.percent(result.probability), codes.PERCENT),
-            Measurement(codes.PREVALENCE, codes.percent(result.prevalence), codes.PERCENT),
-        ],
+        measurements=_measurements(result),
         qualitative_evaluations=[QualitativeEvaluation(name, value) for name, value in evaluations],
         source_images=study.sources([image]),
     )
@@ -132,6 +141,20 @@ def _finding_group(
         if (overlay.source, overlay.finding) == (image.sop_instance_uid, finding):
             _add(group, _illustration(overlay.sop_instance_uid))
     return group
+
+
+def _measurements(result: FindingResult) -> list[Measurement]:
+    """Give the numbers of a finding: how likely, against what prevalence, how unusual, how likely wrong."""
+    ratio = result.probability / result.prevalence
+    measured = [
+        Measurement(codes.CERTAINTY, codes.percent(result.probability), codes.PERCENT),
+        Measurement(codes.PREVALENCE, codes.percent(result.prevalence), codes.PERCENT),
+        Measurement(codes.PREVALENCE_RATIO, codes.ratio(ratio), codes.RATIO),
+        Measurement(codes.WRONG, codes.percent(result.wrong), codes.PERCENT),
+    ]
+    if result.percentile is not None:
+        measured.append(Measurement(codes.PERCENTILE, codes.percent(result.percentile / 100), codes.PERCENT))
+    return measured
 
 
 def _group(

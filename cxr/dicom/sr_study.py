@@ -14,7 +14,7 @@ from cxr.case import Case, CaseImage, WrittenObject
 from cxr.dicom import codes
 from cxr.dicom.carried import plain, valid_text
 from cxr.dicom.identity import can_be_referenced, case_fingerprint, reportable_images
-from cxr.provenance import APPLICATION_NAME, MANUFACTURER, Provenance
+from cxr.provenance import APPLICATION_NAME, MANUFACTURER, NO_FAMILIARITY, Provenance
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,8 @@ class ReportedStudy:
 
 def _algorithm(provenance: Provenance) -> AlgorithmIdentification:
     """Identify the algorithm (TID 4019), with all that changes the numbers as its parameters, in one line."""
-    lines = (provenance.calibration, provenance.gate, f"engine {provenance.engine}", RESEARCH_USE)
+    checked = [] if provenance.familiarity else [NO_FAMILIARITY]
+    lines = (provenance.calibration, provenance.gate, *checked, f"engine {provenance.engine}", RESEARCH_USE)
     return AlgorithmIdentification(
         name=plain(f"{APPLICATION_NAME}, {provenance.model_name}"),
         version=provenance.software_versions,

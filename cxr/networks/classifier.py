@@ -11,7 +11,22 @@ Zhou et al. 2016 (class activation maps). Selvaraju et al. 2017 (Grad-CAM).
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from torch import Tensor, nn
+
+
+class Answer(NamedTuple):
+    """What a network says in serving.
+
+    ``logits`` is ``(n, findings)`` and ``activation`` ``(n, findings, height, width)``, see
+    :meth:`ClassActivationNetwork.forward`; ``features`` is ``(n, channels)``, the mean over the cells of the last
+    feature map that reaches the head.
+    """
+
+    logits: Tensor
+    activation: Tensor
+    features: Tensor
 
 
 class ClassActivationNetwork(nn.Module):
@@ -47,7 +62,26 @@ class ClassActivationNetwork(nn.Module):
         Logits ``(n, findings)``, and the class activation ``(n, findings, height, width)`` whose mean over
         the cells plus the head's bias is the logit.
         """
-        activation = class_activation(self.neck(self.trunk(images)), self.head.weight)
+        return self.classify(self.feature_map(images))
+
+    def answer(self, images: Tensor) -> Answer:
+        """Classify a batch in serving: what :meth:`forward` gives, and the features that it was read from.
+
+        The features are what a linear head reads. Of other networks: with the head ``concat-pool`` the average half
+        of what the head reads; of several members in one trunk what all members read, when all see the same image;
+        of two views those of the frontal one.
+        """
+        features = self.feature_map(images)
+        return Answer(*self.classify(features), features.mean(dim=(2, 3)))
+
+    def feature_map(self, images: Tensor) -> Tensor:
+        """Compute the last feature map that reaches the head: ``(n, channels, height, width)``."""
+        features: Tensor = self.neck(self.trunk(images))
+        return features
+
+    def classify(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute logits and class activation of a feature map; see :meth:`forward`."""
+        activation = class_activation(features, self.head.weight)
         return activation.mean(dim=(2, 3)) + self.head.bias, activation
 
 
@@ -79,3 +113,15 @@ class LogitsOnly(nn.Module):
         """Classify a batch: logits ``(n, findings)``."""
         logits: Tensor = self.network(images)[0]
         return logits
+
+
+class Answering(nn.Module):
+    """The network as it is exported: its forward pass is :meth:`ClassActivationNetwork.answer`."""
+
+    def __init__(self, network: ClassActivationNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Answer:
+        """Classify a batch in serving."""
+        return self.network.answer(images)

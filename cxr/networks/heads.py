@@ -95,15 +95,14 @@ class ConcatPoolNetwork(ClassActivationNetwork):
 
     head: ConcatPoolHead
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Classify a batch.
+    def classify(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Classify a batch by its feature map.
 
         Returns
         -------
         Logits ``(n, findings)``, and the class activation ``(n, findings, height, width)``: the feature map weighted
         as :meth:`ConcatPoolHead.explained` says. Its positive part is Grad-CAM times the number of cells.
         """
-        features = self.neck(self.trunk(images))
         logits, weights = self.head.explained(features)
         return logits, torch.einsum("nkc,nchw->nkhw", weights.to(features.dtype), features)
 

@@ -59,11 +59,13 @@ class MimoNetwork(ClassActivationNetwork):
         -------
         Logits ``(n, members, findings)``, and class activation ``(n, members, findings, height, width)``.
         """
-        stacked = class_activation(self.trunk(images), self.head.weight)
-        activation = torch.unflatten(stacked, 1, (self.count, -1))
-        return activation.mean(dim=(3, 4)) + self.head.bias + self.head.deviation, activation
+        return self._of_members(self.trunk(images))
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def feature_map(self, images: Tensor) -> Tensor:
+        """Compute the feature map of images that every member sees: ``(n, channels, height, width)``."""
+        return super().feature_map(self._repeated(images))
+
+    def classify(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Classify a batch by all members together.
 
         Returns
@@ -71,7 +73,7 @@ class MimoNetwork(ClassActivationNetwork):
         The logit of the members' mean probability ``(n, findings)``, and the class activation
         ``(n, findings, height, width)``: the members', each weighted by how much the logit rises with its own.
         """
-        logits, activation = self.members(self._repeated(images))
+        logits, activation = self._of_members(features)
         for_it, against = nn.functional.logsigmoid(logits), nn.functional.logsigmoid(-logits)
         # In logarithms throughout: a mean of probabilities that are 1 to float32 has no logit.
         weights = for_it.softmax(dim=1) * against.exp() + against.softmax(dim=1) * for_it.exp()
@@ -81,6 +83,10 @@ class MimoNetwork(ClassActivationNetwork):
         """Measure the standard deviation of the members' probabilities of an image: ``(n, findings)``, in [0, 0.5]."""
         logits, _ = self.members(self._repeated(images))
         return logits.sigmoid().std(dim=1, correction=0)
+
+    def _of_members(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        activation = torch.unflatten(class_activation(features, self.head.weight), 1, (self.count, -1))
+        return activation.mean(dim=(3, 4)) + self.head.bias + self.head.deviation, activation
 
     def _repeated(self, images: Tensor) -> Tensor:
         return images.expand(-1, self.count, -1, -1)

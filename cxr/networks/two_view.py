@@ -43,9 +43,9 @@ class TwoViewNetwork(ClassActivationNetwork):
         self.lateral = lateral
         self._frontal_channels = trunk.channels
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def classify(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Classify frontal radiographs alone, as studies without a lateral: logits and class activation."""
-        activation = _class_activation(self.trunk(images), self._weights()[0])
+        activation = _class_activation(features, self._weights()[0])
         return activation.mean(dim=(2, 3)) + self.head.bias, activation
 
     def both(self, frontal: Tensor, lateral: Tensor, present: Tensor) -> TwoViews:

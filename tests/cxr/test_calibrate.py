@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import date
 
 import numpy as np
 import pytest
@@ -10,7 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
-from cxr.calibrate import Calibration, CalibrationKind, LogitMap, log_odds, sigmoid
+from cxr.calibrate import (
+    IDENTITY,
+    Beta,
+    Calibration,
+    CalibrationKind,
+    Curve,
+    Isotonic,
+    Line,
+    LogitMap,
+    Origin,
+    log_odds,
+    sigmoid,
+)
 from cxr.findings import Finding
 
 SHARES = st.floats(1e-4, 1 - 1e-4)
@@ -25,7 +38,7 @@ def calibration(*maps: LogitMap) -> Calibration:
 
 def platt(slope: float, intercept: float, fitted: float, assumed: float) -> LogitMap:
     """A Platt map."""
-    return LogitMap(CalibrationKind.PLATT, slope, intercept, fitted, assumed)
+    return LogitMap(Line(CalibrationKind.PLATT, slope, intercept), fitted, assumed)
 
 
 @given(st.floats(1e-12, 1 - 1e-12))
@@ -94,3 +107,89 @@ def test_a_prevalence_without_odds_is_refused(share: float, position: int) -> No
     shares[position] = share
     with pytest.raises(ValueError, match="a prevalence lies between 0 and 1"):
         platt(1, 0, *shares)
+
+
+STEPS = Isotonic((-3.0, -1.0, 0.5, 4.0), (-4.0, -2.5, -2.0, 3.0))
+CURVES = (IDENTITY, Line(CalibrationKind.TEMPERATURE, 0.3, 0.0), Beta(0.7, 2.0, -1.0), Beta(0.0, 1.5, 0.2), STEPS)
+
+
+@given(st.floats(-15, 15), st.floats(0.0, 5), st.floats(0.01, 5), st.floats(-5, 5))
+def test_a_beta_curve_is_kulls_formula(z: float, a: float, b: float, c: float) -> None:
+    p = expit(z)
+    exact = a * np.log(p) - b * np.log1p(-p) + c
+    assert Beta(a, b, c).log_odds(np.asarray([z]))[0] == pytest.approx(exact, rel=1e-6, abs=1e-6)
+
+
+def test_an_isotonic_curve_is_straight_between_its_knots_and_level_beyond() -> None:
+    given_back = STEPS.log_odds(np.asarray([[-9.0, -3.0, -2.0], [0.5, 2.25, 9.0]]))
+    np.testing.assert_allclose(given_back, [[-4.0, -4.0, -3.25], [-2.0, 0.5, 3.0]], rtol=1e-12)
+
+
+@pytest.mark.parametrize("curve", CURVES)
+def test_every_curve_keeps_the_order_strictly_between_its_ends(curve: Curve) -> None:
+    logits = np.linspace(-2.9, 3.9, 400)
+    assert np.all(np.diff(curve.log_odds(logits)) > 0)
+    assert np.all(np.diff(curve.log_odds(np.linspace(-700, 700, 400))) >= 0)
+
+
+@pytest.mark.parametrize("curve", CURVES)
+@pytest.mark.parametrize("assumed", [1e-4, 0.1, 1 - 1e-4])
+def test_every_curve_gives_a_probability_at_any_prevalence(curve: Curve, assumed: float) -> None:
+    logits = np.asarray([[-700.0], [-1.0], [0.0], [3.0], [700.0]])
+    said = calibration(LogitMap(curve, 0.3, assumed)).probabilities(logits)
+    assert np.all((said >= 0) & (said <= 1))
+    exact = expit(curve.log_odds(logits) + logit(assumed) - logit(0.3))
+    np.testing.assert_allclose(said, exact, rtol=1e-9, atol=1e-300)
+
+
+def test_all_kinds_stand_side_by_side() -> None:
+    maps = calibration(*(LogitMap(curve, 0.2, 0.2) for curve in CURVES))
+    logits = np.random.default_rng(0).normal(size=(3, 7, len(CURVES)))
+    for k, curve in enumerate(CURVES):
+        np.testing.assert_array_equal(maps.log_odds(logits)[..., k], curve.log_odds(logits[..., k]))
+    assert [m.kind.value for m in maps.maps.values()] == ["identity", "temperature", "beta", "beta", "isotonic"]
+
+
+def test_the_shift_holds_where_the_prevalence_was_changed_by_drawing_the_images() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.random(400_000) < 0.3
+    logits = rng.normal(np.where(truth, 1.0, -1.0), 1.0)[:, np.newaxis]
+    exact = Line(CalibrationKind.PLATT, 2.0, float(logit(0.3)))  # of two normal curves two apart
+    rare = ~truth | (rng.random(len(truth)) < 0.1)
+    share = float(truth[rare].mean())
+    said = calibration(LogitMap(exact, 0.3, share)).probabilities(logits[rare])[:, 0]
+    for low, high in ((0, 0.02), (0.02, 0.1), (0.1, 0.4), (0.4, 0.9)):
+        chosen = (said >= low) & (said < high)
+        assert said[chosen].mean() == pytest.approx(truth[rare][chosen].mean(), rel=0.05)
+
+
+@pytest.mark.parametrize("values", [(-1, 1, 0), (1, -0.1, 0), (0, 0, 0), (math.nan, 1, 0), (1, 1, math.inf)])
+def test_a_beta_curve_that_turns_the_order_is_refused(values: tuple[float, float, float]) -> None:
+    with pytest.raises(ValueError, match="a and b must be 0 or more"):
+        Beta(*values)
+
+
+@pytest.mark.parametrize(
+    ("logits", "values", "problem"),
+    [
+        ((), (), "as many logits"),
+        ((0.0,), (0.0, 1.0), "as many logits"),
+        ((0.0, 0.0), (0.0, 1.0), "finite and rise"),
+        ((0.0, 1.0), (0.0, 0.0), "finite and rise"),
+        ((1.0, 0.0), (0.0, 1.0), "finite and rise"),
+        ((0.0, 1.0), (0.0, math.inf), "finite and rise"),
+        ((math.nan, 1.0), (0.0, 1.0), "finite and rise"),
+    ],
+)
+def test_knots_that_do_not_rise_are_refused(logits: tuple[float, ...], values: tuple[float, ...], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        Isotonic(logits, values)
+
+
+def test_a_line_is_no_other_kind() -> None:
+    with pytest.raises(ValueError, match="a line is identity, temperature or platt, not beta"):
+        Line(CalibrationKind.BETA, 1.0, 0.0)
+
+
+def test_an_origin_reads_as_site_day_and_number() -> None:
+    assert str(Origin("St Elsewhere", date(2026, 1, 2), 1234)) == "St Elsewhere, 2026-01-02, 1,234 images"

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxr.defer import Gate, Thresholds, cost_gate, cost_thresholds
-from cxr.findings import Finding
+from cxr.defer import Thresholds
 from cxr.reasons import Reason
 from cxr.result import Decision
 
@@ -55,25 +54,6 @@ def test_a_reason_stands_with_every_deferral_and_with_nothing_else(
 ) -> None:
     decision, reason = Thresholds(*pair).decide(probability)
     assert (decision is Decision.DEFERRED) == (reason is not None)
-
-
-@given(st.floats(0.001, 0.499), PROBABILITY)
-def test_the_rule_for_a_cost_is_the_cheapest_answer(cost: float, probability: float) -> None:
-    expected_cost = {Decision.PRESENT: 1 - probability, Decision.ABSENT: probability, Decision.DEFERRED: cost}
-    decision, _ = cost_thresholds(cost).decide(probability)
-    assert expected_cost[decision] <= min(expected_cost.values()) + 1e-12
-
-
-@pytest.mark.parametrize("cost", [0.0, 0.5, -1.0, 1.0, math.nan])
-def test_a_cost_that_defers_all_or_nothing_is_refused(cost: float) -> None:
-    with pytest.raises(ValueError, match=r"lies between 0 and 0\.5"):
-        cost_thresholds(cost)
-
-
-def test_a_cost_makes_one_gate_for_all_findings() -> None:
-    gate = cost_gate([Finding.MASS, Finding.NODULE], 0.1)
-    assert gate == Gate(dict.fromkeys([Finding.MASS, Finding.NODULE], Thresholds(0.1, 0.9)), gate.description)
-    assert "0.1" in gate.description
 
 
 @pytest.mark.parametrize(("lo", "hi"), [(0.7, 0.2), (0.5, 0.5), (-0.1, 0.5), (0.5, 1.1), (math.nan, 0.5)])

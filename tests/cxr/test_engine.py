@@ -52,9 +52,18 @@ def test_an_image_does_not_depend_on_its_batch(shared_bundle: Path, count: int) 
 
 def test_the_logit_is_the_mean_of_the_activation_plus_the_bias(shared_bundle: Path) -> None:
     bundle = load_bundle(shared_bundle)
-    logits, activation = OnnxEngine(bundle.graph).run(pictures(2, 64))
+    logits, activation, _ = OnnxEngine(bundle.graph).run(pictures(2, 64))
     bias = build_network(bundle.architecture, 3, bundle.weights).head.bias.detach().numpy()
     np.testing.assert_allclose(activation.mean(axis=(2, 3)) + bias, logits, atol=1e-6)
+
+
+def test_the_features_are_what_the_linear_head_reads(shared_bundle: Path) -> None:
+    bundle = load_bundle(shared_bundle)
+    outputs = OnnxEngine(bundle.graph).run(pictures(3, 64))
+    head = build_network(bundle.architecture, 3, bundle.weights).head
+    assert outputs.features.dtype == np.float32
+    expected = torch.nn.functional.linear(torch.from_numpy(outputs.features), head.weight, head.bias)
+    np.testing.assert_allclose(outputs.logits, expected.detach().numpy(), atol=1e-5)
 
 
 def test_heatmaps_are_captums_grad_cam() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cxr.costs import Costs
 from cxr.errors import SettingsError
 from cxr.settings import Settings, load_settings
 
@@ -23,7 +24,18 @@ def test_what_is_not_named_keeps_its_default(tmp_path: Path, text: str) -> None:
 
 def test_every_setting_is_read(tmp_path: Path) -> None:
     text = "candor:\n  engine: torch\n  max_overlays: 2\n  deferral_cost: 0.25\n  images_per_batch: 1\n"
-    assert load_settings(written(tmp_path, text)) == Settings("torch", 2, 0.25, 1)
+    assert load_settings(written(tmp_path, text)) == Settings(
+        engine="torch", max_overlays=2, deferral_cost=0.25, images_per_batch=1
+    )
+
+
+def test_costs_are_read_and_exclude_the_single_cost(tmp_path: Path) -> None:
+    text = "candor:\n  costs:\n    default: {missed: 5, false_alarm: 1, deferral: 0.5}\n"
+    assert load_settings(written(tmp_path, text)).cost_table == {None: Costs(5, 1, 0.5)}
+    with pytest.raises(SettingsError, match=r"deferral_cost is 0\.2; it must be null where costs are set"):
+        load_settings(written(tmp_path, text + "  deferral_cost: 0.2\n"))
+    assert Settings(deferral_cost=0.2).cost_table == {None: Costs(1, 1, 0.2)}
+    assert Settings().cost_table == {}
 
 
 @pytest.mark.parametrize(
@@ -31,7 +43,10 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
     [
         ("candor:\n  engin: onnx\n", "line 2: unknown setting 'engin'; did you mean 'engine'?"),
         ("candour:\n  engine: onnx\n", "line 1: unknown setting 'candour'; did you mean 'candor'?"),
-        ("candor:\n  zzz: 1\n", "known are engine, max_overlays, deferral_cost, images_per_batch"),
+        (
+            "candor:\n  zzz: 1\n",
+            "known are engine, max_overlays, deferral_cost, costs, images_per_batch",
+        ),
         ("candor:\n  engine: gpu\n", "engine is 'gpu'; it must be one of auto, onnx, torch"),
         ("candor:\n  engine: onnx\n  engine: torch\n", "line 3: 'engine' stands there twice"),
         ("candor:\n  max_overlays: -1\n", "max_overlays is -1; it must be a whole number from 0 to 14"),
@@ -40,7 +55,11 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
         ("candor:\n  images_per_batch: 0\n", "images_per_batch is 0"),
         ("candor:\n  deferral_cost: 0.5\n", "deferral_cost is 0.5; it must be null, or a number between 0 and 0.5"),
         ("candor:\n  deferral_cost: 0\n", "deferral_cost is 0"),
+        ("candor:\n  shortcut_limit: 0.0\n", "shortcut_limit is 0.0; it must be null, or a number over 0"),
+        ("candor:\n  shortcut_limit: .inf\n", "shortcut_limit is inf"),
+        ("candor:\n  shortcut_limit: much\n", "shortcut_limit is 'much'"),
         ("candor:\n  deferral_cost: .nan\n", "deferral_cost is nan"),
+        ("candor:\n  costs: {Mas: {}}\n", "costs: unknown finding 'Mas'"),
         ("candor: [1, 2]\n", "line 1: expected 'name: value' lines"),
         ("candor: {\n", "is not valid YAML"),
         ("- 1\n", "line 1: expected 'name: value' lines"),

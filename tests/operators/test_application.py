@@ -16,7 +16,7 @@ from cxr.bundle import load_bundle
 from cxr.case import Case, CaseImage
 from cxr.dicom.sc import build_overlay
 from cxr.dicom.write import write
-from cxr.engine import OnnxEngine
+from cxr.engine import OnnxEngine, Outputs
 from cxr.errors import InputError
 from cxr.findings import Finding
 from cxr.provenance import Provenance
@@ -141,7 +141,7 @@ def test_a_stage_that_fails_for_one_image_leaves_the_others(
     true_run = OnnxEngine.run
     bright = chest_like(seed=3) // 2
 
-    def failing(self: OnnxEngine, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def failing(self: OnnxEngine, images: np.ndarray) -> Outputs:
         if images.mean() < failing.limit or len(images) > 1:  # type: ignore[attr-defined]
             raise RuntimeError("out of memory for Test^0")
         return true_run(self, images)
@@ -235,8 +235,9 @@ def test_a_cost_of_deferring_replaces_the_bundles_thresholds(models: Path) -> No
 
 
 def test_logits_that_are_no_numbers_are_a_failure(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(self: OnnxEngine, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return np.full((len(images), 3), np.nan, np.float32), np.zeros((len(images), 3, 2, 2), np.float32)
+    def broken(self: OnnxEngine, images: np.ndarray) -> Outputs:
+        none = np.zeros((len(images), 3, 2, 2), np.float32)
+        return Outputs(np.full((len(images), 3), np.nan, np.float32), none, none[:, :, 0, 0])
 
     monkeypatch.setattr(OnnxEngine, "run", broken)
     refusal = run(radiograph_dataset()).cases[0].images[0].refusal

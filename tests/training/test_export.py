@@ -25,7 +25,7 @@ from tests.bundles import THREE, make_trained
 from tests.nih import read_nih
 from training import graph as graph_module
 from training.export import export
-from training.graph import tensor_extents, write_graph
+from training.graph import PREFIX, tensor_extents, write_graph
 from training.metadata import TEMPLATE
 from training.predict import predict_logits
 from training.recipe import Recipe
@@ -54,15 +54,16 @@ def test_the_graph_holds_no_weights_of_its_own(random_bundle: Path, tmp_path: Pa
         assert external["location"] == "model.safetensors"
         start = int(external["offset"])
         stored = np.frombuffer(content[start : start + int(external["length"])], np.float32)
-        assert np.array_equal(stored, weights[tensor.name].ravel())
-        assert extents[tensor.name].offset == start
+        name = tensor.name.removeprefix(PREFIX)
+        assert np.array_equal(stored, weights[name].ravel())
+        assert extents[name].offset == start
 
 
 def test_the_graph_answers_as_a_normal_export(random_bundle: Path, tmp_path: Path) -> None:
     model = onnx.load(random_bundle / GRAPH)
     normal = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     images = np.random.default_rng(0).standard_normal((3, 1, 64, 64), np.float32)
-    expected = normal.run(["logits", "activation"], {"image": images})
+    expected = normal.run(["logits", "activation", "features"], {"image": images})
     for one, other in zip(OnnxEngine(random_bundle / GRAPH).run(images), expected, strict=True):
         np.testing.assert_allclose(one, other, atol=3e-7, rtol=0)
 
@@ -169,8 +170,11 @@ def test_the_metadata_has_what_monais_schema_asks_for(random_bundle: Path) -> No
     for part in (*data_format["inputs"].values(), *data_format["outputs"].values()):
         for key in ("type", "format", "num_channels", "spatial_shape", "dtype", "value_range", "is_patch_data"):
             assert key in part
+    outputs = data_format["outputs"]
+    for part in (data_format["inputs"]["image"], outputs["pred"], outputs["activation"]):
         assert len(part["channel_def"]) == part["num_channels"]
-    assert data_format["outputs"]["activation"]["spatial_shape"] == [4, 4]
+    assert outputs["features"]["num_channels"] == 32
+    assert outputs["activation"]["spatial_shape"] == [4, 4]
     assert (random_bundle / "LICENSE").read_text().lstrip().startswith("Apache License")
 
 

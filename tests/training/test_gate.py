@@ -9,21 +9,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
-from scipy.stats import beta, fisher_exact, norm
+from scipy.stats import beta, binomtest, fisher_exact, norm
 
+from cxr.defer import Thresholds
 from cxr.errors import SettingsError
 from training.calibrate import NOBODY_KNOWS
 from training.gate import (
     Promise,
-    first_known,
+    called,
     fit_thresholds,
-    gate_facts,
     lower_threshold,
+    misses_allowed,
     rarer_than_chance,
     upper_threshold,
 )
+from training.gate_facts import lower_facts, upper_facts
 
 PROMISE = Promise()
+
+
+def gate_facts(scores: np.ndarray, labels: np.ndarray, pair: Thresholds, promise: Promise) -> dict[str, object]:
+    """All counts of thresholds that were fitted to the same images."""
+    return lower_facts(scores, labels, pair.lo, promise) | upper_facts(scores, labels, pair.hi, promise)
 
 
 def clopper_pearson_upper(hits: int, trials: int, confidence: float) -> float:
@@ -110,7 +117,9 @@ def test_what_is_missing_is_named() -> None:
     none = np.zeros(51, np.bool_)
     facts = gate_facts(scores, none, fit_thresholds(scores, none, PROMISE), PROMISE)
     assert facts["lo_unsupported"] == "0 positives; at least 22 are needed, with none missed"
-    assert facts["hi_unsupported"] == "1 images reach a probability of 0.5; at least 4 are needed"
+    assert facts["hi_unsupported"] == (
+        "1 images reach a probability of 0.5; at least 4 are needed: some 204 patients like these 51"
+    )
     likely, wrong = np.linspace(0.5, 0.9, 40), np.arange(40) < 30
     facts = gate_facts(likely, wrong, fit_thresholds(likely, wrong, PROMISE), PROMISE)
     assert facts["lo_unsupported"] == "no image scores below the positives that may be missed"
@@ -124,20 +133,6 @@ def test_what_nobody_knows_supports_nothing() -> None:
     assert pair.lo is pair.hi is None
     assert facts["images"] == 0
     assert facts["lo_unsupported"] == facts["hi_unsupported"] == NOBODY_KNOWS
-
-
-@given(st.integers(0, 2**32 - 1), st.integers(0, 40))
-def test_each_patient_is_drawn_once_by_the_first_picture_that_is_known(seed: int, images: int) -> None:
-    rng = np.random.default_rng(seed)
-    patients = rng.integers(0, 12, images).astype(str)
-    labels = rng.choice([0, 1, np.nan], (images, 3)).astype(np.float32)
-    chosen = first_known(labels, patients)
-    for k in range(3):
-        first: dict[str, int] = {}
-        for row in range(images):
-            if not np.isnan(labels[row, k]):
-                first.setdefault(str(patients[row]), row)
-        assert set(np.flatnonzero(chosen[:, k])) == set(first.values())
 
 
 def test_the_counts_are_those_of_the_fit() -> None:
@@ -233,3 +228,107 @@ def test_rarer_than_chance_is_fishers_exact_test(seed: int) -> None:
     p = fisher_exact(table, alternative="less").pvalue
     for confidence in (p - 1e-6, p + 1e-6):
         assert rarer_than_chance(absent, labels, Promise(confidence=1 - confidence)) == (p <= confidence)
+
+
+@pytest.mark.parametrize("promise", [PROMISE, Promise(0.05, 0.8, 0.95), Promise(0.3, 0.3, 0.7)])
+@pytest.mark.parametrize("seed", range(4))
+def test_the_sequences_are_those_of_mapie_on_binomial_tests_of_scipy(promise: Promise, seed: int) -> None:
+    """Learn then test: exact p-values of every threshold, the safest first, and MAPIE's control of the error."""
+    control = pytest.importorskip("mapie.risk_control", reason="MAPIE is the oracle")
+    rng = np.random.default_rng(seed)
+    scores = np.round(rng.beta(1, 1.5, 300), 2)  # many are equal
+    labels = rng.random(300) < scores
+    grid = np.unique(scores)
+    low, high = grid[grid < 0.5], grid[grid >= 0.5][::-1]
+    missed = [
+        binomtest(int((labels & (scores <= t)).sum()), int(labels.sum()), promise.max_missed, "less").pvalue
+        for t in low
+    ]
+    level = 1 - promise.confidence
+    kept = low[control.control_fwer(np.asarray(missed), level, "fixed_sequence")]
+    assert lower_threshold(scores, labels, promise) == (kept.max() if len(kept) else None)
+    tested = [t for t in high if (scores >= t).sum() >= promise.present_needed]
+    right = [
+        binomtest(int(labels[scores >= t].sum()), int((scores >= t).sum()), promise.min_precision, "greater").pvalue
+        for t in tested
+    ]
+    kept = np.asarray(tested)[control.control_fwer(np.asarray(right), level, "fixed_sequence")]
+    assert upper_threshold(scores, labels, promise) == (kept.min() if len(kept) else None)
+
+
+@given(st.integers(1, 300), st.sampled_from([PROMISE, Promise(0.05, 0.5, 0.95)]))
+@settings(max_examples=40, deadline=None)
+def test_the_misses_allowed_are_the_most_that_a_binomial_test_rejects(positives: int, promise: Promise) -> None:
+    def rejected(missed: int) -> bool:
+        p = binomtest(missed, positives, promise.max_missed, "less").pvalue
+        return bool(p <= 1 - promise.confidence)
+
+    allowed = misses_allowed(positives, promise)
+    if allowed is None:
+        assert not rejected(0)
+        assert positives < promise.positives_needed
+    else:
+        assert rejected(allowed)
+        assert not rejected(allowed + 1)
+
+
+def test_equal_probabilities_are_answered_together_or_not_at_all() -> None:
+    scores = np.r_[np.full(50, 0.1), np.full(60, 0.2), np.full(40, 0.4)]
+    labels = np.zeros(150, np.bool_)
+    labels[50:54] = labels[110:] = True  # 44 positives, of which one may be missed; at 0.2 it would be four
+    assert misses_allowed(44, PROMISE) == 1
+    assert lower_threshold(scores, labels, PROMISE) == 0.1
+    scores, labels = np.full(20, 0.7), np.arange(20) < 10
+    assert upper_threshold(scores, labels, PROMISE) is None
+    assert upper_threshold(scores, np.arange(20) < 19, PROMISE) == 0.7
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.2, 5), st.floats(-0.5, 0.5))
+@settings(max_examples=40, deadline=None)
+def test_a_calibration_that_keeps_the_order_keeps_the_images_called_absent(
+    seed: int, slope: float, intercept: float
+) -> None:
+    """So that fitting it to the same patients costs the guarantee nothing: only the cap at 0.5 can call fewer."""
+    rng = np.random.default_rng(seed)
+    odds = rng.normal(-1, 1, 300)
+    labels = rng.random(300) < expit(2 * odds)
+
+    def absent(said: np.ndarray) -> np.ndarray:
+        lo = lower_threshold(said, labels, PROMISE)
+        return np.zeros(300, np.bool_) if lo is None else said <= lo
+
+    uncapped = absent(expit(odds - 10))
+    calibrated = expit(slope * odds + intercept)
+    assert uncapped.any()
+    np.testing.assert_array_equal(absent(calibrated), uncapped & (calibrated < 0.5))
+
+
+def test_how_many_patients_are_needed_is_said_at_the_share_among_these() -> None:
+    scores, labels = np.linspace(0.1, 0.4, 100), np.arange(100) < 10
+    facts = gate_facts(scores, labels, Thresholds(None, None), PROMISE)
+    assert (facts["positives_needed"], facts["patients_needed"]) == (22, 220)
+    assert facts["lo_unsupported"] == (
+        "10 positives; at least 22 are needed, with none missed: some 220 patients like these 100"
+    )
+    scores[-2:] = 0.6
+    facts = gate_facts(scores, labels, Thresholds(None, None), PROMISE)
+    assert facts["hi_unsupported"] == (
+        "2 images reach a probability of 0.5; at least 4 are needed: some 200 patients like these 100"
+    )
+    enough = gate_facts(scores, np.arange(100) < 22, Thresholds(None, None), PROMISE)
+    assert enough["patients_needed"] is None
+
+
+def test_what_is_called_is_what_the_gate_decides() -> None:
+    scores = np.linspace(0, 1, 21)
+    for pair in (Thresholds(0.2, 0.7), Thresholds(None, 0.7), Thresholds(0.2, None), Thresholds(None, None)):
+        absent, present = called(scores, pair)
+        decisions = [pair.decide(score)[0].value for score in scores.tolist()]
+        words = np.where(absent, "absent", np.where(present, "present", "deferred"))
+        assert [d.lower() for d in decisions] == words.tolist()
+
+
+def test_a_share_loses_no_digit_in_words() -> None:
+    text = Promise(0.055, 0.5, 0.925).text
+    assert "at most 5.5% of" in text
+    assert "with 92.5% confidence" in text

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from cxr.bundle import CALIBRATION, GATE, METADATA, load_bundle, load_model
-from cxr.calibrate import CalibrationKind
+from cxr.calibrate import IDENTITY
 from cxr.errors import BundleError
 from cxr.findings import Finding
 from tests.conftest import ROOT
@@ -27,8 +27,10 @@ from training.calibrate import NOBODY_KNOWS
 from training.card import CARD
 from training.datasets import read_dataset
 from training.evaluate import EVALUATION
+from training.export import export
 from training.fitted import trained_shares
 from training.splits import Subset
+from training.trained import read_trained
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def write_clinic(folder: Path, nih: Path) -> Path:
 def fitted(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Fitted:
     folder = tmp_path_factory.mktemp("other")
     data = write_clinic(folder / "clinic", made.data)
-    bundle = Path(shutil.copytree(made.bundle, folder / "cxr"))
+    bundle = export(read_trained(made.work), folder / "cxr")  # calibrated to nobody yet
     for verb in ("calibrate", "fit-gate", "evaluate"):
         assert main([verb, "--data", str(data), "--bundle", str(bundle), "--kind", "csv", "--date", DAY]) == 0
     return Fitted(data, bundle)
@@ -73,10 +75,8 @@ def fitted(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Fitted:
 
 def test_every_file_names_the_data_set(fitted: Fitted) -> None:
     calibration, gate = read(fitted.bundle / CALIBRATION), read(fitted.bundle / GATE)
-    assert (
-        "patients of clinic.csv (2026-01-02); assumes the share of its positives in all of clinic.csv"
-        in (calibration["description"])
-    )
+    assert calibration["description"].startswith("calibrated on clinic.csv, ")
+    assert calibration["description"].endswith("assumes the share of its positives in all of clinic.csv")
     assert "of clinic.csv of its fit" in gate["description"]
     for record in (calibration, gate, read(fitted.bundle / EVALUATION)):
         assert record["data"] == "clinic.csv"
@@ -97,7 +97,7 @@ def test_unknown_labels_are_no_negatives(fitted: Fitted) -> None:
     calibration, gate = read(fitted.bundle / CALIBRATION)["findings"], read(fitted.bundle / GATE)["findings"]
     maps = load_bundle(fitted.bundle).calibration.maps
     for k, finding in enumerate(PLANTED):
-        assert calibration[finding.label]["images"] == known[k]
+        assert calibration[finding.label]["known"] == known[k]
         assert calibration[finding.label]["positives"] == np.nansum(part.labels()[:, k])
         assert maps[finding].fitted_prevalence == pytest.approx(np.nanmean(part.labels()[:, k]), abs=0.01)
         assert gate[finding.label]["images"] == len(set(part.patients()))  # the second picture where it alone is known
@@ -105,10 +105,10 @@ def test_unknown_labels_are_no_negatives(fitted: Fitted) -> None:
 
 def test_a_finding_that_nobody_knows_stays_as_export_left_it_and_all_say_so(fitted: Fitted) -> None:
     m = load_bundle(fitted.bundle).calibration.maps[Finding.HERNIA]
-    assert (m.kind, m.slope, m.intercept, m.shift) == (CalibrationKind.IDENTITY, 1.0, 0.0, 0.0)
+    assert (m.curve, m.shift) == (IDENTITY, 0.0)
     assert m.fitted_prevalence == trained_shares(load_model(fitted.bundle))[Finding.HERNIA]
     record = read(fitted.bundle / CALIBRATION)["findings"]["Hernia"]
-    assert (record["images"], record["unfitted"], record["before"], record["shared_slope"]) == (
+    assert (record["known"], record["unfitted"], record["before"], record["shared_slope"]) == (
         0,
         NOBODY_KNOWS,
         None,

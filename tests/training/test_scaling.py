@@ -1,4 +1,4 @@
-"""Fitting the calibration: against scikit-learn, against its own promises, and on patients left out."""
+"""Fitting curves: against scipy and scikit-learn, and what must hold for every fit."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit, logit
+from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
-from cxr.calibrate import CalibrationKind
-from training.calibrate import calibration_figures, cross_validated, fit_lines
+from cxr.calibrate import IDENTITY, Beta, CalibrationKind, Isotonic, Line
 from training.scaling import (
-    FEWEST_POSITIVES,
+    FLAT,
     LEAST_SLOPE,
-    chosen_line,
-    fit_line,
-    folds_of,
+    PRIOR,
+    Prior,
+    fit_curve,
     line_with_slope,
     negative_log_likelihood,
     shared_slope,
@@ -25,13 +26,46 @@ from training.scaling import (
 )
 
 SEEDS = st.integers(0, 2**32 - 1)
+Arrays = tuple[np.ndarray, np.ndarray]
 
 
-def drawn(seed: int, images: int = 4000, slope: float = 0.5, intercept: float = -1.0) -> tuple[np.ndarray, np.ndarray]:
+def drawn(seed: int, images: int = 4000, slope: float = 0.5, intercept: float = -1.0) -> Arrays:
     """Logits, and labels whose true log-odds are ``slope * logit + intercept``."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(0, 2, images)
     return logits, rng.random(images) < expit(slope * logits + intercept)
+
+
+def fit_line(kind: CalibrationKind, logits: np.ndarray, labels: np.ndarray, prior: Prior = FLAT) -> Line:
+    """Fit a kind that is a line."""
+    curve = fit_curve(kind, logits, labels, prior)
+    assert isinstance(curve, Line)
+    return curve
+
+
+def cross_entropy(odds: np.ndarray, targets: np.ndarray) -> float:
+    """The loss, from scikit-learn's definition: each image as a positive and a negative with weights."""
+    both, weights = np.r_[np.ones(len(odds)), np.zeros(len(odds))], np.r_[targets, 1 - targets]
+    return float(log_loss(both, np.r_[expit(odds), expit(odds)], sample_weight=weights, normalize=False))
+
+
+def logistic(features: np.ndarray, labels: np.ndarray) -> LogisticRegression:
+    """Scikit-learn's logistic regression without penalty on softened targets, as weights of two copies."""
+    soft, images = softened(labels), len(labels)
+    both, one = np.r_[features, features], np.r_[np.ones(images), np.zeros(images)]
+    return LogisticRegression(C=np.inf, tol=1e-10, max_iter=20_000).fit(both, one, np.r_[soft, 1 - soft])
+
+
+@settings(max_examples=25, deadline=None)
+@given(SEEDS, st.integers(10, 300), st.floats(0.1, 5))
+def test_the_temperature_is_scipys(seed: int, images: int, slope: float) -> None:
+    logits, labels = drawn(seed, images, slope, 0.0)
+    found = minimize_scalar(
+        lambda s: cross_entropy(s * logits, softened(labels)), bounds=(LEAST_SLOPE, 50), options={"xatol": 1e-9}
+    )
+    line = fit_line(CalibrationKind.TEMPERATURE, logits, labels)
+    assert line.slope == pytest.approx(found.x, abs=1e-4)
+    assert line.intercept == 0
 
 
 @settings(max_examples=25, deadline=None)
@@ -39,45 +73,149 @@ def drawn(seed: int, images: int = 4000, slope: float = 0.5, intercept: float = 
 def test_platt_scaling_is_logistic_regression_on_softened_targets(seed: int, images: int, slope: float) -> None:
     logits, labels = drawn(seed, images, slope)
     line = fit_line(CalibrationKind.PLATT, logits, labels)
-    if line.slope == LEAST_SLOPE:
+    theirs = logistic(logits[:, np.newaxis], labels)
+    if theirs.coef_[0, 0] < LEAST_SLOPE + 1e-3:
+        assert line.slope == pytest.approx(LEAST_SLOPE, abs=2e-3)
         return
-    soft = softened(labels)
-    both, one = np.r_[logits, logits][:, np.newaxis], np.r_[np.ones(images), np.zeros(images)]
-    theirs = LogisticRegression(C=np.inf, tol=1e-10, max_iter=10_000).fit(both, one, np.r_[soft, 1 - soft])
     assert line.slope == pytest.approx(theirs.coef_[0, 0], abs=1e-3)
     assert line.intercept == pytest.approx(theirs.intercept_[0], abs=1e-3)
 
 
+def test_beta_calibration_is_logistic_regression_on_both_logarithms() -> None:
+    rng = np.random.default_rng(1)
+    logits = rng.normal(0, 2, 6000)
+    truth = Beta(0.6, 1.7, -0.4)
+    labels = rng.random(6000) < expit(truth.log_odds(logits))
+    curve = fit_curve(CalibrationKind.BETA, logits, labels, FLAT)
+    assert isinstance(curve, Beta)
+    p = expit(logits)
+    theirs = logistic(np.stack([np.log(p), -np.log1p(-p)], axis=1), labels)
+    assert (curve.a, curve.b) == pytest.approx(theirs.coef_[0], abs=1e-3)
+    assert curve.c == pytest.approx(theirs.intercept_[0], abs=1e-3)
+    assert (curve.a, curve.b, curve.c) == pytest.approx((truth.a, truth.b, truth.c), abs=0.2)
+
+
+@settings(max_examples=30, deadline=None)
+@given(SEEDS, st.integers(20, 300), st.floats(-2, 3))
+def test_bounded_beta_calibration_is_as_good_as_scipys(seed: int, images: int, slope: float) -> None:
+    logits, labels = drawn(seed, images, slope)
+    curve, targets = fit_curve(CalibrationKind.BETA, logits, labels, FLAT), softened(labels)
+    p = expit(logits)
+    features = np.stack([np.log(p), -np.log1p(-p), np.ones(images)], axis=1)
+    bounds = [(0, None), (0, None), (None, None)]
+    theirs = minimize(lambda w: cross_entropy(features @ w, targets), [1, 1, 0], bounds=bounds, method="L-BFGS-B")
+    assert isinstance(curve, Beta)
+    assert max(curve.a, curve.b) >= LEAST_SLOPE
+    if max(theirs.x[:2]) > 2 * LEAST_SLOPE:
+        assert cross_entropy(curve.log_odds(logits), targets) <= theirs.fun + 1e-3
+
+
+def test_beta_calibration_that_needs_a_bound_takes_it() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 2, 4000)
+    for truth in (Beta(0.0, 1.5, -1.0), Beta(1.5, 0.0, 1.0)):
+        bent = truth.log_odds(logits) + 0.2 * (np.logaddexp(0, -logits) if truth.a == 0 else -np.logaddexp(0, logits))
+        curve = fit_curve(CalibrationKind.BETA, logits, rng.random(4000) < expit(bent), FLAT)
+        assert isinstance(curve, Beta)
+        assert (curve.a == 0, curve.b == 0) == (truth.a == 0, truth.b == 0)
+
+
+@settings(max_examples=25, deadline=None)
+@given(SEEDS, st.integers(2, 300), st.booleans())
+def test_the_isotonic_steps_are_scikit_learns(seed: int, images: int, ties: bool) -> None:
+    logits, labels = drawn(seed, images)
+    logits = np.round(logits) if ties else logits
+    curve = fit_curve(CalibrationKind.ISOTONIC, logits, labels)
+    assert isinstance(curve, Isotonic)
+    steps = IsotonicRegression().fit(logits, softened(labels)).predict(logits)
+    levels = np.unique(np.round(steps, 9))
+    np.testing.assert_allclose(expit(curve.values), levels, atol=1e-8)
+    centres = [logits[np.round(steps, 9) == level].mean() for level in levels]
+    np.testing.assert_allclose(curve.logits, centres, atol=1e-9)
+
+
+@settings(max_examples=20, deadline=None)
+@given(SEEDS, st.integers(20, 300), st.floats(0.2, 3), st.sampled_from(["platt", "beta"]))
+def test_the_prior_is_a_normal_one_around_the_logits_as_they_are(
+    seed: int, images: int, slope: float, kind: str
+) -> None:
+    logits, labels = drawn(seed, images, slope)
+    p, ones = expit(logits), np.ones(images)
+    columns = [logits, ones] if kind == "platt" else [np.log(p), -np.log1p(-p), ones]
+    features, targets = np.stack(columns, axis=1), softened(labels)
+    around = np.asarray([1.0] * (len(columns) - 1) + [0.0])
+    spread = np.where(around == 1, PRIOR.slope, PRIOR.intercept)
+
+    def loss(w: np.ndarray) -> float:
+        return cross_entropy(features @ w, targets) + float((((w - around) / spread) ** 2).sum() / 2)
+
+    theirs = minimize(loss, around, bounds=[(0, None)] * (len(around) - 1) + [(None, None)], method="L-BFGS-B")
+    curve = fit_curve(CalibrationKind(kind), logits, labels)
+    np.testing.assert_allclose(curve.log_odds(logits), features @ theirs.x, atol=2e-2)
+
+
+def test_the_prior_counts_for_little_among_many() -> None:
+    apart = []
+    for images in (60, 60_000):
+        fits = [fit_line(CalibrationKind.PLATT, *drawn(1, images), prior) for prior in (PRIOR, FLAT)]
+        assert abs(fits[0].intercept) < abs(fits[1].intercept)
+        apart.append(abs(fits[0].intercept - fits[1].intercept))
+    assert apart[0] > 0.1 > 0.01 > apart[1]
+
+
+def test_isotonic_log_odds_are_bounded_by_the_counts() -> None:
+    labels = np.arange(30) >= 15
+    curve = fit_curve(CalibrationKind.ISOTONIC, np.linspace(-9, 9, 30), labels)
+    said = expit(curve.log_odds(np.asarray([-100.0, 100.0])))
+    assert said == pytest.approx([1 / 17, 16 / 17])
+
+
 def test_the_truth_is_found() -> None:
-    logits, labels = drawn(0, 200_000)
-    line = fit_line(CalibrationKind.PLATT, logits, labels)
+    line = fit_line(CalibrationKind.PLATT, *drawn(0, 200_000))
     assert (line.slope, line.intercept) == pytest.approx((0.5, -1.0), abs=0.02)
     no_intercept = drawn(1, 200_000, slope=0.3, intercept=0)
     assert fit_line(CalibrationKind.TEMPERATURE, *no_intercept).slope == pytest.approx(0.3, abs=0.01)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(SEEDS, st.integers(2, 80), st.floats(-5, 5), st.sampled_from(CalibrationKind))
 def test_every_fit_is_finite_and_keeps_the_order(seed: int, images: int, slope: float, kind: CalibrationKind) -> None:
     logits, labels = drawn(seed, images, slope)
-    line = fit_line(kind, logits, labels)
-    assert np.isfinite([line.slope, line.intercept]).all()
-    assert line.slope >= LEAST_SLOPE
+    curve = fit_curve(kind, logits, labels)
+    assert curve.kind is kind
+    odds = curve.log_odds(np.linspace(-20, 20, 50))
+    assert np.isfinite(odds).all()
+    assert np.all(np.diff(odds) >= 0)
+
+
+@pytest.mark.parametrize("kind", CalibrationKind)
+def test_an_unknown_label_is_an_image_left_out(kind: CalibrationKind) -> None:
+    logits, labels = drawn(3, 300)
+    unknown = labels.astype(np.float64)
+    unknown[::3] = np.nan
+    known = ~np.isnan(unknown)
+    assert fit_curve(kind, logits, unknown) == fit_curve(kind, logits[known], labels[known])
+    assert fit_curve(kind, logits, np.full(300, np.nan)) is IDENTITY
 
 
 @pytest.mark.parametrize("labels", [np.zeros(30, np.bool_), np.ones(30, np.bool_), np.arange(30) >= 15])
 def test_one_class_and_separable_data_stay_finite(labels: np.ndarray) -> None:
     logits = np.linspace(-9, 9, 30)
-    line = fit_line(CalibrationKind.PLATT, logits, labels)
-    assert np.isfinite([line.slope, line.intercept]).all()
-    assert line.probabilities(logits).mean() == pytest.approx(softened(labels).mean(), abs=1e-6)
+    for kind in (CalibrationKind.PLATT, CalibrationKind.BETA, CalibrationKind.ISOTONIC):
+        odds = fit_curve(kind, logits, labels, FLAT).log_odds(logits)
+        assert np.isfinite(odds).all()
+        assert expit(odds).mean() == pytest.approx(softened(labels).mean(), abs=0.02)
 
 
 def test_logits_that_point_the_wrong_way_get_the_least_slope() -> None:
     logits, labels = drawn(0)
     line = fit_line(CalibrationKind.PLATT, -logits, labels)
     assert line.slope == LEAST_SLOPE
-    assert line.probabilities(-logits).mean() == pytest.approx(softened(labels).mean(), abs=1e-6)
+    assert expit(line.log_odds(-logits)).mean() == pytest.approx(softened(labels).mean(), abs=1e-6)
+    assert fit_line(CalibrationKind.TEMPERATURE, -logits, labels).slope == LEAST_SLOPE
+    beta = fit_curve(CalibrationKind.BETA, -logits, labels, FLAT)
+    np.testing.assert_allclose(beta.log_odds(logits), line.log_odds(logits), atol=1e-9)
+    assert len(fit_curve(CalibrationKind.ISOTONIC, np.sort(logits), ~np.sort(labels)).log_odds(logits)) == 4000
 
 
 @settings(max_examples=25, deadline=None)
@@ -86,7 +224,7 @@ def test_an_intercept_alone_matches_the_share(seed: int, slope: float) -> None:
     logits, labels = drawn(seed, 50)
     line = line_with_slope(slope, logits, labels)
     assert line.slope == slope
-    assert line.probabilities(logits).mean() == pytest.approx(softened(labels).mean(), abs=1e-6)
+    assert expit(line.log_odds(logits)).mean() == pytest.approx(softened(labels).mean(), abs=1e-6)
 
 
 def test_a_rare_findings_count_mostly_cancels_out_at_the_assumed_prevalence() -> None:
@@ -105,99 +243,16 @@ def test_one_slope_is_shared_across_intercepts() -> None:
     columns = [drawn(k, 50_000, slope=0.7, intercept=b) for k, b in enumerate((-3.0, 0.0, 1.0))]
     logits, labels = (np.stack(part, axis=1) for part in zip(*columns, strict=True))
     assert shared_slope(logits, labels) == pytest.approx(0.7, abs=0.02)
-
-
-@pytest.mark.parametrize(
-    ("slope", "intercept", "kind"),
-    [(1.0, 0.0, CalibrationKind.IDENTITY), (0.3, 0.0, CalibrationKind.TEMPERATURE), (0.3, -2.0, CalibrationKind.PLATT)],
-)
-def test_the_kind_is_the_one_that_the_data_need(slope: float, intercept: float, kind: CalibrationKind) -> None:
-    chosen = [chosen_line(*drawn(seed, 3000, slope, intercept), folds=np.arange(3000) % 5).kind for seed in range(15)]
-    assert chosen.count(kind) > len(chosen) / 2
+    unknown = labels.astype(np.float64)
+    unknown[:25_000, 1] = np.nan
+    assert shared_slope(logits, unknown) == pytest.approx(0.7, abs=0.02)
+    assert shared_slope(-logits, labels) == LEAST_SLOPE
 
 
 def test_the_likelihood_is_scikit_learns() -> None:
     logits, labels = drawn(0, 100)
     assert negative_log_likelihood(labels, expit(logits)) == pytest.approx(log_loss(labels, expit(logits)), abs=1e-12)
     assert np.isfinite(negative_log_likelihood(np.asarray([True]), np.asarray([0.0])))
-
-
-def test_folds_keep_patients_together_and_do_not_depend_on_order() -> None:
-    patients = np.asarray([f"p{k % 40}" for k in range(100)])
-    folds = folds_of(patients)
-    assert {len(set(folds[patients == p])) for p in patients} == {1}
-    assert set(folds) == set(range(5))
-    assert np.array_equal(folds_of(patients[::-1]), folds[::-1])
-
-
-def test_cross_validated_probabilities_never_saw_their_patient() -> None:
-    rng = np.random.default_rng(0)
-    patients = np.asarray([f"p{k // 2}" for k in range(200)])
-    logits = rng.normal(size=(200, 2))
-    labels = rng.random((200, 2)) < 0.3
-    before = cross_validated(logits, labels, patients)
-    mine = patients == "p3"
-    labels[mine] = ~labels[mine]
-    after = cross_validated(logits, labels, patients)
-    assert np.array_equal(before[mine], after[mine])
-    assert not np.array_equal(before, after)
-
-
-def test_a_rare_finding_takes_the_slope_of_the_others() -> None:
-    common = drawn(0, 600, slope=0.4, intercept=0.3)
-    rare = drawn(1, 600, slope=0.4, intercept=-9)
-    logits, labels = (np.stack(part, axis=1) for part in zip(common, rare, strict=True))
-    assert labels[:, 1].sum() < FEWEST_POSITIVES <= labels[:, 0].sum()
-    patients = np.asarray([str(k) for k in range(600)])
-    assert fit_lines(logits, labels, patients)[1].slope == shared_slope(logits[:, :1], labels[:, :1])
-    assert fit_lines(logits[:, 1:], labels[:, 1:], patients)[0].slope == 1
-
-
-def test_calibration_helps_where_the_network_is_too_sure() -> None:
-    logits, labels = drawn(0, 2000, slope=0.3, intercept=0.0)
-    after = cross_validated(logits[:, np.newaxis], labels[:, np.newaxis], np.arange(2000).astype(str))[:, 0]
-    raw, calibrated = calibration_figures(labels, expit(logits)), calibration_figures(labels, after)
-    assert all(calibrated[name] < raw[name] for name in ("nll", "ece", "brier"))
-
-
-def partly_known(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Logits and labels of three findings; each is unknown on other pictures, and the last on all."""
-    columns = [drawn(k, 400, slope=0.6, intercept=b) for k, b in enumerate((-2.0, 0.5, 0.0))]
-    logits, labels = (np.stack(part, axis=1) for part in zip(*columns, strict=True))
-    hidden = np.random.default_rng(seed).random(labels.shape) < [0.2, 0.5, 1.0]
-    return logits, np.where(hidden, np.nan, labels)
-
-
-def test_a_shared_slope_with_unknown_labels_is_logistic_regression_on_the_known_places() -> None:
-    logits, labels = (part[:, :2] for part in partly_known())
-    known = ~np.isnan(labels)
-    own = [np.full((known[:, k].sum(), 2), np.eye(2)[k]) for k in range(2)]  # each finding's intercept
-    features = np.concatenate([np.c_[logits[known[:, k], k], own[k]] for k in range(2)])
-    soft = np.concatenate([softened(labels[known[:, k], k]) for k in range(2)])
-    both, one = np.r_[features, features], np.r_[np.ones(len(soft)), np.zeros(len(soft))]
-    theirs = LogisticRegression(C=np.inf, tol=1e-10, max_iter=10_000, fit_intercept=False)
-    theirs.fit(both, one, np.r_[soft, 1 - soft])
-    assert shared_slope(logits, labels) == pytest.approx(theirs.coef_[0, 0], abs=1e-4)
-
-
-def test_every_finding_is_fitted_to_its_known_pictures_alone() -> None:
-    logits, labels = partly_known()
-    patients = np.asarray([str(k) for k in range(len(labels))])
-    lines = fit_lines(logits, labels, patients)
-    for k in range(2):
-        known = ~np.isnan(labels[:, k])
-        alone = fit_lines(logits[known][:, [k]], labels[known][:, [k]] > 0, patients[known])
-        assert lines[k] == alone[0]
-    assert lines[2] is None
-
-
-def test_what_nobody_knows_keeps_the_networks_own_probabilities() -> None:
-    logits, labels = partly_known()
-    after = cross_validated(logits, labels, np.asarray([str(k) for k in range(len(labels))]))
-    np.testing.assert_allclose(after[:, 2], expit(logits[:, 2]))
-    assert not np.allclose(after[:, 0], expit(logits[:, 0]), atol=1e-2)
-
-
-def test_softened_targets_leave_unknown_labels_unknown() -> None:
-    labels = np.asarray([1.0, np.nan, 0.0, 0.0])
-    np.testing.assert_allclose(softened(labels), [2 / 3, np.nan, 1 / 4, 1 / 4])
+    unknown = np.where(np.arange(100) < 50, labels.astype(np.float64), np.nan)
+    assert negative_log_likelihood(unknown, expit(logits)) == negative_log_likelihood(labels[:50], expit(logits[:50]))
+    assert np.isnan(negative_log_likelihood(np.asarray([np.nan]), np.asarray([0.5])))

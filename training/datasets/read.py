@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from cxr.errors import DataError, SettingsError
 from cxr.findings import Finding
-from training.datasets import chexpert, covid, mimic, nih, plain
+from training.datasets import chexpert, covid, hannover, mimic, nih, plain
 from training.datasets.cells import Mark
 from training.datasets.dataset import Dataset
 from training.datasets.policy import POLICIES, U_IGNORE, Policy
@@ -54,6 +54,13 @@ READERS: Final[Mapping[str, Reader]] = MappingProxyType(
             chexpert.FINDINGS,
             "mimic-cxr-2.0.0-split.csv.gz, -chexpert.csv.gz, -metadata.csv.gz and files/",
             "MIMIC-CXR-JPG",
+        ),
+        "hannover": Reader(
+            hannover.here,
+            hannover.rows,
+            ALL,
+            "metadata.csv with the column image_id, and images/",
+            "the COVID-19 image repository of Hannover",
         ),
         "covid": Reader(
             _holds("metadata.csv", "images"),
@@ -102,7 +109,7 @@ def read_dataset(
     SettingsError
         There is no such kind, policy or split.
     """
-    reader = READERS[_kind_of(folder)] if kind == "auto" else named(READERS, kind, "kind")
+    reader = _reader(folder, kind)
     policy = named(POLICIES, policy, "policy") if isinstance(policy, str) else policy
     split = named(SPLITS, split, "split") if isinstance(split, str) else split
     table, rows = reader.rows(folder)
@@ -110,6 +117,22 @@ def read_dataset(
     wanted = reader.findings or _known(rows) if findings is None else tuple(findings)
     dataset = assemble(rows, table, wanted, policy, split or _usual(rows))
     return replace(dataset, source=reader.source or table.name)
+
+
+def read_rows(folder: Path, kind: str = "auto") -> list[Row]:
+    """Read what a data set knows of its pictures, for uses that need no labels.
+
+    Raises
+    ------
+    DataError, SettingsError
+        As for :func:`read_dataset`, but that labels and pictures may be missing.
+    """
+    _, rows = _reader(folder, kind).rows(folder)
+    return rows
+
+
+def _reader(folder: Path, kind: str) -> Reader:
+    return READERS[_kind_of(folder)] if kind == "auto" else named(READERS, kind, "kind")
 
 
 def _known(rows: Sequence[Row]) -> tuple[Finding, ...]:

@@ -40,7 +40,7 @@ MARKERS: Final = ("^", "s", "D", "v", "P")
 
 DOTS_PER_INCH: Final = 100
 COLOURS: Final = 256
-_STYLE: Final = {
+STYLE: Final = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -52,7 +52,8 @@ _STYLE: Final = {
 Json = dict[str, Any]
 
 
-def _save(figure: Figure, path: Path) -> Path:
+def save(figure: Figure, path: Path) -> Path:
+    """Write a figure as a small PNG, the same bytes for the same figure."""
     drawn = BytesIO()
     FigureCanvasAgg(figure)
     figure.savefig(drawn, dpi=DOTS_PER_INCH)
@@ -72,7 +73,7 @@ def _grid(panels: int, columns: int, side: float) -> tuple[Figure, list[Axes]]:
 
 def plot_curves(sample: Sample, path: Path) -> Path:
     """Draw ROC and precision-recall curves: each finding in grey, their macro and micro averages over them."""
-    with style.context(_STYLE):
+    with style.context(STYLE):
         figure = Figure(figsize=(8.4, 4.2), layout="constrained")
         left, right = figure.subplots(1, 2)
         known = with_both(sample.labels)
@@ -91,7 +92,7 @@ def plot_curves(sample: Sample, path: Path) -> Path:
         _name(left, "1 - specificity", "sensitivity", "ROC")
         _name(right, "recall (sensitivity)", "precision", "precision-recall")
         left.legend(loc="lower right")
-        return _save(figure, path)
+        return save(figure, path)
 
 
 def _averages(axes: Axes, macro: Curve, micro: Curve) -> None:
@@ -116,7 +117,7 @@ def plot_reliability(sample: Sample, raw: Floats, path: Path) -> Path:
     raw
         ``(images, findings)`` probabilities before calibration.
     """
-    with style.context(_STYLE):
+    with style.context(STYLE):
         figure, panels = _grid(len(sample.findings), 5, 1.75)
         for k, (axes, finding) in enumerate(zip(panels, sample.findings, strict=True)):
             axes.plot([0, 1], [0, 1], color=BLACK, linestyle=":", linewidth=0.8)
@@ -129,7 +130,7 @@ def plot_reliability(sample: Sample, raw: Floats, path: Path) -> Path:
         figure.supxlabel("mean probability of a bin (larger mark: more pictures)", fontsize=9)
         figure.supylabel("share with the finding", fontsize=9)
         figure.legend(*panels[0].get_legend_handles_labels(), loc="lower right")
-        return _save(figure, path)
+        return save(figure, path)
 
 
 def reliability(labels: Labels, probabilities: Floats) -> tuple[Floats, Floats, Floats]:
@@ -149,7 +150,7 @@ def plot_cooccurrence(sample: Sample, path: Path) -> Path:
     own = np.diag(table)
     shares = table / np.maximum(own, 1)[:, np.newaxis]
     names = [finding.display for finding in sample.findings]
-    with style.context(_STYLE):
+    with style.context(STYLE):
         figure = Figure(figsize=(6.4, 5.8), layout="constrained")
         axes = figure.subplots()
         image = axes.imshow(np.where(np.eye(len(own), dtype=bool), np.nan, shares), cmap="cividis", vmin=0)
@@ -157,7 +158,7 @@ def plot_cooccurrence(sample: Sample, path: Path) -> Path:
         axes.set_yticks(range(len(names)), names)
         _write_counts(axes, table, shares)
         figure.colorbar(image, label="share of the row's pictures", shrink=0.8)
-        return _save(figure, path)
+        return save(figure, path)
 
 
 def _write_counts(axes: Axes, table: NDArray[np.int64], shares: Floats) -> None:
@@ -179,7 +180,7 @@ def plot_readers(sample: Sample, reads: Reads, path: Path) -> Path | None:
     shown = [k for k in with_both(truth) if truth[:, k].sum() >= FEWEST_POSITIVES]
     if not shown:
         return None
-    with style.context(_STYLE):
+    with style.context(STYLE):
         figure, panels = _grid(len(shown), 5, 1.75)
         for axes, k in zip(panels, shown, strict=True):
             axes.plot([0, 1], [0, 1], color=BLACK, linestyle=":", linewidth=0.8)
@@ -190,7 +191,7 @@ def plot_readers(sample: Sample, reads: Reads, path: Path) -> Path | None:
         figure.supxlabel("1 - specificity", fontsize=9)
         figure.supylabel("sensitivity", fontsize=9)
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
-        return _save(figure, path)
+        return save(figure, path)
 
 
 def _points(axes: Axes, truth: NDArray[np.bool_], given: Mapping[str, Floats]) -> None:
@@ -223,7 +224,7 @@ def plot_intervals(
     chance
         Where guessing would be, for a line.
     """
-    with style.context(_STYLE):
+    with style.context(STYLE):
         figure = Figure(figsize=(6.4, 0.7 + 0.3 * len(rows) + 0.2 * len(names)), layout="constrained")
         axes = figure.subplots()
         places = np.linspace(-0.22, 0.22, len(names)) if len(names) > 1 else [0.0]
@@ -238,7 +239,7 @@ def plot_intervals(
         axes.grid(axis="x", color=GREY, linewidth=0.4)
         if len(names) > 1:
             figure.legend(loc="outside upper left")
-        return _save(figure, path)
+        return save(figure, path)
 
 
 def _bars(axes: Axes, drawn: Sequence[tuple[float, Json]], *, color: str, marker: str, label: str) -> None:

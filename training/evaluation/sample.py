@@ -74,9 +74,8 @@ class Sample:
 def sample_of(bundle: Bundle, dataset: Dataset, logits: NDArray[np.float32]) -> Sample:
     """Put a bundle's logits ``(images, findings)`` beside the labels of the pictures."""
     exact = logits.astype(np.float64)
-    maps = bundle.calibration.maps.values()
-    log_odds = exact * [m.slope for m in maps] + [m.intercept for m in maps]
-    return Sample(dataset.images, dataset.findings, dataset.labels().astype(np.float64), exact, sigmoid(log_odds))
+    probabilities = sigmoid(bundle.calibration.log_odds(exact))
+    return Sample(dataset.images, dataset.findings, dataset.labels().astype(np.float64), exact, probabilities)
 
 
 def by_finding(sample: Sample, values: Floats, resampled: Floats) -> list[Interval]:

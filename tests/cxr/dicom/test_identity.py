@@ -105,11 +105,12 @@ class TestCaseFingerprint:
 
 class TestOutcome:
     def test_tells_refusals_notices_and_overlays_apart(self) -> None:
-        plain, noticed, failed, drawn = (case_of(assessed(header_of())) for _ in range(4))
+        plain, noticed, deferred, failed, drawn = (case_of(assessed(header_of())) for _ in range(5))
+        deferred.images[0].deferrals.append(Note(Reason.INVERTED))
         noticed.images[0].notices.append(Note(Reason.LOSSY))
         failed.images[0].refuse(Reason.PROCESSING_FAILED, "")
         drawn.written.append(WrittenObject("sc", "sc-1.dcm", "1.2.3"))
-        assert len({outcome(case) for case in (plain, noticed, failed, drawn)}) == 4
+        assert len({outcome(case) for case in (plain, noticed, deferred, failed, drawn)}) == 5
 
 
 class TestCanBeReferenced:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -24,8 +25,9 @@ from cxr.dicom.sr import build_report
 from cxr.dicom.templates import missing_rows
 from cxr.errors import ReportError
 from cxr.findings import Finding
+from cxr.provenance import NO_FAMILIARITY
 from cxr.reasons import Reason
-from cxr.result import Decision
+from cxr.result import Decision, Note
 from tests.cases import (
     PROVENANCE,
     assessed,
@@ -142,6 +144,9 @@ class TestFindings:
         certainties = [value(group, "Certainty of Finding") for group in groups(report)[1:]]
         assert certainties == ["81.2 %", "0.2 %"]
         assert value(groups(report)[1], "Assumed prevalence of the finding") == "5.0 %"
+        assert value(groups(report)[1], "Probability that the likelier answer is wrong") == "12.5 %"
+        assert value(groups(report)[1], "Share of the model's test images that score lower") == "97.0 %"
+        assert value(groups(report)[1], "Certainty over assumed prevalence").endswith(" {ratio}")
 
     def test_a_deferred_finding_says_why(self) -> None:
         report = build_report(case_of(assessed(header_of())), PROVENANCE)
@@ -166,6 +171,11 @@ class TestFindings:
             parameters = value(group, "Algorithm Parameters").split("; ")
             assert parameters == [PROVENANCE.calibration, PROVENANCE.gate, "engine onnxruntime-cpu", RESEARCH_USE]
             assert value(group, "Algorithm Version") == PROVENANCE.software_versions
+
+    def test_a_bundle_without_a_check_of_familiarity_says_so(self) -> None:
+        report = build_report(case_of(assessed(header_of())), replace(PROVENANCE, familiarity=None))
+        parameters = value(groups(report)[1], "Algorithm Parameters").split("; ")
+        assert parameters[2] == NO_FAMILIARITY
 
     def test_each_group_refers_to_its_image_and_has_its_own_uid(self) -> None:
         case = two_frontals()
@@ -246,6 +256,16 @@ class TestImages:
         (group,) = labelled(build_report(pa_and_lateral(), PROVENANCE), "Notices: image ")
         assert value(group, "Notice on the assessed image") == Reason.NO_VOI.meaning
         assert value(group, "Comment") == "the full range is 0 to 4095"
+
+    def test_why_an_image_is_deferred_is_coded_on_it(self) -> None:
+        case = pa_and_lateral()
+        case.assessed_images[0].deferrals += [Note(Reason.INVERTED, "by the pixels"), Note(Reason.PAEDIATRIC)]
+        (group,) = labelled(build_report(case, PROVENANCE), "Deferred: image ")
+        reasons = [
+            item.ConceptCodeSequence[0].CodeValue for item in items(group, "Reason for deferral to a radiologist")
+        ]
+        assert reasons == ["INVERTED", "PAEDIATRIC"]
+        assert value(group, "Comment") == "by the pixels"
 
     def test_an_image_without_results_does_not_pass_in_silence(self) -> None:
         (group,) = labelled(build_report(case_of(assessed(header_of(), results=[])), PROVENANCE), "Not assessed")

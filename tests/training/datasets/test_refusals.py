@@ -186,7 +186,7 @@ def test_official_lists_where_there_are_none(tmp_path: Path) -> None:
     [
         (
             {"kind": "padchest"},
-            r"there is no kind 'padchest'; choose one of nih-shared, nih, chexpert, mimic, covid, csv",
+            r"there is no kind 'padchest'; choose one of nih-shared, nih, chexpert, mimic, hannover, covid, csv",
         ),
         ({"policy": "u-twos"}, r"there is no policy 'u-twos'; choose one of u-ones, u-zeros, u-ignore, chexpert-five"),
         ({"split": "80-20"}, r"there is no split '80-20'; choose one of official, 70-15-15"),

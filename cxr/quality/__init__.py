@@ -1,0 +1,1 @@
+"""What a radiograph shows of its own quality, before the network is asked anything about findings."""
