@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +20,7 @@ from cxr.bundle import Bundle
 from cxr.case import Case, CaseImage
 from cxr.dicom.read import read_pixels
 from cxr.engine import open_engine
+from cxr.policy import Action
 from cxr.reasons import Reason
 from cxr.settings import Settings
 from operators.base import CaseOperator
@@ -33,6 +35,9 @@ from training.pictures import as_radiograph, read_picture
 
 AT_ONCE: Final = 8
 """Pictures of one case."""
+
+EVERY_FINDING_COUNTS: Final[dict[str, Any]] = {"deferral_cost": 0.25, "costs": None}
+"""Settings by which the shortcut check audits every picture; how high the cost is does not matter."""
 
 _CHECKS: Final = (QualityGate, Preprocessor, Classifier, FamiliarityCheck, Calibrator, ShortcutCheck)
 _DAY: Final = datetime(2026, 1, 1, tzinfo=UTC)
@@ -55,6 +60,12 @@ class ComposedApp(ChestXrayApp):
         """Compose, and pick the operators that lead from a radiograph to what the checks say of it."""
         self.compose()
         return [stage for stage in self.stages if isinstance(stage, _CHECKS)]
+
+
+def audit_of_every_picture(bundle: Bundle, settings: Settings) -> CaseOperator:
+    """Compose a shortcut check that audits pictures without an answer too, and stops none."""
+    every = replace(settings, **EVERY_FINDING_COUNTS, on_shortcut=Action.NOTICE.value)
+    return next(check for check in ComposedApp(bundle, every).checks() if isinstance(check, ShortcutCheck))
 
 
 def check_pictures(pictures: Sequence[Picture], checks: Sequence[CaseOperator]) -> Outcome:

@@ -19,7 +19,14 @@ from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 
 from benchmarks.check_figures import RESAMPLES, Outcome, accepted_share, difference, percent, share
-from benchmarks.check_run import ComposedApp, Json, check_pictures, check_pixels, run_application
+from benchmarks.check_run import (
+    ComposedApp,
+    Json,
+    audit_of_every_picture,
+    check_pictures,
+    check_pixels,
+    run_application,
+)
 from benchmarks.check_sets import CHILD_AGE, hannover, kermany, nih_adults
 from cxr import RESEARCH_USE
 from cxr.bundle import find_bundle, load_bundle
@@ -64,7 +71,7 @@ def sections(data: Path, models: Path) -> Iterable[str]:
     settings, bundle = load_settings(ROOT / "app.yaml"), load_bundle(find_bundle(models))
     yield "    python -m benchmarks.checks --data work"
     yield f"{bundle.name} {bundle.version}, bundle SHA-256 {bundle.sha256}, settings as in `app.yaml`."
-    checks = ComposedApp(bundle, settings).checks()
+    checks = [*ComposedApp(bundle, settings).checks(), audit_of_every_picture(bundle, settings)]
     strange, chest = data / "dicom" / "ood", data / "dicom" / "chest"
     yield from no_chests(strange, run_application(strange, models, settings), checks)
     yield from chests(chest, run_application(chest, models, settings))

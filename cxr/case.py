@@ -60,7 +60,7 @@ class CaseImage:
     logits, activation, features
         What classifying added: ``(findings,)``, ``(findings, height, width)`` and ``(channels,)`` float32.
     shortcut
-        What classifying found by blanking marks and borders; None where there are none, or no audit.
+        What came of blanking marks and borders; None where there are none, or no finding is answered.
     heatmaps
         What explaining added, one for each finding.
     probabilities

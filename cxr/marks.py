@@ -80,9 +80,9 @@ def candidates(pixels: Floats) -> NDArray[np.int32]:
     _, found, facts, centres = cv2.connectedComponentsWithStats(joined, connectivity=8)
     pieces = np.asarray(found, np.int32)
     mark_like = _mark_like(np.asarray(facts, np.int32), np.asarray(centres, np.float64), side)
-    peaks = np.zeros(len(facts), np.float32)
-    np.maximum.at(peaks, pieces[joined > 0], contrast[joined > 0])
-    mark_like &= peaks >= _CLEAR
+    clear = np.zeros(len(facts), np.bool_)
+    clear[pieces[contrast >= _CLEAR]] = True
+    mark_like &= clear
     return np.asarray(np.where(mark_like, np.cumsum(mark_like), 0)[pieces], np.int32)
 
 
@@ -126,14 +126,18 @@ def outside(pieces: NDArray[np.int32], lung: Mask | None) -> Marks:
         The lung field over the whole picture, at any resolution; see :mod:`cxr.lungs`. None keeps all.
     """
     side = len(pieces)
-    areas = np.bincount(pieces.ravel())
+    rows, columns = np.nonzero(pieces)
+    piece = pieces[rows, columns]
+    areas = np.bincount(piece)
     within = np.zeros_like(areas)
     if lung is not None:
         here = cv2.resize(lung.astype(np.uint8), (side, side), interpolation=cv2.INTER_NEAREST) > 0
-        within = np.bincount(pieces[here], minlength=len(areas))
-    numbers = [k for k in range(1, len(areas)) if within[k] <= _MOST_IN_LUNG * areas[k]]
-    places = dict.fromkeys(_place(*np.argwhere(pieces == k).mean(axis=0) / side) for k in numbers)
-    kept = np.isin(pieces, numbers).astype(np.uint8)
+        within = np.bincount(piece[here[rows, columns]], minlength=len(areas))
+    is_mark = (areas > 0) & (within <= _MOST_IN_LUNG * areas)  # 0 is no piece
+    centres = (np.bincount(piece, where)[is_mark] / areas[is_mark] / side for where in (rows, columns))
+    places = dict.fromkeys(map(_place, *centres))
+    kept = np.zeros_like(pieces, np.uint8)
+    kept[rows, columns] = is_mark[piece]
     return Marks(cv2.dilate(kept, _disc(max(3, _odd(2 * _RIM * side)))) > 0, tuple(places))
 
 

@@ -77,7 +77,7 @@ class Settings:
     )
     images_per_batch: int = _setting(
         8,
-        "Most images of a study that go through the network at once, 1 to 64; one with marks or borders is two.",
+        "Most images of a study that go through the network at once, 1 to 64.",
         changes_results=False,
     )
     shortcut_limit: float | None = _setting(

@@ -38,7 +38,7 @@ def chest_like(rows: int = 300, columns: int = 280, bits: int = 12, seed: int = 
     field = sum(np.exp(-(((x - cx) / 0.13) ** 2 + ((y - 0.45) / 0.25) ** 2)) for cx in (0.3, 0.7))
     noise = np.random.default_rng(seed).normal(0, 0.01, (rows, columns))
     grey = np.clip(0.85 - 0.6 * field + noise, 0, 1)
-    return np.round(grey * (2**bits - 1)).astype(np.uint16)
+    return np.asarray(np.round(grey * (2**bits - 1)), np.uint16)
 
 
 def radiograph_dataset(

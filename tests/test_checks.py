@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,14 @@ import numpy as np
 import pytest
 
 from benchmarks.check_figures import Outcome, accepted_share, difference, percent, share
-from benchmarks.check_run import ComposedApp, check_pictures, check_pixels, run_application, stopped_for
+from benchmarks.check_run import (
+    ComposedApp,
+    audit_of_every_picture,
+    check_pictures,
+    check_pixels,
+    run_application,
+    stopped_for,
+)
 from benchmarks.check_sets import Picture, hannover, kermany, nih_adults, patient_of
 from benchmarks.checks import ADULTS, UNUSED, accepted, by_check, by_pixels, chests, no_chests, shortcuts, stopped
 from cxr.bundle import load_bundle
@@ -102,6 +110,20 @@ def test_a_failure_is_no_answer_of_a_check() -> None:
     image.refuse(Reason.PROCESSING_FAILED, "classify failed with ValueError")
     with pytest.raises(RuntimeError, match="classify failed"):
         stopped_for(image)
+
+
+def test_pictures_without_an_answer_are_audited_too_and_none_is_stopped_for_it(models: Path, tmp_path: Path) -> None:
+    grey = np.pad((chest_like() / 16).astype(np.uint8), ((0, 0), (40, 0)))  # has a border
+    cv2.imwrite(str(tmp_path / "chest.png"), grey)
+    bundle, settings = load_bundle(models / "cxr"), Settings(shortcut_limit=1e-6)
+    never = replace(bundle, gate=Gate(dict.fromkeys(bundle.findings, Thresholds(None, None)), "made up for a test"))
+    checks = ComposedApp(never, settings).checks()
+    every = audit_of_every_picture(never, settings)
+    pictures = [Picture(tmp_path / "chest.png", "a", "050Y")]
+    shipped, audited = check_pictures(pictures, checks), check_pictures(pictures, [*checks, every])
+    assert np.isnan(shipped.moved[0])
+    assert audited.moved[0] > 1e-6
+    assert audited.reasons == shipped.reasons
 
 
 def test_the_most_that_an_answer_moves_is_kept(tmp_path: Path) -> None:

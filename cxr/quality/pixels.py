@@ -91,8 +91,9 @@ def thumbnail(pixels: Pixels, longest: int) -> Pixels:
 
 
 def _share_of_commonest(pixels: Pixels) -> float:
-    counts = np.bincount((pixels.ravel() / _SAME).astype(np.intp))
-    return float((counts[:-1] + counts[1:]).max(initial=counts.max()) / pixels.size)  # two bins: no edge splits a grey
+    bins = round(1 / _SAME) + 1  # the last is white's
+    counts = cv2.calcHist([(pixels / _SAME).astype(np.uint8)], [0], None, [bins], [0, bins]).ravel()
+    return float((counts[:-1] + counts[1:]).max()) / pixels.size  # two bins: no edge splits a grey
 
 
 def _share_clipped(pixels: Pixels) -> float:
@@ -125,9 +126,16 @@ def _share_of_borders(pixels: Pixels) -> float:
 def content(pixels: Pixels, axis: int) -> slice:
     """Find the lines from the first to the last that shows more than one grey; ``axis`` runs along a line.
 
-    Where no line does, the slice is empty.
+    Where no line does, the slice is empty. Lines are looked at from the edges inwards: most pictures have no border.
     """
-    ordered, last = np.sort(pixels, axis=axis), pixels.shape[axis] - 1
-    low, high = (ordered.take(round(_EDGE * last), axis), ordered.take(round((1 - _EDGE) * last), axis))
-    varied = np.flatnonzero(high - low > _BORDER_RANGE)
-    return slice(int(varied[0]), int(varied[-1]) + 1) if varied.size else slice(0, 0)
+    lines = pixels if axis == 1 else pixels.T
+    numbers = range(len(lines))
+    first = next((k for k in numbers if _varied(lines[k])), None)
+    if first is None:
+        return slice(0, 0)
+    return slice(first, 1 + next(k for k in reversed(numbers) if _varied(lines[k])))
+
+
+def _varied(line: Pixels) -> bool:
+    ordered, last = np.sort(line), len(line) - 1
+    return bool(ordered[round((1 - _EDGE) * last)] - ordered[round(_EDGE * last)] > _BORDER_RANGE)
