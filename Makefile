@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 TIER ?= default
 
-.PHONY: help setup demo test lint format peers bench weights clean
+.PHONY: help setup demo serve test lint format peers bench weights clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -15,8 +15,11 @@ $(READY): pyproject.toml constraints.txt
 	@tools/setup.sh "$(PYTHON)"
 	@touch $@
 
-demo: $(READY) ## assess a real chest radiograph, show the table and the overlays
-	@$(BIN)/python tools/demo.py
+demo: $(READY) ## a real chest radiograph from a small PACS through the node and back; shows what came
+	@$(BIN)/python -W ignore tools/demo.py
+
+serve: $(READY) ## the same, and leave the node running with its page
+	@$(BIN)/python -W ignore tools/demo.py --serve
 
 lint: $(READY) ## style, types, import rules
 	@$(BIN)/ruff check --quiet .

@@ -47,6 +47,9 @@ from operators.shortcut_check import ShortcutCheck
 from operators.sr_writer import SRWriter
 from operators.study_loader import StudyLoader
 
+__all__ = ["Job", "JobResult", "ResidentApplication", "main", "quiet_libraries"]
+"""What the node's worker and the MAP's entry use: they know no operator."""
+
 EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_UNUSABLE = 2

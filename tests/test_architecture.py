@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-PACKAGES = ("cxr", "operators", "training")
+PACKAGES = ("cxr", "gateway", "operators", "training")
 
 
 def imports(path: Path) -> set[str]:
@@ -37,8 +37,18 @@ def test_only_one_module_imports_the_sdk() -> None:
     assert users == {"operators/sdk.py"}
 
 
-def test_no_package_imports_the_application() -> None:
-    assert not [path for path, modules in sources().items() if "app" in modules and path.name != "__main__.py"]
+def test_only_the_worker_of_the_gateway_imports_the_application() -> None:
+    users = {path.relative_to(ROOT).as_posix() for path, modules in sources().items() if "app" in modules}
+    assert users == {"__main__.py", "gateway/worker.py"}
+
+
+def test_only_the_gateway_speaks_to_the_network() -> None:
+    users = {
+        path.relative_to(ROOT).parts[0]
+        for path, modules in sources().items()
+        if any(module.split(".")[0] in ("pynetdicom", "fastapi", "uvicorn", "httpx", "socket") for module in modules)
+    }
+    assert users == {"gateway"}
 
 
 FOREIGN_WEIGHTS = (ROOT / "training" / "import_weights.py", ROOT / "cxr" / "networks" / "initial.py")

@@ -7,7 +7,9 @@ python tools/make_reference.py --check  end with 1 when a page is not what the c
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import inspect
+import pkgutil
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,11 +17,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from pydantic import BaseModel  # noqa: E402
+from pydantic.fields import FieldInfo  # noqa: E402
+
+import gateway  # noqa: E402
 from cxr import errors  # noqa: E402
 from cxr.errors import CandorError  # noqa: E402
 from cxr.findings import Finding  # noqa: E402
 from cxr.reasons import Reason, ReasonKind  # noqa: E402
 from cxr.settings import Settings  # noqa: E402
+from gateway.settings import Settings as GatewaySettings  # noqa: E402
 from training.datasets import POLICIES, READERS, plain  # noqa: E402
 from training.datasets.chexpert import FINDINGS, LEFT_OUT, OBSERVATIONS  # noqa: E402
 from training.splits import SPLITS  # noqa: E402
@@ -87,7 +94,25 @@ def errors_page() -> str:
         "# Errors\n\nAll errors that Candor raises on purpose, from `cxr/errors.py`. On the command line each is one "
         "line on standard error, and the exit code is 2; an instance that is refused ends no run.\n\n"
         + table(("error", "meaning"), rows)
+        + "\n## Of the node\n\n"
+        + table(("error", "meaning"), _gateway_errors())
     )
+
+
+def _gateway_errors() -> list[tuple[str, str]]:
+    """List the errors that the node's own modules raise; the worker's come from the core."""
+    for module in pkgutil.walk_packages(gateway.__path__, "gateway."):
+        if module.name not in ("gateway.worker", "gateway.__main__"):
+            importlib.import_module(module.name)
+    found = [cls for cls in _below(CandorError) if cls.__module__.startswith("gateway.")]
+    named = {cls.__name__: (inspect.getdoc(cls) or "").splitlines()[0] for cls in found}
+    return [(f"`{name}`", named[name]) for name in sorted(named)]
+
+
+def _below(cls: type[CandorError]) -> Iterable[type[CandorError]]:
+    for child in cls.__subclasses__():
+        yield child
+        yield from _below(child)
 
 
 def data_sets_page() -> str:
@@ -134,8 +159,49 @@ def _listed(findings: Iterable[Finding]) -> str:
     return ", ".join(f"`{finding.label}`" for finding in findings)
 
 
+def gateway_settings_page() -> str:
+    """List every setting of the node, block by block."""
+    text = (
+        "# Settings of the node\n\n`gateway.yaml`. Relative paths count from its folder. An unknown or impossible "
+        "setting is an error that names the line; `python -m gateway check-config` looks.\n"
+    )
+    for title, block in _blocks("", GatewaySettings):
+        rows = [
+            (f"`{name}`", _default(field), field.description)
+            for name, field in block.model_fields.items()
+            if field.description
+        ]
+        text += f"\n## {title or 'At the top'}\n\n{inspect.getdoc(block)}\n\n"
+        text += table(("setting", "default", "meaning"), rows)
+    return text
+
+
+def _blocks(name: str, block: type[BaseModel]) -> Iterable[tuple[str, type[BaseModel]]]:
+    yield name and f"`{name}`", block
+    for key, field in block.model_fields.items():
+        for inner in _models(field.annotation):
+            yield from _blocks(f"{name}.{key}" if name else key, inner)
+
+
+def _models(annotation: object) -> Iterable[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in getattr(annotation, "__args__", ()):
+        yield from _models(part)
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "needed"
+    value = field.default
+    if isinstance(value, tuple):
+        return f"`[{', '.join(value)}]`"
+    return f"`{'null' if value is None else str(value).lower() if isinstance(value, bool) else value}`"
+
+
 PAGES = {
     "settings.md": settings_page,
+    "gateway-settings.md": gateway_settings_page,
     "findings.md": findings_page,
     "reasons.md": reasons_page,
     "errors.md": errors_page,

@@ -1,15 +1,16 @@
 #!/bin/sh
-# The independent DICOM validators: say whether they are there, and install them where that is possible.
+# The peers of the tests (validators, archives, a browser): say whether they are there, and install them where possible.
 set -u
-packages="dcmtk dicom3tools libpixelmed-java default-jdk-headless"
+packages="dcmtk dicom3tools libpixelmed-java default-jdk-headless orthanc orthanc-dicomweb postgresql chromium"
 missing=""
-for tool in dcmdump dsrdump dcmftest dciodvfy javac; do
+for tool in dcmdump dsrdump dcmftest dciodvfy javac storescu Orthanc chromium; do
     command -v "$tool" >/dev/null 2>&1 || missing="$missing $tool"
 done
 [ -e /usr/share/java/pixelmed.jar ] || missing="$missing pixelmed.jar"
+ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-    echo "candor: installing the DICOM validators ($packages) ..."
+    echo "candor: installing the tests' peers ($packages) ..."
     log=$(mktemp)
     # shellcheck disable=SC2086
     if apt-get update >"$log" 2>&1 \
@@ -18,4 +19,4 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     fi
     tail -n 5 "$log"
 fi
-echo "candor: without$missing the tests against independent validators are skipped; on Debian: apt-get install $packages"
+echo "candor: without$missing the tests against them are skipped; on Debian: apt-get install $packages"

@@ -43,6 +43,9 @@ BEST_ILLUSTRATION: Final = _dicom("121080", "Best illustration of finding")
 SUMMARY: Final = _dicom("121111", "Summary")
 COMMENT: Final = _dicom("121106", "Comment")
 
+REJECTED_FOR_PATIENT_SAFETY: Final = _dicom("113037", "Rejected for Patient Safety Reasons")
+REJECTED_FOR_QUALITY: Final = _dicom("113001", "Rejected for Quality Reasons")
+
 CERTAINTY: Final = _dicom("111012", "Certainty of Finding")
 PRESENCE: Final = _snomed("705057003", "Presence")
 _PRESENT: Final = _snomed("52101004", "Present")

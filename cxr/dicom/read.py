@@ -36,7 +36,7 @@ _PIXEL_DATA: Final = 0x7FE00010
 _FLOAT_PIXEL_DATA: Final = (0x7FE00008, 0x7FE00009)
 _PIXEL_GROUP: Final = 0x0028
 
-_MALFORMED: Final = (
+MALFORMED: Final = (
     ArithmeticError,
     AttributeError,
     BytesLengthException,
@@ -99,14 +99,14 @@ def read_header(path: Path) -> Dataset:
     with file:
         try:
             header = _parse(file)
-        except _MALFORMED as error:
+        except MALFORMED as error:
             # Without a cause: the text of pydicom's error may quote a patient's data.
             raise Refused(Reason.UNREADABLE, f"no DICOM data set ({type(error).__name__})") from None
     return header
 
 
 def _parse(file: BinaryIO) -> Dataset:
-    """Parse up to the pixel data; raises any of ``_MALFORMED``, or ``Refused``."""
+    """Parse up to the pixel data; raises any of ``MALFORMED``, or ``Refused``."""
     prefixed = file.read(132)[128:] == b"DICM"
     file.seek(0)
     pixels_follow = False
@@ -135,7 +135,7 @@ def _convert(dataset: Dataset) -> None:
         try:
             for item in dataset[tag].value if dataset[tag].VR == "SQ" else ():
                 _convert(item)
-        except _MALFORMED:
+        except MALFORMED:
             del dataset[tag]
             if tag >> 16 == _PIXEL_GROUP:
                 dataset[tag] = DataElement(tag, "UN", getattr(raw, "value", b"?"))

@@ -110,7 +110,7 @@ def _content(study: ReportedStudy) -> Dataset:
         language_of_content_item_and_descendants=LanguageOfContentItemAndDescendants(
             CodedConcept.from_code(codes.ENGLISH)
         ),
-        observation_context=ObservationContext(observer_device_context=_observer(study.provenance)),
+        observation_context=ObservationContext(observer_device_context=observer(study.provenance)),
         procedure_reported=codes.PLAIN_XRAY_OF_CHEST,
         imaging_measurements=measurement_groups(study),
         referenced_images=_library(study),
@@ -119,7 +119,7 @@ def _content(study: ReportedStudy) -> Dataset:
     return root
 
 
-def _observer(provenance: Provenance) -> ObserverContext:
+def observer(provenance: Provenance) -> ObserverContext:
     """Name the application as the observer (TID 1002 and 1004)."""
     equipment = general_equipment(provenance)
     return ObserverContext(

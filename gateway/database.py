@@ -1,0 +1,123 @@
+"""Open the node's database: SQLite in WAL mode on one machine, PostgreSQL where several share the work."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from cxr.errors import SettingsError
+from gateway.schema import VERSION, metadata, schema_version
+
+_BUSY_S: Final = 30
+"""How long one process waits for another's transaction."""
+
+
+def open_database(url: str) -> sa.Engine:
+    """Connect, and make the tables where they are not there yet.
+
+    Parameters
+    ----------
+    url
+        The setting ``database``.
+
+    Raises
+    ------
+    SettingsError
+        The database cannot be reached, or its tables are of another version.
+    """
+    engine = sa.create_engine(driver_url(url), connect_args=_connect_args(url), pool_pre_ping=True)
+    if engine.dialect.name == "sqlite":
+        _prepare_sqlite(engine, Path(url.removeprefix("sqlite:///")))
+    try:
+        _make_tables(engine)
+    except sa.exc.OperationalError as error:
+        where = engine.url.render_as_string(hide_password=True)
+        raise SettingsError(f"the database {where} cannot be used ({type(error.orig).__name__}); check it") from error
+    return engine
+
+
+def driver_url(url: str) -> str:
+    """Name the driver that we use for PostgreSQL."""
+    return url.replace("postgresql://", "postgresql+psycopg://", 1)
+
+
+def _connect_args(url: str) -> dict[str, Any]:
+    return {"timeout": _BUSY_S} if url.startswith("sqlite") else {"connect_timeout": _BUSY_S}
+
+
+def _prepare_sqlite(engine: sa.Engine, file: Path) -> None:
+    """Keep the file to its owner, and make a committed transaction outlast a power loss."""
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
+
+    @sa.event.listens_for(engine, "connect")
+    def _on_connect(connection: Any, _: Any) -> None:
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+
+def _make_tables(engine: sa.Engine) -> None:
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":  # several processes start at once
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(4242424242)"))
+        metadata.create_all(connection)
+        found = connection.execute(sa.select(schema_version.c.version)).scalars().all()
+        if not found:
+            connection.execute(upsert(engine, schema_version, {"version": VERSION}))
+        elif list(found) != [VERSION]:
+            raise SettingsError(
+                f"the database has tables of version {found[0]}, and this is version {VERSION}; "
+                "drain the node, then start it with a new database"
+            )
+
+
+def upsert(engine: sa.Engine, table: sa.Table, values: dict[str, Any], *updated: str) -> sa.Insert:
+    """Insert a row; where its primary key is there, set the columns named (none: leave it)."""
+    insert: Any = (postgresql if engine.dialect.name == "postgresql" else sqlite).insert(table).values(**values)
+    keys = list(table.primary_key.columns)
+    if not updated:
+        return insert.on_conflict_do_nothing(index_elements=keys)  # type: ignore[no-any-return]
+    return insert.on_conflict_do_update(  # type: ignore[no-any-return]
+        index_elements=keys, set_={name: insert.excluded[name] for name in updated}
+    )
+
+
+def insert_once(connection: sa.Connection, table: sa.Table, values: dict[str, Any]) -> bool:
+    """Insert a row unless its primary key is there; returns whether it was inserted."""
+    key = next(iter(table.primary_key.columns))
+    return connection.execute(upsert(connection.engine, table, values).returning(key)).first() is not None
+
+
+def database_now(engine: sa.Engine) -> sa.ColumnElement[float]:
+    """Seconds since 1970 by the database's own clock, which is one for all machines."""
+    if engine.dialect.name == "postgresql":
+        return sa.literal_column("extract(epoch from clock_timestamp())", sa.Double)
+    return sa.literal_column("((julianday('now') - 2440587.5) * 86400.0)", sa.Double)
+
+
+@contextmanager
+def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """Open a transaction that is going to write.
+
+    SQLite takes the write lock at once: a transaction that reads first and writes later would fail, not wait, when
+    another has written in between.
+    """
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.exec_driver_sql("ROLLBACK")
+                raise
+            connection.exec_driver_sql("COMMIT")
+        else:
+            with connection.begin():
+                yield connection

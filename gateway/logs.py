@@ -1,0 +1,115 @@
+"""Structured logs: one JSON line an event, and nothing in it that could be a patient's.
+
+Only what passes through :func:`log_event` is written, and only facts whose names stand in :data:`FACTS`, each of a
+kind that cannot hold a name or an identifier. What libraries log is dropped, whatever it says: their messages hold
+whole data sets at debug level.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+FACTS: Final[dict[str, str]] = {
+    "study": "a study's token (gateway.tokens)",
+    "version": "of a study",
+    "state": "one of gateway.states",
+    "priority": "one of gateway.states.Priority",
+    "peer": "address of the other side",
+    "ae_title": "of the other side, as our settings name it; of an unknown caller never",
+    "sop_class": "name of a SOP class",
+    "transfer_syntax": "name of a transfer syntax",
+    "status": "DIMSE status in hexadecimal",
+    "destination": "name of a destination",
+    "kind": "of an object, an alarm or an error",
+    "count": "how many",
+    "bytes": "how many",
+    "seconds": "how long",
+    "tries": "how many so far",
+    "process": "which of the node's processes",
+    "signal": "that ended a process",
+    "exit_code": "of a process",
+    "user": "of the page",
+    "what": "an act of the audit trail",
+    "where": "innermost calls of an error: file, line, function",
+    "reason": "a sentence of our own without anything from a file or a peer",
+}
+"""What a log line may say, beside time, level, process and event."""
+
+_LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+_log: Final = logging.getLogger("candor.gateway")
+
+
+class _JsonLines(logging.Formatter):
+    """Formats our events, and lines of :mod:`operators`, which hold a type and a place and no message."""
+
+    def __init__(self, process: str, now: Callable[[], datetime]) -> None:
+        super().__init__()
+        self._process, self._now = process, now
+
+    def format(self, record: logging.LogRecord) -> str:
+        facts: dict[str, Any] = getattr(record, "facts", {})
+        line = {
+            "time": self._now().isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "process": self._process,
+            "event": record.getMessage(),
+        }
+        return json.dumps(line | facts)
+
+
+def configure_logs(level: str, process: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    """Write our events to standard error, and silence every other logger.
+
+    Parameters
+    ----------
+    level
+        The setting ``log_level``; it holds for our own events alone.
+    process
+        Stands in every line: ``"receive"``, ``"work"``, ``"deliver"``, ``"web"``, ``"serve"``.
+    """
+    root = logging.getLogger()
+    for handler in list(root.handlers):
+        root.removeHandler(handler)
+    root.addHandler(logging.NullHandler())
+    ours = logging.getLogger("candor")
+    ours.handlers.clear()
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JsonLines(process, now))
+    ours.addHandler(handler)
+    ours.propagate = False
+    ours.setLevel(_LEVELS[level])
+    logging.lastResort = None  # what has no handler is dropped too
+
+
+def log_event(event: str, level: str = "info", **facts: object) -> None:
+    """Write one event.
+
+    Parameters
+    ----------
+    event
+        What happened, in words that are always the same: ``"instance received"``.
+    facts
+        By the names in :data:`FACTS`.
+
+    Raises
+    ------
+    ValueError
+        A fact has a name that is not listed: nothing unforeseen gets into a log.
+    """
+    unknown = sorted(facts.keys() - FACTS.keys())
+    if unknown:
+        raise ValueError(f"a log line has no place for {', '.join(unknown)}")
+    _log.log(_LEVELS[level], event, extra={"facts": facts})
+
+
+def place_of(error: Exception) -> str:
+    """Say where an exception came from, for the fact ``where``: its innermost calls, and never its message."""
+    frames = traceback.extract_tb(error.__traceback__)[-4:]
+    return " > ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames)

@@ -1,0 +1,374 @@
+"""All settings of the node, each with its default, its unit in its name, and what it is for.
+
+``gateway.yaml`` holds them. An unknown or impossible setting is an error that names the line; nothing falls back in
+silence.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from cxr.errors import SettingsError
+
+_AE_TITLE: Final = r"^[!-\[\]-~]([ -\[\]-~]*[!-\[\]-~])?$"
+AETitle = Annotated[str, StringConstraints(min_length=1, max_length=16, pattern=_AE_TITLE)]
+"""PS3.5 6.2, VR AE: up to 16 characters without control characters and backslash, no blank at either end."""
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=30 * 86400, allow_inf_nan=False)]
+Kind = Literal["sr", "sc", "gsps", "ko", "pm"]
+
+
+class Block(BaseModel):
+    """A block of settings: frozen, strict, and without a place for what it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True)
+
+
+AnyBlock = TypeVar("AnyBlock", bound=Block)
+
+
+class Tls(Block):
+    """Keys for TLS 1.2 and later; both sides show a certificate."""
+
+    certificate: str = Field(description="PEM file with this node's certificate, and the chain above it.")
+    key: str = Field(description="PEM file with its private key, without a passphrase; readable by its owner alone.")
+    authorities: str = Field(description="PEM file with the authorities whose certificates are taken from the peers.")
+
+
+class Caller(Block):
+    """A modality or archive that may send to the node."""
+
+    ae_title: AETitle = Field(description="Its AE title (the calling AE title).")
+    addresses: tuple[str, ...] = Field(
+        default=(), description="Addresses or networks (192.0.2.0/24) that it calls from; empty for any."
+    )
+    certificate_sha256: str | None = Field(
+        default=None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="SHA-256 of its certificate (DER), in hexadecimal; null for any that the authorities have signed.",
+    )
+    priority: Literal["urgent", "routine", "backfill"] | None = Field(
+        default=None, description="Of its studies; null: what the C-STORE or the request says."
+    )
+
+    @model_validator(mode="after")
+    def _addresses_can_be(self) -> Self:
+        for address in self.addresses:
+            try:
+                ipaddress.ip_network(address, strict=False)
+            except ValueError:
+                raise ValueError(f"address {address!r} is neither an IP address nor a network") from None
+        return self
+
+
+class Receive(Block):
+    """The DICOM receiver (C-ECHO and C-STORE)."""
+
+    ae_title: AETitle = Field(default="CANDOR", description="The node's own AE title.")
+    host: str = Field(default="0.0.0.0", description="Address to listen on.")  # noqa: S104 - a PACS calls from elsewhere
+    port: Port = Field(default=11112, description="TCP port to listen on.")
+    require_called_ae_title: bool = Field(default=True, description="Refuse callers that ask for another AE title.")
+    callers: tuple[Caller, ...] = Field(
+        default=(), description="Who may send; empty: anybody, which is for trials on a closed network only."
+    )
+    tls: Tls | None = Field(default=None, description="TLS with client certificates; null for plain TCP.")
+    max_associations: int = Field(default=32, ge=1, le=1000, description="Open at once; more are refused for the time.")
+    max_object_mib: int = Field(default=512, ge=1, le=4096, description="Largest object that is taken, in MiB.")
+    idle_timeout_s: Seconds = Field(default=60.0, description="An association without a word for so long is closed.")
+
+
+class Studies(Block):
+    """When a study becomes a job."""
+
+    quiet_s: float = Field(default=10.0, ge=0, le=3600, description="Quiet for so long, a study counts as complete.")
+    growing_limit_s: Seconds = Field(default=300.0, description="A study that keeps growing is assessed after so long.")
+    max_images: int = Field(default=500, ge=1, le=100000, description="So many images make a study complete.")
+    result_deadline_s: Seconds = Field(
+        default=900.0,
+        description="From the last image: a study without a delivered result by then gets a NOT ASSESSED report and "
+        "an alarm.",
+    )
+    max_study_age_d: float = Field(
+        default=7.0, gt=0, le=36500, description="Studies taken longer ago count as backfill and run last."
+    )
+    longest_wait_s: Seconds = Field(
+        default=600.0, description="A routine study that has waited so long is no longer overtaken by urgent ones."
+    )
+
+
+class Work(Block):
+    """The worker that runs the application."""
+
+    models: str = Field(default="models", description="The model bundle, or the folder that holds it.")
+    application: str = Field(default="app.yaml", description="The application's settings.")
+    max_tries: int = Field(default=3, ge=1, le=20, description="A study that broke the worker so often is parked.")
+    study_timeout_s: Seconds = Field(default=300.0, description="A study that takes longer breaks the worker.")
+
+
+class Destination(Block):
+    """An archive that takes results."""
+
+    name: Name = Field(description="For logs, the page and `resend`.")
+    ae_title: AETitle = Field(description="Its AE title (the called AE title).")
+    host: str = Field(min_length=1, description="Name or address.")
+    port: Port = Field(description="TCP port.")
+    tls: Tls | None = Field(default=None, description="TLS with our certificate; null for plain TCP.")
+    kinds: tuple[Kind, ...] = Field(default=("sr", "sc"), description="Object kinds that it takes.")
+    findings: tuple[str, ...] | None = Field(
+        default=None, description="Overlays of these findings only, by label; null for all."
+    )
+    commitment: bool = Field(default=False, description="Ask for storage commitment, and purge only after it.")
+    only_from: tuple[AETitle, ...] = Field(
+        default=(), description="Only studies that came from these AE titles; empty for all."
+    )
+
+
+class Deliver(Block):
+    """How results go out."""
+
+    ae_title: AETitle | None = Field(default=None, description="Calling AE title; null for the receiver's own.")
+    first_retry_s: Seconds = Field(default=5.0, description="Wait before the second try; it doubles with each try.")
+    longest_retry_s: Seconds = Field(default=3600.0, description="Longest wait between tries.")
+    give_up_d: float = Field(default=14.0, gt=0, le=365, description="Undeliverable for so long: the dead letter.")
+    breaker_failures: int = Field(default=3, ge=1, le=100, description="So many failures in a row open the breaker.")
+    breaker_s: Seconds = Field(default=30.0, description="A destination with an open breaker is left alone so long.")
+    commitment_timeout_s: Seconds = Field(default=600.0, description="Ask again for a commitment unheard of so long.")
+    timeout_s: Seconds = Field(default=30.0, description="Longest wait for a connection, and for an answer.")
+
+
+class Keep(Block):
+    """What is kept, and for how long."""
+
+    results_d: float = Field(default=7.0, gt=0, le=3650, description="Days that images and results are kept.")
+    reserve_gib: float = Field(
+        default=5.0, ge=0, le=1e6, description="Below so much free disk the receiver refuses (0xA700); in GiB."
+    )
+    purge_below_gib: float = Field(
+        default=10.0, ge=0, le=1e6, description="Below so much free disk the oldest delivered studies go early; in GiB."
+    )
+    audit_trail_d: float = Field(default=365.0, gt=0, le=36500, description="Days that the audit trail is kept.")
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class Web(Block):
+    """The page, and the metrics."""
+
+    host: str = Field(default="127.0.0.1", description="Address to listen on; beyond loopback it needs TLS or a proxy.")
+    port: Port = Field(default=8080, description="TCP port.")
+    certificate: str | None = Field(default=None, description="PEM file with the page's certificate; null without TLS.")
+    key: str | None = Field(default=None, description="PEM file with its private key.")
+    behind_proxy: bool = Field(default=False, description="A proxy in front of the page speaks TLS.")
+    login_header: str | None = Field(
+        default=None, description="Header in which a proxy's single sign-on names the user; null: the page's own login."
+    )
+    operators: tuple[str, ...] = Field(default=(), description="Users of the single sign-on who are operators.")
+    session_h: float = Field(default=8.0, gt=0, le=168, description="A login lasts so many hours.")
+    upload: bool = Field(default=False, description="The form for trying the model on one image; not for a hospital.")
+
+    @model_validator(mode="after")
+    def _is_guarded(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key belong together; give both or neither")
+        if self.login_header is not None and not self.behind_proxy:
+            raise ValueError("login_header needs behind_proxy: without a proxy anybody could send that header")
+        if not _loopback(self.host) and self.certificate is None and not self.behind_proxy:
+            raise ValueError(f"host {self.host!r} is not this machine alone; give certificate and key, or behind_proxy")
+        return self
+
+
+class Alarms(Block):
+    """Who is told when a person is needed."""
+
+    webhook: str | None = Field(
+        default=None, pattern=r"^https?://", description="URL that gets each alarm as JSON; null for none."
+    )
+    deferral_drift: float = Field(
+        default=0.15,
+        gt=0,
+        le=1,
+        description="Alarm when the share of deferred findings leaves its own baseline by more than this.",
+    )
+
+
+class Settings(Block):
+    """All of ``gateway.yaml``."""
+
+    database: str = Field(
+        default="sqlite:///spool/gateway.db",
+        description="sqlite:///FILE on a local disk, or postgresql://USER:PASSWORD@HOST/NAME for several machines.",
+    )
+    spool: str = Field(default="spool", description="Folder for images and results, shared by all machines.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged.")
+    receive: Receive = Receive()
+    studies: Studies = Studies()
+    work: Work = Work()
+    destinations: tuple[Destination, ...] = Field(default=(), description="Where results go.")
+    deliver: Deliver = Deliver()
+    keep: Keep = Keep()
+    web: Web = Web()
+    alarms: Alarms = Alarms()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        names = [destination.name for destination in self.destinations]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two destinations are named {twice[0]!r}")
+        if not re.match(r"^(sqlite:///|postgresql://)", self.database):
+            raise ValueError("database must begin with sqlite:/// or postgresql://")
+        if self.studies.growing_limit_s < self.studies.quiet_s:
+            raise ValueError("studies.growing_limit_s must be at least studies.quiet_s")
+        return self
+
+    @property
+    def delivering_ae_title(self) -> str:
+        """The calling AE title of deliveries."""
+        return self.deliver.ae_title or self.receive.ae_title
+
+
+def tls_blocks(settings: Settings) -> list[tuple[str, Tls]]:
+    """List all TLS blocks with the places where they stand."""
+    places = [("receive.tls", settings.receive.tls)]
+    places += [(f"destinations.{peer.name}.tls", peer.tls) for peer in settings.destinations]
+    return [(place, tls) for place, tls in places if tls is not None]
+
+
+def load_settings(path: Path) -> Settings:
+    """Read ``gateway.yaml``; what it does not name keeps its default, and relative paths count from its folder.
+
+    Raises
+    ------
+    SettingsError
+        The file cannot be read, is no YAML, or names a setting that is unknown or impossible.
+    """
+    try:
+        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read ({error.strerror}); name another with --config") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not valid YAML: {' '.join(str(error).split())[:200]}") from error
+    _refuse_twins(root, path)
+    try:
+        return _anchored(Settings.model_validate(_tuples(values)), path.resolve().parent)
+    except ValidationError as error:
+        faults = sorted(error.errors(), key=lambda detail: _line(root, detail["loc"]))
+        raise SettingsError("; ".join(_said(detail, root, path) for detail in faults)) from error
+
+
+def _anchored(settings: Settings, folder: Path) -> Settings:
+    """Let relative paths count from the folder of the file, wherever the node is started from."""
+
+    def tls(block: Tls | None) -> Tls | None:
+        return None if block is None else _moved(block, folder, "certificate", "key", "authorities")
+
+    def destination(block: Destination) -> Destination:
+        return block.model_copy(update={"tls": tls(block.tls)})
+
+    kind, _, rest = settings.database.partition(":///")
+    return _moved(settings, folder, "spool").model_copy(
+        update={
+            "database": f"sqlite:///{folder / rest}" if kind == "sqlite" else settings.database,
+            "receive": settings.receive.model_copy(update={"tls": tls(settings.receive.tls)}),
+            "work": _moved(settings.work, folder, "models", "application"),
+            "destinations": tuple(map(destination, settings.destinations)),
+            "web": _moved(settings.web, folder, "certificate", "key"),
+        }
+    )
+
+
+def _moved(block: AnyBlock, folder: Path, *names: str) -> AnyBlock:
+    values = {name: getattr(block, name) for name in names}
+    return block.model_copy(update={name: str(folder / value) for name, value in values.items() if value is not None})
+
+
+def _tuples(value: object) -> object:
+    """Give lists as the tuples that strict settings hold."""
+    if isinstance(value, dict):
+        return {key: _tuples(item) for key, item in value.items()}
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def _refuse_twins(node: yaml.Node | None, path: Path) -> None:
+    """Refuse a setting that stands twice in one block: YAML would take the last without a word."""
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                raise SettingsError(f"{path} line {key.start_mark.line + 1}: {key.value!r} stands there twice")
+            seen.add(key.value)
+            _refuse_twins(value, path)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _refuse_twins(item, path)
+
+
+def _said(detail: ErrorDetails, root: yaml.Node | None, path: Path) -> str:
+    place = detail["loc"]
+    where = f"{path} line {_line(root, place)}"
+    name = ".".join(str(part) for part in place)
+    if detail["type"] == "extra_forbidden":
+        return f"{where}: unknown setting {name!r}{_advice(place)}"
+    if detail["type"] == "missing":
+        return f"{where}: {name} is missing"
+    problem = detail["msg"].removeprefix("Value error, ")
+    problem = problem[:1].lower() + problem[1:]
+    shown = "" if isinstance(detail["input"], dict | BaseModel) else f" is {detail['input']!r}"
+    return f"{where}: {name}{shown}: {problem}" if name else f"{where}: {problem}"
+
+
+def _line(root: yaml.Node | None, place: Sequence[int | str]) -> int:
+    """Find the line of a setting, or of the innermost block around it that is there."""
+    line, node = 1, root
+    for part in place:
+        if isinstance(node, yaml.MappingNode):
+            found = next(((key, value) for key, value in node.value if key.value == part), None)
+            if found is None:
+                return line
+            line, node = found[0].start_mark.line + 1, found[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+        else:
+            return line
+    return line
+
+
+def _advice(place: Sequence[int | str]) -> str:
+    block: type[BaseModel] | None = Settings
+    for part in place[:-1]:
+        block = _BLOCKS.get(str(part), block)
+    known = list(block.model_fields) if block else []
+    close = difflib.get_close_matches(str(place[-1]), known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}"
+
+
+_BLOCKS: Final[dict[str, type[BaseModel]]] = {
+    "receive": Receive,
+    "callers": Caller,
+    "tls": Tls,
+    "studies": Studies,
+    "work": Work,
+    "destinations": Destination,
+    "deliver": Deliver,
+    "keep": Keep,
+    "web": Web,
+    "alarms": Alarms,
+}

@@ -1,0 +1,1 @@
+"""The page: what became of every study, for people; rendered on the server, without a script, and without internet."""

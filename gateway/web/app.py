@@ -1,0 +1,86 @@
+"""The page as an ASGI application."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import sqlalchemy as sa
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.logs import log_event
+from gateway.settings import Settings
+from gateway.spool import Spool
+from gateway.tokens import Tokens
+from gateway.web import login, machines, operate, studies, trying
+from gateway.web.accounts import Logins
+from gateway.web.acts import Acts
+from gateway.web.guard import HEADERS, Guard
+from gateway.web.node import Node
+from gateway.web.trial import RunApplication, Trials, application
+
+_WORDS = {
+    403: "You may not do that, or the form is out of date. Go back, load the page anew, and try again.",
+    404: "There is no such page, study or picture.",
+    405: "That cannot be done here.",
+    503: "This process cannot do that now.",
+}
+
+
+def create_app(
+    settings: Settings,
+    engine: sa.Engine,
+    spool: Spool,
+    tokens: Tokens,
+    now: Callable[[], float],
+    acts: Acts | None = None,
+    run_application: RunApplication | None = None,
+) -> FastAPI:
+    """Make the page.
+
+    Parameters
+    ----------
+    now
+        Seconds since 1970.
+    acts
+        What operators can have done again; without them the dead letter can only be looked at.
+    run_application
+        For the upload form; by default a process of its own.
+    """
+    logins = Logins(engine, now, settings.web.session_h * 3600)
+    trials = None
+    if settings.web.upload:
+        trials = Trials(Path(settings.spool) / "trials", run_application or application(settings.work), now)
+    node = Node(settings, engine, spool, tokens, now, logins, acts, trials)
+    app = FastAPI(title="Candor", docs_url=None, redoc_url=None, openapi_url=None)
+    for router in (machines.routes(node), login.routes(node), studies.routes(node), operate.routes(node)):
+        app.include_router(router)
+    if trials is not None:
+        app.include_router(trying.routes(node, trials))
+    app.add_middleware(Guard, settings=settings.web, logins=logins)
+    _answer_errors(app, node)
+    return app
+
+
+def _answer_errors(app: FastAPI, node: Node) -> None:
+    """Answer every error with a page of ours, which quotes nothing of the request and nothing of the error."""
+
+    def refused(request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 404  # parameters that are none of ours
+        return node.page(request, "error.html", status, status=status, words=_WORDS.get(status, "That went wrong."))
+
+    def failed(request: Request, error: Exception) -> Response:
+        frames = traceback.extract_tb(error.__traceback__)[-4:]
+        where = " > ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames)
+        log_event("page failed", "error", kind=type(error).__name__, where=where)
+        words = "The page could not be made; the node's log says where it failed."
+        return Response(words, 500, HEADERS, media_type="text/plain")  # it passes the guard by
+
+    app.add_exception_handler(HTTPException, refused)
+    app.add_exception_handler(RequestValidationError, refused)
+    app.add_exception_handler(Exception, failed)

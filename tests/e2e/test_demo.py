@@ -1,0 +1,26 @@
+"""``make demo``: the whole loop on one machine, as a person sees it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+
+@pytest.mark.full
+def test_the_demonstration_shows_the_loop() -> None:
+    command = [sys.executable, "-W", "ignore", str(ROOT / "tools" / "demo.py")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    for words in ("Study: ", "Nodule", "at the PACS:", "report", "from the last byte in to the last result out: "):
+        assert words in done.stdout
+    assert done.stdout.rstrip().endswith("Research use only, not for diagnosis.")
+    assert list(Path(ROOT, "demo").glob("sc-1-*.png"))
+    log = Path(ROOT, "demo", "node.log").read_text()
+    assert "CompressedSamples" not in log
+    shutil.rmtree(ROOT / "demo")

@@ -1,0 +1,144 @@
+"""A node for tests: its tables and spool, a clock to turn, and an application that answers at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from pydicom import Dataset, dcmread, dcmwrite
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+
+from cxr.case import WrittenObject
+from cxr.document import file_sha256
+from cxr.findings import Finding
+from cxr.provenance import derived_uid
+from cxr.result import Decision, Disposition
+from gateway import schema
+from gateway.assess import Assessed, Assessor
+from gateway.database import open_database, writing
+from gateway.head import read_head
+from gateway.jobs import Jobs
+from gateway.journal import Journal, Received
+from gateway.lease import new_executor_id
+from gateway.settings import Settings
+from gateway.spool import Spool
+from gateway.states import Priority
+from gateway.tokens import Tokens
+from tests.gateway.conftest import Clock
+from tests.gateway.network import file_of
+
+
+@dataclass
+class FakeApplication:
+    """Writes a report and an overlay that depend on the input alone; ``error`` and ``failure`` go wrong instead."""
+
+    error: Exception | None = None
+    failure: str | None = None
+    disposition: Disposition = Disposition.DEFERRED
+    salt: str = ""
+    seen: list[list[str]] = field(default_factory=list)
+    outputs: list[Path] = field(default_factory=list)
+
+    def __call__(self, study_instance_uid: str, source: Path, output: Path, time: datetime) -> Assessed:
+        inputs = sorted(file_sha256(path) for path in source.iterdir())
+        self.seen.append(
+            [str(dcmread(path, stop_before_pixels=True).SOPInstanceUID) for path in sorted(source.iterdir())]
+        )
+        self.outputs.append(output)
+        if self.error is not None:
+            raise self.error
+        written = [
+            self._write(output, kind, finding, study_instance_uid, inputs, time)
+            for kind, finding in (("sr", None), ("sc", Finding.EFFUSION))
+        ]
+        findings = {"Effusion": Decision.PRESENT.value, "Nodule": Decision.DEFERRED.value}
+        return Assessed(self.disposition, findings, tuple(written), "b" * 64, self.failure)
+
+    def _write(
+        self, output: Path, kind: str, finding: Finding | None, study: str, inputs: list[str], time: datetime
+    ) -> tuple[WrittenObject, Path]:
+        dataset = Dataset()
+        dataset.file_meta = FileMetaDataset()
+        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        dataset.SOPClassUID = Comprehensive3DSRStorage if kind == "sr" else SecondaryCaptureImageStorage
+        dataset.SOPInstanceUID = derived_uid("fake", kind, *inputs)
+        dataset.SeriesInstanceUID, dataset.StudyInstanceUID = derived_uid("fake series", kind, *inputs), study
+        dataset.ContentDate, dataset.ContentTime = time.strftime("%Y%m%d"), time.strftime("%H%M%S")
+        dataset.SeriesDescription = self.salt
+        dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+        dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+        path = output / f"{kind}.dcm"
+        dcmwrite(path, dataset, enforce_file_format=True)
+        return WrittenObject(kind, path.name, dataset.SOPInstanceUID, finding), path
+
+
+class Node:
+    """What the processes of a node share, and one of each of them that a test calls by hand."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.settings, self.clock = settings, clock
+        self.engine = open_database(settings.database)
+        self.spool = Spool(Path(settings.spool))
+        self.tokens = Tokens(Path(settings.spool))
+        self.jobs = Jobs(self.engine, settings, new_executor_id())
+        self.application = FakeApplication()
+        self.timeouts: list[float] = []
+
+    def close(self) -> None:
+        self.jobs.stop()
+        self.engine.dispose()
+
+    @property
+    def assessor(self) -> Assessor:
+        return Assessor(
+            self.engine,
+            self.settings,
+            self.spool,
+            self.jobs,
+            self.application,
+            self.clock,
+            lambda: self.timeouts.append(self.clock()),
+        )
+
+    def receive(self, dataset: Dataset, priority: Priority = Priority.ROUTINE, calling: str = "MODALITY") -> str:
+        """Take an instance as the receiver does; returns its Study Instance UID."""
+        stored = self.spool.store(file_of(dataset))
+        head = read_head(self.spool.path(stored.file))
+        received = Received(stored, head, self.clock(), priority, calling, "CANDOR", "192.0.2.1")
+        with writing(self.engine) as connection:
+            Journal(self.tokens, self.settings).record(connection, received)
+        return str(dataset.StudyInstanceUID)
+
+    def wait(self, study_instance_uid: str, version: int = 1) -> None:
+        """Let a version wait for the application."""
+        self.put(study_instance_uid, version, state="waiting", queued=self.clock())
+
+    def put(self, study_instance_uid: str, version: int = 1, **values: Any) -> None:
+        with writing(self.engine) as connection:
+            connection.execute(schema.studies.update().where(self._key(study_instance_uid, version)).values(**values))
+
+    def study(self, study_instance_uid: str, version: int = 1) -> Any:
+        return self.rows(sa.select(schema.studies).where(self._key(study_instance_uid, version)))[0]
+
+    def rows(self, query: Any) -> list[Any]:
+        with self.engine.connect() as connection:
+            return list(connection.execute(query).all())
+
+    def table(self, table: sa.Table) -> list[Any]:
+        return self.rows(sa.select(table))
+
+    def scalars(self, column: Any) -> list[Any]:
+        return [row[0] for row in self.rows(sa.select(column).order_by(column))]
+
+    def execute(self, statement: Any) -> None:
+        with writing(self.engine) as connection:
+            connection.execute(statement)
+
+    @staticmethod
+    def _key(study_instance_uid: str, version: int) -> Any:
+        columns = schema.studies.c
+        return sa.and_(columns.study_instance_uid == study_instance_uid, columns.version == version)

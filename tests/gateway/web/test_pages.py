@@ -1,0 +1,342 @@
+"""What the pages show."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+import sqlalchemy as sa
+from fastapi.testclient import TestClient
+
+from gateway.alarms import AlarmKind, raise_alarm
+from gateway.database import upsert
+from gateway.schema import alarms, destinations, node_state, studies
+from gateway.web.accounts import Role
+from gateway.web.acts import acts_of
+from gateway.web.app import create_app
+from tests.gateway.conftest import Clock
+from tests.gateway.web.node import Page, posted
+
+NOTICE = "Research use only, not for diagnosis"
+
+
+def test_list_names_states_findings_reasons_and_senders(page: Page) -> None:
+    page.add_study()
+    page.add_row("1.2.9", state="failed", reason="it broke the worker 3 times", last_image=page.now() - 7300)
+    text = page.browser(Role.VIEWER).get("/studies").text
+    for words in ("delivering", "Pleural effusion", "Mass, Nodule", "XRAY1", "failed", "it broke the worker 3 times"):
+        assert words in text
+    assert "2 h ago" in text
+    assert NOTICE in text
+
+
+@pytest.mark.parametrize(
+    ("show", "there"), [("all", 2), ("open", 1), ("deferred", 0), ("failed", 1), ("not-assessed", 0)]
+)
+def test_list_can_be_narrowed(page: Page, show: str, there: int) -> None:
+    page.add_row("1.2.1", state="running")
+    page.add_row("1.2.2", state="failed")
+    text = page.browser(Role.VIEWER).get(f"/studies?show={show}").text
+    assert text.count('data-name="State"') == there
+
+
+def test_list_shows_the_newest_version_alone_and_goes_on_over_pages(page: Page) -> None:
+    page.add_row("1.2.1")
+    page.add_row("1.2.1", version=2, last_image=page.now())
+    for number in range(50):
+        page.add_row(f"1.3.{number}", last_image=page.now() - 100 - number)
+    client = page.browser(Role.VIEWER)
+    first, second = client.get("/studies").text, client.get("/studies?page=2").text
+    assert first.count('data-name="State"') == 50
+    assert "version 2" in first
+    assert "page=2" in first
+    assert second.count('data-name="State"') == 1
+    assert "page=1" in second
+
+
+def test_study_page_shows_patient_pictures_answers_and_why(page: Page) -> None:
+    token = page.add_study()
+    page.add_delivery(token, "pacs", "due")
+    text = page.browser(Role.VIEWER).get(f"/studies/{token}").text
+    for words in ("Test, 1", "T-1", "Pleural thickening", "81%", "12%", "5.0%", "left lower zone", "Report", "pacs"):
+        assert words in text, words
+    assert "Neither likely nor unlikely enough to answer" in text
+    assert "Not a frontal view" in text
+    assert "calibrated on 3000 images of 900 patients" in text
+    assert "misses at most 10 % of its positives" in text
+    assert text.count("<img ") == 4  # the image and three overlays
+    assert NOTICE in text
+
+
+def test_pictures_are_the_image_and_its_overlays(page: Page) -> None:
+    token = page.add_study()
+    client = page.browser(Role.VIEWER)
+    image = client.get(f"/studies/{token}/1/image/0.png")
+    grey = cv2.imdecode(np.frombuffer(image.content, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert image.headers["content-type"] == "image/png"
+    assert grey.shape == (300, 280)
+    assert grey[150, 84] < grey[5, 140]  # the lung is darker than the mediastinum's upper end
+    overlay = cv2.imdecode(
+        np.frombuffer(client.get(f"/studies/{token}/1/overlay/0.png").content, np.uint8), cv2.IMREAD_UNCHANGED
+    )
+    assert overlay.ndim == 3
+    assert (overlay.max(axis=2).astype(int) - overlay.min(axis=2)).max() > 50  # it has colours
+
+
+@pytest.mark.parametrize("path", ["image/1.png", "overlay/3.png", "overlay/9.png", "other/0.png"])
+def test_pictures_that_are_not_there(page: Page, path: str) -> None:
+    token = page.add_study()
+    assert page.browser(Role.VIEWER).get(f"/studies/{token}/1/{path}").status_code == 404
+
+
+def test_undecodable_files_give_no_picture(page: Page) -> None:
+    token = page.add_study()
+    folder = page.spool.folder(token, 1)
+    for path in [*folder.glob("in/*.dcm"), *folder.glob("out/1/sc-*.dcm")]:
+        path.unlink()
+        path.write_bytes(b"garbage")
+    client = page.browser(Role.VIEWER)
+    assert client.get(f"/studies/{token}/1/image/0.png").status_code == 404
+    assert client.get(f"/studies/{token}/1/overlay/0.png").status_code == 404
+
+
+def test_large_pictures_are_shrunk(page: Page) -> None:
+    pixels = np.tile(np.arange(2600, dtype=np.uint16), (1400, 1))
+    token = page.add_study(pixels=pixels)
+    content = page.browser(Role.VIEWER).get(f"/studies/{token}/1/image/0.png").content
+    assert cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED).shape == (689, 1280)
+
+
+def test_study_pages_without_results(page: Page) -> None:
+    waiting = page.add_row("1.2.1")
+    failed = page.add_row("1.2.2", state="failed", reason="it broke the worker 3 times", tries=3)
+    purged = page.add_row("1.2.3", state="delivered", purged=page.now(), results="studies/gone")
+    lost = page.add_row("1.2.4", state="stored", results="studies/lost/1/out/1")
+    client = page.browser(Role.VIEWER)
+    assert "No result yet. 1 image so far." in client.get(f"/studies/{waiting}").text
+    assert "it broke the worker 3 times" in client.get(f"/studies/{failed}").text
+    assert "were deleted" in client.get(f"/studies/{purged}").text
+    assert "nothing to show" in client.get(f"/studies/{lost}").text
+
+
+def test_versions_of_a_study_are_linked(page: Page) -> None:
+    token = page.add_row("1.2.1", state="delivered")
+    page.add_row("1.2.1", version=2)
+    client = page.browser(Role.VIEWER)
+    assert f'href="/studies/{token}/1"' in client.get(f"/studies/{token}").text
+    assert f'href="/studies/{token}/2"' in client.get(f"/studies/{token}/1").text
+    assert client.get(f"/studies/{token}/3").status_code == 404
+
+
+def test_a_study_is_found_by_its_uid_and_the_url_does_not_have_it(page: Page) -> None:
+    token = page.add_row("1.2.1")
+    client = page.browser(Role.VIEWER)
+    assert posted(client, "/studies", "/find", uid=" 1.2.1 ").headers["location"] == f"/studies/{token}"
+    assert posted(client, "/studies", "/find", uid="1.2.2").status_code == 404
+    assert posted(client, "/studies", "/find", uid="no uid").status_code == 404
+
+
+def test_node_page_shows_queue_throughput_drift_and_destinations(page: Page, clock: Clock) -> None:
+    page.add_study()
+    page.add_row("1.2.8", queued=clock() - 2 * 3600, last_image=clock() - 2 * 3600)
+    page.add_row("1.2.9", assessed=clock() - 86400, findings={"Mass": "deferred", "Hernia": "absent"})
+    baseline = {"bundle_sha256": "ab" * 32, "share": 0.4, "studies": 200}
+    with page.engine.begin() as connection:
+        row = {"key": "drift_baseline", "value": json.dumps(baseline)}
+        connection.execute(upsert(page.engine, node_state, row, "value"))
+        values = {"name": "pacs", "failures": 3, "open_until": clock() + 20, "last_failure": clock() - 5}
+        connection.execute(destinations.insert().values(**values, reason="no answer"))
+    text = page.browser(Role.VIEWER).get("/node").text
+    assert "down" in text
+    assert "no answer" in text
+    assert "192.0.2.7:104" in text
+    assert "Baseline 40%" in text
+    assert ": 50%" in text  # yesterday's share: one of two
+    assert "20 s" in text  # from the last image to the result
+    assert text.count("<svg") == 3
+    assert "1 received" in text
+    assert "1 waiting" in text
+
+
+@pytest.mark.parametrize(
+    ("values", "word"),
+    [
+        ({"failures": 0, "last_success": 1.0}, "up"),
+        ({"failures": 1, "last_success": 1.0}, "failing"),
+        ({"failures": 0}, "unused"),
+    ],
+)
+def test_health_of_a_destination(page: Page, values: dict[str, float], word: str) -> None:
+    with page.engine.begin() as connection:
+        connection.execute(destinations.insert().values(name="pacs", open_until=0.0, reason="", **values))
+    assert f">{word}</span>" in page.browser(Role.VIEWER).get("/node").text
+
+
+def test_open_alarms_stand_on_every_page_until_an_operator_clears_them(page: Page) -> None:
+    token = page.add_row("1.2.1")
+    for number in range(6):
+        raise_alarm(page.engine, AlarmKind.DEAD_LETTER, f"pacs{number}", "refused <for> good", page.now())
+    raise_alarm(page.engine, AlarmKind.NO_RESULT, token, "past its deadline", page.now() + 1)
+    client = page.browser(Role.OPERATOR)
+    for path in ("/studies", "/node", "/trail", "/dead-letter"):
+        text = client.get(path).text
+        assert "7 open alarms" in text
+        assert "refused &lt;for&gt; good" in text
+        assert f'href="/studies/{token}"' in text
+        assert "and 2 more" in text
+    assert posted(client, "/node", "/alarms/7").status_code == 303
+    assert "6 open alarms" in client.get("/node").text
+    assert ("otto", "clear alarm", token) in page.trail()
+    assert posted(client, "/node", "/alarms/7").status_code == 404
+    with page.engine.connect() as connection:
+        assert connection.execute(sa.select(alarms.c.cleared).where(alarms.c.id == 7)).scalar() == page.now()
+
+
+def test_dead_letter_is_replayed_by_operators(page: Page) -> None:
+    token = page.add_study()
+    page.add_delivery(token, "pacs", "dead", "refused: not authorized (0x0124)")
+    parked = page.add_row("1.2.9", state="failed", reason="it broke the worker 3 times", finished=page.now())
+    client = page.browser(Role.OPERATOR)
+    text = client.get("/dead-letter").text
+    assert "refused: not authorized (0x0124)" in text
+    assert "it broke the worker 3 times" in text
+    assert posted(client, "/dead-letter", "/dead-letter", study=token, version="1", to="pacs").status_code == 303
+    assert posted(client, "/dead-letter", "/dead-letter", study=parked, version="1", to="").status_code == 303
+    assert [call[0] for call in page.calls] == ["resend", "study"]
+    assert page.calls[0][2:] == ("pacs", "otto")
+    assert page.calls[1][1:] == ("1.2.9", 1, "otto")
+    assert posted(client, "/dead-letter", "/dead-letter", study=token, version="9", to="").status_code == 404
+    assert posted(client, "/dead-letter", "/dead-letter", study=token, version="x", to="").status_code == 404
+
+
+def test_going_live_needs_a_reason_and_a_confirmation_and_stands_in_the_trail(page: Page) -> None:
+    client = page.browser(Role.OPERATOR)
+    assert "Shadow: nothing is delivered" in client.get("/mode").text
+    for fields in (
+        {"mode": "live", "reason": "audited"},
+        {"mode": "live", "confirmed": "yes"},
+        {"mode": "loud", "reason": "audited", "confirmed": "yes"},
+    ):
+        assert posted(client, "/mode", "/mode", **fields).status_code == 400
+    assert "mode live" not in [what for _, what, _ in page.trail()]
+    assert posted(client, "/mode", "/mode", mode="live", reason="audited", confirmed="yes").status_code == 303
+    assert "Back to shadow" in client.get("/mode").text
+    assert posted(client, "/mode", "/mode", mode="shadow", reason="drift", confirmed="yes").status_code == 303
+    assert [what for _, what, _ in page.trail() if what.startswith("mode")] == ["mode live", "mode shadow"]
+    assert "drift" in client.get("/trail").text
+
+
+def test_going_live_without_a_destination_is_refused(page: Page) -> None:
+    page.settings = page.settings.model_copy(update={"destinations": ()})
+    answer = posted(page.browser(Role.OPERATOR), "/mode", "/mode", mode="live", reason="r", confirmed="yes")
+    assert answer.status_code == 400
+    assert "no destination" in answer.text
+
+
+def test_every_look_at_a_study_is_in_the_trail(page: Page, clock: Clock) -> None:
+    token = page.add_study()
+    client = page.browser(Role.VIEWER)
+    look = ("vera", "view", token)
+    client.get(f"/studies/{token}/1/overlay/0.png")
+    assert page.trail().count(look) == 1
+    client.get(f"/studies/{token}/1/overlay/1.png")  # of the same look
+    assert page.trail().count(look) == 1
+    client.get(f"/studies/{token}")
+    assert page.trail().count(look) == 2
+    clock.pass_s(9 * 3600)
+    client.cookies.set("candor", page.session(Role.VIEWER))
+    client.get(f"/studies/{token}/1/overlay/1.png")
+    assert page.trail().count(look) == 3
+    assert token[:8] in page.browser(Role.OPERATOR).get("/trail").text
+
+
+def test_the_page_draws_what_the_style_sheet_knows(page: Page) -> None:
+    style = page.browser().get("/static/candor.css")
+    assert style.headers["content-type"].startswith("text/css")
+    assert "url(" not in style.text  # nothing is loaded from anywhere
+    assert "@import" not in style.text
+    for tone_ in ("good", "busy", "warn", "alert", "bad"):
+        assert f".pill.{tone_} " in style.text
+
+
+def test_unknown_studies_are_not_looked_at(page: Page) -> None:
+    client = page.browser(Role.VIEWER)
+    assert client.get(f"/studies/{'0' * 24}").status_code == 404
+    assert "view" not in [what for _, what, _ in page.trail()]
+
+
+def test_the_trail_goes_on_over_pages(page: Page) -> None:
+    token = page.add_row("1.2.1")
+    client = page.browser(Role.OPERATOR)
+    for _ in range(51):
+        client.get(f"/studies/{token}")
+    assert "page=2" in client.get("/trail").text
+    assert "page=1" in client.get("/trail?page=2").text
+
+
+def test_a_study_replaced_by_nothing_new_still_shows_the_earlier_results(page: Page) -> None:
+    token = page.add_study()
+    with page.engine.connect() as connection:
+        row = connection.execute(sa.select(studies)).one()
+    page.add_row(row.study_instance_uid, version=2, state="stored", results=row.results, findings=row.findings)
+    client = page.browser(Role.VIEWER)
+    assert client.get(f"/studies/{token}").text.count("<img ") == 4
+    assert client.get(f"/studies/{token}/2/image/0.png").status_code == 200
+
+
+def test_the_patient_is_read_from_the_first_file_that_can_be(page: Page) -> None:
+    token = page.add_study()
+    page.spool.path(next(page.spool.instances())).unlink()
+    client = page.browser(Role.VIEWER)
+    text = client.get(f"/studies/{token}").text
+    assert "Its images are not kept any more" in text
+    assert "T-1" not in text
+    assert client.get("/").headers["location"] == "/studies"
+
+
+def test_without_acts_the_dead_letter_can_only_be_looked_at(page: Page) -> None:
+    page.add_row("1.2.9", state="failed", reason="it broke the worker 3 times", finished=page.now())
+    app = create_app(page.settings, page.engine, page.spool, page.tokens, page.now)
+    client = TestClient(app, follow_redirects=False)
+    client.cookies.set("candor", page.session(Role.OPERATOR))
+    assert "Replay" not in client.get("/dead-letter").text
+    answer = posted(client, "/mode", "/dead-letter", study="0" * 24, version="1", to="")
+    assert answer.status_code == 503
+
+
+def test_results_of_another_study_are_not_shown(page: Page) -> None:
+    token = page.add_study()
+    with page.engine.begin() as connection:
+        connection.execute(studies.update().values(study_instance_uid="1.2.3"))
+    assert "nothing to show" in page.browser(Role.VIEWER).get(f"/studies/{token}").text
+
+
+def test_a_node_without_its_database_or_spool_is_alive_and_not_ready(page: Page) -> None:
+    client = page.browser()
+    assert client.get("/readyz").json() == {"ready": True}
+    broken = sa.create_engine("sqlite:////nowhere/at/all.db")
+    app = create_app(page.settings, broken, page.spool, page.tokens, page.now)
+    client = TestClient(app)
+    assert client.get("/healthz").json() == {"alive": True}
+    assert (client.get("/readyz").status_code, client.get("/readyz").json()) == (503, {"ready": False})
+
+
+def test_acts_queue_again_and_name_the_operator(page: Page) -> None:
+    queued: list[str] = []
+    jobs = SimpleNamespace(
+        enqueue_study=lambda *a, **k: queued.append("study"), enqueue_delivery=lambda *a, **k: queued.append("delivery")
+    )
+    acts = acts_of(page.engine, page.settings, jobs, page.now)  # type: ignore[arg-type]
+    page.add_row("1.2.9", state="failed", reason="it broke the worker 3 times", finished=page.now())
+    token = page.add_study()
+    page.add_delivery(token, "pacs", "dead", "refused")
+    with page.engine.connect() as connection:
+        query = sa.select(studies.c.study_instance_uid).where(studies.c.token == token)
+        uid = connection.execute(query).scalar_one()
+    assert acts.replay_study("1.2.9", 1, "otto")
+    assert acts.resend(uid, "pacs", "otto") == 1
+    assert queued == ["study", "delivery"]
+    assert [who for who, _, _ in page.trail()] == ["otto", "otto"]
