@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import sqlalchemy as sa
 
-from gateway.database import upsert
+from gateway.database import insert
 from gateway.schema import counters
 
 
@@ -19,6 +21,13 @@ def count(connection: sa.Connection, name: str, amount: float = 1.0, **labels: s
         Few values each; never a UID or a token.
     """
     text = ",".join(f'{key}="{value}"' for key, value in sorted(labels.items()))
-    connection.execute(upsert(connection.engine, counters, {"name": name, "labels": text, "value": 0.0}))
-    row = sa.and_(counters.c.name == name, counters.c.labels == text)
-    connection.execute(counters.update().where(row).values(value=counters.c.value + amount))
+    connection.execute(_add(connection.dialect.name), {"name": name, "labels": text, "value": amount})
+
+
+@cache
+def _add(dialect: str) -> sa.Executable:
+    """Make a counter of an amount, or add the amount to it."""
+    row = insert(dialect, counters)
+    return row.on_conflict_do_update(  # type: ignore[no-any-return]
+        index_elements=list(counters.primary_key.columns), set_={"value": counters.c.value + row.excluded.value}
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,7 +32,8 @@ def open_database(url: str) -> sa.Engine:
     SettingsError
         The database cannot be reached, or its tables are of another version.
     """
-    engine = sa.create_engine(driver_url(url), connect_args=_connect_args(url), pool_pre_ping=True)
+    ping = not url.startswith("sqlite")  # a server may have gone away; a file does not
+    engine = sa.create_engine(driver_url(url), connect_args=_connect_args(url), pool_pre_ping=ping)
     if engine.dialect.name == "sqlite":
         _prepare_sqlite(engine, Path(url.removeprefix("sqlite:///")))
     try:
@@ -79,19 +81,34 @@ def _make_tables(engine: sa.Engine) -> None:
 
 def upsert(engine: sa.Engine, table: sa.Table, values: dict[str, Any], *updated: str) -> sa.Insert:
     """Insert a row; where its primary key is there, set the columns named (none: leave it)."""
-    insert: Any = (postgresql if engine.dialect.name == "postgresql" else sqlite).insert(table).values(**values)
+    row = insert(engine.dialect.name, table).values(**values)
     keys = list(table.primary_key.columns)
     if not updated:
-        return insert.on_conflict_do_nothing(index_elements=keys)  # type: ignore[no-any-return]
-    return insert.on_conflict_do_update(  # type: ignore[no-any-return]
-        index_elements=keys, set_={name: insert.excluded[name] for name in updated}
+        return row.on_conflict_do_nothing(index_elements=keys)  # type: ignore[no-any-return]
+    return row.on_conflict_do_update(  # type: ignore[no-any-return]
+        index_elements=keys, set_={name: row.excluded[name] for name in updated}
     )
+
+
+def insert(dialect: str, table: sa.Table) -> Any:
+    """Begin an INSERT that knows ON CONFLICT: both databases have it, and SQLAlchemy keeps it with each."""
+    return (postgresql if dialect == "postgresql" else sqlite).insert(table)
 
 
 def insert_once(connection: sa.Connection, table: sa.Table, values: dict[str, Any]) -> bool:
     """Insert a row unless its primary key is there; returns whether it was inserted."""
-    key = next(iter(table.primary_key.columns))
-    return connection.execute(upsert(connection.engine, table, values).returning(key)).first() is not None
+    keys = tuple(table.primary_key.columns)
+    return connection.execute(once(connection.dialect.name, table, keys, keys[0]), values).first() is not None
+
+
+@cache
+def once(dialect: str, table: sa.Table, keys: tuple[sa.Column[Any], ...], returned: sa.Column[Any]) -> sa.Executable:
+    """Insert a row and return a column of it; nothing where the keys are there.
+
+    Made once for each table: to make a statement takes longer than to execute it.
+    """
+    row = insert(dialect, table)
+    return row.on_conflict_do_nothing(index_elements=keys).returning(returned)  # type: ignore[no-any-return]
 
 
 def database_now(engine: sa.Engine) -> sa.ColumnElement[float]:

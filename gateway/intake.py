@@ -1,4 +1,4 @@
-"""The way of a C-STORE's data set from the network to the disk: hashed and written as it comes, within limits.
+"""The way of a C-STORE's data set from the network to the disk: written as it comes, within limits.
 
 pynetdicom gathers a message in memory, in ``DIMSEMessage.data_set``. Here a file of the spool stands in its place, so
 that memory stays flat whatever is sent. What is over a limit is read and thrown away, and the sender gets its answer.

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway import studies
 from gateway.counters import count
-from gateway.database import writing
+from gateway.database import once, writing
 from gateway.head import Head, read_head
 from gateway.logs import log_event
 from gateway.schema import instances, objects
@@ -24,6 +23,8 @@ from gateway.spool import Spool, Stored
 from gateway.states import InstanceState, Priority
 from gateway.status import NotTaken
 from gateway.tokens import Tokens
+
+_SAME_BYTES: Final = (instances.c.sop_instance_uid, instances.c.sha256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,8 @@ class Journal:
         head = received.head
         state = InstanceState.OWN_RESULT if _is_ours(connection, head) else InstanceState.KEPT
         priority = studies.priority_by_age(received.asked, head.study_date, _day(received.at), self.settings.studies)
-        row = connection.execute(_insert_once(connection, _values(received, state, priority))).scalar()
+        insert = once(connection.dialect.name, instances, _SAME_BYTES, instances.c.id)
+        row = connection.execute(insert, _values(received, state, priority)).scalar()
         if row is None:
             _fill_in_sender(connection, received)
             count(connection, "instances_again_total")
@@ -146,14 +148,6 @@ def _values(received: Received, state: InstanceState, priority: Priority) -> dic
         "priority": priority.value,
         "state": state.value,
     }
-
-
-def _insert_once(connection: sa.Connection, values: dict[str, Any]) -> sa.Insert:
-    """Insert a row and return its id; nothing where the same bytes are there already."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    insert: Any = dialect.insert(instances).values(**values)
-    once = insert.on_conflict_do_nothing(index_elements=["sop_instance_uid", "sha256"])
-    return once.returning(instances.c.id)  # type: ignore[no-any-return]
 
 
 def _fill_in_sender(connection: sa.Connection, received: Received) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import sqlalchemy as sa
+from pydicom import dcmread
 
 from cxr.case import WrittenObject
-from cxr.dicom.read import read_header
 from cxr.document import file_sha256
 from cxr.errors import ReportError
 from gateway.database import insert_once
@@ -17,6 +18,8 @@ from gateway.jobs import Jobs
 from gateway.schema import deliveries, instances, objects, study_instances
 from gateway.settings import Destination, Settings
 from gateway.states import DeliveryState, Mode
+
+_NAMES: Final = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID")
 
 
 class ResultConflict(ReportError):
@@ -46,7 +49,7 @@ def made(written: WrittenObject, path: Path, spool: Path) -> Made:
     spool
         The root of the spool, which the file is below.
     """
-    header = read_header(path)
+    header = dcmread(path, specific_tags=list(_NAMES), stop_before_pixels=True)  # a report's content is deep: not read
     return Made(
         sop_instance_uid=str(header.SOPInstanceUID),
         sop_class_uid=str(header.SOPClassUID),

@@ -18,6 +18,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,12 +56,12 @@ class Stored:
 class Part:
     """A file that is being written; it has no name that anybody reads until :meth:`Spool.keep`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, hashing: Executor) -> None:
         descriptor, name = tempfile.mkstemp(prefix=_PART, dir=folder)  # mode 0600, O_EXCL
         self.path = Path(name)
         self.bytes = 0
+        self._hashing = hashing
         self._file = os.fdopen(descriptor, "wb", _BUFFER)
-        self._hash = hashlib.sha256()
 
     def write(self, data: bytes | memoryview) -> None:
         """Append.
@@ -71,7 +72,6 @@ class Part:
             The disk is full, or failed.
         """
         self._file.write(data)
-        self._hash.update(data)
         self.bytes += len(data)
 
     def flush(self) -> None:
@@ -79,11 +79,20 @@ class Part:
         self._file.flush()
 
     def synchronise(self) -> str:
-        """Bring everything to the disk and close the file; returns its SHA-256 in hexadecimal."""
+        """Bring everything to the disk and close the file; returns its SHA-256 in hexadecimal.
+
+        Another thread hashes the file while this one waits for the disk; what it reads is still in memory.
+
+        Raises
+        ------
+        OSError
+            The disk is full, or failed.
+        """
         self._file.flush()
+        sha256 = self._hashing.submit(_sha256, self.path)
         os.fsync(self._file.fileno())
         self._file.close()
-        return self._hash.hexdigest()
+        return sha256.result()
 
     def discard(self) -> None:
         """Leave nothing of the file; harmless once it is kept or discarded."""
@@ -108,6 +117,7 @@ class Spool:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._hashing = ThreadPoolExecutor(thread_name_prefix="hash")
         self._incoming, self._instances, self._studies = (
             _folder(root / name) for name in ("incoming", "instances", "studies")
         )
@@ -128,7 +138,7 @@ class Spool:
         OSError
             The folder cannot be written.
         """
-        return Part(self._incoming)
+        return Part(self._incoming, self._hashing)
 
     def keep(self, part: Part) -> Stored:
         """Make a part durable under the name of its content: fsync, rename, fsync of the folder.
@@ -229,6 +239,11 @@ class Spool:
         if not _TOKEN.fullmatch(token) or version < 1:
             raise ValueError("a study's folder is named by its token and a version from 1")
         return self._studies / token / str(version)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb", buffering=0) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _folder(path: Path) -> Path:

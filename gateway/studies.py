@@ -11,6 +11,7 @@ makes it.
 from __future__ import annotations
 
 from datetime import date
+from functools import cache
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -160,16 +161,33 @@ def _prolong(
     settings: Studies,
 ) -> bool:
     """Add an image to a version, if it still takes any."""
-    receiving = studies.c.state == StudyState.RECEIVING.value
-    last = sa.case((studies.c.last_image > received, studies.c.last_image), else_=received)
-    change = {
-        "images": studies.c.images + 1,
-        "last_image": last,
-        "deadline": last + settings.result_deadline_s,
-        "priority": sa.case((studies.c.priority < priority.value, studies.c.priority), else_=priority.value),
+    image = {
+        "image_study": study_instance_uid,
+        "image_version": version,
+        "image_priority": priority.value,
+        "image_received": received,
+        "image_deadline_s": settings.result_deadline_s,
     }
-    change_row = studies.update().where(row_of(study_instance_uid, version), receiving).values(**change)
-    return connection.execute(change_row).rowcount == 1
+    return connection.execute(_one_more_image(), image).rowcount == 1
+
+
+@cache
+def _one_more_image() -> sa.Update:
+    """Make the statement that adds an image to a version; made once, since that takes longer than to execute it."""
+    version = row_of(sa.bindparam("image_study"), sa.bindparam("image_version"))
+    received = sa.bindparam("image_received", type_=sa.Double)
+    priority = sa.bindparam("image_priority", type_=sa.Integer)
+    last = sa.case((studies.c.last_image > received, studies.c.last_image), else_=received)
+    return (
+        studies.update()
+        .where(version, studies.c.state == StudyState.RECEIVING.value)
+        .values(
+            images=studies.c.images + 1,
+            last_image=last,
+            deadline=last + sa.bindparam("image_deadline_s", type_=sa.Double),
+            priority=sa.case((studies.c.priority < priority, studies.c.priority), else_=priority),
+        )
+    )
 
 
 def _begin(

@@ -38,11 +38,19 @@ def test_a_part_that_is_discarded_leaves_nothing(spool: Spool) -> None:
     assert not list((spool.root / "incoming").iterdir())
 
 
-def test_a_failure_leaves_nothing(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_: int) -> None:
+def test_a_long_file_is_hashed_to_its_end(spool: Spool) -> None:
+    chunks = [bytes([number]) * 100_001 for number in range(31)]
+    stored = spool.store(*chunks)
+    assert stored.sha256 == hashlib.sha256(b"".join(chunks)).hexdigest()
+    assert spool.path(stored.file).read_bytes() == b"".join(chunks)
+
+
+@pytest.mark.parametrize("step", ["os.fsync", "gateway.spool._sha256"])
+def test_a_failure_leaves_nothing(spool: Spool, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    def fail(_: int | Path) -> None:
         raise OSError("broken")
 
-    monkeypatch.setattr(os, "fsync", fail)
+    monkeypatch.setattr(step, fail)
     with pytest.raises(OSError, match="broken"):
         spool.store(b"x")
     assert not list((spool.root / "incoming").iterdir())
