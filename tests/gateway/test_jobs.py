@@ -186,7 +186,7 @@ def test_the_engine_still_has_the_private_call_that_recovery_needs() -> None:
 
 
 def test_a_lease_holds_until_it_is_given_back_or_runs_out(node: Node) -> None:
-    leases = {name: Lease(node.engine, name, lambda dead: 0, ttl) for name, ttl in (("long", 60.0), ("short", 0.0))}
+    leases = {name: Lease(node.engine, name, lambda dead: 0, ttl) for name, ttl in (("long", 60.0), ("short", -1.0))}
     for lease in leases.values():
         lease.beat()
     assert node.rows(live_executors(node.engine)) == [("long",)]
