@@ -36,20 +36,13 @@ from pynetdicom.ae import ApplicationEntity
 from cxr.provenance import derived_uid
 from gateway.database import open_database
 from gateway.schema import objects, studies
-from tools.small_pacs import received
+from tools.small_pacs import free_port, received
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 KILLED: Final = ("receive", "work", "deliver", "tend", "web")
 _SUCCESS: Final = 0x0000
 _FULL: Final = 1e6
 """GiB that no disk has free."""
-
-
-def free_port() -> int:
-    """Find a TCP port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Pacs:

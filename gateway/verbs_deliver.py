@@ -9,15 +9,17 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
 
+from cxr.command_line import AddVerb
 from cxr.dicom.ko import Rejection
 from cxr.errors import CandorError, SettingsError
+from gateway.command_line import NothingToDo, with_config
 from gateway.committer import Committer
 from gateway.database import open_database
 from gateway.deliver import Deliverer
@@ -31,9 +33,6 @@ from gateway.settle import settle_studies, watch_dead_letters
 from gateway.spool import Spool
 from gateway.tend import Sweep, Tender
 
-Adder = Callable[[Callable[[argparse.Namespace], None], str, str], argparse.ArgumentParser]
-"""Adds a verb: what runs it, its name, its help."""
-
 _DRAIN_S: Final = 20.0
 _LOOK_S: Final = 0.5
 _HOUR_S: Final = 3600.0
@@ -41,30 +40,26 @@ _BUNDLE: Final = re.compile(r"[0-9a-fA-F]{8,64}")
 _REASONS: Final = {"patient-safety": Rejection.PATIENT_SAFETY, "quality": Rejection.QUALITY}
 
 
-class NothingToDo(CandorError):
-    """What was to be sent again or recalled is not there."""
-
-
 class NotRecalled(CandorError):
     """An archive has results that no rejection note could be made for."""
 
 
-def add_deliver(add: Adder) -> None:
+def add_deliver(add: AddVerb) -> None:
     """Add the deliverer."""
-    _with_config(add(_deliver, "deliver", "Deliver results: this process alone (serve runs everything)."))
+    with_config(add(_deliver, "deliver", "Deliver results: this process alone (serve runs everything)."))
 
 
-def add_resend(add: Adder) -> None:
+def add_resend(add: AddVerb) -> None:
     """Add the second sending of stored results."""
-    verb = _with_config(add(_resend, "resend", "Send stored results again: by default the dead letters."))
+    verb = with_config(add(_resend, "resend", "Send stored results again: by default the dead letters."))
     verb.add_argument("--study", metavar="UID", help="of this study alone")
     verb.add_argument("--to", metavar="NAME", help="to this destination alone")
     verb.add_argument("--sent", action="store_true", help="also what was sent before, where an archive lost it")
 
 
-def add_recall(add: Adder) -> None:
+def add_recall(add: AddVerb) -> None:
     """Add the recall of results."""
-    verb = _with_config(
+    verb = with_config(
         add(_recall, "recall", "List what a model or a study got as results; with --yes, reject it all (IHE IOCM).")
     )
     which = verb.add_mutually_exclusive_group(required=True)
@@ -183,8 +178,3 @@ def _queue(settings: Settings, engine: sa.Engine) -> Iterator[Jobs]:
 def _say_thread_failed(failure: threading.ExceptHookArgs) -> None:
     """Say that a thread failed, without its error's text, which may quote a message."""
     log_event("thread failed", "error", kind=failure.exc_type.__name__)
-
-
-def _with_config(verb: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    verb.add_argument("--config", type=Path, default=Path("gateway.yaml"), metavar="FILE", help="the node's settings")
-    return verb

@@ -8,15 +8,17 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
 
-from cxr.errors import CandorError, SettingsError
+from cxr.command_line import AddVerb
+from cxr.errors import SettingsError
 from gateway.assess import Application, ApplicationStopped, Assessor
+from gateway.command_line import NothingToDo, with_config
 from gateway.database import open_database
 from gateway.jobs import Jobs
 from gateway.lease import TTL_S, new_executor_id
@@ -29,50 +31,41 @@ from gateway.spool import Spool
 from gateway.states import Mode, StudyState
 from gateway.tend import run_tend
 
-Adder = Callable[[Callable[[argparse.Namespace], None], str, str], argparse.ArgumentParser]
-"""Adds a verb: what runs it, its name, its help."""
-
 _DRAIN_S: Final = 30.0
 
 
-class NothingToDo(CandorError):
-    """What was to be started again or changed is not there."""
-
-
-def add_work(add: Adder) -> None:
+def add_work(add: AddVerb) -> None:
     """Add the worker."""
-    _with_config(add(_work, "work", "Assess studies: one worker alone (serve runs everything)."))
+    with_config(add(_work, "work", "Assess studies: one worker alone (serve runs everything)."))
 
 
-def add_tend(add: Adder) -> None:
+def add_tend(add: AddVerb) -> None:
     """Add the process of sweeps."""
-    _with_config(add(_tend, "tend", "Look after studies, deadlines and retention alone (serve runs everything)."))
+    with_config(add(_tend, "tend", "Look after studies, deadlines and retention alone (serve runs everything)."))
 
 
-def add_status(add: Adder) -> None:
+def add_status(add: AddVerb) -> None:
     """Add a summary for people."""
-    _with_config(
-        add(_status, "status", "Say how many studies are in each state, what is due, and what needs a person.")
-    )
+    with_config(add(_status, "status", "Say how many studies are in each state, what is due, and what needs a person."))
 
 
-def add_replay(add: Adder) -> None:
+def add_replay(add: AddVerb) -> None:
     """Add the second start of parked studies."""
-    verb = _with_config(add(_replay, "replay", "Start parked studies again."))
+    verb = with_config(add(_replay, "replay", "Start parked studies again."))
     which = verb.add_mutually_exclusive_group(required=True)
     which.add_argument("--study", metavar="UID", help="this study")
     which.add_argument("--all", action="store_true", help="all parked studies")
 
 
-def add_live(add: Adder) -> None:
+def add_live(add: AddVerb) -> None:
     """Add going live."""
-    verb = _with_config(add(_go_live, "live", "Deliver results from now on; written into the audit trail."))
+    verb = with_config(add(_go_live, "live", "Deliver results from now on; written into the audit trail."))
     verb.add_argument("--reason", metavar="TEXT", default="", help="why, for the audit trail")
 
 
-def add_shadow(add: Adder) -> None:
+def add_shadow(add: AddVerb) -> None:
     """Add the way back."""
-    verb = _with_config(add(_go_dark, "shadow", "Keep results and deliver none; written into the audit trail."))
+    verb = with_config(add(_go_dark, "shadow", "Keep results and deliver none; written into the audit trail."))
     verb.add_argument("--reason", metavar="TEXT", default="", help="why, for the audit trail")
 
 
@@ -208,8 +201,3 @@ def _stopping() -> threading.Event:
 def _say_thread_failed(failure: threading.ExceptHookArgs) -> None:
     """Say that a thread failed, without its error's text, which may quote a patient's data."""
     log_event("thread failed", "error", kind=failure.exc_type.__name__)
-
-
-def _with_config(verb: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    verb.add_argument("--config", type=Path, default=Path("gateway.yaml"), metavar="FILE", help="the node's settings")
-    return verb

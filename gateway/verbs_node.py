@@ -10,9 +10,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
+from cxr.command_line import AddVerb
 from cxr.errors import SettingsError
 from gateway.alarms import AlarmKind, raise_alarm
 from gateway.audit import measure, write_table
+from gateway.command_line import with_config
 from gateway.database import open_database
 from gateway.logs import configure_logs, log_event
 from gateway.serve import KINDS, Supervisor
@@ -22,17 +24,14 @@ from gateway.tokens import Tokens
 
 _TLS_FILES: Final = ("certificate", "key", "authorities")
 
-Adder = Callable[[Callable[[argparse.Namespace], None], str, str], argparse.ArgumentParser]
-"""Adds a verb: what runs it, its name, its help."""
 
-
-def add_serve(add: Adder, now: Callable[[], float]) -> None:
+def add_serve(add: AddVerb, now: Callable[[], float]) -> None:
     """Add the whole node."""
 
     def run(options: argparse.Namespace) -> None:
         _serve(options, now)
 
-    verb = _with_config(add(run, "serve", "Run the whole node on this machine, and start again what dies."))
+    verb = with_config(add(run, "serve", "Run the whole node on this machine, and start again what dies."))
     verb.add_argument("--without", action="append", default=[], choices=KINDS, help="leave a process to others")
     verb.add_argument("--drain-s", type=float, default=60.0, help="seconds that the processes get to end")
 
@@ -59,10 +58,10 @@ def _serve(options: argparse.Namespace, now: Callable[[], float]) -> None:
     supervisor.run()
 
 
-def add_check_config(add: Adder) -> None:
+def add_check_config(add: AddVerb) -> None:
     """Add a look at the settings."""
     text = "Read gateway.yaml and say what would run, or what is wrong and on which line."
-    _with_config(add(_check_config, "check-config", text))
+    with_config(add(_check_config, "check-config", text))
 
 
 def _check_config(options: argparse.Namespace) -> None:
@@ -99,9 +98,9 @@ def check(settings: Settings) -> None:
             raise SettingsError(f"{name}: {path} is not there; correct the setting or bring the file")
 
 
-def add_audit(add: Adder) -> None:
+def add_audit(add: AddVerb) -> None:
     """Add the site's own figures."""
-    verb = _with_config(add(_audit, "audit", "Measure what the node said of its studies against the site's labels."))
+    verb = with_config(add(_audit, "audit", "Measure what the node said of its studies against the site's labels."))
     verb.add_argument(
         "--labels",
         type=Path,
@@ -120,8 +119,3 @@ def _audit(options: argparse.Namespace) -> None:
     count = write_table(open_database(settings.database), Spool(spool), Tokens(spool), folder)
     print(f"{count} images; the table and the figures are patient data and lie in {folder}\n")
     print(measure(folder, options.labels, options.date), end="")
-
-
-def _with_config(verb: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    verb.add_argument("--config", type=Path, default=Path("gateway.yaml"), metavar="FILE", help="the node's settings")
-    return verb

@@ -7,7 +7,6 @@ import os
 import signal
 import threading
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -16,10 +15,12 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
+from cxr.command_line import AddVerb
 from cxr.dicom.attributes import is_uid
 from cxr.dicom.read import read_header
 from cxr.dicom.scan import input_files
 from cxr.errors import CandorError, Refused, SettingsError
+from gateway.command_line import with_config
 from gateway.commitment import take
 from gateway.database import open_database
 from gateway.logs import configure_logs, log_event
@@ -29,9 +30,6 @@ from gateway.settings import Destination, Settings, load_settings
 from gateway.spool import Spool
 from gateway.status import Status, explain, hexadecimal
 from gateway.tokens import Tokens
-
-Adder = Callable[[Callable[[argparse.Namespace], None], str, str], argparse.ArgumentParser]
-"""Adds a verb: what runs it, its name, its help."""
 
 _DRAIN_S: Final = 20.0
 _MOST_CONTEXTS: Final = 128
@@ -45,20 +43,20 @@ class NotSent(CandorError):
     """Not everything that was to be sent was taken."""
 
 
-def add_receive(add: Adder) -> None:
+def add_receive(add: AddVerb) -> None:
     """Add the receiver."""
-    _with_config(add(_receive, "receive", "Receive images: the DICOM receiver alone (serve runs everything)."))
+    with_config(add(_receive, "receive", "Receive images: the DICOM receiver alone (serve runs everything)."))
 
 
-def add_echo(add: Adder) -> None:
+def add_echo(add: AddVerb) -> None:
     """Add C-ECHO to one or all of whom we know."""
-    verb = _with_config(add(_echo, "echo", "Ask our own receiver and every destination whether it answers (C-ECHO)."))
+    verb = with_config(add(_echo, "echo", "Ask our own receiver and every destination whether it answers (C-ECHO)."))
     verb.add_argument("--to", metavar="NAME", help="only this destination; 'node' for our own receiver")
 
 
-def add_send(add: Adder) -> None:
+def add_send(add: AddVerb) -> None:
     """Add C-STORE of a folder."""
-    verb = _with_config(add(_send, "send", "Send a folder's DICOM files (C-STORE), by default to our own receiver."))
+    verb = with_config(add(_send, "send", "Send a folder's DICOM files (C-STORE), by default to our own receiver."))
     verb.add_argument("folder", type=Path, metavar="FOLDER", help="searched with all its subfolders")
     verb.add_argument("--to", metavar="NAME", default="node", help="a destination; 'node' for our own receiver")
     verb.add_argument("--calling", metavar="AE", help="calling AE title; by default the node's own")
@@ -193,8 +191,3 @@ def _named(remotes: dict[str, Remote], name: str) -> Remote:
     if name not in remotes:
         raise SettingsError(f"no destination is named {name!r}; known are {', '.join(remotes)}")
     return remotes[name]
-
-
-def _with_config(verb: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    verb.add_argument("--config", type=Path, default=Path("gateway.yaml"), metavar="FILE", help="the node's settings")
-    return verb

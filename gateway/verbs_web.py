@@ -9,13 +9,14 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
 
+from cxr.command_line import AddVerb
 from cxr.errors import SettingsError
+from gateway.command_line import with_config
 from gateway.database import open_database
 from gateway.jobs import Jobs
 from gateway.lease import new_executor_id
@@ -27,20 +28,17 @@ from gateway.web.accounts import AccountError, Role, add_user, list_users, remov
 from gateway.web.acts import acts_of
 from gateway.web.app import create_app
 
-Adder = Callable[[Callable[[argparse.Namespace], None], str, str], argparse.ArgumentParser]
-"""Adds a verb: what runs it, its name, its help."""
-
 _CONNECTIONS = 64
 
 
-def add_web(add: Adder) -> None:
+def add_web(add: AddVerb) -> None:
     """Add the page."""
-    _with_config(add(_web, "web", "Show the page alone (serve runs everything)."))
+    with_config(add(_web, "web", "Show the page alone (serve runs everything)."))
 
 
-def add_user_verb(add: Adder) -> None:
+def add_user_verb(add: AddVerb) -> None:
     """Add the users of the page."""
-    verb = _with_config(add(_user, "user", "Make, remove and list the users of the page, or set a password."))
+    verb = with_config(add(_user, "user", "Make, remove and list the users of the page, or set a password."))
     verb.add_argument("act", choices=("add", "remove", "password", "list"), help="what to do")
     verb.add_argument("name", nargs="?", default="", help="the user; passwords are asked for, or read from a pipe")
     verb.add_argument(
@@ -137,8 +135,3 @@ def _password() -> str:
     if getpass.getpass("Again: ") != password:
         raise AccountError("the two passwords differ; nothing was changed")
     return password
-
-
-def _with_config(verb: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    verb.add_argument("--config", type=Path, default=Path("gateway.yaml"), metavar="FILE", help="the node's settings")
-    return verb

@@ -14,7 +14,6 @@ import argparse
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -36,7 +35,7 @@ sys.path.insert(0, str(ROOT))
 from cxr import RESEARCH_USE  # noqa: E402
 from cxr.dicom.read import read_pixels  # noqa: E402
 from cxr.findings import finding_named  # noqa: E402
-from tools.small_pacs import SmallPacs  # noqa: E402
+from tools.small_pacs import SmallPacs, free_port  # noqa: E402
 
 SAMPLE: Final = "RG1_UNCI.dcm"
 PASSWORD: Final = "research-use-only"
@@ -136,13 +135,6 @@ def delivered(folder: Path) -> dict[str, Any] | None:
         return None
     results: dict[str, Any] = json.loads(index.read_text())
     return results | {"folder": index.parent}
-
-
-def free_port() -> int:
-    """Find a TCP port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for(done: Callable[[], Any], seconds: float) -> Any:

@@ -12,6 +12,7 @@ import argparse
 import hashlib
 import json
 import signal
+import socket
 import threading
 import time
 from pathlib import Path
@@ -71,6 +72,13 @@ class SmallPacs:
         with self._lock, (self._folder / INDEX).open("a") as index:
             index.write(json.dumps(line) + "\n")
         return _SUCCESS
+
+
+def free_port() -> int:
+    """Find a TCP port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def received(folder: Path) -> list[dict[str, Any]]:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
-import shlex
 import sys
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Final
 
-from cxr.errors import CandorError
+from cxr.command_line import EXIT_UNUSABLE, run_verb
 from training.audit_verb import add_audit_verb
 from training.calibration_verbs import add_calibration_verbs
 from training.error_model.verbs import add_fit_error_model
@@ -21,7 +18,7 @@ from training.screen_verbs import add_train_screen
 from training.shortcut_verbs import add_shortcut_verbs
 from training.training_verbs import add_training_verbs
 
-EXIT_UNUSABLE: Final = 2
+__all__ = ["EXIT_UNUSABLE", "main"]
 
 GROUPS: Final = (
     add_training_verbs,
@@ -39,35 +36,8 @@ GROUPS: Final = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb; what Candor raises on purpose becomes one line on standard error and exit code 2."""
-    given = sys.argv[1:] if arguments is None else list(arguments)
-    options = _parser().parse_args(given)
-    options.command = f"python -m training {shlex.join(given)}"
-    try:
-        options.verb(options)
-    except CandorError as error:
-        print(f"training: {error}", file=sys.stderr)
-        return EXIT_UNUSABLE
-    return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("python -m training", description="Make the bundle that Candor runs.")
-    verbs = parser.add_subparsers(required=True, metavar="VERB")
-    for add_verbs in GROUPS:
-        add_verbs(partial(_verb, verbs))
-    return parser
-
-
-def _verb(
-    verbs: argparse._SubParsersAction[argparse.ArgumentParser],
-    run: Callable[[argparse.Namespace], None],
-    name: str,
-    text: str,
-) -> argparse.ArgumentParser:
-    verb = verbs.add_parser(name, help=text, description=text, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    verb.set_defaults(verb=run)
-    return verb
+    """Run one verb; see :func:`cxr.command_line.run_verb`."""
+    return run_verb("training", "Make the bundle that Candor runs.", GROUPS, arguments)
 
 
 if __name__ == "__main__":

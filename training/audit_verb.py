@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
 from cxr.bundle import load_bundle
+from cxr.command_line import AddVerb
 from cxr.durable import whole_file
 from cxr.errors import DataError, SettingsError
 from training.audit import Beside, audit_bundle, audit_predictions
@@ -19,8 +19,6 @@ from training.records import Occasion, write_json
 from training.selective.plots import draw_audit
 from training.selective.report import sections
 from training.selective.summary import headline
-
-AddVerb = Callable[[Callable[[argparse.Namespace], None], str, str], argparse.ArgumentParser]
 
 _TEXT = (
     "Measure what a gate leaves wrong, costs, promises and keeps, whom it defers and what a team with readers answers; "

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from cxr.bundle import load_model
+from cxr.command_line import AddVerb
 from cxr.errors import SettingsError
 from cxr.findings import Finding
 from training.calibrate import AFTER, BEFORE, SHIFTED, Refit, calibrate, recalibrate
@@ -20,7 +21,6 @@ from training.evaluation.markdown import table
 from training.fitting_verbs import add_bundle_and_data, data_of, occasion_of
 from training.predictions import read_predictions
 from training.prevalence import Prevalence, assumed_prevalence, read_prevalence
-from training.training_verbs import AddVerb
 
 
 def add_calibration_verbs(add: AddVerb) -> None:

@@ -7,12 +7,12 @@ from datetime import date
 from pathlib import Path
 
 from cxr.bundle import load_model
+from cxr.command_line import AddVerb
 from cxr.errors import DataError
 from training.datasets.read import READERS, read_dataset
 from training.evaluation.markdown import table
 from training.familiarity import Choice, fit_familiarity
 from training.records import Occasion
-from training.training_verbs import AddVerb
 
 
 def add_fit_familiarity(add: AddVerb) -> None:

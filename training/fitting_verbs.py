@@ -10,6 +10,7 @@ from datetime import date
 from pathlib import Path
 
 from cxr.bundle import Model, load_bundle
+from cxr.command_line import AddVerb
 from training.card import write_card
 from training.datasets import POLICIES, READERS, Dataset, read_dataset
 from training.evaluate import evaluate
@@ -17,7 +18,6 @@ from training.export import export
 from training.records import Occasion
 from training.splits import SPLITS
 from training.trained import read_trained
-from training.training_verbs import AddVerb
 
 
 def add_fitting_verbs(add: AddVerb) -> None:

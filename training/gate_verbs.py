@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cxr.bundle import Model, load_model
+from cxr.command_line import AddVerb
 from cxr.defer import Thresholds
 from cxr.document import read_document
 from cxr.durable import whole_file
@@ -25,7 +26,6 @@ from training.gate_evidence_report import as_json, page
 from training.gate_fit import ASSUMPTION, NO_GUARANTEE, FittedGate, Goal, fit_gate, fit_gate_to
 from training.predictions import Predictions, read_predictions
 from training.records import Occasion, write_json
-from training.training_verbs import AddVerb
 
 
 def add_gate_verbs(add: AddVerb) -> None:

@@ -7,11 +7,11 @@ import json
 from datetime import date
 from pathlib import Path
 
+from cxr.command_line import AddVerb
 from cxr.lungs import ASSET
 from training.lungs import LungRecipe
 from training.lungs_export import make_lungs
 from training.records import Occasion
-from training.training_verbs import AddVerb
 
 
 def add_train_lungs(add: AddVerb) -> None:

@@ -6,11 +6,11 @@ import argparse
 from datetime import date
 from pathlib import Path
 
+from cxr.command_line import AddVerb
 from cxr.quality.screen import ASSETS
 from training.records import Occasion
 from training.screen.fit import fit_screen
 from training.screen.sources import covid_sources, each_once, hannover_sources, kermany_sources, nih_sources
-from training.training_verbs import AddVerb
 
 _READERS = {"hannover": hannover_sources, "kermany": kermany_sources, "covid": covid_sources}
 """Optional sets; Hannover stands before the COVID-19 collection, which has some of its pictures too."""

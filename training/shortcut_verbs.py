@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
 from cxr.bundle import load_bundle, load_model
+from cxr.command_line import AddVerb
 from cxr.engine import OnnxEngine
 from cxr.errors import DataError
 from cxr.preprocess import to_network_input
@@ -18,8 +18,6 @@ from training.probe import ATTRIBUTES, features_of, probe, read_subjects
 from training.records import write_json
 from training.shortcuts import LIMITS, measure_shifts
 from training.splits import Subset
-
-AddVerb = Callable[[Callable[[argparse.Namespace], None], str, str], argparse.ArgumentParser]
 
 
 def add_shortcut_verbs(add: AddVerb) -> None:

@@ -6,13 +6,13 @@ These are import-weights and pcanet.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Final
 
 from monai.bundle import ConfigParser
 
+from cxr.command_line import AddVerb
 from cxr.errors import DataError, SettingsError
 from cxr.networks.registry import NETWORKS
 from training.baseline import auc_table, measure_pcanet
@@ -29,9 +29,6 @@ from training.recipe import Recipe
 from training.records import Occasion, write_json
 from training.splits import SPLITS
 from training.train import train
-
-AddVerb = Callable[[Callable[[argparse.Namespace], None], str, str], argparse.ArgumentParser]
-"""From what a verb runs, its name and its help to its parser."""
 
 _DIRECT: Final = {
     "kind": "kind",

@@ -14,7 +14,8 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from benchmarks.crash import accepts, free_port, wait_for
+from benchmarks.crash import accepts, wait_for
+from tools.small_pacs import free_port
 
 AE_TITLE: Final = "ORTHANC"
 _PLUGIN: Final = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")

@@ -27,6 +27,7 @@ from gateway.tokens import Tokens
 from tests.gateway.archive import Archive, Sender
 from tests.gateway.conftest import Clock
 from tests.gateway.network import Authority
+from tools.small_pacs import free_port
 
 PATIENCE_S = 30.0
 
@@ -34,12 +35,6 @@ PATIENCE_S = 30.0
 @pytest.fixture
 def sender(settings: Settings, engine: sa.Engine, spool: Spool, clock: Clock) -> Sender:
     return Sender(settings, engine, spool, clock)
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def wait_until(done: Callable[[], object]) -> None:

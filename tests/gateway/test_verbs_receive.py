@@ -23,6 +23,7 @@ from gateway.scu import NoAssociation, Remote
 from gateway.settings import Destination, Receive, Settings, load_settings
 from gateway.verbs_receive import NotSent, _say_thread_failed, add_echo, add_receive, add_send, receive
 from tests.gateway.network import image
+from tools.small_pacs import free_port
 
 RUN = "from tests.gateway.test_verbs_receive import run; import sys; run(*sys.argv[1:])"
 
@@ -41,11 +42,6 @@ def run(*arguments: str) -> None:
         adder(add)
     options = parser.parse_args(arguments)
     options.verb(options)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 @pytest.fixture

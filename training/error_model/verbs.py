@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 
 from cxr.bundle import load_model
+from cxr.command_line import AddVerb
 from training.error_model.fit import EPOCHS, Options
 from training.error_model.run import fit_error_model
 from training.fitting_verbs import add_bundle_and_data, data_of, occasion_of
-from training.training_verbs import AddVerb
 
 
 def add_fit_error_model(add: AddVerb) -> None:
