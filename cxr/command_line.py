@@ -36,11 +36,7 @@ def run_verb(
     0, or ``EXIT_UNUSABLE`` where Candor raised on purpose.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
-    parser = argparse.ArgumentParser(f"python -m {package}", description=description)
-    verbs = parser.add_subparsers(required=True, metavar="VERB")
-    for add_verbs in groups:
-        add_verbs(partial(_add, verbs))
-    options = parser.parse_args(given)
+    options = verb_parser(package, description, groups).parse_args(given)
     options.command = f"python -m {package} {shlex.join(given)}"
     try:
         options.verb(options)
@@ -48,6 +44,15 @@ def run_verb(
         print(f"{package}: {error}", file=sys.stderr)
         return EXIT_UNUSABLE
     return 0
+
+
+def verb_parser(package: str, description: str, groups: Iterable[Callable[[AddVerb], None]]) -> argparse.ArgumentParser:
+    """Return the parser of :func:`run_verb`: what understands a command without running it."""
+    parser = argparse.ArgumentParser(f"python -m {package}", description=description)
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    for add_verbs in groups:
+        add_verbs(partial(_add, verbs))
+    return parser
 
 
 def _add(
