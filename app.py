@@ -12,22 +12,26 @@ import signal
 import sys
 from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType, TracebackType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from cxr import RESEARCH_USE, __version__
 from cxr.bundle import Bundle, find_bundle, load_bundle
 from cxr.defer import Gate
 from cxr.dicom.scan import input_files
+from cxr.edition import Edition
 from cxr.engine import Engine, open_engine
-from cxr.errors import CandorError
+from cxr.errors import CandorError, InputError
 from cxr.lungs import LungField
 from cxr.provenance import Provenance
 from cxr.quality.screen import load_screen
 from cxr.settings import Settings, load_settings
 from cxr.shortcut import Auditor
+from cxr.texts import Language, texts_of
 from operators.base import CASE, CaseOperator, Unexpected, kind
 from operators.calibrator import Calibrator
 from operators.classifier import Classifier
@@ -38,7 +42,10 @@ from operators.heatmap_writer import HeatmapWriter
 from operators.image_reader import ImageReader
 from operators.image_selector import ImageSelector
 from operators.jobs import Job, JobQueue, JobResult
+from operators.key_object_writer import KeyObjectWriter
+from operators.parametric_map_writer import ParametricMapWriter
 from operators.preprocessor import Preprocessor
+from operators.presentation_state_writer import PresentationStateWriter
 from operators.publish import prepare_output
 from operators.quality_gate import QualityGate
 from operators.result_sink import ResultSink
@@ -58,7 +65,16 @@ EXIT_UNUSABLE = 2
 class ChestXrayApp(Application):
     """One linear path: a study goes through every operator, whatever becomes of its images."""
 
-    def __init__(self, jobs: JobQueue, bundle: Bundle, engine: Engine, settings: Settings) -> None:
+    def __init__(
+        self,
+        jobs: JobQueue,
+        bundle: Bundle,
+        engine: Engine,
+        settings: Settings,
+        editions: Sequence[Edition] | None = None,
+    ) -> None:
+        """Take the editions of all receivers; None for the one of the settings."""
+        self._editions = (settings.edition,) if editions is None else tuple(editions)
         self._jobs = jobs
         self._bundle = bundle
         self._engine = engine
@@ -70,7 +86,8 @@ class ChestXrayApp(Application):
         """Construct the operators and connect them in the order in which a study meets them."""
         bundle, settings = self._bundle, self._settings
         gate, provenance = effective_gate(bundle, settings), provenance_of(bundle, self._engine, settings)
-        lungs = LungField()
+        lungs, texts = LungField(), texts_of(Language(settings.language))
+        writing: dict[str, Any] = {"provenance": provenance, "editions": self._editions, "texts": texts}
         path: list[CaseOperator] = [
             ImageSelector(self, name="select", minimum_side=bundle.input.side),
             ImageReader(self, name="read"),
@@ -100,8 +117,11 @@ class ChestXrayApp(Application):
                 percentiles=bundle.percentiles,
                 lungs=lungs,
             ),
-            HeatmapWriter(self, name="write overlays", provenance=provenance, max_overlays=settings.max_overlays),
-            SRWriter(self, name="write report", provenance=provenance),
+            HeatmapWriter(self, name="write overlays", max_overlays=settings.max_overlays, **writing),
+            PresentationStateWriter(self, name="write outlines", **writing),
+            ParametricMapWriter(self, name="write heatmaps", **writing),
+            SRWriter(self, name="write report", **writing),
+            KeyObjectWriter(self, name="write key objects", **writing),
         ]
         source = StudyLoader(self, name="load", jobs=self._jobs)
         sink = ResultSink(self, name="publish", jobs=self._jobs, provenance=provenance)
@@ -141,6 +161,8 @@ class ResidentApplication:
         The bundle, or a folder that holds exactly one.
     settings
         The application's settings.
+    editions
+        What the receivers of the results take; None for the edition of the settings.
 
     Raises
     ------
@@ -148,14 +170,15 @@ class ResidentApplication:
         The model bundle cannot be used.
     """
 
-    def __init__(self, models: Path, settings: Settings) -> None:
+    def __init__(self, models: Path, settings: Settings, editions: Sequence[Edition] | None = None) -> None:
         bundle = load_bundle(find_bundle(models))
         self._jobs = JobQueue()
-        self._app = ChestXrayApp(self._jobs, bundle, open_engine(bundle, settings.engine), settings)
+        self._app = ChestXrayApp(self._jobs, bundle, open_engine(bundle, settings.engine), settings, editions)
 
     def __enter__(self) -> ResidentApplication:
         self._run = self._app.run_async()
         self._run.add_done_callback(lambda _: self._jobs.abandon())  # whatever ended it: nobody waits for ever
+        self._wait_until_it_runs()
         return self
 
     def __exit__(
@@ -163,6 +186,14 @@ class ResidentApplication:
     ) -> None:
         self._jobs.close()
         self._run.result()
+
+    def _wait_until_it_runs(self) -> None:
+        """Wait for the answer to a folder without a file, which only a graph that runs gives, and at once.
+
+        Until then holoscan may still take the signals away from whoever has set handlers for them.
+        """
+        with TemporaryDirectory() as empty, suppress(InputError):
+            self.submit(Job(Path(empty), Path(empty))).result()
 
     def submit(self, job: Job) -> Future[JobResult]:
         """Queue a job; its output folder exists.
@@ -219,7 +250,7 @@ def _run_once(options: argparse.Namespace) -> JobResult:
     input_files(options.input)  # told at once, before the model is loaded
     prepare_output(options.output)
     with ResidentApplication(options.model, settings) as application:
-        signal.signal(signal.SIGTERM, _stop)  # after the start: holoscan traps the signal for itself
+        signal.signal(signal.SIGTERM, _stop)  # now that it runs: holoscan traps the signal for itself
         signal.signal(signal.SIGINT, _stop)
         return application.submit(Job(options.input, options.output)).result()
 

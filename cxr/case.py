@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
+from cxr.edition import Kind, Predecessor
 from cxr.findings import Finding
 from cxr.policy import Action
 from cxr.radiograph import Radiograph
@@ -119,13 +120,29 @@ class CaseImage:
 
 @dataclass(frozen=True, slots=True)
 class WrittenObject:
-    """One result object on disk: ``kind`` is ``"sr"`` or ``"sc"``, ``file`` its path below the output folder."""
+    """One result object on disk.
 
-    kind: str
+    Parameters
+    ----------
+    file
+        Its path below the output folder, with ``/``.
+    finding
+        What it is about; None where it is about more than one finding.
+    source
+        SOP Instance UID of the image that it belongs to; None where it is about the study.
+    editions
+        Keys of the editions that it is part of (:attr:`cxr.edition.Edition.key`); None for an object that is the same
+        in every edition that takes its kind.
+    """
+
+    kind: Kind
     file: str
     sop_instance_uid: str
+    sop_class_uid: str
+    series_instance_uid: str
     finding: Finding | None = None
     source: str | None = None
+    editions: frozenset[str] | None = None
 
 
 @dataclass(slots=True)
@@ -142,6 +159,8 @@ class Case:
         Folder for the study's result objects.
     time
         The job's time: all times in the results derive from it. With a time zone.
+    predecessors
+        The reports that earlier versions of the study's results had, oldest first.
     written
         The result objects so far.
     failure
@@ -154,6 +173,7 @@ class Case:
     images: list[CaseImage]
     output: Path
     time: datetime
+    predecessors: tuple[Predecessor, ...] = ()
     written: list[WrittenObject] = field(default_factory=list)
     failure: str | None = None
     seconds: dict[str, float] = field(default_factory=dict)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, cast
+from math import ceil
+from typing import Final, Self, cast
 
 import cv2
 import numpy as np
@@ -17,11 +18,12 @@ from cv2.typing import MatLike
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from cxr import RESEARCH_USE
+from cxr.outline import LEVEL, Points, enlarged, outlines
 from cxr.radiograph import Radiograph
 from cxr.result import Heatmap
 
 Rgb = NDArray[np.uint8]
+Grey = NDArray[np.uint8]
 
 _OPACITY: Final = 0.6
 """Of the colour at the peak; the picture stays visible beneath."""
@@ -31,9 +33,61 @@ _TITLE_INK: Final = (255, 255, 255)
 _INK: Final = (196, 200, 208)
 _WARNING_INK: Final = (255, 196, 84)
 _BAR_GREY: Final = 110
-_SCALE_NAME: Final = "Evidence"
+_FRACTION_BITS: Final = 4
 _MINIMUM_WIDTH: Final = 26
 """Of the bands, in text sizes: the colour scale and its numbers need that much."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleWords:
+    """The words of the colour scale.
+
+    Parameters
+    ----------
+    evidence
+        What the colours show.
+    contour
+        What stands after the contour's value.
+    nothing
+        Takes the scale's place where there is no evidence.
+    """
+
+    evidence: str
+    contour: str
+    nothing: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Canvas:
+    """A radiograph made ready to draw on; all overlays of an image share one.
+
+    Parameters
+    ----------
+    grey
+        ``(rows, columns)`` uint8, 0 is black. Nobody changes it.
+    """
+
+    grey: Grey
+
+    @classmethod
+    def of(cls, radiograph: Radiograph, max_side: int = 1024) -> Self:
+        """Scale a radiograph to 8 bits, each pixel the mean of what it covers.
+
+        Parameters
+        ----------
+        max_side
+            The picture's longer side at most, in pixels; it is never enlarged.
+        """
+        rows, columns = radiograph.pixels.shape
+        scale = min(1.0, max_side / max(rows, columns))
+        shrunk: MatLike = radiograph.pixels
+        if scale < 0.5 and rows % 2 == columns % 2 == 0:
+            # Means of exactly 2 x 2 pixels are so much faster that both steps take half of the time of one.
+            shrunk = cv2.resize(shrunk, (columns // 2, rows // 2), interpolation=cv2.INTER_AREA)
+        if scale < 1.0:
+            side = (max(1, round(columns * scale)), max(1, round(rows * scale)))
+            shrunk = cv2.resize(shrunk, side, interpolation=cv2.INTER_AREA)
+        return cls(np.asarray(cv2.convertScaleAbs(shrunk, alpha=255.0), np.uint8))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,27 +104,21 @@ class _Line:
 
     @property
     def width(self) -> int:
-        return int(np.ceil(_font(self.size).getlength(self.words)))
+        return int(_written(self).shape[1])
 
 
 def render(
-    radiograph: Radiograph,
-    heatmap: Heatmap,
-    *,
-    title: str,
-    lines: Sequence[str] = (),
-    footer: str = RESEARCH_USE,
-    max_side: int = 1024,
+    canvas: Canvas, heatmap: Heatmap, *, title: str, lines: Sequence[str] = (), footer: str, scale: ScaleWords
 ) -> Rgb:
     """Draw the evidence for a finding over its radiograph.
 
     The heatmap is enlarged bicubically and laid over the grey picture in the colours of viridis, whose lightness
     rises steadily, with and without colour vision; the opacity rises with the evidence, from nothing. A contour
-    runs where the evidence falls to half of its maximum.
+    runs where the evidence falls to half of its maximum (:func:`cxr.outline.outlines`).
 
     Parameters
     ----------
-    radiograph
+    canvas
         The picture.
     heatmap
         The evidence, in units of the logit, over the whole picture.
@@ -80,68 +128,72 @@ def render(
         What else to say above the picture.
     footer
         Stands at the bottom.
-    max_side
-        The picture's longer side at most, in pixels, without the bands.
+    scale
+        The words of the colour scale.
 
     Returns
     -------
     ``(rows, columns, 3)`` uint8 RGB: the picture, no wider than it was unless the words need more, between its
     bands.
     """
-    grey = _shrunk(radiograph, max_side)
-    picture = _blended(grey, heatmap)
-    size = int(np.clip(max(grey.shape) / 50, 13, 20))
+    picture = _coloured(canvas.grey, heatmap) if heatmap.peak > 0 else cv2.cvtColor(canvas.grey, cv2.COLOR_GRAY2RGB)
+    size = int(np.clip(max(canvas.grey.shape) / 50, 13, 20))
     above = [_Line(title, round(1.25 * size), _TITLE_INK), *(_Line(words, size, _INK) for words in lines)]
     below = _Line(footer, size, _WARNING_INK)
-    pad = size
-    width = max(grey.shape[1], _MINIMUM_WIDTH * size, *(line.width + 2 * pad for line in (*above, below)))
-    bands = [_text_band(above, width, pad), _centred(picture, width)]
-    bands += [_scale_band(heatmap.peak, width, size), _text_band([below], width, pad)]
-    return np.concatenate(bands)
+    width = max(picture.shape[1], _MINIMUM_WIDTH * size, *(line.width + 2 * size for line in (*above, below)))
+    head, scale_height, foot = (sum(line.height for line in above) + size, round(3.2 * size), below.height + size)
+    left = (width - picture.shape[1]) // 2
+    drawn = np.asarray(
+        cv2.copyMakeBorder(
+            picture,
+            head,
+            scale_height + foot,
+            left,
+            width - picture.shape[1] - left,
+            cv2.BORDER_CONSTANT,
+            value=_GROUND,
+        ),
+        np.uint8,
+    )
+    top = size // 2
+    for line in above:
+        _write(drawn, line, size, top)
+        top += line.height
+    end = head + picture.shape[0]
+    _draw_scale(drawn[end : end + scale_height], heatmap.peak, size, scale)
+    _write(drawn, below, size, end + scale_height + size // 2)
+    return drawn
 
 
-@lru_cache(maxsize=1)  # the overlays of an image come one after another
-def _shrunk(radiograph: Radiograph, max_side: int) -> NDArray[np.uint8]:
-    """Scale the picture to 8 bits with its longer side at most ``max_side``, each pixel the mean of what it covers."""
-    rows, columns = radiograph.pixels.shape
-    scale = min(1.0, max_side / max(rows, columns))
-    shrunk: MatLike = radiograph.pixels
-    if scale < 0.5 and rows % 2 == columns % 2 == 0:
-        # Means of exactly 2 x 2 pixels are so much faster that both steps take half of the time of one.
-        shrunk = cv2.resize(shrunk, (columns // 2, rows // 2), interpolation=cv2.INTER_AREA)
-    if scale < 1.0:
-        side = (max(1, round(columns * scale)), max(1, round(rows * scale)))
-        shrunk = cv2.resize(shrunk, side, interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.convertScaleAbs(shrunk, alpha=255.0), np.uint8)
-
-
-def _blended(grey: NDArray[np.uint8], heatmap: Heatmap) -> Rgb:
-    """Make the grey picture RGB, and lay the evidence over it where there is any."""
-    picture = cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)
-    if heatmap.peak > 0:
-        picture = _coloured(picture, heatmap)
-    return np.asarray(picture, np.uint8)
-
-
-def _coloured(picture: MatLike, heatmap: Heatmap) -> MatLike:
-    """Lay the colours over the picture and draw the contour at half of the peak."""
-    level = _levels(heatmap, picture.shape)
-    colours, weights = _palette()
-    opacity = cv2.LUT(level, weights)
-    picture = cv2.blendLinear(picture, cv2.applyColorMap(level, colours), 1.0 - opacity, opacity)
-    contours, _ = cv2.findContours((level >= 128).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    thickness = 2 if max(picture.shape) > 500 else 1
-    cv2.drawContours(picture, contours, -1, (0, 0, 0), 2 * thickness, cv2.LINE_AA)
-    cv2.drawContours(picture, contours, -1, (255, 255, 255), thickness, cv2.LINE_AA)
+def _coloured(grey: Grey, heatmap: Heatmap) -> MatLike:
+    """Lay the colours over the picture and draw the contour."""
+    smooth = np.clip(enlarged(heatmap) * 255, 0, 255).astype(np.uint8)
+    level = cv2.resize(smooth, grey.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    # Level and grey, as two bytes of one number, look the colour up.
+    codes = cv2.merge((grey, level)).view("<u2")[..., 0]
+    blended = cv2.LUT(codes, _blends()).view(np.uint8).reshape(*grey.shape, 4)
+    picture = cv2.cvtColor(blended, cv2.COLOR_RGBA2RGB)
+    contours = [_fixed(polygon) for polygon in outlines(heatmap, (grey.shape[0], grey.shape[1]))]
+    thickness = 2 if max(grey.shape) > 500 else 1
+    for ink, width in (((0, 0, 0), 2 * thickness), ((255, 255, 255), thickness)):
+        cv2.polylines(picture, contours, True, ink, width, cv2.LINE_AA, _FRACTION_BITS)
     return picture
 
 
-def _levels(heatmap: Heatmap, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Enlarge the heatmap to the picture's size, 255 at its peak."""
-    relative = heatmap.grid * np.float32(255.0 / heatmap.peak)
-    # The cubic spline overshoots below 0 and above the peak; the conversion to 8 bits saturates.
-    smooth = cv2.resize(relative, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
-    return np.clip(smooth, 0, 255).astype(np.uint8)
+def _fixed(polygon: Points) -> NDArray[np.int32]:
+    """Put a polygon into OpenCV's fixed point, whose origin is the centre of the top left pixel."""
+    return np.asarray(np.rint((polygon - 0.5) * (1 << _FRACTION_BITS)), np.int32)
+
+
+@lru_cache(maxsize=1)
+def _blends() -> NDArray[np.int32]:
+    """Colour of each of 256 levels of evidence over each of 256 greys, ``(65536,)``: bytes of red, green, blue, 0."""
+    colours, weights = _palette()
+    grey = np.arange(256, dtype=np.float32)[None, :, None]
+    blend = colours * weights[:, None, None] + grey * (1 - weights[:, None, None])
+    table = np.zeros((256, 256, 4), np.uint8)
+    table[..., :3] = np.rint(blend)
+    return np.asarray(table.reshape(-1).view(np.int32), np.int32)
 
 
 @lru_cache(maxsize=1)
@@ -159,43 +211,39 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
     return cast(ImageFont.FreeTypeFont, ImageFont.load_default(size=size))
 
 
-def _text_band(lines: Sequence[_Line], width: int, pad: int) -> Rgb:
-    band = Image.new("RGB", (width, sum(line.height for line in lines) + pad), _GROUND)
-    draw = ImageDraw.Draw(band)
-    top = pad // 2
-    for line in lines:
-        draw.text((pad, top), line.words, line.ink, _font(line.size))
-        top += line.height
+@lru_cache(maxsize=64)  # many lines are the same on overlay after overlay
+def _written(line: _Line) -> Rgb:
+    """Write a line of text on the bands' ground."""
+    font = _font(line.size)
+    band = Image.new("RGB", (max(1, ceil(font.getlength(line.words))), line.height), _GROUND)
+    ImageDraw.Draw(band).text((0, 0), line.words, line.ink, font)
     return np.asarray(band)
 
 
-def _centred(picture: Rgb, width: int) -> Rgb:
-    """Put the picture between two margins."""
-    missing = width - picture.shape[1]
-    left = missing // 2
-    bordered = cv2.copyMakeBorder(picture, 0, 0, left, missing - left, cv2.BORDER_CONSTANT, value=_GROUND)
-    return np.asarray(bordered, np.uint8)
+def _write(drawn: Rgb, line: _Line, left: int, top: int) -> None:
+    """Put a line of text with its left top corner at a place that has room for it."""
+    words = _written(line)
+    drawn[top : top + words.shape[0], left : left + words.shape[1]] = words
 
 
-def _scale_band(peak: float, width: int, size: int) -> Rgb:
+def _draw_scale(band: Rgb, peak: float, size: int, scale: ScaleWords) -> None:
     """Draw the colour scale with its ends and the contour's value, in units of the logit."""
-    band = Image.new("RGB", (width, round(3.2 * size)), _GROUND)
-    draw = ImageDraw.Draw(band)
-    font = _font(size)
-    if peak <= 0:
-        draw.text((size, size), "No evidence for the finding anywhere in the image", _INK, font)
-        return np.asarray(band)
     top, below = size // 2, round(1.7 * size)
-    left = 2 * size + _Line(_SCALE_NAME, size, _INK).width
-    length = min(width - left - size, 24 * size)
+    if peak <= 0:
+        _write(band, _Line(scale.nothing, size, _INK), size, size)
+        return
+    name = _Line(scale.evidence, size, _INK)
+    left = 2 * size + name.width
+    length = min(band.shape[1] - left - size, 24 * size)
     middle, right = left + length // 2, left + length
-    draw.text((size, top), _SCALE_NAME, _INK, font)
-    band.paste(Image.fromarray(_colour_bar(length, size)), (left, top))
-    draw.line([(middle, top), (middle, top + size - 1)], _TITLE_INK, 2)
-    draw.text((left, below), "0", _INK, font)
-    draw.text((middle, below), f"{_number(peak / 2)} (contour)", _INK, font, anchor="ma")
-    draw.text((right, below), f"{_number(peak)} logit", _INK, font, anchor="ra")
-    return np.asarray(band)
+    _write(band, name, size, top)
+    band[top : top + size, left:right] = _colour_bar(length, size)
+    band[top : top + size, middle - 1 : middle + 1] = _TITLE_INK
+    contour = _Line(f"{_number(LEVEL * peak)} ({scale.contour})", size, _INK)
+    most = _Line(f"{_number(peak)} logit", size, _INK)
+    _write(band, _Line("0", size, _INK), left, below)
+    _write(band, contour, middle - contour.width // 2, below)
+    _write(band, most, right - most.width, below)
 
 
 def _number(value: float) -> str:
@@ -203,6 +251,7 @@ def _number(value: float) -> str:
     return f"{value:#.2g}".rstrip(".")
 
 
+@lru_cache(maxsize=8)
 def _colour_bar(length: int, height: int) -> Rgb:
     """Draw the colours from no evidence to the peak, over the mid grey of a lung, as they look in the picture."""
     colours, weights = _palette()

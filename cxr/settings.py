@@ -10,24 +10,30 @@ import difflib
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, cast
 
 import yaml
 
 from cxr.costs import Costs, costs_of, equal_costs
+from cxr.edition import KINDS, Edition, Kind, ReportClass
 from cxr.errors import SettingsError
 from cxr.findings import Finding
 from cxr.policy import CHECKS, DEFAULT_POLICY, Action, Policy
 from cxr.reasons import Reason
+from cxr.texts import Language
 
 ENGINES = ("auto", "onnx", "torch")
 """What the setting ``engine`` may say."""
 
 BLOCKS = ("application", "resources", "candor")
 """The top-level blocks of ``app.yaml``: the first two are the MAP's."""
+
+DEFAULT_OBJECTS: Final = tuple(kind for kind in KINDS if kind in Edition().kinds)
 
 
 def _setting(default: Any, text: str, *, changes_results: bool) -> Any:
@@ -86,6 +92,30 @@ class Settings:
         "is given. null leaves the audit out.",
         changes_results=True,
     )
+    objects: Sequence[str] = _setting(
+        DEFAULT_OBJECTS,
+        "Kinds of result objects: `sr` report, `sc` overlays, `gsps` outlines over the source image, `ko` key objects, "
+        "`pm` all heatmaps as numbers. Never without `sr`: no report would be silence. A node's destinations have "
+        "their own `kinds`.",
+        changes_results=True,
+    )
+    report_class: str = _setting(
+        ReportClass.COMPREHENSIVE_3D.value,
+        "The report's SOP class, for viewers that show but one: comprehensive-3d, comprehensive or enhanced; the "
+        "content is the same. A node's destinations have their own.",
+        changes_results=True,
+    )
+    flag_deferrals: bool = _setting(
+        False,
+        "Whether key objects name the deferred images as well as the positive ones; most studies have a deferral. "
+        "A node's destinations have their own.",
+        changes_results=True,
+    )
+    language: str = _setting(
+        Language.ENGLISH.value,
+        "The language of all words that people read in the results: en-US or de-DE.",
+        changes_results=True,
+    )
 
     on_clipped: str = _check(Reason.CLIPPED)
     on_inverted: str = _check(Reason.INVERTED)
@@ -124,9 +154,29 @@ class Settings:
         if self.costs is not None:
             _require(cost is None, "deferral_cost", cost, "null where costs are set")
             costs_of(self.costs)
+        self._require_objects()
+        for name, words in (("report_class", ReportClass), ("language", Language)):
+            known = [word.value for word in cast(type[Enum], words)]
+            _require(getattr(self, name) in known, name, getattr(self, name), f"one of {', '.join(known)}")
+        _require(isinstance(self.flag_deferrals, bool), "flag_deferrals", self.flag_deferrals, "true or false")
         actions = [action.value for action in Action]
         for name in map(_setting_of, CHECKS):
             _require(getattr(self, name) in actions, name, getattr(self, name), f"one of {', '.join(actions)}")
+
+    def _require_objects(self) -> None:
+        """Look at the kinds, and bring them into their one order: another order is no other setting."""
+        named = self.objects
+        one_of = f"a list of {', '.join(KINDS)}, each once"
+        is_list = isinstance(named, list | tuple)
+        _require(is_list and all(named.count(kind) == 1 and kind in KINDS for kind in named), "objects", named, one_of)
+        _require("sr" in named, "objects", named, "a list with sr: a study without its report is silence")
+        object.__setattr__(self, "objects", tuple(kind for kind in KINDS if kind in named))
+
+    @property
+    def edition(self) -> Edition:
+        """What is written for a receiver of which no more is known than these settings."""
+        kinds = cast(Sequence[Kind], self.objects)
+        return Edition(frozenset(kinds), ReportClass(self.report_class), None, self.flag_deferrals)
 
     @property
     def cost_table(self) -> dict[Finding | None, Costs]:
@@ -152,6 +202,7 @@ def _whole(value: object, low: int, high: int) -> bool:
 
 
 def _require(fits: bool, name: str, value: object, wanted: str) -> None:
+    """Raise an error that begins with the setting's name, by which its line is found."""
     if not fits:
         raise SettingsError(f"{name} is {value!r}; it must be {wanted}")
 
@@ -172,11 +223,19 @@ def load_settings(path: Path) -> Settings:
         raise SettingsError(f"{path} is not valid YAML: {_first_line(error)}") from error
     blocks = _entries(root, path, BLOCKS)
     names = tuple(f.name for f in dataclasses.fields(Settings))
-    values = {name: _value(node, path) for name, node in _entries(blocks.get("candor"), path, names).items()}
+    entries = _entries(blocks.get("candor"), path, names)
+    values = {name: _value(node, path) for name, node in entries.items()}
     try:
         return Settings(**values)
     except SettingsError as error:
-        raise SettingsError(f"{path}: {error}") from error
+        raise SettingsError(f"{path}{_line_of(error, entries)}: {error}") from error
+
+
+def _line_of(error: SettingsError, entries: Mapping[str, yaml.Node]) -> str:
+    """Say on which line the setting stands that an error names first; "" where it does not stand there."""
+    name = re.match(r"\w+", str(error))
+    node = entries.get(name[0]) if name else None
+    return f" line {node.start_mark.line + 1}" if node else ""
 
 
 def _entries(node: yaml.Node | None, path: Path, known: tuple[str, ...]) -> dict[str, yaml.Node]:

@@ -92,8 +92,11 @@ def _object(written: WrittenObject) -> Json:
         "kind": written.kind,
         "file": written.file,
         "sop_instance_uid": written.sop_instance_uid,
+        "sop_class_uid": written.sop_class_uid,
+        "series_instance_uid": written.series_instance_uid,
         "finding": written.finding.label if written.finding else None,
         "source": written.source,
+        "editions": None if written.editions is None else sorted(written.editions),
     }
 
 

@@ -18,6 +18,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from cxr.case import WrittenObject
+from cxr.edition import Predecessor
 from cxr.errors import CandorError
 from cxr.result import Disposition
 from gateway.alarms import AlarmKind, clear_alarm, raise_alarm
@@ -27,13 +28,13 @@ from gateway.jobs import Jobs
 from gateway.lease import live_executors
 from gateway.logs import log_event, place_of
 from gateway.mode import mode_of
-from gateway.outcome import Made, ResultConflict, made, plan_deliveries, record_objects
+from gateway.outcome import Made, ResultConflict, earlier_reports, made, plan_deliveries, record_objects
 from gateway.schema import studies
 from gateway.settings import Settings
 from gateway.spool import Spool
 from gateway.states import InstanceState, Mode, Priority, StudyState
 from gateway.studies import row_of
-from gateway.unassessed import time_of, unassessed_report
+from gateway.unassessed import time_of, unassessed_reports
 from gateway.versions import Received, content_of, note_states, received_files, tell_apart
 
 _RETRY_S: Final = 5.0
@@ -71,8 +72,8 @@ class Assessed:
     failure: str | None = None
 
 
-Application = Callable[[str, Path, Path, datetime], Assessed]
-"""Study Instance UID, input folder, output folder, time of the results."""
+Application = Callable[[str, Path, Path, datetime, tuple[Predecessor, ...]], Assessed]
+"""Study Instance UID, input folder, output folder, time of the results, the study's reports so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,12 +200,19 @@ class Assessor:
         # A folder for each try: a worker that was paused, and wakes, does not write into its successor's.
         output = self._spool.results(attempt.token, attempt.version) / str(attempt.number)
         output.mkdir(mode=0o700, exist_ok=True)
-        assessed = self._application(attempt.study_instance_uid, source, output, time_of(files))
-        if assessed.failure is not None:
-            self._again(attempt, assessed.failure)
-            return
-        objects = tuple(made(written, path, self._spool.root) for written, path in assessed.written)
-        self._finish(attempt, assessed, objects, output)
+        done = False
+        while not done:
+            with self._engine.connect() as connection:
+                earlier = earlier_reports(connection, attempt.study_instance_uid, attempt.version)
+            assessed = self._application(attempt.study_instance_uid, source, output, time_of(files), earlier)
+            if assessed.failure is not None:
+                self._again(attempt, assessed.failure)
+                return
+            done = self._finish(attempt, assessed, self._made(assessed), output, earlier)
+
+    def _made(self, assessed: Assessed) -> tuple[Made, ...]:
+        root = self._spool.root
+        return tuple(made(each.kind, path, root, each.finding, each.editions) for each, path in assessed.written)
 
     def _settled(self, attempt: Try) -> list[Received]:
         """Tell duplicates, corrections and contradictions apart; returns the files that are to be assessed."""
@@ -250,10 +258,25 @@ class Assessor:
         log_event("study holds already", study=attempt.token, version=attempt.version)
         return True
 
-    def _finish(self, attempt: Try, assessed: Assessed, objects: tuple[Made, ...], output: Path) -> None:
-        """Write results, the study's row and its deliveries in one transaction."""
-        now = self._now()
+    def _finish(
+        self,
+        attempt: Try,
+        assessed: Assessed,
+        objects: tuple[Made, ...],
+        output: Path,
+        earlier: tuple[Predecessor, ...],
+    ) -> bool:
+        """Write results, the study's row and its deliveries in one transaction.
+
+        Returns
+        -------
+        False where the study has got a report since ``earlier``, at its deadline: the results do not name it.
+        """
+        now, row = self._now(), row_of(attempt.study_instance_uid, attempt.version)
         with writing(self._engine) as connection:
+            connection.execute(sa.select(studies.c.version).where(row).with_for_update())
+            if earlier_reports(connection, attempt.study_instance_uid, attempt.version) != earlier:
+                return False
             mode = mode_of(connection)
             if not self._close(
                 connection,
@@ -268,11 +291,10 @@ class Assessor:
                 mode=mode.value,
             ):
                 log_event("study was taken over", "warning", study=attempt.token, version=attempt.version)
-                return
+                return True
             planned = self._record(connection, attempt, objects, mode, now)
             state = _state_of(assessed.disposition, planned)
             finished = None if state is StudyState.DELIVERING else now
-            row = row_of(attempt.study_instance_uid, attempt.version)
             connection.execute(studies.update().where(row).values(state=state.value, finished=finished))
             count(connection, "studies_assessed_total", disposition=assessed.disposition.value)
             for decision, number in Counter(assessed.findings.values()).items():
@@ -280,6 +302,7 @@ class Assessor:
         log_event("study assessed", study=attempt.token, version=attempt.version, state=state.value)
         clear_alarm(self._engine, AlarmKind.STUDY_FAILED, attempt.token, now)
         clear_alarm(self._engine, AlarmKind.DISK, _SUBJECT, now)
+        return True
 
     def _record(
         self, connection: sa.Connection, attempt: Try, objects: tuple[Made, ...], mode: Mode, now: float
@@ -300,23 +323,24 @@ class Assessor:
 
     def _park(self, attempt: Try, reason: str) -> None:
         """Give the study up, with its reason, a report that says so, and an alarm."""
-        report = unassessed_report(self._engine, self._spool, attempt.study_instance_uid, attempt.version)
+        uid, version = attempt.study_instance_uid, attempt.version
+        reports = unassessed_reports(self._engine, self._settings, self._spool, uid, version)
         try:
-            parked = self._park_with(attempt, reason, report)
+            parked = self._park_with(attempt, reason, reports)
         except ResultConflict:
             parked = self._park_with(attempt, f"{reason}; its report cannot be delivered either", ())
         if parked:
             log_event("study parked", "error", study=attempt.token, version=attempt.version, tries=attempt.number)
             raise_alarm(self._engine, AlarmKind.STUDY_FAILED, attempt.token, f"parked: {reason}", self._now())
 
-    def _park_with(self, attempt: Try, reason: str, report: tuple[Made, ...]) -> bool:
+    def _park_with(self, attempt: Try, reason: str, reports: tuple[Made, ...]) -> bool:
         now = self._now()
         with writing(self._engine) as connection:
             mode = mode_of(connection)
             values = {"disposition": Disposition.NOT_ASSESSED.value, "mode": mode.value, "finished": now}
             if not self._close(connection, attempt, StudyState.FAILED, reason=reason, **values):
                 return False
-            self._record(connection, attempt, report, mode, now)
+            self._record(connection, attempt, reports, mode, now)
             count(connection, "studies_failed_total")
         return True
 

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from cxr.errors import SettingsError
+from gateway.migrate import migrate
 from gateway.schema import VERSION, metadata, schema_version
 
 _BUSY_S: Final = 30
@@ -20,7 +21,7 @@ _BUSY_S: Final = 30
 
 
 def open_database(url: str) -> sa.Engine:
-    """Connect, and make the tables where they are not there yet.
+    """Connect, make the tables where they are not there yet, and bring those of an earlier version up to date.
 
     Parameters
     ----------
@@ -65,16 +66,16 @@ def _prepare_sqlite(engine: sa.Engine, file: Path) -> None:
 
 
 def _make_tables(engine: sa.Engine) -> None:
-    with engine.begin() as connection:
-        if engine.dialect.name == "postgresql":  # several processes start at once
+    with writing(engine) as connection:  # a node that was updated starts all its processes at once
+        if engine.dialect.name == "postgresql":
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(4242424242)"))
         metadata.create_all(connection)
-        found = connection.execute(sa.select(schema_version.c.version)).scalars().all()
-        if not found:
+        found = connection.execute(sa.select(schema_version.c.version)).scalar()
+        if found is None:
             connection.execute(upsert(engine, schema_version, {"version": VERSION}))
-        elif list(found) != [VERSION]:
+        elif not migrate(connection, found):
             raise SettingsError(
-                f"the database has tables of version {found[0]}, and this is version {VERSION}; "
+                f"the database has tables of version {found}, and this is version {VERSION}; "
                 "drain the node, then start it with a new database"
             )
 

@@ -22,7 +22,7 @@ from gateway.settings import Settings
 from gateway.spool import Spool
 from gateway.states import StudyState
 from gateway.studies import row_of
-from gateway.unassessed import unassessed_report
+from gateway.unassessed import unassessed_reports
 
 _RESULTLESS: Final = (StudyState.RECEIVING, StudyState.WAITING, StudyState.RUNNING)
 _AT_ONCE: Final = 50
@@ -69,7 +69,8 @@ def _troubled(kind: AlarmKind, token: str) -> sa.Select[Any]:
 
 def _answer(engine: sa.Engine, settings: Settings, spool: Spool, jobs: Jobs, row: Any, now: float) -> bool:
     undelivered = StudyState(row.state) is StudyState.DELIVERING
-    made = () if undelivered else unassessed_report(engine, spool, row.study_instance_uid, row.version)
+    uid, version = row.study_instance_uid, row.version
+    made = () if undelivered else unassessed_reports(engine, settings, spool, uid, version)
     try:
         answered = _write(engine, settings, jobs, row, made, now)
     except ResultConflict:

@@ -26,7 +26,7 @@ from gateway.sending import NO_ANSWER, Answer, Outgoing, Verdict, contexts, refu
 from gateway.settings import Deliver, Destination, Settings
 from gateway.settle import settle_studies, watch_dead_letters
 from gateway.spool import Spool
-from gateway.states import DeliveryState
+from gateway.states import NOTE, DeliveryState
 from gateway.status import hexadecimal
 from gateway.studies import row_of
 
@@ -34,8 +34,8 @@ _DAY_S: Final = 86400.0
 _SLACK_S: Final = 1.0
 """The job engine's clock and ours need not agree to the millisecond."""
 
-_ORDER: Final = {"sr": 1, "ko": 2}
-"""Images go first, then the report that refers to them, and last what rejects either."""
+_ORDER: Final = {"sr": 1, "ko": 2, NOTE: 3}
+"""What others refer to goes first: images, then the report, then key objects, and last what rejects any of them."""
 
 
 class Queue(Protocol):

@@ -15,13 +15,14 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from cxr import __version__
+from cxr.edition import KINDS
 from gateway.alarms import AlarmKind
 from gateway.drift import baseline_of, deferral_share
 from gateway.lease import live_executors
 from gateway.mode import mode_of
-from gateway.schema import alarms, counters, deliveries, destinations, instances, studies
+from gateway.schema import alarms, counters, deliveries, destinations, instances, objects, studies
 from gateway.settings import Settings
-from gateway.states import DeliveryState, InstanceState, Mode, StudyState
+from gateway.states import NOTE, DeliveryState, InstanceState, Mode, StudyState
 
 _PREFIX: Final = "candor_"
 _LABEL: Final = re.compile(r'([a-z_]+)="([^"]*)"')
@@ -44,6 +45,7 @@ def render_metrics(engine: sa.Engine, settings: Settings, free_bytes: int, now: 
             *_node(connection, settings, free_bytes),
             *_counted(connection),
             *_studies(connection, now),
+            _objects(connection),
             *_deliveries(connection, settings, now),
             *_deferrals(connection),
             _alarms(connection),
@@ -133,6 +135,13 @@ def _histogram(connection: sa.Connection, name: str, text: str, seconds: sa.Colu
     family = HistogramMetricFamily(_PREFIX + name, text)
     family.add_metric([], [*buckets, ("+Inf", float(total))], float(summed))
     return family
+
+
+def _objects(connection: sa.Connection) -> Metric:
+    query = sa.select(objects.c.kind, sa.func.count()).group_by(objects.c.kind)
+    found = {row[0]: row[1] for row in connection.execute(query)}
+    shown = [([kind], float(found.get(kind, 0))) for kind in (*KINDS, NOTE)]
+    return _gauge("objects", "Result objects ever made, by kind.", *shown, labels=("kind",))
 
 
 def _deliveries(connection: sa.Connection, settings: Settings, now: float) -> Iterator[Metric]:

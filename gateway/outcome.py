@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import sqlalchemy as sa
 from pydicom import dcmread
 
 from cxr.case import WrittenObject
 from cxr.document import file_sha256
+from cxr.edition import Kind, Predecessor
 from cxr.errors import ReportError
+from cxr.findings import Finding, finding_named
 from gateway.database import insert_once
 from gateway.jobs import Jobs
 from gateway.schema import deliveries, instances, objects, study_instances
@@ -28,7 +30,19 @@ class ResultConflict(ReportError):
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """One result object as its row will have it; ``file`` is below the spool, ``finding`` a label."""
+    """One result object as its row will have it.
+
+    Parameters
+    ----------
+    kind
+        One of :data:`cxr.edition.KINDS`, or :data:`gateway.states.NOTE`.
+    finding
+        Its label.
+    file
+        Its path below the spool.
+    editions
+        Keys of the editions that it is part of; None where it is part of all that take its kind.
+    """
 
     sop_instance_uid: str
     sop_class_uid: str
@@ -37,9 +51,25 @@ class Made:
     finding: str | None
     file: str
     sha256: str
+    editions: tuple[str, ...] | None = None
+
+    @property
+    def written(self) -> WrittenObject:
+        """The object as the application speaks of it, for :meth:`cxr.edition.Edition.takes`."""
+        return WrittenObject(
+            kind=cast(Kind, self.kind),
+            file=self.file,
+            sop_instance_uid=self.sop_instance_uid,
+            sop_class_uid=self.sop_class_uid,
+            series_instance_uid=self.series_instance_uid,
+            finding=finding_named(self.finding) if self.finding else None,
+            editions=None if self.editions is None else frozenset(self.editions),
+        )
 
 
-def made(written: WrittenObject, path: Path, spool: Path) -> Made:
+def made(
+    kind: str, path: Path, spool: Path, finding: Finding | None = None, editions: Iterable[str] | None = None
+) -> Made:
     """Describe a result object from its file.
 
     Parameters
@@ -54,10 +84,11 @@ def made(written: WrittenObject, path: Path, spool: Path) -> Made:
         sop_instance_uid=str(header.SOPInstanceUID),
         sop_class_uid=str(header.SOPClassUID),
         series_instance_uid=str(header.SeriesInstanceUID),
-        kind=written.kind,
-        finding=written.finding.label if written.finding else None,
+        kind=kind,
+        finding=finding.label if finding else None,
         file=path.relative_to(spool).as_posix(),
         sha256=file_sha256(path),
+        editions=None if editions is None else tuple(sorted(editions)),
     )
 
 
@@ -80,16 +111,21 @@ def record_objects(
             "version": version,
             "kind": item.kind,
             "finding": item.finding,
+            "editions": item.editions,
             "file": item.file,
             "sha256": item.sha256,
             "made": now,
         }
         insert_once(connection, objects, values)
-        known = sa.select(objects.c.sha256).where(objects.c.sop_instance_uid == item.sop_instance_uid)
-        if connection.execute(known).scalar_one() != item.sha256:
+        known = sa.select(objects.c.sha256, objects.c.editions).where(
+            objects.c.sop_instance_uid == item.sop_instance_uid
+        )
+        sha256, editions = connection.execute(known).one()
+        if sha256 != item.sha256:
             raise ResultConflict("a result has the UID of an earlier one and other content; it is not delivered")
         same = objects.update().where(objects.c.sop_instance_uid == item.sop_instance_uid)
-        connection.execute(same.values(file=item.file))  # where it lies now: the earlier file may be gone
+        values = {"file": item.file, "editions": _joined(editions, item.editions)}
+        connection.execute(same.values(values))  # where it lies now: the earlier file may be gone
 
 
 def plan_deliveries(
@@ -112,7 +148,7 @@ def plan_deliveries(
         return 0
     senders = _senders(connection, study_instance_uid, version)
     for destination in settings.destinations:
-        wanted = [item for item in made if takes(destination, item.kind, item.finding)]
+        wanted = [item for item in made if destination.edition.takes(item.written)]
         if wanted and wants(destination, senders):
             new = [item for item in wanted if _plan(connection, item, destination, now)]
             if new:
@@ -127,34 +163,32 @@ def wants(destination: Destination, senders: set[str]) -> bool:
     return not destination.only_from or not senders.isdisjoint(destination.only_from)
 
 
-def takes(destination: Destination, kind: str, finding: str | None) -> bool:
-    """Tell whether a destination takes objects of a kind, about a finding where the object is about one alone."""
-    wanted = finding is None or destination.findings is None or finding in destination.findings
-    return kind in destination.kinds and wanted
+def earlier_reports(connection: sa.Connection, study_instance_uid: str, version: int) -> tuple[Predecessor, ...]:
+    """List the reports that a study has got up to a version, oldest first.
 
-
-def earlier_reports(connection: sa.Connection, study_instance_uid: str, version: int) -> list[Made]:
-    """List the reports that a study got before those of a version, oldest first.
-
-    They are what a report's Predecessor Documents Sequence (PS3.3 C.17.2) would name; their rows outlive their files.
+    Among those of the version itself may be one that it was not assessed by its deadline. They are what the next
+    report's Predecessor Documents Sequence (PS3.3 C.17.2) names; their rows outlive their files.
     """
     query = (
         sa.select(objects)
-        .where(objects.c.study_instance_uid == study_instance_uid, objects.c.version < version, objects.c.kind == "sr")
-        .order_by(objects.c.version, objects.c.made)
+        .where(objects.c.study_instance_uid == study_instance_uid, objects.c.version <= version, objects.c.kind == "sr")
+        .order_by(objects.c.version, objects.c.made, objects.c.sop_instance_uid)
     )
-    return [
-        Made(
-            row.sop_instance_uid,
-            row.sop_class_uid,
-            row.series_instance_uid,
-            row.kind,
-            row.finding,
-            row.file,
-            row.sha256,
+    return tuple(
+        Predecessor(
+            study_instance_uid=study_instance_uid,
+            series_instance_uid=row.series_instance_uid,
+            sop_class_uid=row.sop_class_uid,
+            sop_instance_uid=row.sop_instance_uid,
+            editions=None if row.editions is None else frozenset(row.editions),
         )
         for row in connection.execute(query)
-    ]
+    )
+
+
+def _joined(known: Sequence[str] | None, new: Sequence[str] | None) -> list[str] | None:
+    """Join the editions of an object that is made again: it may have become part of more."""
+    return None if known is None or new is None else sorted({*known, *new})
 
 
 def _plan(connection: sa.Connection, item: Made, destination: Destination, now: float) -> bool:

@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from cxr.case import WrittenObject
 from cxr.dicom.ko import Rejected, Rejection, build_rejection_note, rejection_note_uid
 from cxr.dicom.read import read_header
 from cxr.dicom.write import write
@@ -26,10 +25,9 @@ from gateway.mode import note_act
 from gateway.outcome import Made, made, record_objects
 from gateway.schema import deliveries, objects, studies
 from gateway.spool import Spool
-from gateway.states import DeliveryState
+from gateway.states import NOTE, DeliveryState
 from gateway.unassessed import NO_MODEL
 
-_NOTE: Final = "ko"
 _EXPLANATION: Final = "These results of Candor are withdrawn by the site that made them."
 
 
@@ -120,7 +118,7 @@ def _describe(connection: sa.Connection, row: Any) -> Answered:
     of_version = sa.and_(
         objects.c.study_instance_uid == row.study_instance_uid,
         objects.c.version == row.version,
-        objects.c.kind != _NOTE,
+        objects.c.kind != NOTE,
     )
     results = connection.execute(sa.select(objects).where(of_version).order_by(objects.c.sop_instance_uid)).all()
     sent = connection.execute(
@@ -166,14 +164,14 @@ def _note(engine: sa.Engine, spool: Spool, answered: Answered, source: Path, rej
     with engine.connect() as connection:
         row = connection.execute(sa.select(objects).where(objects.c.sop_instance_uid == uid)).one_or_none()
     if row is not None:
-        return Made(uid, row.sop_class_uid, row.series_instance_uid, _NOTE, None, row.file, row.sha256)
+        return Made(uid, row.sop_class_uid, row.series_instance_uid, NOTE, None, row.file, row.sha256)
     folder = spool.results(answered.token, answered.version) / "recall"
     folder.mkdir(mode=0o700, exist_ok=True)
     path = folder / f"{sha256(uid.encode()).hexdigest()[:16]}.dcm"
     time = datetime.fromtimestamp(now, UTC)
     header = read_header(source)
     write(build_rejection_note(header, answered.rejected, rejection, _EXPLANATION, NO_MODEL, time), path)
-    return made(WrittenObject(_NOTE, path.name, uid), path, spool.root)
+    return made(NOTE, path, spool.root)
 
 
 def _withdraw(connection: sa.Connection, answered: Answered) -> None:

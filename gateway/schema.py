@@ -10,8 +10,8 @@ from typing import Final
 
 import sqlalchemy as sa
 
-VERSION: Final = 1
-"""Of the tables; another version is refused at the start rather than guessed at."""
+VERSION: Final = 2
+"""Of the tables. An earlier one is brought up to it at the start (:mod:`gateway.migrate`), a later one refused."""
 
 metadata: Final = sa.MetaData()
 
@@ -88,8 +88,11 @@ objects = sa.Table(
     sa.Column("series_instance_uid", _UID, nullable=False),
     sa.Column("study_instance_uid", _UID, nullable=False),
     sa.Column("version", sa.Integer, nullable=False),
-    sa.Column("kind", sa.String(8), nullable=False),  # cxr.case.WrittenObject.kind
+    sa.Column("kind", sa.String(8), nullable=False),  # cxr.edition.Kind, or states.NOTE
     sa.Column("finding", sa.String(32)),
+    sa.Column(
+        "editions", sa.JSON(none_as_null=True)
+    ),  # keys (cxr.edition.Edition.key); null: in all that take its kind
     sa.Column("file", sa.String(255), nullable=False),  # below the spool
     sa.Column("sha256", sa.String(64), nullable=False),
     sa.Column("made", sa.Double, nullable=False),

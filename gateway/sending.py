@@ -30,14 +30,21 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext, build_context
 
-from gateway.status import explain
+from gateway.status import Status, explain
 
-_DUPLICATE: Final = 0x0111
-_WARNINGS: Final = frozenset({0x0001, 0x0107, 0x0116})
-"""PS3.7 C.4; the others are 0xBxxx."""
+_WARNINGS: Final = (Status.OPTIONAL_UNSUPPORTED, Status.ATTRIBUTE_LIST_ERROR, Status.VALUE_OUT_OF_RANGE)
+_STORED: Final = frozenset(status.code for status in (*_WARNINGS, Status.DUPLICATE_INSTANCE))
+"""Beside the warnings 0xBxxx."""
 
-_REFUSALS: Final = frozenset({0x0117, 0x0119, 0x0122, 0x0124})
-"""Invalid instance, class-instance conflict, class not supported, not authorised (PS3.7 C.5)."""
+_REFUSALS: Final = frozenset(
+    status.code
+    for status in (
+        Status.INVALID_OBJECT_INSTANCE,
+        Status.CLASS_INSTANCE_CONFLICT,
+        Status.CLASS_NOT_SUPPORTED,
+        Status.NOT_AUTHORIZED,
+    )
+)
 
 _FOR_NOW: Final = frozenset({1, 2})
 """Results of a presentation context that speak of the user or of no reason, not of what is taken (PS3.8 9.3.3.2)."""
@@ -100,9 +107,9 @@ def judge(status: int | None) -> Answer:
     """Say what a C-STORE response means for the object; None stands for no response."""
     if status is None:
         return NO_ANSWER
-    if status == 0:
+    if status == Status.SUCCESS.code:
         return Answer(Verdict.TAKEN, status)
-    if status in _WARNINGS or status >> 12 == 0xB or status == _DUPLICATE:
+    if status in _STORED or status >> 12 == 0xB:
         return Answer(Verdict.TAKEN, status, explain(status))
     never = status in _REFUSALS or status >> 8 == 0xA9 or status >> 12 == 0xC
     return Answer(Verdict.NEVER if never else Verdict.LATER, status, explain(status))

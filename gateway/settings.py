@@ -17,7 +17,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from cxr.errors import SettingsError
+from cxr.edition import Edition, Kind, ReportClass
+from cxr.errors import DataError, SettingsError
+from cxr.findings import findings_named
 
 _AE_TITLE: Final = r"^[!-\[\]-~]([ -\[\]-~]*[!-\[\]-~])?$"
 AETitle = Annotated[str, StringConstraints(min_length=1, max_length=16, pattern=_AE_TITLE)]
@@ -26,7 +28,6 @@ AETitle = Annotated[str, StringConstraints(min_length=1, max_length=16, pattern=
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=30 * 86400, allow_inf_nan=False)]
-Kind = Literal["sr", "sc", "gsps", "ko", "pm"]
 
 
 class Block(BaseModel):
@@ -124,7 +125,19 @@ class Destination(Block):
     host: str = Field(min_length=1, description="Name or address.")
     port: Port = Field(description="TCP port.")
     tls: Tls | None = Field(default=None, description="TLS with our certificate; null for plain TCP.")
-    kinds: tuple[Kind, ...] = Field(default=("sr", "sc"), description="Object kinds that it takes.")
+    kinds: tuple[Kind, ...] = Field(
+        default=("sr", "sc", "gsps", "ko"),
+        description="Object kinds that it takes: `sr` report, `sc` overlays, `gsps` outlines over the source image, "
+        "`ko` key objects, `pm` all heatmaps as numbers. What it gets refers to nothing else.",
+    )
+    report_class: Literal["comprehensive-3d", "comprehensive", "enhanced"] = Field(
+        default="comprehensive-3d",
+        description="SOP class of its reports, for viewers that show but one; the content is the same.",
+    )
+    flag_deferrals: bool = Field(
+        default=False,
+        description="Key objects name deferred images as well as positive ones; most studies have a deferral.",
+    )
     findings: tuple[str, ...] | None = Field(
         default=None, description="Overlays of these findings only, by label; null for all."
     )
@@ -132,6 +145,20 @@ class Destination(Block):
     only_from: tuple[AETitle, ...] = Field(
         default=(), description="Only studies that came from these AE titles; empty for all."
     )
+
+    @model_validator(mode="after")
+    def _findings_are_known(self) -> Self:
+        try:
+            findings_named(self.findings or ())
+        except DataError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    @property
+    def edition(self) -> Edition:
+        """What it takes of a study's results, and in which form."""
+        findings = None if self.findings is None else frozenset(findings_named(self.findings))
+        return Edition(frozenset(self.kinds), ReportClass(self.report_class), findings, self.flag_deferrals)
 
 
 class Deliver(Block):
@@ -236,6 +263,17 @@ class Settings(Block):
         if self.studies.growing_limit_s < self.studies.quiet_s:
             raise ValueError("studies.growing_limit_s must be at least studies.quiet_s")
         return self
+
+    @property
+    def editions(self) -> tuple[Edition, ...]:
+        """The distinct editions of all destinations; none where there is no destination.
+
+        Where no destination takes reports there is one for the node itself: a study without a report is silence.
+        """
+        editions = dict.fromkeys(destination.edition for destination in self.destinations)
+        if editions and not any("sr" in edition.kinds for edition in editions):
+            editions[Edition(frozenset({"sr"}))] = None
+        return tuple(editions)
 
     @property
     def delivering_ae_title(self) -> str:

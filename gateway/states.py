@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from enum import Enum, unique
+from typing import Final
+
+NOTE: Final = "note"
+"""The kind of a rejection note, beside :data:`cxr.edition.KINDS`. No edition takes it: it goes to whoever has what it
+names."""
 
 
 @unique

@@ -12,10 +12,15 @@ class Status(Enum):
     """A status of a DIMSE response (0000,0900): its code, what it means, and where the standard says so."""
 
     SUCCESS = (0x0000, "success", "PS3.7 C.1.1")
+    OPTIONAL_UNSUPPORTED = (0x0001, "warning: requested optional attributes are not supported", "PS3.7 C.4")
+    ATTRIBUTE_LIST_ERROR = (0x0107, "warning: attribute list error", "PS3.7 C.4")
     PROCESSING_FAILURE = (0x0110, "processing failure", "PS3.7 C.5.14")
+    DUPLICATE_INSTANCE = (0x0111, "duplicate SOP instance", "PS3.7 C.5")
     NO_SUCH_EVENT_TYPE = (0x0113, "no such event type", "PS3.7 C.5.9")
     INVALID_ARGUMENT = (0x0115, "invalid argument value", "PS3.7 C.5.3")
+    VALUE_OUT_OF_RANGE = (0x0116, "warning: attribute value out of range", "PS3.7 C.4")
     INVALID_OBJECT_INSTANCE = (0x0117, "invalid SOP instance", "PS3.7 C.5.4")
+    CLASS_INSTANCE_CONFLICT = (0x0119, "class-instance conflict", "PS3.7 C.5")
     CLASS_NOT_SUPPORTED = (0x0122, "SOP class not supported", "PS3.7 C.5.18")
     NOT_AUTHORIZED = (0x0124, "not authorized", "PS3.7 C.5.13")
     RESOURCE_LIMITATION = (0x0213, "resource limitation", "PS3.7 C.5.21")

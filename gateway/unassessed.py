@@ -1,27 +1,35 @@
-"""The report that nothing was assessed: for a study whose deadline is past, or that cannot be processed at all.
+"""The reports that nothing was assessed: for a study whose deadline is past, or that cannot be processed at all.
 
-No model has a part in it, and no torch: whatever is broken in the worker, this report goes out.
+No model has a part in it, and no torch: whatever is broken in the worker, they go out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
+from pydicom import Dataset
 
 from cxr import __version__
-from cxr.case import Case, CaseImage, WrittenObject
+from cxr.case import Case, CaseImage
 from cxr.dicom.read import read_header
 from cxr.dicom.sr import build_report
 from cxr.dicom.write import write
-from cxr.errors import CandorError, Refused, ReportError
+from cxr.edition import Edition
+from cxr.errors import CandorError, Refused, ReportError, SettingsError
 from cxr.provenance import Provenance
 from cxr.reasons import Reason
-from gateway.outcome import Made, made
+from cxr.settings import Settings as OwnSettings
+from cxr.settings import load_settings as load_own_settings
+from cxr.texts import Language, Texts, texts_of
+from gateway.logs import log_event
+from gateway.outcome import Made, earlier_reports, made
 from gateway.schema import studies
+from gateway.settings import Settings
 from gateway.spool import Spool
 from gateway.studies import row_of
 from gateway.versions import Received, received_files
@@ -53,33 +61,61 @@ def time_of(files: Sequence[Received]) -> datetime:
     return datetime.fromtimestamp(int(max(file.received for file in files)), UTC)
 
 
-def unassessed_report(engine: sa.Engine, spool: Spool, study_instance_uid: str, version: int) -> tuple[Made, ...]:
+def unassessed_reports(
+    engine: sa.Engine, settings: Settings, spool: Spool, study_instance_uid: str, version: int
+) -> tuple[Made, ...]:
     """Report that a version of a study was not assessed because processing failed.
 
     Returns
     -------
-    The report, written into the spool; nothing where none can be made, since no file has the identifiers that a
-    report must name, or the files cannot be read or the report be written.
+    A report for each distinct edition of the destinations, written into the spool; nothing where none can be made,
+    since no file has the identifiers that a report must name, or the files cannot be read or the reports be written.
     """
     with engine.connect() as connection:
         files = received_files(connection, study_instance_uid, version)
         token = connection.execute(sa.select(studies.c.token).where(row_of(study_instance_uid, version))).scalar_one()
+        earlier = earlier_reports(connection, study_instance_uid, version)
+    own = _own_settings(settings)
     try:
-        return (_write(spool, study_instance_uid, spool.results(token, version) / "unassessed", files),)
+        if not files:
+            raise ReportError("the study has no file; a report needs one to refer to")
+        images = [_image(f"{number:03d}.dcm", spool.path(file.file)) for number, file in enumerate(files, 1)]
+        folder = spool.results(token, version) / "unassessed"
+        case = Case(study_instance_uid, images, folder, time_of(files), earlier)
+        texts = texts_of(Language(own.language))
+        return _write(case, settings.editions or (own.edition,), texts, spool.root)
     except (CandorError, OSError):
         return ()
 
 
-def _write(spool: Spool, study_instance_uid: str, folder: Path, files: Sequence[Received]) -> Made:
-    if not files:
-        raise ReportError("the study has no file; a report needs one to refer to")
-    folder.mkdir(mode=0o700, exist_ok=True)
-    images = [_image(f"{number:03d}.dcm", spool.path(file.file)) for number, file in enumerate(files, 1)]
-    case = Case(study_instance_uid, images, folder, time_of(files))
-    report = build_report(case, NO_MODEL)
-    path = folder / "report.dcm"
-    write(report, path)
-    return made(WrittenObject("sr", path.name, str(report.SOPInstanceUID)), path, spool.root)
+def _own_settings(settings: Settings) -> OwnSettings:
+    """Read the application's settings; where they are what is broken, the report goes out with the defaults."""
+    try:
+        return load_own_settings(Path(settings.work.application))
+    except SettingsError:
+        log_event(
+            "application settings unusable", "warning", reason="the report that nothing was assessed has defaults"
+        )
+        return OwnSettings()
+
+
+def _write(case: Case, editions: Sequence[Edition], texts: Texts, root: Path) -> tuple[Made, ...]:
+    """Write the reports; editions for which they come to the same share one.
+
+    Each has a name of its own: one that was made before, of fewer images, may still be on its way.
+    """
+    case.output.mkdir(mode=0o700, exist_ok=True)
+    reports: dict[str, tuple[Dataset, set[str]]] = {}
+    for edition in editions:
+        if "sr" in edition.kinds:
+            report = build_report(case, NO_MODEL, edition, texts)
+            reports.setdefault(report.SOPInstanceUID, (report, set()))[1].add(edition.key)
+    written = []
+    for uid, (report, keys) in reports.items():
+        path = case.output / f"{sha256(uid.encode()).hexdigest()[:16]}.dcm"
+        write(report, path)
+        written.append(made("sr", path, root, editions=keys))
+    return tuple(written)
 
 
 def _image(name: str, path: Path) -> CaseImage:

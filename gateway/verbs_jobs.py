@@ -16,6 +16,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from cxr.command_line import AddVerb
+from cxr.edition import KINDS
 from cxr.errors import SettingsError
 from gateway.assess import Application, ApplicationStopped, Assessor
 from gateway.command_line import NothingToDo, with_config
@@ -25,10 +26,10 @@ from gateway.lease import TTL_S, new_executor_id
 from gateway.logs import configure_logs, log_event
 from gateway.mode import mode_of, set_mode
 from gateway.replay import parked, replay_study
-from gateway.schema import alarms, deliveries, studies
+from gateway.schema import alarms, deliveries, objects, studies
 from gateway.settings import Settings, load_settings
 from gateway.spool import Spool
-from gateway.states import Mode, StudyState
+from gateway.states import NOTE, Mode, StudyState
 from gateway.tend import run_tend
 
 _DRAIN_S: Final = 30.0
@@ -75,6 +76,8 @@ def summary(engine: sa.Engine) -> list[str]:
         mode = mode_of(connection)
         states = connection.execute(sa.select(studies.c.state, sa.func.count()).group_by(studies.c.state)).all()
         counted: dict[str, int] = {row[0]: row[1] for row in states}
+        made = connection.execute(sa.select(objects.c.kind, sa.func.count()).group_by(objects.c.kind)).all()
+        kinds: dict[str, int] = {row[0]: row[1] for row in made}
         sent = connection.execute(
             sa.select(deliveries.c.destination, deliveries.c.state, sa.func.count())
             .group_by(deliveries.c.destination, deliveries.c.state)
@@ -85,6 +88,7 @@ def summary(engine: sa.Engine) -> list[str]:
         ).all()
     lines = [f"mode: {mode.value}"]
     lines += [f"studies {state.value}: {counted[state.value]}" for state in StudyState if state.value in counted]
+    lines += [f"objects of kind {kind}: {kinds[kind]}" for kind in (*KINDS, NOTE) if kind in kinds]
     lines += [f"objects for {destination}, {state}: {number}" for destination, state, number in sent]
     return lines + [f"alarm {kind}{f' ({subject})' if subject else ''}: {text}" for kind, subject, text in opened]
 

@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Final
 
 from cxr.command_line import AddVerb
+from cxr.edition import ReportClass
 from cxr.errors import SettingsError
 from gateway.alarms import AlarmKind, raise_alarm
 from gateway.audit import measure, write_table
@@ -18,10 +19,11 @@ from gateway.command_line import with_config
 from gateway.database import open_database
 from gateway.logs import configure_logs, log_event
 from gateway.serve import KINDS, Supervisor
-from gateway.settings import Settings, load_settings, tls_blocks
+from gateway.settings import Destination, Settings, load_settings, tls_blocks
 from gateway.spool import Spool
 from gateway.tokens import Tokens
 
+_USUAL_CLASS: Final = ReportClass.COMPREHENSIVE_3D.value
 _TLS_FILES: Final = ("certificate", "key", "authorities")
 
 
@@ -72,13 +74,23 @@ def _check_config(options: argparse.Namespace) -> None:
     known = ", ".join(caller.ae_title for caller in receive.callers) or "anybody: name the callers before going live"
     print(f"receive   {receive.ae_title} at {receive.host}:{receive.port}, {secured}, from {known}")
     for peer in settings.destinations:
-        asks = ", asks for storage commitment" if peer.commitment else ""
-        print(f"deliver   {', '.join(peer.kinds)} to {peer.name}: {peer.ae_title} at {peer.host}:{peer.port}{asks}")
+        print(f"deliver   {_taken(peer)} to {peer.name}: {peer.ae_title} at {peer.host}:{peer.port}{_asked(peer)}")
     if not settings.destinations:
         print("deliver   nowhere: results are stored and shown")
     print(f"page      {'https' if web.certificate else 'http'}://{web.host}:{web.port}")
     print(f"spool     {settings.spool}")
     print("The settings can be used.")
+
+
+def _taken(peer: Destination) -> str:
+    """Say which kinds a destination takes, the report with its SOP class where that is not the usual one."""
+    report = "sr" if peer.report_class == _USUAL_CLASS else f"sr ({peer.report_class})"
+    return ", ".join(report if kind == "sr" else kind for kind in peer.kinds)
+
+
+def _asked(peer: Destination) -> str:
+    flags = ", flags deferrals" if peer.flag_deferrals and "ko" in peer.kinds else ""
+    return flags + (", asks for storage commitment" if peer.commitment else "")
 
 
 def check(settings: Settings) -> None:

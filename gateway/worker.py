@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from concurrent.futures import CancelledError
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
 
 from app import Job, JobResult, ResidentApplication, quiet_libraries
 from cxr.bundle import find_bundle, load_bundle
 from cxr.case import Case
+from cxr.edition import Predecessor
 from cxr.errors import InputError
 from cxr.settings import load_settings
 from gateway.assess import ApplicationStopped, Assessed
@@ -25,7 +24,8 @@ class Worker:
     Parameters
     ----------
     settings
-        The node's; ``work.models`` and ``work.application`` name the model bundle and the application's settings.
+        The node's; ``work.models`` and ``work.application`` name the model bundle and the application's settings. What
+        the destinations take is written; without one, what the application's settings name.
 
     Raises
     ------
@@ -37,14 +37,11 @@ class Worker:
         quiet_libraries()
         models = Path(settings.work.models)
         self._bundle_sha256 = load_bundle(find_bundle(models)).sha256
-        self._application = ResidentApplication(models, load_settings(Path(settings.work.application)))
+        own = load_settings(Path(settings.work.application))
+        self._application = ResidentApplication(models, own, settings.editions or None)
 
     def __enter__(self) -> Self:
         self._application.__enter__()
-        # A folder without a file is answered at once, and only by a graph that runs. Until it does, holoscan may still
-        # take the signals away from whoever has set handlers for them.
-        with TemporaryDirectory() as empty, suppress(InputError):
-            self._application.submit(Job(Path(empty), Path(empty))).result()
         return self
 
     def __exit__(
@@ -52,8 +49,10 @@ class Worker:
     ) -> None:
         self._application.__exit__(kind, error, trace)
 
-    def __call__(self, study_instance_uid: str, source: Path, output: Path, time: datetime) -> Assessed:
-        """Assess a study.
+    def __call__(
+        self, study_instance_uid: str, source: Path, output: Path, time: datetime, predecessors: tuple[Predecessor, ...]
+    ) -> Assessed:
+        """Assess a study, for all destinations at once.
 
         Raises
         ------
@@ -63,7 +62,7 @@ class Worker:
             The graph has ended.
         """
         try:
-            result = self._application.submit(Job(source, output, time)).result()
+            result = self._application.submit(Job(source, output, time, predecessors)).result()
         except (CancelledError, InterruptedError):
             raise ApplicationStopped("the application has ended") from None
         return self._assessed(_case_of(result, study_instance_uid), output)

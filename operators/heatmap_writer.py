@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-from cxr.case import Case, CaseImage, WrittenObject
+from highdicom.sc import SCImage
+
+from cxr.case import Case, CaseImage, given
 from cxr.dicom.sc import build_overlay, select_overlays
-from cxr.dicom.write import write
-from cxr.provenance import Provenance
+from cxr.overlay import Canvas
 from cxr.result import FindingResult
-from operators.base import CaseOperator, attempt, refuse
-from operators.publish import staging
+from operators.object_writer import ImageObjectWriter
 from operators.sdk import Fragment
 
 
-class HeatmapWriter(CaseOperator):
+class HeatmapWriter(ImageObjectWriter):
     """Writes an overlay for the findings that are present or deferred, at most ``max_overlays`` a study.
+
+    The study's are chosen once, whatever findings a receiver takes: an overlay is the same for all.
 
     Named input:
         case: a study with results.
@@ -24,38 +27,23 @@ class HeatmapWriter(CaseOperator):
         case: the same; ``written`` names the overlays.
     """
 
-    def __init__(
-        self, fragment: Fragment, *args: Any, provenance: Provenance, max_overlays: int, **kwargs: Any
-    ) -> None:
-        self._provenance = provenance
+    makes = "sc"
+
+    def __init__(self, fragment: Fragment, *args: Any, max_overlays: int, **kwargs: Any) -> None:
         self._max_overlays = max_overlays
         super().__init__(fragment, *args, **kwargs)
 
-    def work(self, case: Case) -> None:
-        """Write the overlays of one study; an image whose overlay fails is refused, and its overlays go."""
+    def write_all(self, case: Case) -> None:
+        """Write the overlays of one study; those of an image are drawn on one canvas."""
+        canvases: dict[str, Canvas] = {}
         for number, (image, result) in enumerate(select_overlays(case, self._max_overlays), start=1):
-            self._attempt(case, image, result, number)
-        kept = {image.sop_instance_uid for image in case.assessed_images}
-        for lost in [written for written in case.written if written.source not in kept]:
-            (staging(case) / lost.file.rpartition("/")[2]).unlink()
-            case.written.remove(lost)
+            build = partial(self._build, case, image, result, number, canvases)
+            self.attempt_object(case, image, build, f"sc-{number}-{result.finding.label.lower()}.dcm", result.finding)
 
-    def _attempt(self, case: Case, image: CaseImage, result: FindingResult, number: int) -> None:
-        attempt(
-            lambda: self._write(case, image, result, number),
-            on_failure=lambda error: refuse(image, self.name, error),
-        )
-
-    def _write(self, case: Case, image: CaseImage, result: FindingResult, number: int) -> None:
-        overlay = build_overlay(case, image, result, self._provenance, number=number)
-        name = f"sc-{number}-{result.finding.label.lower()}.dcm"
-        write(overlay, staging(case) / name)
-        case.written.append(
-            WrittenObject(
-                kind="sc",
-                file=f"{case.output.name}/{name}",
-                sop_instance_uid=overlay.SOPInstanceUID,
-                finding=result.finding,
-                source=image.sop_instance_uid,
-            )
-        )
+    def _build(
+        self, case: Case, image: CaseImage, result: FindingResult, number: int, canvases: dict[str, Canvas]
+    ) -> SCImage:
+        uid = image.sop_instance_uid
+        if uid not in canvases:
+            canvases[uid] = Canvas.of(given(image.radiograph))
+        return build_overlay(case, image, result, self.provenance, number, self.texts, canvases[uid])

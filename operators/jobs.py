@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from cxr.case import Case
+from cxr.edition import Predecessor
 from operators.publish import remove_unfinished
 
 
@@ -25,11 +26,14 @@ class Job:
         Folder for ``results.json`` and a folder of result objects for each study; it exists.
     time
         The time that all results carry, with a time zone; None takes the newest file's of each study.
+    predecessors
+        The reports that studies of the folder got before, oldest first: theirs take their place.
     """
 
     input: Path
     output: Path
     time: datetime | None = None
+    predecessors: tuple[Predecessor, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

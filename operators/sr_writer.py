@@ -2,43 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from cxr.case import Case, WrittenObject
+from cxr.case import Case
 from cxr.dicom.sr import build_report
-from cxr.dicom.write import write
-from cxr.provenance import Provenance
-from operators.base import CaseOperator, kind
-from operators.publish import staging
-from operators.sdk import Fragment
-
-REPORT = "sr.dcm"
+from operators.object_writer import EditionObjectWriter
 
 
-class SRWriter(CaseOperator):
-    """Writes one Comprehensive 3D SR (TID 1500) for every study, whatever became of its images.
+class SRWriter(EditionObjectWriter):
+    """Writes a report (TID 1500) for every study, whatever became of its images: one for each distinct edition.
 
     Named input:
-        case: a study with results and overlays.
+        case: a study with results and with all objects that a report refers to.
 
     Named output:
-        case: the same; ``written`` names the report, or ``failure`` says why there is none.
+        case: the same; ``written`` names the reports first, or ``failure`` says why there are none.
     """
 
-    def __init__(self, fragment: Fragment, *args: Any, provenance: Provenance, **kwargs: Any) -> None:
-        self._provenance = provenance
-        super().__init__(fragment, *args, **kwargs)
+    makes = "sr"
+    what = "report"
 
-    def work(self, case: Case) -> None:
-        """Write the report of one study; files without a study get none."""
-        if not case.study_instance_uid:
-            return
-        report = build_report(case, self._provenance)
-        write(report, staging(case) / REPORT)
-        case.written.insert(
-            0, WrittenObject(kind="sr", file=f"{case.output.name}/{REPORT}", sop_instance_uid=report.SOPInstanceUID)
-        )
-
-    def fail(self, case: Case, error: Exception) -> None:
-        """Record that the study has no report."""
-        case.failure = f"the report could not be written: {kind(error)}"
+    def write_all(self, case: Case) -> None:
+        """Write the reports of one study."""
+        reports = ((edition, build_report(case, self.provenance, edition, self.texts)) for edition in self.editions)
+        case.written[:0] = self.write_once_each(case, reports, "sr")

@@ -51,6 +51,10 @@ class StudyLoader(Operator):
     def _scan(self, ticket: Ticket) -> None:
         job = ticket.job
         cases = readable(scan(job.input, job.output, job.time))
+        for case in cases:
+            case.predecessors = tuple(
+                each for each in job.predecessors if each.study_instance_uid == case.study_instance_uid
+            )
         self._jobs.start(ticket, len(cases))
         self._cases.extend(cases)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,20 @@ import numpy as np
 from pydicom import Dataset
 
 from cxr.case import Case, CaseImage, WrittenObject
-from cxr.dicom.identity import fingerprint
+from cxr.dicom.gsps import build_presentation_state, select_presentation_states
+from cxr.dicom.identity import fingerprint, reportable_images
+from cxr.dicom.key_objects import build_key_objects, select_key_objects
+from cxr.dicom.pm import build_parametric_map
 from cxr.dicom.sc import build_overlay, select_overlays
 from cxr.dicom.sr import build_report
 from cxr.dicom.write import write
+from cxr.edition import KINDS, Edition, Kind
 from cxr.findings import Finding
 from cxr.provenance import Provenance
 from cxr.radiograph import Radiograph
 from cxr.reasons import Reason
 from cxr.result import Decision, FindingResult, Heatmap, Note
+from cxr.texts import ENGLISH, Texts
 from tests.factory import chest_like, radiograph_dataset
 
 PROVENANCE = Provenance(
@@ -33,6 +39,9 @@ PROVENANCE = Provenance(
     gate="each finding misses at most 10 % of its positives, with 90 % confidence",
     familiarity="fitted to 3000 training images",
 )
+EVERYTHING = Edition(frozenset(KINDS), flag_deferrals=True)
+"""The edition of a receiver that takes all there is."""
+
 TIME = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 _PROBABILITY = {Decision.PRESENT: 0.812, Decision.DEFERRED: 0.123, Decision.ABSENT: 0.0021}
 
@@ -100,13 +109,86 @@ def pa_and_lateral(**arguments: Any) -> Case:
     return case_of(frontal, refused(header_of(seed="2", view="LL", **shared), Reason.NOT_FRONTAL, name="ll.dcm"))
 
 
-def write_results(case: Case, folder: Path, overlays: int = 4) -> list[Path]:
-    """Build and write a case's overlays and its report, as the application does."""
+def positive(**arguments: Any) -> Case:
+    """Findings of all decisions: present, deferred and absent by turns."""
+    return _study(all_results(), **arguments)
+
+
+def deferred(**arguments: Any) -> Case:
+    """Every finding left to a radiologist."""
+    return _study([result(finding, Decision.DEFERRED) for finding in Finding], **arguments)
+
+
+def negative(**arguments: Any) -> Case:
+    """Nothing found, and nothing left open."""
+    return _study([result(finding, Decision.ABSENT) for finding in Finding], **arguments)
+
+
+def not_assessed(**arguments: Any) -> Case:
+    """A study of which no image was assessed."""
+    return _study(None, **arguments)
+
+
+CASES: dict[str, Callable[..., Case]] = {
+    "positive": positive,
+    "deferred": deferred,
+    "negative": negative,
+    "not assessed": not_assessed,
+}
+"""A study of every kind; each takes ``kind`` ("DX" or "CR"), ``monochrome1``, ``lateral`` (whether there is one, which
+was refused), and any other argument of :func:`tests.factory.radiograph_dataset`."""
+
+
+def _study(results: Iterable[FindingResult] | None, *, lateral: bool = False, **arguments: Any) -> Case:
+    shared = {"study": "s", "series": "s", **arguments}
+    header = header_of(seed="1", **shared)
+    frontal = refused(header, Reason.NOT_CHEST, name="pa.dcm")
+    if results is not None:
+        frontal = assessed(header, "pa.dcm", results)
+    others = [refused(header_of(seed="2", view="LL", **shared), Reason.NOT_FRONTAL, name="ll.dcm")] if lateral else []
+    return case_of(frontal, *others)
+
+
+def write_results(
+    case: Case, folder: Path, overlays: int = 4, edition: Edition = EVERYTHING, texts: Texts = ENGLISH
+) -> list[Path]:
+    """Build and write all objects that an edition takes of a case, as the application does, and list the files.
+
+    ``case.written`` names them all afterwards, the report first.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    for number, (image, found) in enumerate(select_overlays(case, overlays), 1):
-        overlay = build_overlay(case, image, found, PROVENANCE, number)
-        write(overlay, folder / f"sc-{number}.dcm")
-        uid = overlay.SOPInstanceUID
-        case.written.append(WrittenObject("sc", f"sc-{number}.dcm", uid, found.finding, image.sop_instance_uid))
-    write(build_report(case, PROVENANCE), folder / "sr.dcm")
+
+    def store(kind: Kind, name: str, dataset: Dataset, **about: Any) -> WrittenObject:
+        write(dataset, folder / name)
+        uids = (dataset.SOPInstanceUID, dataset.SOPClassUID, dataset.SeriesInstanceUID)
+        return WrittenObject(kind, name, *uids, **about)
+
+    for kind, name, build, about in _objects_of_images(case, overlays, texts):
+        if kind in edition.kinds:
+            case.written.append(store(kind, name, build(), **about))
+    of_edition = {"editions": frozenset({edition.key})}
+    if "sr" in edition.kinds:
+        case.written.insert(0, store("sr", "sr.dcm", build_report(case, PROVENANCE, edition, texts), **of_edition))
+    if "ko" in edition.kinds:
+        documents = [
+            (decision, build_key_objects(case, decision, PROVENANCE, edition, texts))
+            for decision in select_key_objects(case, edition)
+        ]
+        case.written += [store("ko", f"ko-{decision.value}.dcm", each, **of_edition) for decision, each in documents]
     return sorted(folder.glob("*.dcm"))
+
+
+def _objects_of_images(
+    case: Case, overlays: int, texts: Texts
+) -> Iterator[tuple[Kind, str, Callable[[], Dataset], dict[str, Any]]]:
+    """Say of each object of an image its kind, its file, how it is built, and what it is about."""
+    for number, (image, found) in enumerate(select_overlays(case, overlays), 1):
+        about: dict[str, Any] = {"finding": found.finding, "source": image.sop_instance_uid}
+        yield "sc", f"sc-{number}.dcm", partial(build_overlay, case, image, found, PROVENANCE, number, texts), about
+    for number, image in enumerate(select_presentation_states(case), 1):
+        about = {"source": image.sop_instance_uid}
+        build = partial(build_presentation_state, case, image, PROVENANCE, number, texts)
+        yield "gsps", f"gsps-{number}.dcm", build, about
+    for number, image in enumerate((each for each in reportable_images(case) if each.results), 1):
+        about = {"source": image.sop_instance_uid}
+        yield "pm", f"pm-{number}.dcm", partial(build_parametric_map, case, image, PROVENANCE, number, texts), about

@@ -16,8 +16,12 @@ SR_VALIDATE = Path(__file__).with_name("SrValidate.java")
 TOOLS = ("dciodvfy", "dcmftest", "dsrdump", "dcmpschk", "java")
 INSTALL = "apt-get install --no-install-recommends dcmtk dicom3tools libpixelmed-java default-jdk-headless"
 
-TOLERATED = re.compile(r"Template 1410 .*Missing conditional content item|not found in context group 100")
-"""PixelMed takes each Measurement Group for TID 1410, and knows no chest procedure in CID 100."""
+TOLERATED = re.compile(
+    r"Template 1410 .*Missing conditional content item|not found in context group 100"
+    r"|Template 2010 .*CODE CID 701[12]: .*Conditional content item present when condition not satisfied"
+)
+"""PixelMed takes each Measurement Group for TID 1410, and knows no chest procedure in CID 100. It looks for the title
+that asks for a Document Title Modifier (TID 2010 rows 3 and 4) in a CODE beside the document, never in the document."""
 
 
 def skip_without_validators() -> None:
@@ -48,13 +52,15 @@ def _errors_of_one(file: Path) -> Iterator[str]:
     yield from (f"dciodvfy: {line}" for line in _lines(verdict) if line.startswith("Error"))
     if _modality(file) in ("SR", "KO") and _run("dsrdump", file).returncode:
         yield "dsrdump: cannot be read"
-    if _modality(file) == "PR" and "Test passed" not in _run("dcmpschk", file).stdout:
+    if _modality(file) == "PR" and not any("Test passed" in line for line in _lines(_run("dcmpschk", file))):
         yield "dcmpschk: not passed"
 
 
 def _pixelmed_errors(reports: Sequence[Path]) -> Iterator[str]:
     """Validate all reports in one JVM; a validator that breaks or leaves a file out is an error too."""
-    verdict = _run("java", "-cp", PIXELMED, SR_VALIDATE, *reports)
+    # Most of its time goes into style sheets that are run once: the second compiler costs more than it saves.
+    java = ("java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", PIXELMED)
+    verdict = _run(*java, SR_VALIDATE, *reports, limit_s=300 + 60 * len(reports))
     lines = _lines(verdict)
     if verdict.returncode or sum(line.startswith("File ") for line in lines) != len(reports):
         yield f"PixelMed broke: {' '.join(lines)[-300:]}"
@@ -74,7 +80,7 @@ def _lines(verdict: subprocess.CompletedProcess[str]) -> list[str]:
     return (verdict.stdout + verdict.stderr).splitlines()
 
 
-def _run(*command: str | Path) -> subprocess.CompletedProcess[str]:
+def _run(*command: str | Path, limit_s: float = 300) -> subprocess.CompletedProcess[str]:
     # The tools quote values in the character set of the file.
     words = [str(part) for part in command]
-    return subprocess.run(words, capture_output=True, text=True, errors="replace", check=False, timeout=300)
+    return subprocess.run(words, capture_output=True, text=True, errors="replace", check=False, timeout=limit_s)

@@ -1,4 +1,4 @@
-"""The demonstration: a real chest radiograph goes from a PACS through the node and comes back as report and overlays.
+"""The demonstration: a real chest radiograph goes from a PACS through the node, and its results come back.
 
     python tools/demo.py            the whole loop once
     python tools/demo.py --serve    and leave the node running, with its page
@@ -38,6 +38,7 @@ from cxr.findings import finding_named  # noqa: E402
 from tools.small_pacs import SmallPacs, free_port  # noqa: E402
 
 SAMPLE: Final = "RG1_UNCI.dcm"
+WORDS: Final = {"sr": "report", "gsps": "outlines over the image", "ko": "key objects", "pm": "heatmaps as numbers"}
 PASSWORD: Final = "research-use-only"
 _START_S: Final = 120.0
 _LOOP_S: Final = 120.0
@@ -181,7 +182,7 @@ def previews(study: dict[str, Any], source: Path, folder: Path) -> None:
             Image.fromarray(beside(grey, dcmread(path).pixel_array)).save(preview)
             print(f"  overlay  {written['finding']:<20} preview {preview.relative_to(ROOT)}")
         else:
-            print("  report")
+            print(f"  {WORDS[written['kind']]}")
 
 
 def beside(grey: NDArray[np.uint8], overlay: NDArray[np.uint8]) -> NDArray[np.uint8]:

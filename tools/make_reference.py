@@ -42,10 +42,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def settings_page() -> str:
     """List every setting with its default."""
-    rows = [
-        (f"`{f.name}`", "`null`" if f.default is None else f"`{f.default}`", f.metadata["help"])
-        for f in dataclasses.fields(Settings)
-    ]
+    rows = [(f"`{f.name}`", _written(f.default), f.metadata["help"]) for f in dataclasses.fields(Settings)]
     return (
         "# Settings\n\nThe `candor` block of `app.yaml`. An unknown or impossible setting is an error that names the "
         "line.\n\n" + table(("setting", "default", "meaning"), rows)
@@ -193,7 +190,11 @@ def _models(annotation: object) -> Iterable[type[BaseModel]]:
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "needed"
-    value = field.default
+    return _written(field.default)
+
+
+def _written(value: object) -> str:
+    """Write a value as the settings' file has it."""
     if isinstance(value, tuple):
         return f"`[{', '.join(value)}]`"
     return f"`{'null' if value is None else str(value).lower() if isinstance(value, bool) else value}`"

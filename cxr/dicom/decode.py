@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset, dcmread
-from pydicom.encaps import get_frame
-from pydicom.pixels.decoders.base import get_decoder
+from pydicom import Dataset
 from pydicom.uid import (
     HTJ2K,
     JPEG2000,
@@ -22,55 +18,20 @@ from pydicom.uid import (
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
     JPEGLSNearLossless,
-    RLELossless,
 )
 
+from cxr.dicom.apart import decode_apart
 from cxr.dicom.attributes import integer, is_uid, text
+from cxr.dicom.frame import MAXIMUM_PIXELS, is_codestream, read_frame, undecodable
 from cxr.errors import Refused
 from cxr.reasons import Reason
 
 Stored = NDArray[np.uint16] | NDArray[np.int16]
 
-MAXIMUM_PIXELS: Final = 100_000_000
-"""The largest radiographs (43 x 43 cm at 0.1 mm) have a fifth of it."""
-
-_PIXEL_MODULE: Final = [
-    "SamplesPerPixel",
-    "PhotometricInterpretation",
-    "Rows",
-    "Columns",
-    "BitsAllocated",
-    "BitsStored",
-    "HighBit",
-    "PixelRepresentation",
-    "ExtendedOffsetTable",
-    "ExtendedOffsetTableLengths",
-    "PixelData",
-]
 _MAYBE_LOSSY: Final = frozenset({JPEG2000, HTJ2K})
 _ALWAYS_LOSSY: Final = frozenset(
     {JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, "1.2.840.10008.1.2.4.53", "1.2.840.10008.1.2.4.55"}
 )
-_PREFERRED_PLUGINS: Final = ("pydicom", "pyjpegls", "pylibjpeg", "gdcm", "pillow")
-"""pydicom's own comes first, since pylibjpeg-rle panics on corrupt segments, which is no ``Exception``."""
-
-_END_OF_IMAGE: Final = b"\xff\xd9"
-
-_UNDECODABLE: Final = (
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    NotImplementedError,
-    OSError,
-    RuntimeError,  # what pydicom raises when every decoder has failed, whatever they raised
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
-"""What pydicom raises for pixel data that are truncated, corrupt, or do not fit the Image Pixel module."""
 
 
 def decode(path: Path, header: Dataset) -> Stored:
@@ -98,17 +59,8 @@ def decode(path: Path, header: Dataset) -> Stored:
     _check_kind(header)
     _check_layout(header)
     syntax = _transfer_syntax(header)
-    try:
-        dataset = dcmread(path, force=True, specific_tags=list(_PIXEL_MODULE))
-        _check_end(dataset, syntax)
-        dataset.file_meta.TransferSyntaxUID = syntax
-        decoder = get_decoder(syntax)
-        plugin = _plugin(decoder.available_plugins) if syntax.is_encapsulated else ""
-        frame, _ = decoder.as_array(dataset, raw=True, index=0, decoding_plugin=plugin)
-    except _UNDECODABLE as error:
-        # Without a cause: the text of pydicom's error may quote a patient's data.
-        name = "unknown transfer syntax" if syntax.name == syntax else syntax.name
-        raise Refused(Reason.UNDECODABLE, f"{name}: {_explain(error)}") from None
+    shape = (_required(header, "Rows"), _required(header, "Columns"))
+    frame = decode_apart(path, syntax, shape) if _is_encapsulated(syntax) else read_frame(path, syntax)
     return _in_range(frame, header, syntax)
 
 
@@ -166,51 +118,12 @@ def _transfer_syntax(header: Dataset) -> UID:
     return ExplicitVRLittleEndian if little_endian else ExplicitVRBigEndian
 
 
-def _is_codestream(syntax: UID) -> bool:
-    """Tell whether the pixel data are a JPEG, JPEG-LS or JPEG 2000 codestream."""
-    return syntax.is_encapsulated and syntax != RLELossless
-
-
-def _check_end(dataset: Dataset, syntax: UID) -> None:
-    """Raise for a codestream that lacks its end, since decoders fill in the rest and say nothing.
-
-    Raises
-    ------
-    EOFError
-        The codestream is cut.
-    ValueError
-        The pixel data are encapsulated, and the transfer syntax says that they are not.
-    """
-    if dataset["PixelData"].is_undefined_length and not syntax.is_encapsulated:
-        raise ValueError
-    if not _is_codestream(syntax):
-        return
-    frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
-    if _END_OF_IMAGE not in frame[-16:]:
-        raise EOFError
-
-
-def _plugin(available: tuple[str, ...]) -> str:
-    """Choose one decoder where several are there, so that a picture never depends on which of them gave up.
-
-    Raises
-    ------
-    NotImplementedError
-        None is there.
-    """
-    for name in _PREFERRED_PLUGINS:
-        if name in available:
-            return name
-    raise NotImplementedError
-
-
-def _explain(error: BaseException) -> str:
-    """Say what went wrong in our own words."""
-    if isinstance(error, NotImplementedError):
-        return "no decoder for this transfer syntax"
-    if isinstance(error, EOFError):
-        return "truncated"
-    return f"truncated, corrupt, or in a form that the decoder does not know ({type(error).__name__})"
+def _is_encapsulated(syntax: UID) -> bool:
+    """Tell whether the pixel data are compressed."""
+    try:
+        return syntax.is_encapsulated
+    except ValueError:
+        raise undecodable(syntax, "no decoder for this transfer syntax") from None
 
 
 def _in_range(frame: NDArray[Any], header: Dataset, syntax: UID) -> Stored:
@@ -230,7 +143,7 @@ def _in_range(frame: NDArray[Any], header: Dataset, syntax: UID) -> Stored:
     limit = (1 << bits) - 1
     if int(stored.max()) <= limit:
         return stored
-    if _is_codestream(syntax) and not _has_embedded_overlay(header):
+    if is_codestream(syntax) and not _has_embedded_overlay(header):
         raise Refused(Reason.CONTRADICTION, "decoded values are over the range of Bits Stored")
     return np.asarray(stored & limit, np.uint16)
 

@@ -95,7 +95,7 @@ class GreyScale:
         valid = _present(stored) & ~padded
         if np.count_nonzero(valid) < 2:
             raise Refused(Reason.CONSTANT_PIXELS, "every pixel has the same value")
-        table = self._table(inputs, valid)
+        table = self.table(inputs, valid)
         if np.ptp(table[valid]) < _INVISIBLE:
             if self.voi is None:
                 raise Refused(Reason.CONSTANT_PIXELS, "the Modality LUT makes every pixel the same")
@@ -104,7 +104,7 @@ class GreyScale:
         pixels = cv2.LUT(np.ascontiguousarray(stored).view(np.uint16), table.astype(np.float32))
         return np.asarray(pixels, np.float32), None if self.voi else Note(Reason.NO_VOI, self.doubt)
 
-    def _table(self, inputs: Values, valid: NDArray[np.bool_]) -> Values:
+    def table(self, inputs: Values, valid: NDArray[np.bool_]) -> Values:
         """Compute the grey in [0, 1] of every stored value; ``valid`` marks those that the full range spans."""
         grey = self.modality(inputs)
         match self.voi:

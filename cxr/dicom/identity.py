@@ -8,6 +8,8 @@ making the result invalid as well: it is left empty, which no archive takes for 
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
@@ -16,7 +18,8 @@ from pydicom.charset import python_encoding
 
 from cxr.case import Case, CaseImage
 from cxr.dicom.attributes import is_uid, items
-from cxr.dicom.carried import all_values, carry, carry_where_valid, valid_text, valid_values
+from cxr.dicom.carried import all_values, can_hold, carry, carry_where_valid, valid_text, valid_values
+from cxr.dicom.issuers import carry_designator, carry_issuers
 from cxr.provenance import study_fingerprint
 from cxr.reasons import Reason
 
@@ -33,11 +36,23 @@ _TYPE_2: Final = (
 )
 """Present in every result, empty where the source has no valid value (PS3.3 C.7.1.1, C.7.2.1)."""
 
-_TYPE_3: Final = ("IssuerOfPatientID", "PatientAge", "StudyDescription", "TimezoneOffsetFromUTC")
+_TYPE_3: Final = ("PatientAge", "StudyDescription", "TimezoneOffsetFromUTC")
+_TEXT_VRS: Final = frozenset({"LO", "SH", "UT"})
 _UIDS: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
 
-IDENTITY: Final = (*_UIDS, *_TYPE_2, *_TYPE_3, "BodyPartExamined", "PatientOrientation", "ViewPosition")
-"""Keywords of what a result carries of its source, and by which one source is told from another."""
+_OF_THE_PICTURE: Final = (
+    "BodyPartExamined",
+    "PatientOrientation",
+    "ViewPosition",
+    "BurnedInAnnotation",
+)
+"""Without the history of compression, in which two encodings of the same pixels may differ."""
+
+IDENTITY: Final = (*_UIDS, *_TYPE_2, *_TYPE_3, *_OF_THE_PICTURE)
+"""Keywords of what a result carries of its source, and by which one source is told from another.
+
+Issuers, other patient IDs and the order, which have items, count too as far as they are carried.
+"""
 
 
 def fingerprint(header: Dataset, pixel_sha256: str) -> str:
@@ -55,6 +70,7 @@ def fingerprint(header: Dataset, pixel_sha256: str) -> str:
     SHA-256 in hexadecimal.
     """
     parts = [pixel_sha256, *(f"{keyword}={all_values(header, keyword)}" for keyword in IDENTITY)]
+    parts += [f"{element.keyword}={element.value}" for element in _with_items(header).iterall() if element.VR != "SQ"]
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
 
 
@@ -71,7 +87,7 @@ def case_fingerprint(case: Case) -> str:
 
 
 def outcome(case: Case) -> str:
-    """Say what became of each image and which overlays there are: the report's UID rests on it too.
+    """Say what became of each image: the report's UID rests on it too.
 
     An image that could not be processed once and can be the next time makes another report, which must not come
     under the UID of the first.
@@ -80,7 +96,7 @@ def outcome(case: Case) -> str:
     for image in reportable_images(case):
         codes = sorted(note.reason.code for note in (image.refusal, *image.deferrals, *image.notices) if note)
         said.append(",".join((image.sop_instance_uid, *codes)))
-    return ";".join(sorted(said) + sorted(written.sop_instance_uid for written in case.written))
+    return ";".join(sorted(said))
 
 
 def reportable_images(case: Case) -> list[CaseImage]:
@@ -110,6 +126,25 @@ def can_be_referenced(image: CaseImage, study_instance_uid: str) -> bool:
     )
 
 
+def carry_character_set(target: Dataset, source: Dataset) -> None:
+    """Declare the Specific Character Set (0008,0005) that holds the source's text, and the results' own.
+
+    The source's own declaration where it is one that PS3.3 knows, so that names keep their bytes. ISO_IR 100 where
+    the source declares nothing: text beyond ASCII is then read as Latin-1, which keeps its bytes too, and words of
+    our own find their letters. UTF-8 where the declaration is none, or a text could not be written again in it.
+
+    References
+    ----------
+    DICOM PS3.3 C.12.1.1.2.
+    """
+    declared = all_values(source, "SpecificCharacterSet")
+    if not any(declared) or declared == ["ISO_IR 6"]:
+        declared = ["ISO_IR 100"]
+    if not (_is_character_set(declared) and all(can_hold(declared, text) for text in _carried_texts(source))):
+        declared = ["ISO_IR 192"]
+    target.SpecificCharacterSet = declared if len(declared) > 1 else declared[0]
+
+
 def carry_over(target: Dataset, source: Dataset, *, image: bool) -> None:
     """Give a result the patient and the study of its source.
 
@@ -129,15 +164,13 @@ def carry_over(target: Dataset, source: Dataset, *, image: bool) -> None:
     ----------
     DICOM PS3.3 C.7.1.1 (Patient), C.7.2.1 and C.7.2.2 (General and Patient Study), C.12.1 (SOP Common).
     """
-    _carry_character_set(target, source)
+    carry_character_set(target, source)
     target.StudyInstanceUID = source.StudyInstanceUID
     for keyword in _TYPE_2:
         carry(target, source, keyword)
     for keyword in _TYPE_3:
         carry_where_valid(target, source, keyword)
-    other_ids = [item for item in map(_other_patient_id, items(source, "OtherPatientIDsSequence")) if item]
-    if other_ids:
-        target.OtherPatientIDsSequence = other_ids
+    carry_issuers(target, source)
     if image:
         _carry_image_attributes(target, source)
 
@@ -154,11 +187,13 @@ def referenced_request(source: Dataset) -> Dataset | None:
     if request is None:
         return None
     item = Dataset()
-    item.StudyInstanceUID = source.StudyInstanceUID
+    uid = source.get("StudyInstanceUID")
+    item.StudyInstanceUID = uid if is_uid(uid) else ""
     item.ReferencedStudySequence = []
     item.PlacerOrderNumberImagingServiceRequest = item.FillerOrderNumberImagingServiceRequest = ""
     item.RequestedProcedureCodeSequence = []
     carry(item, source, "AccessionNumber")
+    carry_designator(item, source, "IssuerOfAccessionNumberSequence")
     carry(item, request, "RequestedProcedureID")
     carry(item, request, "RequestedProcedureDescription")
     return item
@@ -212,23 +247,30 @@ def _carry_image_attributes(target: Dataset, source: Dataset) -> None:
         target.Laterality = ""
 
 
-def _carry_character_set(target: Dataset, source: Dataset) -> None:
-    """Carry Specific Character Set (0008,0005), or name the one that keeps the source's text readable.
-
-    Text beyond ASCII without a declared set is read, and written again, as Latin-1: the same bytes, declared.
-    """
-    declared = all_values(source, "SpecificCharacterSet")
-    if any(declared) and all(name in python_encoding for name in declared):
-        target.SpecificCharacterSet = declared if len(declared) > 1 else declared[0]
-    elif any(declared):
-        target.SpecificCharacterSet = "ISO_IR 192"
-    elif not all(valid_text(source, keyword).isascii() for keyword in (*_TYPE_2, *_TYPE_3)):
-        target.SpecificCharacterSet = "ISO_IR 100"
+def _is_character_set(names: list[str]) -> bool:
+    """Tell whether PS3.3 knows the sets, and lets them stand together (tables C.12-2 to C.12-5)."""
+    if any(name not in python_encoding for name in names):
+        return False
+    extended = len(names) > 1
+    return not extended or all(
+        name.startswith("ISO 2022 IR ") or not (name or place) for place, name in enumerate(names)
+    )
 
 
-def _other_patient_id(source: Dataset) -> Dataset | None:
-    """Make an item of Other Patient IDs Sequence with its two type 1 attributes (PS3.3 table C.7-1), or None."""
-    item = Dataset()
-    for keyword in ("PatientID", "TypeOfPatientID", "IssuerOfPatientID"):
-        carry_where_valid(item, source, keyword)
-    return item if "PatientID" in item and "TypeOfPatientID" in item else None
+def _with_items(source: Dataset) -> Dataset:
+    """Collect what results carry of the source's sequences."""
+    carried = Dataset()
+    carry_issuers(carried, source)
+    request = referenced_request(source)
+    if request is not None:
+        carried.ReferencedRequestSequence = [request]
+    return carried
+
+
+def _carried_texts(source: Dataset) -> Iterator[str]:
+    """Go through the source's text that results carry; a person's name by its components, which are encoded alone."""
+    for keyword in (*_TYPE_2, *_TYPE_3):
+        yield from re.split("[=^]", valid_text(source, keyword))
+    for element in _with_items(source).iterall():
+        if element.VR in _TEXT_VRS:
+            yield str(element.value)

@@ -8,22 +8,18 @@ from datetime import datetime
 from enum import Enum, unique
 from typing import Final
 
-from highdicom.ko import KeyObjectSelection, KeyObjectSelectionDocument
+from highdicom.ko import KeyObjectSelectionDocument
 from pydicom import Dataset
-from pydicom.uid import ExplicitVRLittleEndian
 
 from cxr import RESEARCH_USE
 from cxr.dicom import codes
-from cxr.dicom.carried import plain
-from cxr.dicom.identity import carry_over, referenced_request, stamp
-from cxr.dicom.sr import observer
-from cxr.dicom.write import general_equipment, sign
+from cxr.dicom.ko_document import KINDS_OF_IMAGE, Identity, Named, Statement, build_document
 from cxr.errors import ReportError
 from cxr.provenance import Provenance, derived_uid
+from cxr.texts import ENGLISH
 
 SERIES_NUMBER: Final = 9200
 SERIES_DESCRIPTION: Final = f"Candor rejection note: {RESEARCH_USE}"
-_WITH_PIXELS: Final = frozenset({"sc", "pm"})
 
 
 @unique
@@ -32,6 +28,10 @@ class Rejection(Enum):
 
     PATIENT_SAFETY = codes.REJECTED_FOR_PATIENT_SAFETY
     QUALITY = codes.REJECTED_FOR_QUALITY
+
+
+_MODIFIERS: Final = {Rejection.QUALITY: codes.OTHER_FAILURE}
+"""The title asks for a reason of CID 7011, which are about the making of images; the description tells ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,51 +83,19 @@ def build_rejection_note(
     """
     if not rejected:
         raise ReportError("a rejection note names at least one result; there is none to reject")
-    evidence = [_evidence(item, source) for item in sorted(rejected, key=lambda item: item.sop_instance_uid)]
     uid = rejection_note_uid(rejected, rejection)
-    note = KeyObjectSelectionDocument(
-        evidence=evidence,
-        content=_content(evidence, rejection, explanation, provenance),
-        series_instance_uid=derived_uid("rejection note series", uid),
-        series_number=SERIES_NUMBER,
-        series_description=SERIES_DESCRIPTION,
-        sop_instance_uid=uid,
-        instance_number=1,
-        transfer_syntax_uid=ExplicitVRLittleEndian,
-        specific_character_set=None,
-        **general_equipment(provenance),
-    )
-    for item in note.ContentSequence:
-        if item.ValueType in ("IMAGE", "COMPOSITE"):
-            del item.ConceptNameCodeSequence  # TID 2010 has none; highdicom cannot do without before
-    carry_over(note, source, image=False)
-    request = referenced_request(source)
-    if request is not None:
-        note.ReferencedRequestSequence = [request]
-    sign(note, provenance, time)
-    stamp(note, time)
-    return note
-
-
-def _content(
-    evidence: Sequence[Dataset], rejection: Rejection, explanation: str, provenance: Provenance
-) -> KeyObjectSelection:
-    """Make the content tree, TID 2010."""
-    return KeyObjectSelection(
-        document_title=rejection.value,
-        referenced_objects=evidence,
-        observer_device_context=observer(provenance),
-        description=plain(f"{explanation} {RESEARCH_USE}."),
+    return build_document(
+        source,
+        [_named(item) for item in sorted(rejected, key=lambda item: item.sop_instance_uid)],
+        Statement(
+            rejection.value, f"{explanation} {RESEARCH_USE}.", codes.concept(ENGLISH.code), _MODIFIERS.get(rejection)
+        ),
+        Identity(uid, 1, derived_uid("rejection note series", uid), SERIES_NUMBER, SERIES_DESCRIPTION),
+        provenance,
+        time,
     )
 
 
-def _evidence(item: Rejected, source: Dataset) -> Dataset:
-    """Name an instance, without anybody's identity: highdicom logs and warns with the names that it is given."""
-    named = Dataset()
-    named.SOPClassUID, named.SOPInstanceUID = item.sop_class_uid, item.sop_instance_uid
-    named.StudyInstanceUID, named.SeriesInstanceUID = source.StudyInstanceUID, item.series_instance_uid
-    named.PatientID = named.PatientName = named.PatientBirthDate = named.PatientSex = None
-    named.AccessionNumber = named.StudyID = named.StudyDate = named.StudyTime = None
-    if item.kind in _WITH_PIXELS:
-        named.Rows = named.Columns = 1  # how highdicom tells an IMAGE item from a COMPOSITE one
-    return named
+def _named(item: Rejected) -> Named:
+    is_image = item.kind in KINDS_OF_IMAGE
+    return Named(item.sop_instance_uid, item.sop_class_uid, item.series_instance_uid, is_image)

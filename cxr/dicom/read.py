@@ -10,16 +10,16 @@ import warnings
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 import numpy as np
 from pydicom import Dataset, config
 from pydicom.dataelem import DataElement
 from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag
 
 from cxr.dicom.attributes import is_uid, text, values
+from cxr.dicom.bounds import ADVICE, MAXIMUM_HEADER_BYTES, NESTED_TOO_DEEP, Budget, read_bounded
 from cxr.dicom.decode import Stored, decode, lossy
 from cxr.dicom.greyscale import GreyScale
 from cxr.errors import Refused
@@ -86,29 +86,26 @@ def read_header(path: Path) -> Dataset:
     Raises
     ------
     Refused
-        ``UNREADABLE``: the file cannot be opened or is not DICOM.
+        ``UNREADABLE``: the file cannot be opened, is not DICOM, or passes a bound of :mod:`cxr.dicom.bounds`.
+        ``TOO_LARGE``: it has more before its pixel data than is read.
 
     References
     ----------
     DICOM PS3.10 section 7 (file format).
     """
     try:
-        file = path.open("rb")
-    except OSError as error:
-        raise Refused(Reason.UNREADABLE, f"the file cannot be opened ({error.strerror})") from None
-    with file:
-        try:
-            header = _parse(file)
-        except MALFORMED as error:
-            # Without a cause: the text of pydicom's error may quote a patient's data.
-            raise Refused(Reason.UNREADABLE, f"no DICOM data set ({type(error).__name__})") from None
-    return header
+        return _parse(path)
+    except RecursionError:
+        raise Refused(Reason.UNREADABLE, f"{NESTED_TOO_DEEP}; {ADVICE}") from None
+    except MALFORMED as error:
+        # Without a cause: the text of an error may quote a patient's data, or the file's name.
+        strerror = error.strerror if isinstance(error, OSError) else None
+        found = f"the file cannot be read ({strerror})" if strerror else f"no DICOM data set ({type(error).__name__})"
+        raise Refused(Reason.UNREADABLE, found) from None
 
 
-def _parse(file: BinaryIO) -> Dataset:
+def _parse(path: Path) -> Dataset:
     """Parse up to the pixel data; raises any of ``MALFORMED``, or ``Refused``."""
-    prefixed = file.read(132)[128:] == b"DICM"
-    file.seek(0)
     pixels_follow = False
 
     def at_pixels(tag: BaseTag, _vr: str | None, length: int) -> bool:
@@ -116,10 +113,11 @@ def _parse(file: BinaryIO) -> Dataset:
         pixels_follow = tag == _PIXEL_DATA and length != 0
         return tag == _PIXEL_DATA or tag in _FLOAT_PIXEL_DATA
 
-    header = read_partial(file, stop_when=at_pixels, force=True)
-    _convert(header.file_meta)
-    _convert(header)
-    if not prefixed and not is_uid(header.get("SOPClassUID")):
+    budget = Budget(MAXIMUM_HEADER_BYTES)
+    header = read_bounded(path, budget, stop_when=at_pixels)
+    _convert(header.file_meta, budget)
+    _convert(header, budget)
+    if header.preamble is None and not is_uid(header.get("SOPClassUID")):
         raise Refused(Reason.UNREADABLE, "neither a DICOM file nor a data set that names a SOP Class")
     if not header and not header.file_meta:
         raise Refused(Reason.UNREADABLE, "a DICOM file without attributes")
@@ -128,13 +126,15 @@ def _parse(file: BinaryIO) -> Dataset:
     return header
 
 
-def _convert(dataset: Dataset) -> None:
+def _convert(dataset: Dataset, budget: Budget, depth: int = 0) -> None:
     """Convert all values, in place; see :func:`read_header` for those that cannot be converted."""
+    budget.enter(dataset, depth)
     for tag in list(dataset.keys()):
         raw = dataset.get_item(tag)
         try:
+            budget.convert(dataset, raw)
             for item in dataset[tag].value if dataset[tag].VR == "SQ" else ():
-                _convert(item)
+                _convert(item, budget, depth + 1)
         except MALFORMED:
             del dataset[tag]
             if tag >> 16 == _PIXEL_GROUP:
@@ -158,7 +158,7 @@ def read_pixels(path: Path) -> DecodedRadiograph:
     greyscale = GreyScale.of(header)
     stored = decode(path, header)
     pixels, notice = greyscale.render(stored)
-    radiograph = Radiograph(pixels, _spacing(header), _columns_to_left(header))
+    radiograph = Radiograph(pixels, pixel_spacing(header), _columns_to_left(header))
     notices = [notice] if notice else []
     if lossy(header):
         notices.append(Note(Reason.LOSSY, "fine detail may be lost or invented"))
@@ -173,7 +173,7 @@ def _pixel_sha256(stored: Stored, greyscale: GreyScale, radiograph: Radiograph) 
     return digest.hexdigest()
 
 
-def _spacing(header: Dataset) -> tuple[float, float] | None:
+def pixel_spacing(header: Dataset) -> tuple[float, float] | None:
     """Millimetres between rows and columns: Pixel Spacing, else Imager Pixel Spacing, where positive."""
     for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
         try:

@@ -13,15 +13,16 @@ from pydicom.uid import ExplicitVRLittleEndian
 from cxr import RESEARCH_USE
 from cxr.case import Case, CaseImage
 from cxr.dicom import codes
-from cxr.dicom.carried import plain
+from cxr.dicom.carried import plain, readable
 from cxr.dicom.identity import carry_over, case_fingerprint, stamp
 from cxr.dicom.write import general_equipment, sign
 from cxr.errors import ReportError
 from cxr.findings import Finding
-from cxr.overlay import render
+from cxr.overlay import Canvas, Rgb, ScaleWords, render
 from cxr.provenance import Provenance
 from cxr.reasons import Reason
 from cxr.result import Decision, FindingResult
+from cxr.texts import ENGLISH, Texts
 
 SERIES_NUMBER: Final = 9101
 SERIES_DESCRIPTION: Final = f"Candor heatmaps: {RESEARCH_USE}"
@@ -66,7 +67,13 @@ def overlay_series_uid(provenance: Provenance, study_fingerprint: str) -> str:
 
 
 def build_overlay(
-    case: Case, image: CaseImage, result: FindingResult, provenance: Provenance, number: int = 1
+    case: Case,
+    image: CaseImage,
+    result: FindingResult,
+    provenance: Provenance,
+    number: int = 1,
+    texts: Texts = ENGLISH,
+    canvas: Canvas | None = None,
 ) -> SCImage:
     """Draw one finding's evidence over its image, as a Secondary Capture in the source's study.
 
@@ -78,6 +85,10 @@ def build_overlay(
         One pair of :func:`select_overlays`.
     number
         Instance Number (0020,0013) in the series of overlays, from 1.
+    texts
+        The language of the words in and about the picture.
+    canvas
+        The image's radiograph made ready, to be shared by its overlays; None makes one for this overlay alone.
 
     Returns
     -------
@@ -97,9 +108,7 @@ def build_overlay(
         raise ReportError("an overlay needs the image's pixels, and it was not read")
     fingerprint = case_fingerprint(case)
     overlay = SCImage(
-        pixel_array=render(
-            image.radiograph, result.heatmap, title=_title(result), lines=list(_lines(result, provenance))
-        ),
+        pixel_array=_picture(canvas or Canvas.of(image.radiograph), result, provenance, texts),
         photometric_interpretation="RGB",
         bits_allocated=8,
         coordinate_system="PATIENT",
@@ -114,11 +123,25 @@ def build_overlay(
         coding_schemes=[codes.private_scheme()],
         **general_equipment(provenance),
     )
-    _finish(overlay, case, image, result, provenance)
+    _finish(overlay, case, image, result, provenance, texts)
     return overlay
 
 
-def _finish(overlay: SCImage, case: Case, image: CaseImage, result: FindingResult, provenance: Provenance) -> None:
+def _picture(canvas: Canvas, result: FindingResult, provenance: Provenance, texts: Texts) -> Rgb:
+    """Draw the overlay, with words in ASCII: the font has no other letters."""
+    return render(
+        canvas,
+        result.heatmap,
+        title=plain(_title(result, texts)),
+        lines=[plain(line) for line in _lines(result, provenance, texts)],
+        footer=plain(texts.research_use),
+        scale=ScaleWords(plain(texts.evidence), plain(texts.contour), plain(texts.no_evidence)),
+    )
+
+
+def _finish(
+    overlay: SCImage, case: Case, image: CaseImage, result: FindingResult, provenance: Provenance, texts: Texts
+) -> None:
     """Add what highdicom does not: the source's identity and anatomy, the derivation, equipment, times."""
     source = _header(image)
     carry_over(overlay, source, image=True)
@@ -130,7 +153,7 @@ def _finish(overlay: SCImage, case: Case, image: CaseImage, result: FindingResul
         f"Class activation for {result.finding.display} by {provenance.model_name} "
         f"{provenance.software_versions}, over the source image"
     )
-    overlay.ImageComments = plain(f"{_title(result)}. {RESEARCH_USE}.")
+    overlay.ImageComments = readable(f"{_title(result, texts)}. {texts.research_use}.", overlay)
     sign(overlay, provenance, case.time)
     stamp(overlay, case.time)
 
@@ -146,17 +169,22 @@ def _source_image(source: Dataset) -> Dataset:
     return item
 
 
-def _title(result: FindingResult) -> str:
-    return f"{result.finding.display}: {result.decision.value}, P(present) {codes.percent(result.probability)} %"
+def _title(result: FindingResult, texts: Texts) -> str:
+    return texts.overlay_title.format(
+        finding=texts.finding(result.finding),
+        decision=texts.decisions[result.decision],
+        probability=codes.percent(result.probability),
+    )
 
 
-def _lines(result: FindingResult, provenance: Provenance) -> Iterator[str]:
+def _lines(result: FindingResult, provenance: Provenance, texts: Texts) -> Iterator[str]:
     """Say under the title why it was deferred, the prevalence, the region, and who says so."""
     if result.reason:
-        yield f"Deferred to a radiologist: {result.reason.meaning}"
-    region = f"; strongest evidence: {result.heatmap.region}" if result.heatmap.peak > 0 else ""
-    yield f"Assumed prevalence {codes.percent(result.prevalence)} %{region}"
-    yield plain(f"{provenance.model_name} {provenance.software_versions}")
+        yield texts.reason(result.reason)
+    prevalence = texts.overlay_prevalence.format(prevalence=codes.percent(result.prevalence))
+    region = texts.overlay_region.format(region=texts.region(result.heatmap.region))
+    yield f"{prevalence}; {region}" if result.heatmap.peak > 0 else prevalence
+    yield f"{provenance.model_name} {provenance.software_versions}"
 
 
 def _urgency(pair: tuple[CaseImage, FindingResult]) -> tuple[int, float, str, int]:

@@ -1,57 +1,77 @@
-"""The report: a Comprehensive 3D SR with TID 1500 as its root, for every study, whatever could be said about it."""
+"""The report: a Structured Report with TID 1500 as its root, for every study, whatever could be said about it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Final
 
 from highdicom.sr import (
-    Comprehensive3DSR,
+    CodeContentItem,
     DeviceObserverIdentifyingAttributes,
     LanguageOfContentItemAndDescendants,
-    MeasurementReport,
     ObservationContext,
     ObserverContext,
+    RelationshipTypeValues,
 )
 from highdicom.sr.coding import CodedConcept
 from pydicom import Dataset
+from pydicom.charset import convert_encodings
+from pydicom.dataset import FileMetaDataset
+from pydicom.sr.coding import Code
 from pydicom.uid import (
-    ComputedRadiographyImageStorage,
-    DigitalXRayImageStorageForPresentation,
+    Comprehensive3DSRStorage,
+    ComprehensiveSRStorage,
+    EnhancedSRStorage,
     ExplicitVRLittleEndian,
-    SecondaryCaptureImageStorage,
 )
 
 from cxr import RESEARCH_USE
-from cxr.case import Case, WrittenObject
-from cxr.dicom import codes
-from cxr.dicom.carried import valid_values
+from cxr.case import Case
+from cxr.dicom import codes, sr_items
 from cxr.dicom.identity import carry_over, outcome, referenced_request, stamp
-from cxr.dicom.sc import overlay_series_uid
+from cxr.dicom.sr_evidence import Instance, hierarchy, predecessors_of
 from cxr.dicom.sr_groups import measurement_groups
+from cxr.dicom.sr_library import image_library
 from cxr.dicom.sr_study import ReportedStudy
 from cxr.dicom.write import general_equipment, sign
+from cxr.edition import Edition, Predecessor, ReportClass
 from cxr.errors import ReportError
 from cxr.provenance import APPLICATION_NAME, MANUFACTURER, Provenance
+from cxr.texts import ENGLISH, Texts
 
+DEFAULT_EDITION: Final = Edition()
 SERIES_NUMBER: Final = 9100
 SERIES_DESCRIPTION: Final = f"Candor findings: {RESEARCH_USE}"
-_IN_LIBRARY: Final = (ComputedRadiographyImageStorage, DigitalXRayImageStorageForPresentation)
+SOP_CLASSES: Final = {
+    ReportClass.COMPREHENSIVE_3D: Comprehensive3DSRStorage,
+    ReportClass.COMPREHENSIVE: ComprehensiveSRStorage,
+    ReportClass.ENHANCED: EnhancedSRStorage,
+}
 
 
-def build_report(case: Case, provenance: Provenance) -> Comprehensive3DSR:
+def build_report(
+    case: Case, provenance: Provenance, edition: Edition = DEFAULT_EDITION, texts: Texts = ENGLISH
+) -> Dataset:
     """Report a study: what was found, what was deferred, what was not assessed and why.
 
     Parameters
     ----------
     case
-        The study with its results; its time stands in the report, and the report refers to the overlays among
-        the objects that were written for it.
+        The study with its results; its time stands in the report, which names its predecessors and takes the place
+        of them.
     provenance
         What made the results.
+    edition
+        For whom the report is: it says of which SOP class it is, and which of the objects that were written for the
+        study the report refers to.
+    texts
+        The language of what people read in it.
 
     Returns
     -------
-    The report, complete and preliminary. The same case gives the same bytes.
+    The report, complete and preliminary, in Explicit VR Little Endian. The same case gives the same bytes. Its
+    content is encoded already and is decoded when it is read; :func:`highdicom.sr.srread` reads the file.
 
     Raises
     ------
@@ -60,63 +80,25 @@ def build_report(case: Case, provenance: Provenance) -> Comprehensive3DSR:
 
     References
     ----------
-    DICOM PS3.16 TID 1500, 1501, 4019; PS3.3 A.35.13 (Comprehensive 3D SR); IHE AIR 6.5.3.
+    DICOM PS3.16 TID 1500, 1501, 1410, 4019; PS3.3 A.35.13 (Comprehensive 3D SR), A.35.3 (Comprehensive SR), A.35.2
+    (Enhanced SR); IHE AIR 6.5.3.
     """
-    study = ReportedStudy(case, provenance)
-    headers = study.headers(study.images)
-    if not headers:
+    study = ReportedStudy(case, provenance, edition, texts)
+    if not study.sources:
         raise ReportError(
             "no file of the study has valid Study, Series and SOP Instance and SOP Class UIDs; "
             "a report needs at least one to refer to"
         )
-    content = _content(study)
-    # highdicom copies and searches the tree that it is given, which takes three times as long as building it.
-    measurements = content.ContentSequence.pop()
-    report = Comprehensive3DSR(
-        evidence=[_evidence(header) for header in headers] + _overlay_evidence(study),
-        content=content,
-        series_instance_uid=provenance.result_uid("sr-series", study.fingerprint),
-        series_number=SERIES_NUMBER,
-        series_description=SERIES_DESCRIPTION,
-        sop_instance_uid=provenance.result_uid("sr", study.fingerprint, outcome(case)),
-        instance_number=1,
-        is_complete=True,
-        is_final=False,
-        coding_schemes=[codes.private_scheme()],
-        transfer_syntax_uid=ExplicitVRLittleEndian,
-        specific_character_set=None,
-        **general_equipment(provenance),
-    )
-    report.ContentSequence.append(measurements)
-    report.content[0].ContentSequence.append(measurements)
-    _finish(report, headers[0], case, provenance)
-    return report
-
-
-def _finish(report: Comprehensive3DSR, source: Dataset, case: Case, provenance: Provenance) -> None:
-    """Add what highdicom takes from its evidence, or from the clock: patient, order, equipment, times."""
-    carry_over(report, source, image=False)
-    request = referenced_request(source)
-    if request is not None:
-        report.ReferencedRequestSequence = [request]
+    report = Dataset()
+    report.file_meta = FileMetaDataset()
+    report.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    carry_over(report, study.sources[0], image=False)
+    _identify(report, study)
+    _refer(report, study)
     sign(report, provenance, case.time)
     stamp(report, case.time)
-
-
-def _content(study: ReportedStudy) -> Dataset:
-    """Make the content tree, TID 1500."""
-    report = MeasurementReport(
-        title=codes.IMAGING_MEASUREMENT_REPORT,
-        language_of_content_item_and_descendants=LanguageOfContentItemAndDescendants(
-            CodedConcept.from_code(codes.ENGLISH)
-        ),
-        observation_context=ObservationContext(observer_device_context=observer(study.provenance)),
-        procedure_reported=codes.PLAIN_XRAY_OF_CHEST,
-        imaging_measurements=measurement_groups(study),
-        referenced_images=_library(study),
-    )
-    root: Dataset = report[0]
-    return root
+    _fill(report, _content(study))
+    return report
 
 
 def observer(provenance: Provenance) -> ObserverContext:
@@ -134,50 +116,99 @@ def observer(provenance: Provenance) -> ObserverContext:
     )
 
 
-def _evidence(header: Dataset) -> Dataset:
-    """Copy an instance's UIDs and nobody's identity: highdicom logs and warns with the names that it is given."""
-    item = Dataset()
-    for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
-        setattr(item, keyword, header[keyword].value)
-    _leave_identity_empty(item)
-    return item
+def _identify(report: Dataset, study: ReportedStudy) -> None:
+    """Say what the object is: series, equipment, state (PS3.3 C.17.1, C.7.5.1, C.17.2, C.12.1)."""
+    report.SOPClassUID = SOP_CLASSES[study.edition.report_class]
+    report.Modality = "SR"
+    report.SeriesInstanceUID = study.provenance.result_uid("sr-series", study.fingerprint)
+    report.SeriesNumber = SERIES_NUMBER
+    report.SeriesDescription = SERIES_DESCRIPTION
+    report.InstanceNumber = 1
+    report.ReferencedPerformedProcedureStepSequence = []
+    equipment = general_equipment(study.provenance)
+    report.Manufacturer = equipment["manufacturer"]
+    report.ManufacturerModelName = equipment["manufacturer_model_name"]
+    report.DeviceSerialNumber = equipment["device_serial_number"]
+    report.SoftwareVersions = equipment["software_versions"]
+    report.CompletionFlag, report.VerificationFlag, report.PreliminaryFlag = "COMPLETE", "UNVERIFIED", "PRELIMINARY"
+    report.CodingSchemeIdentificationSequence = [codes.private_scheme()]
 
 
-def _overlay_evidence(study: ReportedStudy) -> list[Dataset]:
-    """Name the overlays, which are of the same study and of one series."""
-    return [_overlay(study, written) for written in study.overlays]
+def _refer(report: Dataset, study: ReportedStudy) -> None:
+    """Name the order, the evidence and the predecessors (PS3.3 C.17.2), and with them the report itself."""
+    request = referenced_request(study.sources[0])
+    if request is not None:
+        report.ReferencedRequestSequence = [request]
+    report.PerformedProcedureCodeSequence = []
+    report.CurrentRequestedProcedureEvidenceSequence = hierarchy(_evidence(study))
+    predecessors = predecessors_of(study.case, study.edition, lambda earlier: _uid(study, earlier))
+    report.SOPInstanceUID = _uid(study, predecessors)
+    if predecessors:
+        report.PredecessorDocumentsSequence = hierarchy(
+            Instance(
+                earlier.study_instance_uid,
+                earlier.series_instance_uid,
+                earlier.sop_class_uid,
+                earlier.sop_instance_uid,
+            )
+            for earlier in predecessors
+        )
 
 
-def _overlay(study: ReportedStudy, written: WrittenObject) -> Dataset:
-    item = Dataset()
-    item.SOPClassUID = SecondaryCaptureImageStorage
-    item.SOPInstanceUID = written.sop_instance_uid
-    item.StudyInstanceUID = study.case.study_instance_uid
-    item.SeriesInstanceUID = overlay_series_uid(study.provenance, study.fingerprint)
-    return item
+def _uid(study: ReportedStudy, predecessors: Sequence[Predecessor]) -> str:
+    """Derive the SOP Instance UID from all that the report says, in which words and form, and of what."""
+    return study.provenance.result_uid(
+        "sr",
+        study.fingerprint,
+        outcome(study.case),
+        study.edition.report_class.value,
+        study.texts.language.value,
+        ",".join(written.sop_instance_uid for written in study.objects),
+        ",".join(earlier.sop_instance_uid for earlier in predecessors),
+    )
 
 
-def _leave_identity_empty(item: Dataset) -> None:
-    item.PatientID = item.PatientName = item.PatientBirthDate = item.PatientSex = None
-    item.AccessionNumber = item.StudyID = item.StudyDate = item.StudyTime = None
+def _evidence(study: ReportedStudy) -> Iterable[Instance]:
+    """Name the study's images and what was made of them for the edition."""
+    for header in study.sources:
+        yield Instance(header.StudyInstanceUID, header.SeriesInstanceUID, header.SOPClassUID, header.SOPInstanceUID)
+    for made in study.objects:
+        yield Instance(
+            study.case.study_instance_uid, made.series_instance_uid, made.sop_class_uid, made.sop_instance_uid
+        )
 
 
-def _library(study: ReportedStudy) -> list[Dataset]:
-    """Describe the assessed images for the Image Library (TID 1600), as highdicom takes them."""
-    headers = study.headers(image for image in study.images if image.assessed)
-    return [_library_entry(header) for header in headers if header.SOPClassUID in _IN_LIBRARY]
+def _content(study: ReportedStudy) -> list[bytes]:
+    """Make the items below the root of the content tree, TID 1500."""
+    return [
+        _context(study.provenance, codes.concept(study.texts.code)),
+        image_library(study),
+        sr_items.container(codes.IMAGING_MEASUREMENTS, measurement_groups(study)),
+    ]
 
 
-def _library_entry(header: Dataset) -> Dataset:
-    entry = Dataset()
-    for keyword in ("SOPClassUID", "SOPInstanceUID", "Rows", "Columns"):
-        setattr(entry, keyword, header[keyword].value)
-    orientation = valid_values(header, "PatientOrientation")
-    spacing = valid_values(header, "ImagerPixelSpacing")
-    described = len(orientation) == len(spacing) == 2
-    # highdicom asks the descriptors of a projection (TID 1603) of each CR and DX image, stated or not.
-    entry.Modality = header.Modality if described else "OT"
-    if described:
-        entry.PatientOrientation = orientation
-        entry.ImagerPixelSpacing = [float(value) for value in spacing]
-    return entry
+def _fill(report: Dataset, content: Iterable[bytes]) -> None:
+    """Make the document the root of its content tree (PS3.3 C.17.3)."""
+    root = Dataset()
+    root.MappingResource, root.TemplateIdentifier = "DCMR", "1500"
+    report.ValueType = "CONTAINER"
+    report.ConceptNameCodeSequence = [CodedConcept.from_code(codes.IMAGING_MEASUREMENT_REPORT)]
+    report.ContinuityOfContent = "CONTINUOUS"
+    report.ContentTemplateSequence = [root]
+    items = sr_items.content_sequence(content)
+    report[items.tag] = items
+    # So that pydicom writes the items as they are.
+    report.set_original_encoding(False, True, convert_encodings(report.SpecificCharacterSet))
+
+
+@lru_cache(maxsize=8)
+def _context(provenance: Provenance, language: Code) -> bytes:
+    """Say in which language, by which observer and of which procedure the report is (TID 1204, 1001, 1500 row 4)."""
+    procedure = CodeContentItem(
+        name=codes.PROCEDURE_REPORTED,
+        value=codes.PLAIN_XRAY_OF_CHEST,
+        relationship_type=RelationshipTypeValues.HAS_CONCEPT_MOD,
+    )
+    spoken = LanguageOfContentItemAndDescendants(CodedConcept.from_code(language))
+    observed = ObservationContext(observer_device_context=observer(provenance))
+    return sr_items.encoded([*spoken, *observed, procedure])

@@ -1,20 +1,30 @@
-"""A study as its report sees it: which images, under which names, with which UIDs."""
+"""A study as its report sees it: which images and objects, under which names, with which UIDs, in which words."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from typing import Final
 
-from highdicom.sr import AlgorithmIdentification, SourceImageForMeasurementGroup, TrackingIdentifier
+from highdicom.sr import AlgorithmIdentification
 from pydicom import Dataset
+from pydicom.charset import convert_encodings, encode_string
 
 from cxr import RESEARCH_USE
 from cxr.case import Case, CaseImage, WrittenObject
-from cxr.dicom import codes
-from cxr.dicom.carried import plain, valid_text
-from cxr.dicom.identity import can_be_referenced, case_fingerprint, reportable_images
+from cxr.dicom import codes, sr_items
+from cxr.dicom.carried import plain, readable, valid_text
+from cxr.dicom.identity import can_be_referenced, carry_character_set, case_fingerprint, reportable_images
+from cxr.dicom.sr_evidence import evidence_of
+from cxr.dicom.sr_items import Reference
+from cxr.edition import Edition, Kind
+from cxr.findings import Finding
 from cxr.provenance import APPLICATION_NAME, MANUFACTURER, NO_FAMILIARITY, Provenance
+from cxr.texts import Texts
+
+_CONTROL_CHARACTERS: Final = re.compile(r"[\x00-\x1f\x7f]+")
 
 
 @dataclass(frozen=True)
@@ -23,6 +33,8 @@ class ReportedStudy:
 
     case: Case
     provenance: Provenance
+    edition: Edition
+    texts: Texts
 
     @cached_property
     def images(self) -> list[CaseImage]:
@@ -30,24 +42,29 @@ class ReportedStudy:
         return reportable_images(self.case)
 
     @cached_property
+    def sources(self) -> list[Dataset]:
+        """The attributes of the instances that the report may name."""
+        return self.headers(self.images)
+
+    @cached_property
     def fingerprint(self) -> str:
         """Hash of the input, for all UIDs."""
         return case_fingerprint(self.case)
 
     @cached_property
-    def algorithm(self) -> AlgorithmIdentification:
-        """The algorithm's identification; all groups share its content items, which nobody changes."""
+    def algorithm(self) -> bytes:
+        """The items of the algorithm's identification, which stand in every group."""
         return _algorithm(self.provenance)
 
-    @property
-    def overlays(self) -> list[WrittenObject]:
-        """The overlays that were written for the study."""
-        return [written for written in self.case.written if written.kind == "sc"]
+    @cached_property
+    def objects(self) -> list[WrittenObject]:
+        """The overlays, outlines and heatmaps that the report names."""
+        return evidence_of(self.case, self.edition)
 
     @cached_property
     def labels(self) -> dict[str, str]:
         """A short name for each image, by file name: its number and, where it is stated, its view."""
-        return {image.name: _label(number, image) for number, image in enumerate(self.images, 1)}
+        return {image.name: self.texts.image(number, _view(image)) for number, image in enumerate(self.images, 1)}
 
     def headers(self, images: Iterable[CaseImage]) -> list[Dataset]:
         """List the attributes of those of the files that the report may name, each instance once."""
@@ -55,33 +72,58 @@ class ReportedStudy:
         named = [image.header for image in images if can_be_referenced(image, uid) and image.header is not None]
         return list({header.SOPInstanceUID: header for header in named}.values())
 
-    def sources(self, images: Iterable[CaseImage]) -> list[SourceImageForMeasurementGroup]:
+    def references(self, images: Iterable[CaseImage]) -> list[Reference]:
         """Refer to those of the files that are images and that the report may name."""
         return [
-            SourceImageForMeasurementGroup(header.SOPClassUID, header.SOPInstanceUID)
-            for header in self.headers(images)
-            if "Rows" in header
+            Reference(header.SOPClassUID, header.SOPInstanceUID) for header in self.headers(images) if "Rows" in header
         ]
 
-    def tracking(self, label: str, *parts: str) -> TrackingIdentifier:
+    def written_for(self, kind: Kind, image: CaseImage, finding: Finding | None = None) -> list[WrittenObject]:
+        """List the objects of a kind that the report names and that were made of an image, about a finding or all."""
+        of = (kind, image.sop_instance_uid, finding)
+        return [written for written in self.objects if (written.kind, written.source, written.finding) == of]
+
+    def tracking(self, label: str, *parts: str) -> list[bytes]:
         """Give a group its label and its deterministic UID."""
         uid = self.provenance.result_uid("tracking", self.fingerprint, *parts)
-        return TrackingIdentifier(uid=uid, identifier=label)
+        return [
+            sr_items.text("HAS OBS CONTEXT", codes.TRACKING_IDENTIFIER, self.encode(label)),
+            sr_items.uid_reference("HAS OBS CONTEXT", codes.TRACKING_UID, uid),
+        ]
+
+    def encode(self, sentence: str) -> bytes:
+        """Put a sentence for people into the report's Specific Character Set, in one line.
+
+        It may quote a header, in which anything can stand.
+        """
+        line = _CONTROL_CHARACTERS.sub(" ", sentence)
+        return encode_string(readable(line, self._character_set), self._encodings)
+
+    @cached_property
+    def _character_set(self) -> Dataset:
+        declared = Dataset()
+        carry_character_set(declared, self.sources[0])
+        return declared
+
+    @cached_property
+    def _encodings(self) -> list[str]:
+        return convert_encodings(self._character_set.SpecificCharacterSet)
 
 
-def _algorithm(provenance: Provenance) -> AlgorithmIdentification:
+@lru_cache(maxsize=8)
+def _algorithm(provenance: Provenance) -> bytes:
     """Identify the algorithm (TID 4019), with all that changes the numbers as its parameters, in one line."""
     checked = [] if provenance.familiarity else [NO_FAMILIARITY]
     lines = (provenance.calibration, provenance.gate, *checked, f"engine {provenance.engine}", RESEARCH_USE)
-    return AlgorithmIdentification(
+    identification = AlgorithmIdentification(
         name=plain(f"{APPLICATION_NAME}, {provenance.model_name}"),
         version=provenance.software_versions,
         manufacturer=MANUFACTURER,
         family=codes.ARTIFICIAL_INTELLIGENCE,
         parameters=[plain("; ".join(lines))],
     )
+    return sr_items.encoded(identification)
 
 
-def _label(number: int, image: CaseImage) -> str:
-    view = valid_text(image.header, "ViewPosition") if image.header else ""
-    return f"image {number} ({view})" if view else f"image {number}"
+def _view(image: CaseImage) -> str:
+    return valid_text(image.header, "ViewPosition") if image.header else ""

@@ -1,170 +1,169 @@
-"""Our own check that a report has the rows that its templates make mandatory.
+"""Our own check that a result has what its templates and modules make mandatory.
 
-The validators that exist let a report without "Procedure reported" pass. The rows stand here as a table: those that
-PS3.16 makes mandatory, with their numbers, and those that IHE AIR and Candor's own promise add, without.
+The validators that exist let a report without "Procedure reported" pass, and know nothing of what IHE AIR and Candor's
+own promise add. What is asked stands as tables in :mod:`cxr.dicom.template_rows` (reports, key objects, rejection
+notes), :mod:`cxr.dicom.image_attributes` (overlays and parametric maps), :mod:`cxr.dicom.gsps_attributes`
+(presentation states) and :mod:`cxr.dicom.object_attributes` (all results); here is where each applies in a data set.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from pydicom import Dataset
-from pydicom.sr.coding import Code
+from pydicom.uid import (
+    Comprehensive3DSRStorage,
+    ComprehensiveSRStorage,
+    EnhancedSRStorage,
+    GrayscaleSoftcopyPresentationStateStorage,
+    KeyObjectSelectionDocumentStorage,
+    ParametricMapStorage,
+    SecondaryCaptureImageStorage,
+)
 
 from cxr.dicom import codes
+from cxr.dicom import template_rows as rows
+from cxr.dicom.gsps_attributes import PRESENTATION_STATE, presentation_state_of
+from cxr.dicom.image_attributes import OVERLAY, PARAMETRIC_MAP, overlay_of, parametric_map_of
+from cxr.dicom.object_attributes import EVERY_OBJECT, REPORT_ATTRIBUTES, Asked
+from cxr.dicom.requirements import Need, Requirement, Row, children, concept_name, template
 
-_VALUE: Final = {
-    "CODE": "ConceptCodeSequence",
-    "CONTAINER": "ContentSequence",
-    "IMAGE": "ReferencedSOPSequence",
-    "NUM": "MeasuredValueSequence",
-    "SCOORD": "GraphicData",
-    "TEXT": "TextValue",
-    "UIDREF": "UID",
+_TABLES: Final[dict[str, tuple[tuple[Asked, ...], Callable[[Dataset], tuple[Asked, ...]]]]] = {
+    SecondaryCaptureImageStorage: (OVERLAY, overlay_of),
+    GrayscaleSoftcopyPresentationStateStorage: (PRESENTATION_STATE, presentation_state_of),
+    ParametricMapStorage: (PARAMETRIC_MAP, parametric_map_of),
 }
-"""Where a content item of each value type keeps its value (PS3.3 C.17.3)."""
+"""What is asked of an object of each class, and what more because of its source."""
+
+_REPORTS: Final = (Comprehensive3DSRStorage, ComprehensiveSRStorage, EnhancedSRStorage)
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One row of a template.
+class Place:
+    """A data set or a content item, and what is asked of it; ``label`` says where it is, "" for the data set."""
+
+    label: str
+    item: Dataset
+    requirements: tuple[Requirement, ...]
+
+    def missing(self) -> Iterator[str]:
+        """Give one line for each requirement that is not met here."""
+        prefix = f"{self.label}, " if self.label else ""
+        return (f"{prefix}{asked}" for asked in self.requirements if not asked.is_met_by(self.item))
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """That the data set is of a SOP class that Candor makes."""
+
+    need: Need = Need.OURS
+
+    def __str__(self) -> str:
+        return "SOPClassUID: of a report, a key object document, an overlay, a presentation state or a parametric map"
+
+    def is_met_by(self, dataset: Dataset) -> bool:
+        """Tell whether it is."""
+        return dataset.get("SOPClassUID") in (*_REPORTS, KeyObjectSelectionDocumentStorage, *_TABLES)
+
+
+def missing_rows(dataset: Dataset, source: Dataset | None = None) -> list[str]:
+    """List the mandatory rows and attributes that a result of Candor lacks, by its SOP class.
+
+    A row counts as missing where its content item is not there, has another relationship, value type or concept
+    name, or has no value; an attribute where it is not there, is empty, or says what it must not.
+
+    Of the conditional rows (MC), asked are those of an observer that is a device (TID 1002), of a tree with Imaging
+    Measurements (TID 1500 row 6) and an Image Library (TID 1600), of a region that is no segmentation (TID 1410
+    row 5), of a title that rejects for quality (TID 2010 row 3), and that a key object document names something
+    (rows 8 and 10); the tables say so row by row.
 
     Parameters
     ----------
-    reference
-        Where PS3.16 has it.
-    relationship, value_type
-        Relationship Type (0040,A010) and Value Type (0040,A040).
-    name
-        Concept name of the content item.
-    """
-
-    reference: str
-    relationship: str
-    value_type: str
-    name: Code
-
-    def __str__(self) -> str:
-        name = f'({self.name.value}, {self.name.scheme_designator}, "{self.name.meaning}")'
-        return f"{self.reference}: {self.relationship} {self.value_type} {name}"
-
-    def is_met_by(self, item: Dataset) -> bool:
-        """Whether the content item is this row's, and has a value."""
-        return (
-            item.get("RelationshipType") == self.relationship
-            and item.get("ValueType") == self.value_type
-            and _name(item) == (self.name.value, self.name.scheme_designator)
-            and bool(item.get(_VALUE[self.value_type]))
-        )
-
-
-def _dicom(value: str, meaning: str) -> Code:
-    return Code(value, "DCM", meaning)
-
-
-_MODIFIER, _CONTEXT, _CONTAINS = "HAS CONCEPT MOD", "HAS OBS CONTEXT", "CONTAINS"
-
-_IMAGING_MEASUREMENTS: Final = Row("TID 1500 row 6", _CONTAINS, "CONTAINER", _dicom("126010", "Imaging Measurements"))
-_REPORT: Final = (
-    Row("TID 1204 row 1", _MODIFIER, "CODE", _dicom("121049", "Language of Content Item and Descendants")),
-    Row("TID 1002 row 1", _CONTEXT, "CODE", _dicom("121005", "Observer Type")),
-    Row("TID 1004 row 1", _CONTEXT, "UIDREF", _dicom("121012", "Device Observer UID")),
-    Row("TID 1500 row 4", _MODIFIER, "CODE", _dicom("121058", "Procedure reported")),
-    _IMAGING_MEASUREMENTS,
-)
-"""Below the root: TID 1500 with TID 1204, and TID 1001 with 1002 and 1004 for a device."""
-
-_MEASUREMENT_GROUP: Final = Row("TID 1500 row 9", _CONTAINS, "CONTAINER", _dicom("125007", "Measurement Group"))
-_TRACKING_IDENTIFIER: Final = _dicom("112039", "Tracking Identifier")
-_TRACKING_UID: Final = _dicom("112040", "Tracking Unique Identifier")
-_ALGORITHM: Final = (
-    Row("TID 4019 row 1", _MODIFIER, "TEXT", _dicom("111001", "Algorithm Name")),
-    Row("TID 4019 row 2", _MODIFIER, "TEXT", _dicom("111003", "Algorithm Version")),
-)
-_GROUPS: Final = {
-    "1501": (
-        Row("TID 1501 row 2", _CONTEXT, "TEXT", _TRACKING_IDENTIFIER),
-        Row("TID 1501 row 3", _CONTEXT, "UIDREF", _TRACKING_UID),
-        *_ALGORITHM,
-    ),
-    "1410": (
-        Row("TID 1410 row 2", _CONTEXT, "TEXT", _TRACKING_IDENTIFIER),
-        Row("TID 1410 row 3", _CONTEXT, "UIDREF", _TRACKING_UID),
-        *_ALGORITHM,
-        Row("TID 1410", _CONTAINS, "SCOORD", _dicom("111030", "Image Region")),
-    ),
-}
-"""Below each Measurement Group, by its Template Identifier (0040,DB00); groups without an algorithm are not ours."""
-
-_FINDING_GROUP: Final = (
-    Row("TID 1501 row 3b", _CONTAINS, "CODE", _dicom("121071", "Finding")),
-    Row("TID 1501 row 6", _MODIFIER, "CODE", Code("363698007", "SCT", "Finding Site")),
-    Row("TID 1501 row 10", _CONTAINS, "NUM", codes.CERTAINTY),
-    Row("TID 1501", _CONTAINS, "CODE", codes.PRESENCE),
-)
-"""Below each group that is about a finding: what IHE AIR asks of a qualitative finding, and its certainty."""
-
-_SOURCE: Final = Row("TID 1501", _CONTAINS, "IMAGE", _dicom("121112", "Source of Measurement"))
-"""Below each group that is about a finding without a region; a region names its image itself (TID 1410)."""
-
-
-def missing_rows(dataset: Dataset) -> list[str]:
-    """List the mandatory rows of TID 1500, 1501, 1410 and 4019 that a report lacks.
-
-    A row counts as missing where its content item is not there, has another relationship, value type or concept
-    name, or has no value.
+    source
+        The image that an overlay, presentation state or parametric map is about; with it, asked is also what follows
+        from it: that the object refers to it, and shows it the right way.
 
     Returns
     -------
-    One line for each, in the order of the tree; none for a complete report.
+    One line for each, in the order of the tree; none for a complete result.
 
     References
     ----------
-    DICOM PS3.16 TID 1500, 1501, 1410, 4019, 1204, 1001, 1002, 1004; IHE AIR 6.5.3.
+    DICOM PS3.16 TID 1500, 1501, 1410, 1419, 1600, 1601, 1602, 4019, 1204, 1001, 1002, 1004, 2010; PS3.3 A.8.1
+    (Secondary Capture), A.33.1 (Grayscale Softcopy Presentation State), A.75 (Parametric Map); IHE AIR 6.5.3.
     """
-    return list(_missing(dataset))
+    return [line for place in places(dataset, source) for line in place.missing()]
 
 
-def _missing(dataset: Dataset) -> Iterator[str]:
-    if _template(dataset) != "1500" or dataset.get("ValueType") != "CONTAINER" or not _name(dataset):
-        yield 'TID 1500 row 1: CONTAINER with a concept name from CID 7021 and Template Identifier "1500"'
-    content = _children(dataset)
-    yield from map(str, _unmet(_REPORT, content))
-    for container in filter(_IMAGING_MEASUREMENTS.is_met_by, content):
-        for number, group in enumerate(_children(container), 1):
-            for line in _missing_of_group(group):
-                yield f"group {number}, {line}"
+def places(dataset: Dataset, source: Dataset | None = None) -> Iterator[Place]:
+    """Walk over a result: each place where something is asked, in the order of the tree."""
+    sop_class = dataset.get("SOPClassUID")
+    yield Place("", dataset, (_Known(),))
+    yield Place("", dataset, EVERY_OBJECT)
+    if sop_class in _TABLES:
+        yield Place("", dataset, _attributes(sop_class, source))
+    elif sop_class in _REPORTS:
+        yield from _report(dataset)
+    elif sop_class == KeyObjectSelectionDocumentStorage:
+        yield from _key_objects(dataset)
 
 
-def _missing_of_group(group: Dataset) -> Iterator[str]:
-    template = _template(group)
-    if template not in _GROUPS or not _MEASUREMENT_GROUP.is_met_by(group):
-        yield f'{_MEASUREMENT_GROUP}, Template Identifier "1501" or "1410"'
+def _attributes(sop_class_uid: str, source: Dataset | None) -> tuple[Asked, ...]:
+    """Give what is asked of an object; what its source tells of an attribute stands for what is asked in general."""
+    table, table_of_source = _TABLES[sop_class_uid]
+    told = table_of_source(source) if source is not None else ()
+    return tuple(({each.path: each for each in table} | {each.path: each for each in told}).values())
+
+
+def _report(dataset: Dataset) -> Iterator[Place]:
+    yield Place("", dataset, (*rows.REPORT, *REPORT_ATTRIBUTES))
+    for container in _all(dataset, rows.IMAGE_LIBRARY):
+        yield from _library(container)
+    for container in _all(dataset, rows.IMAGING_MEASUREMENTS):
+        yield Place("", container, rows.MEASUREMENTS)
+        for number, group in enumerate(children(container), 1):
+            yield from _group(f"group {number}", group)
+
+
+def _library(library: Dataset) -> Iterator[Place]:
+    yield Place("image library", library, rows.LIBRARY)
+    for group in _all(library, rows.LIBRARY_GROUP):
+        yield Place("image library", group, rows.LIBRARY_IMAGES)
+        for number, image in enumerate(children(group), 1):
+            if image.get("ValueType") == "IMAGE":
+                yield Place(f"image library, image {number}", image, rows.LIBRARY_IMAGE)
+
+
+def _group(label: str, group: Dataset) -> Iterator[Place]:
+    yield Place(label, group, (rows.GROUP,))
+    if not rows.GROUP.is_met_by(group):
         return
-    rows, content = _GROUPS[template], _children(group)
-    is_about_a_finding = len(list(_unmet(_FINDING_GROUP, content))) < len(_FINDING_GROUP)
-    if is_about_a_finding:
-        rows = (*rows, *_FINDING_GROUP, *((_SOURCE,) if template == "1501" else ()))
-    yield from map(str, _unmet(rows, content))
+    if template(group) == "1410":
+        yield Place(label, group, (*rows.PLANAR_GROUP, *rows.PLANAR_FINDING))
+        for region in children(group):
+            if region.get("ValueType") == "SCOORD":
+                yield Place(f"{label}, region", region, rows.REGION)
+    elif _has_any(group, rows.FINDING):
+        yield Place(label, group, (*rows.MEASUREMENT_GROUP, *rows.FINDING, *rows.FINDING_SOURCE))
+    elif _has_any(group, rows.STUDY):
+        yield Place(label, group, (*rows.MEASUREMENT_GROUP, *rows.STUDY))
+    else:
+        yield Place(label, group, rows.MEASUREMENT_GROUP)
 
 
-def _unmet(rows: Sequence[Row], content: Sequence[Dataset]) -> Iterator[Row]:
-    return (row for row in rows if not any(map(row.is_met_by, content)))
+def _key_objects(dataset: Dataset) -> Iterator[Place]:
+    is_for_quality = concept_name(dataset) == (codes.REJECTED_FOR_QUALITY.value, "DCM")
+    yield Place("", dataset, (*rows.KEY_OBJECTS, *(rows.REJECTED_FOR_QUALITY if is_for_quality else ())))
+    objects = [item for item in children(dataset) if item.get("ValueType") in ("IMAGE", "COMPOSITE")]
+    for number, item in enumerate(objects, 1):
+        yield Place(f"key object {number}", item, rows.KEY_OBJECT)
 
 
-def _children(item: Dataset) -> Sequence[Dataset]:
-    return item.get("ContentSequence") or ()
+def _all(item: Dataset, row: Row) -> Iterator[Dataset]:
+    return (child for child in children(item) if row.matches(child))
 
 
-def _template(item: Dataset) -> str:
-    """Read the item's Template Identifier; "" where it names none."""
-    sequence = item.get("ContentTemplateSequence") or [Dataset()]
-    return str(sequence[0].get("TemplateIdentifier", ""))
-
-
-def _name(item: Dataset) -> tuple[str, str] | None:
-    """Read the code value and scheme of the item's concept name."""
-    sequence = item.get("ConceptNameCodeSequence")
-    return (sequence[0].CodeValue, sequence[0].CodingSchemeDesignator) if sequence else None
+def _has_any(item: Dataset, asked: tuple[Requirement, ...]) -> bool:
+    return any(row.is_met_by(item) for row in asked)

@@ -49,8 +49,14 @@ def _value(header: Dataset, keyword: str) -> str:
 
 
 def _person(name: str) -> str:
-    """Write the first component group of a PN as people do: ``"Family, Given Middle"`` (PS3.5 6.2)."""
-    family, _, rest = name.partition("=")[0].partition("^")
+    """Write a PN as people do: ``"Family, Given Middle"``, then the name in other scripts (PS3.5 6.2)."""
+    alphabetic, *others = name.split("=")
+    groups = [_ordered(alphabetic), *(" ".join(group.replace("^", " ").split()) for group in others)]
+    return " = ".join(group for group in groups if group)
+
+
+def _ordered(group: str) -> str:
+    family, _, rest = group.partition("^")
     given = " ".join(part for part in rest.split("^")[:2] if part)
     return f"{family}, {given}" if family and given else family or given
 

@@ -13,8 +13,19 @@ from pydantic import BaseModel, ValidationError
 from cxr.errors import CandorError
 from cxr.findings import finding_named
 from cxr.result import Decision
+from gateway.states import NOTE
 
 FILE: Final = "results.json"
+KIND_WORDS: Final = {
+    "sr": "Report",
+    "sc": "Overlay",
+    "gsps": "Outlines",
+    "pm": "Heatmaps as numbers",
+    "ko": "Key objects",
+    NOTE: "Rejection note",
+}
+"""What the page calls the kinds of result objects."""
+
 _ORDER: Final = [decision.value for decision in (Decision.PRESENT, Decision.DEFERRED, Decision.ABSENT)]
 
 
@@ -71,6 +82,16 @@ class Object(BaseModel):
     file: str
     finding: str | None
     source: str | None
+
+    @property
+    def name(self) -> str:
+        """What it is, for people."""
+        return object_name(self.kind, self.finding)
+
+    @property
+    def file_name(self) -> str:
+        """The file's name in the study's folder, which is named by its UID: that stays out of the page."""
+        return self.file.rpartition("/")[2]
 
 
 class Study(BaseModel):
@@ -220,6 +241,12 @@ def read_results(output: Path, source: Path, study_instance_uid: str | None = No
             files = [file for file in index.files if file.study_instance_uid == study.study_instance_uid]
             return Results(index.model, study, files, source, output)
     raise ResultsUnreadable("the results hold no such study")
+
+
+def object_name(kind: str, finding: str | None) -> str:
+    """Name a result object for people: ``"Overlay: Pleural effusion"``."""
+    words = KIND_WORDS.get(kind, kind)
+    return f"{words}: {finding_named(finding).display}" if finding else words
 
 
 def _rank(decision: str) -> int:

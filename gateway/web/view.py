@@ -7,6 +7,8 @@ from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from gateway.web.results import object_name
+
 _STATES: Final = {
     "receiving": "busy",
     "waiting": "busy",
@@ -35,6 +37,7 @@ def environment() -> Environment:
     made = Environment(loader=PackageLoader("gateway.web"), autoescape=True, undefined=StrictUndefined)
     made.trim_blocks = made.lstrip_blocks = True
     made.filters |= {"tone": tone, "span": span, "percent": percent, "moment": moment, "iso": iso}
+    made.globals["object_name"] = object_name
     return made
 
 

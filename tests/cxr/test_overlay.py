@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cxr.overlay import _colour_bar, render
+from cxr.outline import outlines
+from cxr.overlay import Canvas, ScaleWords, _colour_bar
+from cxr.overlay import render as render_on
 from cxr.radiograph import Radiograph
 from cxr.result import Heatmap
 from tests.cases import heatmap
 
 TITLE = "Pleural effusion: deferred, P(present) 12.3 %"
+FOOTER = "Research use only, not for diagnosis"
+SCALE = ScaleWords(evidence="Evidence", contour="contour", nothing="No evidence for the finding anywhere in the image")
+
+
+def render(radiograph: Radiograph, evidence: Heatmap, max_side: int = 1024, **words: Any) -> NDArray[np.uint8]:
+    return render_on(Canvas.of(radiograph, max_side), evidence, **{"footer": FOOTER, "scale": SCALE, **words})
 
 
 def flat(rows: int = 700, columns: int = 700, grey: float = 0.5) -> Radiograph:
@@ -96,6 +107,23 @@ class TestColours:
         dark, bright = (picture_of(render(flat(grey=grey), heatmap(), title=TITLE))[350, 350] for grey in (0.2, 0.8))
         assert (bright.astype(int) - dark > 40).all()
 
+    def test_the_contour_is_the_outline(self) -> None:
+        drawn = picture_of(render(flat(grey=0.3), heatmap(2, 4), title=TITLE))
+        (outline,) = outlines(heatmap(2, 4), (700, 700))
+        column, row = (outline - 0.5).round().astype(int).T
+        assert (drawn[row, column] > 200).all()
+
+    def test_colours_are_laid_over_the_grey_by_their_opacity(self) -> None:
+        evidence = heatmap()
+        drawn = picture_of(render(flat(grey=0.3), evidence, title=TITLE)).astype(float)
+        share = np.clip(cv2.resize(evidence.grid / evidence.peak, (700, 700), interpolation=cv2.INTER_CUBIC), 0, 1)
+        level = (255 * share).astype(np.uint8)
+        colour = cv2.applyColorMap(level, cv2.COLORMAP_VIRIDIS)[..., ::-1]
+        opacity = 0.6 * (level[..., None] / 255) ** 0.8
+        expected = opacity * colour + (1 - opacity) * round(0.3 * 255)
+        off_the_line = np.abs(share - 0.5) > 0.05
+        assert np.abs(drawn - expected)[off_the_line].max() <= 3
+
     def test_a_white_contour_runs_at_half_of_the_peak(self) -> None:
         drawn = picture_of(render(flat(grey=0.3), heatmap(), title=TITLE))
         row = drawn[350].astype(int)
@@ -129,6 +157,13 @@ class TestBands:
         one, other = (render(flat(), heatmap(peak=peak), title=TITLE)[top + 700 :] for peak in (1.8, 7.3))
         assert (one != other).any()
 
+    def test_the_scale_has_the_given_words(self) -> None:
+        other = ScaleWords(evidence="Evidenz", contour="Kontur", nothing="Nirgends")
+        for evidence in (heatmap(), no_evidence()):
+            one, changed = (render(flat(), evidence, title=TITLE, scale=scale) for scale in (SCALE, other))
+            rows = np.flatnonzero((one != changed).any(axis=(1, 2)))
+            assert rows.min() >= top_of_picture() + 700
+
     def test_research_use_stands_in_the_last_band(self) -> None:
         with_footer = render(flat(), heatmap(), title=TITLE)
         without = render(flat(), heatmap(), title=TITLE, footer="")
@@ -141,7 +176,13 @@ def test_is_a_pure_function() -> None:
     pixels = np.random.default_rng(0).random((900, 800), dtype=np.float32)
     radiograph, spot = Radiograph(pixels.copy()), heatmap()
     grid = spot.grid.copy()
-    first = render(radiograph, spot, title=TITLE, lines=["one", "two"])
+    canvas = Canvas.of(radiograph)
+    words = {"title": TITLE, "lines": ["one", "two"], "footer": FOOTER, "scale": SCALE}
+    first = render_on(canvas, spot, **words)
+    first_before = first.copy()
+    other = render_on(canvas, heatmap(1, 1), **words)
+    other[:] = 0  # a caller may write into what it got
+    assert (render_on(canvas, spot, **words) == first_before).all()
     assert (render(radiograph, spot, title=TITLE, lines=["one", "two"]) == first).all()
     assert (radiograph.pixels == pixels).all()
     assert (spot.grid == grid).all()

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from cxr.costs import Costs
+from cxr.edition import Edition, ReportClass
 from cxr.errors import SettingsError
 from cxr.settings import Settings, load_settings
+from cxr.texts import Language
 
 
 def written(folder: Path, text: str) -> Path:
@@ -38,6 +40,19 @@ def test_costs_are_read_and_exclude_the_single_cost(tmp_path: Path) -> None:
     assert Settings().cost_table == {}
 
 
+def test_the_settings_say_what_is_written_and_in_which_form(tmp_path: Path) -> None:
+    text = "candor:\n  objects: [pm, sr]\n  report_class: enhanced\n  flag_deferrals: true\n  language: de-DE\n"
+    settings = load_settings(written(tmp_path, text))
+    assert settings.edition == Edition(frozenset({"sr", "pm"}), ReportClass.ENHANCED, flag_deferrals=True)
+    assert Language(settings.language) is Language.GERMAN
+    assert Settings().edition == Edition()
+
+
+def test_the_order_of_the_kinds_is_no_other_setting() -> None:
+    assert Settings(objects=["pm", "sr"]) == Settings(objects=("sr", "pm"))
+    assert Settings(objects=["pm", "sr"]).sha256 == Settings(objects=("sr", "pm")).sha256
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -59,6 +74,16 @@ def test_costs_are_read_and_exclude_the_single_cost(tmp_path: Path) -> None:
         ("candor:\n  shortcut_limit: .inf\n", "shortcut_limit is inf"),
         ("candor:\n  shortcut_limit: much\n", "shortcut_limit is 'much'"),
         ("candor:\n  deferral_cost: .nan\n", "deferral_cost is nan"),
+        ("candor:\n  engine: onnx\n  objects: [sc]\n", "app.yaml line 3: objects is ['sc']; it must be a list with sr"),
+        ("candor:\n  objects: [sr, pdf]\n", "line 2: objects is ['sr', 'pdf']; it must be a list of sr, sc, gsps, ko"),
+        ("candor:\n  objects: [sr, sr]\n", "each once"),
+        ("candor:\n  objects: sr\n", "objects is 'sr'; it must be a list of"),
+        (
+            "candor:\n  report_class: basic\n",
+            "report_class is 'basic'; it must be one of comprehensive-3d, comprehensi",
+        ),
+        ("candor:\n  flag_deferrals: 1\n", "line 2: flag_deferrals is 1; it must be true or false"),
+        ("candor:\n  language: en\n", "line 2: language is 'en'; it must be one of en-US, de-DE"),
         ("candor:\n  costs: {Mas: {}}\n", "costs: unknown finding 'Mas'"),
         ("candor: [1, 2]\n", "line 1: expected 'name: value' lines"),
         ("candor: {\n", "is not valid YAML"),
@@ -90,3 +115,5 @@ def test_the_hash_follows_what_changes_results_alone() -> None:
     assert Settings(engine="torch").sha256 == Settings().sha256
     assert Settings(deferral_cost=0.2).sha256 != Settings().sha256
     assert Settings(max_overlays=3).sha256 != Settings().sha256
+    for changed in ({"objects": ["sr"]}, {"report_class": "enhanced"}, {"flag_deferrals": True}, {"language": "de-DE"}):
+        assert Settings(**changed).sha256 != Settings().sha256

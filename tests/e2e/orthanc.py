@@ -27,6 +27,7 @@ class Orthanc:
     def __init__(self, folder: Path, node_port: int, **configuration: Any) -> None:
         self.port, self._http = free_port(), free_port()
         self._folder = folder
+        self._client: httpx.Client
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "orthanc.json").write_text(
             json.dumps(
@@ -69,16 +70,37 @@ class Orthanc:
         )
         try:
             wait_for(lambda: accepts(self.port) and accepts(self._http), 30.0, "Orthanc")
-            yield self
+            with httpx.Client(base_url=f"http://127.0.0.1:{self._http}", timeout=30, verify=False) as self._client:
+                yield self
         finally:
             process.terminate()
             process.wait(20)
 
     def get(self, path: str) -> Any:
         """Ask its REST or DICOMweb interface."""
-        answer = httpx.get(f"http://127.0.0.1:{self._http}/{path}", headers={"Accept": "application/json"}, timeout=30)
+        answer = self._client.get(path, headers={"Accept": "application/json"})
         answer.raise_for_status()
         return answer.json()
+
+    def _post(self, path: str, body: str) -> Any:
+        answer = self._client.post(path, content=body)
+        answer.raise_for_status()
+        return answer.json()
+
+    def instance(self, sop_instance_uid: str) -> bytes:
+        """The file of an instance, as its REST interface gives it back."""
+        found = self._post("tools/lookup", sop_instance_uid)
+        identifiers = [each["ID"] for each in found if each["Type"] == "Instance"]
+        assert len(identifiers) == 1, f"Orthanc knows {len(identifiers)} instances of that UID"
+        answer = self._client.get(f"instances/{identifiers[0]}/file")
+        answer.raise_for_status()
+        return answer.content
+
+    def series(self, study_instance_uid: str) -> list[tuple[str, int]]:
+        """Modality and number of instances of each series of a study."""
+        query = {"Level": "Series", "Expand": True, "Query": {"StudyInstanceUID": study_instance_uid}}
+        found = self._post("tools/find", json.dumps(query))
+        return sorted((each["MainDicomTags"]["Modality"], len(each["Instances"])) for each in found)
 
     def study(self, study_instance_uid: str) -> list[dict[str, Any]]:
         """All instances of a study as DICOMweb (QIDO-RS and WADO-RS metadata) gives them."""

@@ -17,8 +17,10 @@ from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.uid import (
     Comprehensive3DSRStorage,
     ExplicitVRLittleEndian,
+    GrayscaleSoftcopyPresentationStateStorage,
     ImplicitVRLittleEndian,
     KeyObjectSelectionDocumentStorage,
+    ParametricMapStorage,
     SecondaryCaptureImageStorage,
 )
 from pynetdicom import AE, build_context, build_role, evt
@@ -37,7 +39,15 @@ from tests.cases import header_of
 from tests.gateway.conftest import Clock
 from tests.gateway.network import image
 
-CLASSES = (SecondaryCaptureImageStorage, Comprehensive3DSRStorage, KeyObjectSelectionDocumentStorage)
+DOCUMENTS = {
+    "sr": (Comprehensive3DSRStorage, "SR"),
+    "gsps": (GrayscaleSoftcopyPresentationStateStorage, "PR"),
+    "ko": (KeyObjectSelectionDocumentStorage, "KO"),
+    "pm": (ParametricMapStorage, "OT"),
+}
+"""SOP class and modality of what is no overlay."""
+
+CLASSES = (SecondaryCaptureImageStorage, *(uid for uid, _ in DOCUMENTS.values()))
 STUDY = str(image().StudyInstanceUID)
 
 
@@ -215,7 +225,7 @@ class Sender:
 
     def result(self, kind: str = "sc", version: int = 1, study: str = STUDY, due: bool = True, **values: Any) -> str:
         """Give a study a result, due at the destination; returns its SOP Instance UID."""
-        dataset = _document(kind, version, study) if kind == "sr" else _overlay(version, study)
+        dataset = _overlay(version, study) if kind == "sc" else _document(kind, version, study)
         folder = self.spool.results(Tokens(self.spool.root).token(study), version)
         path = folder / f"{kind}.dcm"
         dcmwrite(path, dataset, enforce_file_format=True)
@@ -306,7 +316,8 @@ def _overlay(version: int, study: str) -> Dataset:
 
 def _document(kind: str, version: int, study: str) -> Dataset:
     document = header_of(seed=f"{kind}{version}{study[-3:]}")
-    document.SOPClassUID, document.Modality, document.StudyInstanceUID = Comprehensive3DSRStorage, "SR", study
+    document.SOPClassUID, document.Modality = DOCUMENTS[kind]
+    document.StudyInstanceUID = study
     return _named(document)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pydicom import dcmread
 
+from cxr.edition import Predecessor
 from gateway.assess import Assessed
 from gateway.database import open_database
 from gateway.settings import Settings
@@ -34,7 +35,9 @@ class CrashingApplication(FakeApplication):
         super().__init__()
         self._folder = folder
 
-    def __call__(self, study_instance_uid: str, source: Path, output: Path, time: datetime) -> Assessed:
+    def __call__(
+        self, study_instance_uid: str, source: Path, output: Path, time: datetime, predecessors: tuple[Predecessor, ...]
+    ) -> Assessed:
         kind = dcmread(next(source.iterdir()), stop_before_pixels=True).StudyDescription
         if kind == POISON:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -42,7 +45,7 @@ class CrashingApplication(FakeApplication):
         if kind == HANGS and not hung.exists():
             hung.write_text(str(os.getpid()))
             threading.Event().wait()
-        return super().__call__(study_instance_uid, source, output, time)
+        return super().__call__(study_instance_uid, source, output, time, predecessors)
 
 
 def main(settings_file: str, folder: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian, Second
 
 from cxr.case import WrittenObject
 from cxr.document import file_sha256
+from cxr.edition import Edition, Kind, Predecessor
 from cxr.findings import Finding
 from cxr.provenance import derived_uid
 from cxr.result import Decision, Disposition
@@ -34,7 +36,10 @@ from tests.gateway.network import file_of
 
 @dataclass
 class FakeApplication:
-    """Writes a report and an overlay that depend on the input alone; ``error`` and ``failure`` go wrong instead."""
+    """Writes a report and an overlay that depend on the input alone; ``error`` and ``failure`` go wrong instead.
+
+    With ``editions`` it writes a report for each of them.
+    """
 
     error: Exception | None = None
     failure: str | None = None
@@ -42,38 +47,51 @@ class FakeApplication:
     salt: str = ""
     seen: list[list[str]] = field(default_factory=list)
     outputs: list[Path] = field(default_factory=list)
+    editions: Sequence[Edition] = ()
+    predecessors: list[tuple[Predecessor, ...]] = field(default_factory=list)
 
-    def __call__(self, study_instance_uid: str, source: Path, output: Path, time: datetime) -> Assessed:
+    def __call__(
+        self, study_instance_uid: str, source: Path, output: Path, time: datetime, predecessors: tuple[Predecessor, ...]
+    ) -> Assessed:
         inputs = sorted(file_sha256(path) for path in source.iterdir())
         self.seen.append(
             [str(dcmread(path, stop_before_pixels=True).SOPInstanceUID) for path in sorted(source.iterdir())]
         )
         self.outputs.append(output)
+        self.predecessors.append(predecessors)
         if self.error is not None:
             raise self.error
-        written = [
-            self._write(output, kind, finding, study_instance_uid, inputs, time)
-            for kind, finding in (("sr", None), ("sc", Finding.EFFUSION))
-        ]
+        keys = [edition.key for edition in self.editions] or [None]
+        written = [self._write(output, "sr", None, study_instance_uid, inputs, time, key) for key in keys]
+        written.append(self._write(output, "sc", Finding.EFFUSION, study_instance_uid, inputs, time))
         findings = {"Effusion": Decision.PRESENT.value, "Nodule": Decision.DEFERRED.value}
         return Assessed(self.disposition, findings, tuple(written), "b" * 64, self.failure)
 
     def _write(
-        self, output: Path, kind: str, finding: Finding | None, study: str, inputs: list[str], time: datetime
+        self,
+        output: Path,
+        kind: Kind,
+        finding: Finding | None,
+        study: str,
+        inputs: list[str],
+        time: datetime,
+        edition: str | None = None,
     ) -> tuple[WrittenObject, Path]:
+        about = (kind, *inputs, *([edition] if edition else []))
         dataset = Dataset()
         dataset.file_meta = FileMetaDataset()
         dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         dataset.SOPClassUID = Comprehensive3DSRStorage if kind == "sr" else SecondaryCaptureImageStorage
-        dataset.SOPInstanceUID = derived_uid("fake", kind, *inputs)
+        dataset.SOPInstanceUID = derived_uid("fake", *about)
         dataset.SeriesInstanceUID, dataset.StudyInstanceUID = derived_uid("fake series", kind, *inputs), study
         dataset.ContentDate, dataset.ContentTime = time.strftime("%Y%m%d"), time.strftime("%H%M%S")
         dataset.SeriesDescription = self.salt
         dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
         dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-        path = output / f"{kind}.dcm"
+        path = output / f"{kind}{(edition or '').replace(':', '-')}.dcm"
         dcmwrite(path, dataset, enforce_file_format=True)
-        return WrittenObject(kind, path.name, dataset.SOPInstanceUID, finding), path
+        uids = (dataset.SOPInstanceUID, dataset.SOPClassUID, dataset.SeriesInstanceUID)
+        return WrittenObject(kind, path.name, *uids, finding, editions=frozenset({edition}) if edition else None), path
 
 
 class Node:

@@ -10,17 +10,19 @@ import pytest
 import sqlalchemy as sa
 from pydicom import dcmread
 
+from cxr.edition import Predecessor
 from cxr.errors import InputError
 from cxr.result import Disposition
 from gateway import schema
 from gateway.assess import ApplicationStopped
 from gateway.database import database_now
+from gateway.deadline import enforce_deadlines
 from gateway.jobs import DELIVERIES, STUDIES
 from gateway.mode import set_mode
-from gateway.outcome import Made, earlier_reports, takes, wants
+from gateway.outcome import earlier_reports, record_objects, wants
 from gateway.settings import Destination, Settings, Work
 from gateway.states import Mode
-from gateway.unassessed import unassessed_report
+from gateway.unassessed import unassessed_reports
 from tests.gateway.conftest import Clock
 from tests.gateway.network import image
 from tests.gateway.node import Node
@@ -92,17 +94,51 @@ def test_live_every_object_goes_to_every_destination_that_takes_it(node_of_eithe
     assert sorted(node.jobs.under_way(DELIVERIES)) == [f"{start}:pacs:0", f"{start}:reports:0"]
 
 
-def test_a_destination_takes_what_its_rules_say() -> None:
-    choosy = PACS.model_copy(update={"kinds": ("sc",), "findings": ("Effusion",), "only_from": ("CT1", "DX1")})
-    assert [takes(choosy, *what) for what in (("sc", "Effusion"), ("sc", "Nodule"), ("sr", None))] == [
-        True,
-        False,
-        False,
-    ]
-    assert takes(PACS, "sr", None)
-    assert takes(PACS, "sc", "Nodule")
+def test_a_destination_wants_studies_of_the_senders_that_it_names() -> None:
+    choosy = PACS.model_copy(update={"only_from": ("CT1", "DX1")})
     assert [wants(choosy, senders) for senders in ({"DX1", "MR1"}, {"MR1"}, set())] == [True, False, False]
     assert wants(PACS, set())
+
+
+def test_a_destination_gets_the_report_of_its_own_edition_and_overlays_of_its_findings(node_of_either: Node) -> None:
+    node = node_of_either
+    old = PACS.model_copy(update={"name": "old", "report_class": "enhanced", "findings": ("Nodule",)})
+    twin = PACS.model_copy(update={"name": "twin"})
+    node.settings = node.settings.model_copy(update={"destinations": (PACS, old, twin)})
+    assert node.settings.editions == (PACS.edition, old.edition)
+    node.application.editions = node.settings.editions
+    set_mode(node.engine, Mode.LIVE, "operator", node.clock())
+    node.assessor.assess(waiting(node), 1)
+    rows = {row.sop_instance_uid: row for row in objects(node)}
+    went = sorted(
+        (each.destination, rows[each.sop_instance_uid].kind, rows[each.sop_instance_uid].editions)
+        for each in node.table(schema.deliveries)
+    )
+    mine, other = [PACS.edition.key], [old.edition.key]
+    assert went == [
+        ("old", "sr", other),
+        ("pacs", "sc", None),
+        ("pacs", "sr", mine),
+        ("twin", "sc", None),
+        ("twin", "sr", mine),
+    ]
+
+
+def test_a_report_that_becomes_part_of_another_edition_stays_one_object(node: Node) -> None:
+    later = PACS.model_copy(update={"name": "later", "kinds": ("sr",)})
+    uid = waiting(node)
+    node.put(uid, state="failed")
+    (first,) = unassessed_reports(node.engine, node.settings, node.spool, uid, 1)
+    with node.engine.begin() as connection:
+        record_objects(connection, uid, 1, [first], 0.0)
+    both = node.settings.model_copy(update={"destinations": (PACS, later)})
+    (second,) = unassessed_reports(node.engine, both, node.spool, uid, 1)
+    assert (second.sop_instance_uid, second.sha256) == (first.sop_instance_uid, first.sha256)
+    with node.engine.begin() as connection:
+        record_objects(connection, uid, 1, [second], 0.0)
+    (row,) = objects(node)
+    assert row.editions == sorted([PACS.edition.key, later.edition.key])
+    assert (first.editions, second.editions) == ((PACS.edition.key,), tuple(row.editions))
 
 
 def test_a_study_is_assessed_once_however_often_it_is_queued(node: Node) -> None:
@@ -270,7 +306,7 @@ def test_a_uid_is_never_given_to_other_content(node: Node) -> None:
 
 def test_a_study_is_parked_even_if_its_report_cannot_be_delivered(node: Node) -> None:
     uid = waiting(node)
-    (report,) = unassessed_report(node.engine, node.spool, uid, 1)
+    (report,) = unassessed_reports(node.engine, node.settings, node.spool, uid, 1)
     values = {name: getattr(report, name) for name in report.__slots__} | {"sha256": "0" * 64}
     node.execute(schema.objects.insert().values(**values, study_instance_uid=uid, version=1, made=0.0))
     node.application.error = InputError("unreadable")
@@ -291,6 +327,7 @@ def test_a_study_whose_files_are_gone_is_parked_without_a_report(node: Node) -> 
 
 
 def test_a_late_image_makes_a_version_whose_report_can_name_the_one_before(node: Node) -> None:
+    node.application.editions = (PACS.edition,)
     uid = waiting(node)
     node.assessor.assess(uid, 1)
     node.clock.pass_s(60)
@@ -298,13 +335,34 @@ def test_a_late_image_makes_a_version_whose_report_can_name_the_one_before(node:
     node.wait(uid, 2)
     node.assessor.assess(uid, 2)
     assert [len(seen) for seen in node.application.seen] == [1, 2]
-    with node.engine.connect() as connection:
-        assert earlier_reports(connection, uid, 1) == []
-        (earlier,) = earlier_reports(connection, uid, 2)
+    none, (earlier,) = node.application.predecessors
+    assert none == ()
     (expected,) = [row for row in objects(node) if row.kind == "sr" and row.version == 1]
-    assert isinstance(earlier, Made)
-    assert (earlier.sop_instance_uid, earlier.sha256) == (expected.sop_instance_uid, expected.sha256)
+    assert earlier == Predecessor(
+        uid, expected.series_instance_uid, expected.sop_class_uid, expected.sop_instance_uid, {PACS.edition.key}
+    )
+    with node.engine.connect() as connection:
+        assert earlier_reports(connection, uid, 1) == (earlier,)
+        assert len(earlier_reports(connection, uid, 2)) == 2
     assert len(objects(node)) == 4
+
+
+def test_a_report_that_goes_out_at_the_deadline_while_the_application_runs_is_named_too(node_of_either: Node) -> None:
+    node = node_of_either
+    uid = waiting(node)
+    assessor, call = node.assessor, node.application.__call__
+
+    def slow(*arguments: Any) -> Any:
+        if not node.application.seen:
+            node.clock.pass_s(901)
+            enforce_deadlines(node.engine, node.settings, node.spool, node.jobs, node.clock())
+        return call(*arguments)
+
+    assessor._application = slow
+    assessor.assess(uid, 1)
+    assert [len(named) for named in node.application.predecessors] == [0, 1]
+    assert (node.study(uid).state, node.study(uid).tries) == ("stored", 1)
+    assert [row.kind for row in objects(node)] == ["sc", "sr", "sr"]
 
 
 def test_the_same_instance_in_other_bytes_changes_nothing(node: Node) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from cxr.errors import SettingsError
 from gateway.alarms import AlarmKind, clear_alarm, raise_alarm
 from gateway.counters import count
 from gateway.database import database_now, open_database, upsert, writing
-from gateway.schema import alarms, counters, node_state, schema_version
+from gateway.migrate import _STEPS
+from gateway.schema import alarms, counters, node_state, objects, schema_version
 from gateway.settings import Settings
 
 
@@ -33,8 +35,68 @@ def test_the_tables_are_made_once_and_their_version_is_checked(either: Settings)
     open_database(either.database).dispose()
     with engine.begin() as connection:
         connection.execute(schema_version.update().values(version=0))
-    with pytest.raises(SettingsError, match="tables of version 0, and this is version 1; drain the node"):
+    with pytest.raises(SettingsError, match="tables of version 0, and this is version 2; drain the node"):
         open_database(either.database)
+    with engine.begin() as connection:
+        connection.execute(schema_version.update().values(version=3))
+    with pytest.raises(SettingsError, match="tables of version 3, and this is version 2; drain the node"):
+        open_database(either.database)
+    engine.dispose()
+
+
+OBJECT = {
+    "sop_class_uid": "1.2.840.10008.5.1.4.1.1.88.59",
+    "series_instance_uid": "1.2.3",
+    "study_instance_uid": "1.2",
+    "version": 1,
+    "file": "a.dcm",
+    "sha256": "0" * 64,
+    "made": 1.0,
+}
+"""A row of the table of objects as version 1 had it, but for its UID and its kind."""
+
+
+def make_version_1(engine: sa.Engine) -> None:
+    """Give the tables back the form of version 1, with a report and a rejection note."""
+    with engine.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE objects DROP COLUMN editions"))
+        connection.execute(schema_version.update().values(version=1))
+        for uid, kind in (("1.2.3.1", "sr"), ("1.2.3.2", "ko")):
+            values = {"sop_instance_uid": uid, "kind": kind, **OBJECT}
+            names = ", ".join(values)
+            places = ", ".join(f":{name}" for name in values)
+            connection.execute(sa.text(f"INSERT INTO objects ({names}) VALUES ({places})"), values)
+
+
+def test_a_node_of_version_1_starts_with_its_tables(either: Settings) -> None:
+    engine = open_database(either.database)
+    make_version_1(engine)
+    engine.dispose()
+    with ThreadPoolExecutor(5) as processes:  # all of a node's start at once
+        for opened in processes.map(open_database, [either.database] * 5):
+            opened.dispose()
+    engine = open_database(either.database)
+    with writing(engine) as connection:
+        assert connection.execute(sa.select(schema_version.c.version)).scalars().all() == [2]
+        new = {"sop_instance_uid": "1.2.3.3", "kind": "ko", "editions": ["a"], **OBJECT}
+        connection.execute(objects.insert().values(new))
+        rows = connection.execute(sa.select(objects.c.kind, objects.c.editions).order_by(objects.c.sop_instance_uid))
+        assert rows.all() == [("sr", None), ("note", None), ("ko", ["a"])]
+    engine.dispose()
+
+
+def test_a_migration_that_fails_leaves_the_tables_as_they_were(
+    either: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = open_database(either.database)
+    make_version_1(engine)
+    with monkeypatch.context() as patch:
+        patch.setitem(_STEPS, 1, (*_STEPS[1], "UPDATE no_such_table SET a = 1"))
+        with pytest.raises((SettingsError, sa.exc.ProgrammingError)):
+            open_database(either.database)
+    with engine.connect() as connection:
+        assert connection.execute(sa.select(schema_version.c.version)).scalars().all() == [1]
+        assert "editions" not in {column["name"] for column in sa.inspect(connection).get_columns("objects")}
     engine.dispose()
 
 

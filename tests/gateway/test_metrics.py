@@ -102,6 +102,8 @@ def test_a_busy_node(engine: sa.Engine, with_pacs: Settings, clock: Clock) -> No
     assert one(found, "result_seconds_bucket", le="+Inf") == one(found, "result_seconds_count") == 2
     assert one(found, "result_seconds_sum") == pytest.approx(57)
     assert one(found, "finish_seconds_sum") == pytest.approx(400)
+    assert one(found, "objects", kind="sr") == 3
+    assert one(found, "objects", kind="pm") == 0
     assert one(found, "deliveries", destination="pacs", state="due") == 2
     assert one(found, "deliveries", destination="pacs", state="dead") == 1
     assert one(found, "delivery_overdue_seconds", destination="pacs") == 40

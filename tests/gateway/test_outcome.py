@@ -11,7 +11,6 @@ from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian
 
-from cxr.case import WrittenObject
 from cxr.findings import Finding
 from gateway.outcome import Made, made
 
@@ -34,7 +33,7 @@ def report(path: Path) -> Dataset:
 def test_a_result_is_described_from_its_file(tmp_path: Path) -> None:
     path = tmp_path / "studies" / "sr.dcm"
     dataset = report(path)
-    assert made(WrittenObject("sr", "sr.dcm", "not looked at"), path, tmp_path) == Made(
+    assert made("sr", path, tmp_path, editions={"b", "a"}) == Made(
         sop_instance_uid=dataset.SOPInstanceUID,
         sop_class_uid=Comprehensive3DSRStorage,
         series_instance_uid=dataset.SeriesInstanceUID,
@@ -42,6 +41,7 @@ def test_a_result_is_described_from_its_file(tmp_path: Path) -> None:
         finding=None,
         file="studies/sr.dcm",
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        editions=("a", "b"),
     )
 
 
@@ -55,5 +55,6 @@ def test_the_content_of_a_report_is_not_read(tmp_path: Path) -> None:
         return read[-1]
 
     with patch("gateway.outcome.dcmread", reading):
-        made(WrittenObject("sc", "sr.dcm", "1.2.3", Finding.NODULE), path, tmp_path)
+        overlay = made("sc", path, tmp_path, Finding.NODULE)
+    assert overlay.finding == "Nodule"
     assert [element.keyword for element in read[0]] == ["SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID"]

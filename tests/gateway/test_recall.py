@@ -47,7 +47,7 @@ def acts(sender: Sender) -> list[tuple[str, str, str]]:
 
 
 def note_of(sender: Sender) -> Dataset:
-    (uid,) = sender.column(objects.c.sop_instance_uid, objects.c.kind == "ko")
+    (uid,) = sender.column(objects.c.sop_instance_uid, objects.c.kind == "note")
     return reread(sender.path(uid))
 
 
@@ -84,13 +84,31 @@ def test_a_note_goes_to_whoever_has_the_results(sender: Sender, archive: Archive
     assert acts(sender) == [("ann", "recall", "Rejected for Patient Safety Reasons: pacs")]
 
 
+def test_results_of_all_kinds_are_rejected_after_what_refers_to_them(sender: Sender, archive: Archive) -> None:
+    _, report = sender.both()
+    outlines, key_objects, heatmaps = (sender.result(kind) for kind in ("gsps", "ko", "pm"))
+    sender.deliver()
+    assert archive.uids()[-2:] == [report, key_objects]  # after the images that they refer to
+    assert recall_study(sender)
+    sender.deliver()
+    assert archive.uids()[5:] == [str(note_of(sender).SOPInstanceUID)]
+    named = {
+        item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID: item.ValueType
+        for item in note_of(sender).ContentSequence
+        if "ReferencedSOPSequence" in item
+    }
+    assert {outlines: "COMPOSITE", key_objects: "COMPOSITE", heatmaps: "IMAGE"}.items() <= named.items()
+    (found,) = answers_to(sender.engine, STUDY)
+    assert sorted(item.kind for item in found.rejected) == ["gsps", "ko", "pm", "sc", "sr"]
+
+
 def test_what_was_not_sent_is_never_sent(sender: Sender, archive: Archive) -> None:
     sender.both()
     assert recall_study(sender)
     sender.deliver()
     assert archive.received == []
     assert sender.states() == ["recalled", "recalled"]
-    assert "ko" not in sender.column(objects.c.kind)  # nobody has what a note would name
+    assert "note" not in sender.column(objects.c.kind)  # nobody has what a note would name
     assert resend(sender.engine, sender.queue, Selection(sent=True), "ann", sender.clock()) == 0
 
 

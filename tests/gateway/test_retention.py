@@ -70,6 +70,19 @@ def test_what_is_older_than_its_days_goes_and_its_rows_stay(node_of_either: Node
     assert sweep(node) == 0
 
 
+def test_a_report_whose_file_is_gone_is_named_by_the_next(node: Node) -> None:
+    uid = assessed(node)
+    (report,) = [row for row in node.table(schema.objects) if row.kind == "sr"]
+    node.clock.pass_s(8 * DAY_S)
+    assert sweep(node) == 1
+    node.receive(image("b", study="a"))
+    node.wait(uid, 2)
+    node.assessor.assess(uid, 2)
+    (named,) = node.application.predecessors[-1]
+    four = (named.study_instance_uid, named.series_instance_uid, named.sop_class_uid, named.sop_instance_uid)
+    assert four == (uid, report.series_instance_uid, report.sop_class_uid, report.sop_instance_uid)
+
+
 def test_a_study_goes_with_all_its_versions_and_not_while_one_is_open(node_of_either: Node) -> None:
     node = node_of_either
     uid = assessed(node)

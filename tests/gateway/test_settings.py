@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from cxr.edition import Edition, ReportClass
 from cxr.errors import SettingsError
+from cxr.findings import Finding
 from gateway.settings import Settings, load_settings
 
 PEER = "- name: pacs\n  ae_title: ORTHANC\n  host: pacs.example\n  port: 4242\n"
@@ -56,6 +58,27 @@ def test_everything_a_site_sets_is_read(tmp_path: Path) -> None:
     assert Settings().delivering_ae_title == "CANDOR"
 
 
+def test_a_destination_says_what_it_takes(tmp_path: Path) -> None:
+    plain = load_settings(written(tmp_path, f"destinations:\n{PEER}")).destinations[0]
+    assert plain.edition == Edition()
+    rules = "  kinds: [sr, pm]\n  report_class: enhanced\n  findings: [Effusion]\n  flag_deferrals: true\n"
+    choosy = load_settings(written(tmp_path, f"destinations:\n{PEER}{rules}")).destinations[0]
+    expected = Edition(frozenset({"sr", "pm"}), ReportClass.ENHANCED, frozenset({Finding.EFFUSION}), True)
+    assert choosy.edition == expected
+
+
+def test_destinations_that_take_the_same_share_their_edition(tmp_path: Path) -> None:
+    second = PEER.replace("pacs", "second")
+    text = f"destinations:\n{PEER}{second}{PEER.replace('pacs', 'third')}  kinds: [sr]\n"
+    assert load_settings(written(tmp_path, text)).editions == (Edition(), Edition(frozenset({"sr"})))
+    assert Settings().editions == ()
+
+
+def test_a_node_whose_destinations_take_no_report_has_one_for_itself(tmp_path: Path) -> None:
+    settings = load_settings(written(tmp_path, f"destinations:\n{PEER}  kinds: [sc]\n"))
+    assert settings.editions == (Edition(frozenset({"sc"})), Edition(frozenset({"sr"})))
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -68,6 +91,9 @@ def test_everything_a_site_sets_is_read(tmp_path: Path) -> None:
         (f"destinations:\n{PEER}- name: second\n  ae_title: X\n  host: h\n", "line 6: destinations.1.port is missing"),
         (f"destinations:\n{PEER}{PEER}", "two destinations are named 'pacs'"),
         (f"destinations:\n{PEER}  kinds: [pdf]\n", "line 6: destinations.0.kinds.0 is 'pdf'"),
+        (f"destinations:\n{PEER}  report_class: pdf\n", "line 6: destinations.0.report_class is 'pdf'"),
+        (f"destinations:\n{PEER}  flag_deferrals: 1\n", "line 6: destinations.0.flag_deferrals is 1"),
+        (f"destinations:\n{PEER}  findings: [Mas]\n", "unknown finding 'Mas'; known findings are Atelectasis"),
         (
             "receive:\n  callers:\n  - ae_title: A\n    addresses: [here]\n",
             "'here' is neither an IP address nor a netw",

@@ -58,6 +58,8 @@ def test_check_config_names_what_is_missing(tmp_path: Path, capsys: pytest.Captu
     config.write_text(
         "receive: {callers: [{ae_title: CT1}]}\n"
         f"destinations:\n- {{name: pacs, ae_title: P, host: h, port: 104, commitment: true, tls: {tls}}}\n"
+        "- {name: old, ae_title: O, host: h, port: 104, kinds: [sr, ko], report_class: enhanced, "
+        "flag_deferrals: true}\n"
     )
     assert main(["check-config", "--config", str(config)]) == EXIT_UNUSABLE
     assert f"destinations.pacs.tls.certificate: {tmp_path}/a.pem is not there" in capsys.readouterr().err
@@ -66,4 +68,5 @@ def test_check_config_names_what_is_missing(tmp_path: Path, capsys: pytest.Captu
     assert main(["check-config", "--config", str(config)]) == 0
     said = capsys.readouterr().out
     assert "from CT1" in said
-    assert "deliver   sr, sc to pacs: P at h:104, asks for storage commitment" in said
+    assert "deliver   sr, sc, gsps, ko to pacs: P at h:104, asks for storage commitment" in said
+    assert "deliver   sr (enhanced), ko to old: O at h:104, flags deferrals" in said

@@ -112,7 +112,7 @@ def test_a_delivery_is_retried_committed_resent_and_recalled(
     assert main(["recall", "--config", str(config), "--bundle", "ab" * 4, "--yes", "--reason", "quality"]) == 0
     assert "1 recalled" in capsys.readouterr().out
     run_while(sender, lambda: sender.states() == ["committed", "recalled", "recalled"])
-    (note,) = sender.column(objects.c.sop_instance_uid, objects.c.kind == "ko")
+    (note,) = sender.column(objects.c.sop_instance_uid, objects.c.kind == "note")
     assert archive.uids()[-1] == note
     assert main(["recall", "--config", str(config), "--study", STUDY]) == 0
     assert "recalled already" in capsys.readouterr().out

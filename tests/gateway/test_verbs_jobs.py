@@ -86,6 +86,8 @@ def test_status_says_what_a_person_wants_to_know(node: Node, config: Path, capsy
         "mode: live",
         "studies receiving: 1",
         "studies delivering: 1",
+        "objects of kind sr: 1",
+        "objects of kind sc: 1",
         "objects for pacs, due: 2",
         "alarm disk: the disk is full",
         f"alarm no_result ({'f' * 24}): no result",

@@ -12,15 +12,17 @@ from pathlib import Path
 import pytest
 import yaml
 from pydicom import dcmread
+from pydicom.uid import EnhancedSRStorage
 
 from app import JobResult
 from cxr.bundle import load_bundle
 from cxr.case import Case
+from cxr.edition import Predecessor
 from cxr.errors import InputError
 from cxr.findings import Finding
 from cxr.result import Decision, Disposition
 from gateway.assess import ApplicationStopped
-from gateway.settings import Settings, Work
+from gateway.settings import Destination, Settings, Work
 from gateway.worker import Worker, _case_of
 from tests.bundles import make_bundle
 from tests.conftest import ROOT
@@ -44,9 +46,9 @@ def test_a_study_goes_through_the_resident_application(settings: Settings, tmp_p
     (source / "001.dcm").write_bytes(file_of(dataset))
     worker = Worker(settings)
     with worker:
-        assessed = worker(dataset.StudyInstanceUID, source, output, TIME)
+        assessed = worker(dataset.StudyInstanceUID, source, output, TIME, ())
         with pytest.raises(InputError, match="none of the received files"):
-            worker("1.2.3", source, output, TIME)
+            worker("1.2.3", source, output, TIME, ())
     assert assessed.failure is None
     assert assessed.disposition in Disposition
     assert set(assessed.findings) == {Finding.CARDIOMEGALY.label, Finding.EFFUSION.label, Finding.PNEUMOTHORAX.label}
@@ -58,7 +60,24 @@ def test_a_study_goes_through_the_resident_application(settings: Settings, tmp_p
         assert dcmread(path).SOPInstanceUID == written.sop_instance_uid
         assert dcmread(path).ContentDate == "20260102"
     with pytest.raises(ApplicationStopped):
-        worker(dataset.StudyInstanceUID, source, output, TIME)
+        worker(dataset.StudyInstanceUID, source, output, TIME, ())
+
+
+def test_one_run_writes_for_all_destinations(settings: Settings, tmp_path: Path) -> None:
+    peer = Destination(name="pacs", ae_title="PACS", host="192.0.2.9", port=104)
+    old = peer.model_copy(update={"name": "old", "kinds": ("sr",), "report_class": "enhanced"})
+    source, output = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    output.mkdir()
+    dataset = radiograph_dataset()
+    (source / "001.dcm").write_bytes(file_of(dataset))
+    earlier = Predecessor(dataset.StudyInstanceUID, "1.2.3", "1.2.840.10008.5.1.4.1.1.88.34", "1.2.3.4")
+    with Worker(settings.model_copy(update={"destinations": (peer, old)})) as worker:
+        assessed = worker(dataset.StudyInstanceUID, source, output, TIME, (earlier,))
+    reports = {each.editions: dcmread(path) for each, path in assessed.written if each.kind == "sr"}
+    assert reports.keys() == {frozenset({peer.edition.key}), frozenset({old.edition.key})}
+    assert reports[frozenset({old.edition.key})].SOPClassUID == EnhancedSRStorage
+    assert all("PredecessorDocumentsSequence" in report for report in reports.values())
 
 
 @pytest.mark.full

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,6 @@ from cxr.dicom.write import write
 from cxr.engine import OnnxEngine, Outputs
 from cxr.errors import InputError
 from cxr.findings import Finding
-from cxr.provenance import Provenance
 from cxr.reasons import Reason
 from cxr.result import Decision, Disposition, FindingResult, Note
 from cxr.settings import Settings
@@ -49,6 +49,8 @@ def test_a_study_gets_a_report_and_its_overlays(run: Run) -> None:
         ("sr", None),
         ("sc", Finding.CARDIOMEGALY),
         ("sc", Finding.EFFUSION),
+        ("gsps", None),
+        ("ko", None),
     ]
     assert [result.decision for result in case.images[0].results] == [
         Decision.PRESENT,
@@ -58,6 +60,8 @@ def test_a_study_gets_a_report_and_its_overlays(run: Run) -> None:
     for written in case.written:
         stored = dcmread(result.index.parent / written.file)
         assert stored.SOPInstanceUID == written.sop_instance_uid
+        assert stored.SOPClassUID == written.sop_class_uid
+        assert stored.SeriesInstanceUID == written.series_instance_uid
         assert stored.StudyInstanceUID == case.study_instance_uid
 
 
@@ -160,10 +164,10 @@ def test_a_stage_that_fails_for_one_image_leaves_the_others(
 def test_an_overlay_that_fails_takes_its_image_out_and_leaves_the_report(
     application: ResidentApplication, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing(case: Case, image: CaseImage, result: FindingResult, provenance: Provenance, *, number: int) -> SCImage:
-        if number > 1:
+    def failing(case: Case, image: CaseImage, result: FindingResult, *more: Any) -> SCImage:
+        if more[1] > 1:  # its number
             raise MemoryError
-        return build_overlay(case, image, result, provenance, number=number)
+        return build_overlay(case, image, result, *more)
 
     monkeypatch.setattr("operators.heatmap_writer.build_overlay", failing)
     result = run_job(application, tmp_path, (radiograph_dataset(),))
@@ -189,9 +193,9 @@ def test_an_output_that_cannot_be_written_is_a_failure_of_its_study(
     application: ResidentApplication, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(dataset: Dataset, path: Path) -> None:
-        write(dataset, path / "no such folder" / "sr.dcm")
+        write(dataset, path / "no such folder" / "sr.dcm" if path.name == "sr.dcm" else path)
 
-    monkeypatch.setattr("operators.sr_writer.write", full)
+    monkeypatch.setattr("operators.object_writer.write", full)
     result = run_job(application, tmp_path, (radiograph_dataset(),))
     assert result.failures == ["the report could not be written: No such file or directory"]
     assert [path.name for path in result.index.parent.iterdir()] == ["results.json"]

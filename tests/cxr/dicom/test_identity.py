@@ -5,16 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
-from pydicom import Dataset, dcmread
-from pydicom.datadict import dictionary_VR
+from pydicom import DataElement, Dataset, dcmread
+from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from cxr.case import CaseImage, WrittenObject
+from cxr.case import CaseImage
 from cxr.dicom.identity import (
     IDENTITY,
     can_be_referenced,
+    carry_character_set,
     carry_over,
     case_fingerprint,
     fingerprint,
@@ -47,6 +49,18 @@ def encoded(dataset: Dataset, syntax: str = ExplicitVRLittleEndian) -> Dataset:
     return dcmread(file)
 
 
+def item(**values: str) -> Dataset:
+    made = Dataset()
+    for keyword, value in values.items():
+        setattr(made, keyword, value)
+    return made
+
+
+ISSUER = item(UniversalEntityID="1.2.3", UniversalEntityIDType="ISO")
+OTHER_ID = item(PatientID="4711", TypeOfPatientID="TEXT")
+ORDER = item(RequestedProcedureID="P1", RequestedProcedureDescription="Chest")
+
+
 class TestFingerprint:
     def test_same_instance_has_the_same_however_encoded(self) -> None:
         header = header_of()
@@ -68,6 +82,27 @@ class TestFingerprint:
 
     def test_other_attributes_do_not_count(self) -> None:
         assert fingerprint(header_of(StationName="X"), "00") == fingerprint(header_of(), "00")
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"IssuerOfPatientID": "OTHER"},
+            {"IssuerOfPatientIDQualifiersSequence": [ISSUER]},
+            {"IssuerOfAccessionNumberSequence": [ISSUER]},
+            {"OtherPatientIDsSequence": [OTHER_ID]},
+            {"RequestAttributesSequence": [ORDER]},
+        ],
+        ids=lambda change: next(iter(change)),
+    )
+    def test_what_is_carried_of_sequences_counts(self, change: dict[str, Any]) -> None:
+        assert fingerprint(header_of(**change), "00") != fingerprint(header_of(), "00")
+
+    @pytest.mark.parametrize("keyword", [*IDENTITY, "RequestAttributesSequence", "OtherPatientIDsSequence"])
+    def test_any_header_has_one(self, keyword: str) -> None:
+        broken = header_of(RequestedProcedureID="P1")
+        broken.pop(keyword, None)
+        broken[keyword] = DataElement(tag_for_keyword(keyword), "OB", b"\xff")
+        assert len(fingerprint(broken, "")) == 64
 
     def test_values_that_are_no_text_count_as_missing(self) -> None:
         broken = header_of()
@@ -104,13 +139,12 @@ class TestCaseFingerprint:
 
 
 class TestOutcome:
-    def test_tells_refusals_notices_and_overlays_apart(self) -> None:
-        plain, noticed, deferred, failed, drawn = (case_of(assessed(header_of())) for _ in range(5))
+    def test_tells_refusals_deferrals_and_notices_apart(self) -> None:
+        plain, noticed, deferred, failed = (case_of(assessed(header_of())) for _ in range(4))
         deferred.images[0].deferrals.append(Note(Reason.INVERTED))
         noticed.images[0].notices.append(Note(Reason.LOSSY))
         failed.images[0].refuse(Reason.PROCESSING_FAILED, "")
-        drawn.written.append(WrittenObject("sc", "sc-1.dcm", "1.2.3"))
-        assert len({outcome(case) for case in (plain, noticed, deferred, failed, drawn)}) == 5
+        assert len({outcome(case) for case in (plain, noticed, deferred, failed)}) == 4
 
 
 class TestCanBeReferenced:
@@ -145,8 +179,7 @@ class TestCarryOver:
         target = carried(source)
         for keyword in ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "AccessionNumber"):
             assert target[keyword].value in ("", None)
-        assert "PatientAge" not in target
-        assert "SpecificCharacterSet" not in target
+        assert not {"PatientAge", "IssuerOfPatientID", "IssuerOfAccessionNumberSequence"} & set(target.dir())
 
     @pytest.mark.parametrize(
         ("keyword", "value"),
@@ -213,6 +246,31 @@ class TestCharacterSet:
     def test_a_set_that_nobody_knows_becomes_utf_8(self) -> None:
         assert carried(header_of(SpecificCharacterSet="KLINGON")).SpecificCharacterSet == "ISO_IR 192"
 
+    @pytest.mark.parametrize("declared", [None, "", "ISO_IR 6"])
+    def test_nothing_declared_becomes_latin_1(self, declared: str | None) -> None:
+        assert carried(header_of(SpecificCharacterSet=declared)).SpecificCharacterSet == "ISO_IR 100"
+
+    @pytest.mark.parametrize(
+        "declared", [["ISO_IR 192", "ISO 2022 IR 87"], ["", "GB18030"], ["ISO_IR 100", "ISO 2022 IR 126"], ["", ""]]
+    )
+    def test_sets_that_cannot_stand_together_become_utf_8(self, declared: list[str]) -> None:
+        expected = "ISO_IR 100" if not any(declared) else "ISO_IR 192"
+        assert carried(header_of(SpecificCharacterSet=declared)).SpecificCharacterSet == expected
+
+    @pytest.mark.parametrize("declared", [["", "ISO 2022 IR 87"], ["ISO 2022 IR 100", "ISO 2022 IR 126"], "GB18030"])
+    def test_sets_that_can_are_kept(self, declared: list[str] | str) -> None:
+        assert carried(header_of(SpecificCharacterSet=declared)).SpecificCharacterSet == declared
+
+    @pytest.mark.parametrize("keyword", ["PatientName", "StudyDescription", "IssuerOfPatientID"])
+    def test_a_text_beyond_the_declared_set_makes_it_utf_8(self, keyword: str) -> None:
+        header = header_of(SpecificCharacterSet="ISO_IR 100", **{keyword: "Θώρακας"})
+        assert carried(header).SpecificCharacterSet == "ISO_IR 192"
+
+    def test_words_find_the_set_before_there_is_an_object(self) -> None:
+        words = Dataset()
+        carry_character_set(words, header_of(SpecificCharacterSet="ISO_IR 126"))
+        assert list(words.dir()) == ["SpecificCharacterSet"]
+
     @pytest.mark.parametrize("name", ["chrJapMulti", "chrJapMultiExplicitIR6", "chrKoreanMulti"])
     def test_multi_byte_names_keep_their_bytes(self, chest_dicom: Path, name: str) -> None:
         source = dcmread(chest_dicom / f"pydicom__{name}.dcm")
@@ -233,6 +291,7 @@ class TestReferencedRequest:
         assert item is not None
         assert (item.RequestedProcedureID, item.RequestedProcedureDescription) == ("P1", "Chest")
         assert (item.AccessionNumber, len(item.ReferencedStudySequence)) == ("A0", 0)
+        assert item.StudyInstanceUID == header_of().StudyInstanceUID
 
     def test_from_the_top_level(self) -> None:
         item = referenced_request(header_of(RequestedProcedureID="P2", RequestAttributesSequence=[Dataset()]))

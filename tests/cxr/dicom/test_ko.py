@@ -10,6 +10,7 @@ from pydicom import dcmread
 from pydicom.uid import Comprehensive3DSRStorage, SecondaryCaptureImageStorage
 
 from cxr.dicom.ko import Rejected, Rejection, build_rejection_note, rejection_note_uid
+from cxr.dicom.templates import missing_rows
 from cxr.dicom.write import write
 from cxr.errors import ReportError
 from tests.cases import PROVENANCE, TIME, header_of
@@ -30,6 +31,24 @@ def note_file(folder: Path, rejection: Rejection = Rejection.PATIENT_SAFETY, tim
 def test_the_title_is_the_reason(tmp_path: Path, rejection: Rejection, code: str) -> None:
     title = dcmread(note_file(tmp_path, rejection)).ConceptNameCodeSequence[0]
     assert (title.CodeValue, title.CodingSchemeDesignator) == (code, "DCM")
+
+
+def test_only_the_title_that_asks_for_a_reason_has_one(tmp_path: Path) -> None:
+    """TID 2010 row 3 and CID 7011."""
+    reasons = {
+        rejection: [
+            item.ConceptCodeSequence[0].CodeValue
+            for item in dcmread(note_file(tmp_path, rejection)).ContentSequence
+            if item.get("ConceptNameCodeSequence") and item.ConceptNameCodeSequence[0].CodeValue == "113011"
+        ]
+        for rejection in Rejection
+    }
+    assert reasons == {Rejection.QUALITY: ["111220"], Rejection.PATIENT_SAFETY: []}
+
+
+@pytest.mark.parametrize("rejection", Rejection)
+def test_the_mandatory_rows_are_there(tmp_path: Path, rejection: Rejection) -> None:
+    assert missing_rows(dcmread(note_file(tmp_path, rejection))) == []
 
 
 def test_every_rejected_object_is_named_in_the_content_and_in_the_evidence(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ from pydicom.uid import (
 )
 
 from cxr.dicom.attributes import integer, is_uid, items, number, text, values
-from cxr.dicom.decode import MAXIMUM_PIXELS
+from cxr.dicom.frame import MAXIMUM_PIXELS, read_frame
 from cxr.dicom.read import DecodedRadiograph, read_header, read_pixels
 from cxr.errors import Refused
 from cxr.reasons import Reason
@@ -348,7 +348,7 @@ def test_what_is_no_radiograph_is_refused(tmp_path: Path, change: dict[str, Any]
 
 def test_size_is_checked_before_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save(radiograph_dataset(Rows=20_000, Columns=20_000), tmp_path / "file.dcm")
-    monkeypatch.setattr("cxr.dicom.decode.dcmread", None)
+    monkeypatch.setattr("cxr.dicom.decode.read_frame", None)
     assert MAXIMUM_PIXELS < 20_000**2
     assert reason(lambda: read_pixels(path)) is Reason.TOO_LARGE
 
@@ -360,7 +360,7 @@ def test_a_syntax_without_a_decoder_is_refused(
     monkeypatch.setattr(Decoder, "available_plugins", available)
     path = save(encoded(radiograph_dataset(), JPEG2000Lossless), tmp_path / "file.dcm")
     with pytest.raises(Refused, match="no decoder") as refused:
-        read_pixels(path)
+        read_frame(path, JPEG2000Lossless)
     assert refused.value.reason is Reason.UNDECODABLE
 
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import logging
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from cxr import RESEARCH_USE
+from cxr.case import given
 from cxr.dicom.identity import case_fingerprint
 from cxr.dicom.sc import build_overlay, overlay_series_uid, overlay_uid, select_overlays
 from cxr.errors import ReportError
 from cxr.findings import Finding
+from cxr.overlay import Canvas
 from cxr.reasons import Reason
 from cxr.result import Decision, Note
+from cxr.texts import ENGLISH, GERMAN
 from tests.cases import PROVENANCE, assessed, case_of, header_of, heatmap, refused, result
 
 PRESENT, DEFERRED, ABSENT = Decision.PRESENT, Decision.DEFERRED, Decision.ABSENT
@@ -86,7 +90,7 @@ class TestBuildOverlay:
         assert overlay.ImageType == ["DERIVED", "SECONDARY", "HEATMAP"]
         assert RESEARCH_USE in overlay.SeriesDescription
         assert len(overlay.SeriesDescription) <= 64
-        assert overlay.ImageComments == f"Atelectasis: present, P(present) 81.2 %. {RESEARCH_USE}."
+        assert overlay.ImageComments == f"Atelectasis: Present, P(present) 81.2 %. {RESEARCH_USE}."
         assert "Class activation for Atelectasis by candor-chest14" in overlay.DerivationDescription
 
     def test_all_overlays_of_a_study_are_one_series_and_each_has_its_uid(self) -> None:
@@ -138,6 +142,41 @@ class TestBuildOverlay:
         case = case_of(assessed(header_of(), results=found))
         deferred, present = (build_overlay(case, case.images[0], each, PROVENANCE) for each in found)
         assert deferred.Rows > present.Rows
+
+    def test_a_shared_canvas_changes_nothing(self) -> None:
+        case = case_of(assessed(header_of()))
+        pairs = select_overlays(case, 2)
+        canvas = Canvas.of(given(case.images[0].radiograph))
+        alone = [build_overlay(case, *pair, PROVENANCE).PixelData for pair in pairs]
+        assert [build_overlay(case, *pair, PROVENANCE, canvas=canvas).PixelData for pair in pairs] == alone
+
+    def test_speaks_the_given_language(self) -> None:
+        case = case_of(assessed(header_of(SpecificCharacterSet="ISO_IR 192")))
+        image, found = select_overlays(case, 1)[0]
+        english, german = (build_overlay(case, image, found, PROVENANCE, texts=texts) for texts in (ENGLISH, GERMAN))
+        assert german.ImageComments == f"Atelektase: Vorhanden, P(vorhanden) 81.2 %. {GERMAN.research_use}."
+        assert german.PixelData != english.PixelData
+
+    def test_letters_that_the_font_lacks_are_written_with_others(self) -> None:
+        found = result(Finding.EDEMA, DEFERRED)
+        case = case_of(assessed(header_of(), results=[found]))
+        without = replace(
+            GERMAN,
+            findings={**GERMAN.findings, Finding.EDEMA: "Lungenoedem"},
+            decisions={**GERMAN.decisions, DEFERRED: "Der Radiologie ueberlassen"},
+            overlay_prevalence="Angenommene Praevalenz {prevalence} %",
+            overlay_region="staerkste Evidenz: {region}",
+        )
+        pictures = [
+            build_overlay(case, case.images[0], found, PROVENANCE, texts=texts).PixelData for texts in (GERMAN, without)
+        ]
+        assert pictures[0] == pictures[1]
+
+    def test_the_comment_fits_the_sources_character_set(self) -> None:
+        found = result(Finding.EDEMA, PRESENT)
+        case = case_of(assessed(header_of(SpecificCharacterSet="ISO_IR 144"), results=[found]))
+        overlay = build_overlay(case, case.images[0], found, PROVENANCE, texts=GERMAN)
+        assert overlay.ImageComments.startswith("Lungenoedem: ")
 
     def test_needs_pixels_and_header(self) -> None:
         case = case_of(assessed(header_of()))

@@ -14,7 +14,6 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 from pydicom import Dataset, dcmread, dcmwrite
 
-from cxr.case import WrittenObject
 from cxr.document import file_sha256
 from cxr.reasons import Reason
 from cxr.summary import summarise
@@ -138,8 +137,8 @@ class Page:
                 path = output / written.file
                 row = {
                     "sop_instance_uid": written.sop_instance_uid,
-                    "sop_class_uid": "1.2.840.10008.5.1.4.1.1.7",
-                    "series_instance_uid": "1.2.3",
+                    "sop_class_uid": written.sop_class_uid,
+                    "series_instance_uid": written.series_instance_uid,
                     "study_instance_uid": uid,
                     "version": 1,
                     "kind": written.kind,
@@ -180,8 +179,6 @@ def results_of(source: Dataset, image: Path, output: Path) -> Any:
     lateral = radiograph_dataset(seed="lateral", study="x", view="LL", StudyInstanceUID=source.StudyInstanceUID)
     case = cases.case_of(assessed, cases.refused(lateral, Reason.NOT_FRONTAL, name="002.dcm"))
     cases.write_results(case, output, overlays=3)
-    uid = str(dcmread(output / "sr.dcm", stop_before_pixels=True).SOPInstanceUID)
-    case.written.append(WrittenObject("sr", "sr.dcm", uid))
     (output / "results.json").write_text(json.dumps(summarise([case], cases.PROVENANCE)))
     return case
 

@@ -60,7 +60,7 @@ def test_a_radiographer_and_an_operator_at_work(page: Page, tmp_path: Path) -> N
         assert browser.eval("document.title") == "Study · Candor"
         browser.until(f"{SHOWN}.length === 1 && {SHOWN}[0].naturalWidth === 280")  # the image alone
         browser.click(".tabs label:nth-of-type(2)")
-        browser.until(f"{SHOWN}.length === 1 && {SHOWN}[0].src.endsWith('overlay/0.png')")
+        browser.until(f"{SHOWN}.length === 1 && {SHOWN}[0].src.endsWith('overlay/1.png')")
         browser.until(f"{SHOWN}[0].naturalWidth > 300")  # decoded, with its bands
 
         for width in (390, 800, 1001, 1300, 1440):

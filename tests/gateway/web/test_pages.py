@@ -68,6 +68,8 @@ def test_study_page_shows_patient_pictures_answers_and_why(page: Page) -> None:
     assert "calibrated on 3000 images of 900 patients" in text
     assert "misses at most 10 % of its positives" in text
     assert text.count("<img ") == 4  # the image and three overlays
+    for words in ("Outlines", "gsps-1.dcm", "Heatmaps as numbers", "pm-1.dcm", "Key objects", "ko-deferred.dcm"):
+        assert words in text, words
     assert NOTICE in text
 
 
@@ -80,13 +82,13 @@ def test_pictures_are_the_image_and_its_overlays(page: Page) -> None:
     assert grey.shape == (300, 280)
     assert grey[150, 84] < grey[5, 140]  # the lung is darker than the mediastinum's upper end
     overlay = cv2.imdecode(
-        np.frombuffer(client.get(f"/studies/{token}/1/overlay/0.png").content, np.uint8), cv2.IMREAD_UNCHANGED
+        np.frombuffer(client.get(f"/studies/{token}/1/overlay/1.png").content, np.uint8), cv2.IMREAD_UNCHANGED
     )
     assert overlay.ndim == 3
     assert (overlay.max(axis=2).astype(int) - overlay.min(axis=2)).max() > 50  # it has colours
 
 
-@pytest.mark.parametrize("path", ["image/1.png", "overlay/3.png", "overlay/9.png", "other/0.png"])
+@pytest.mark.parametrize("path", ["image/1.png", "overlay/0.png", "overlay/4.png", "overlay/99.png", "other/0.png"])
 def test_pictures_that_are_not_there(page: Page, path: str) -> None:
     token = page.add_study()
     assert page.browser(Role.VIEWER).get(f"/studies/{token}/1/{path}").status_code == 404

@@ -157,7 +157,7 @@ def test_the_form_and_its_page(page: Page) -> None:
     text = client.get(where).text
     assert "never delivered" in text
     assert "Trial" in text
-    assert client.get(f"{where}/overlay/0.png").headers["content-type"] == "image/png"
+    assert client.get(f"{where}/overlay/1.png").headers["content-type"] == "image/png"
     assert client.get(f"{where}/overlay/9.png").status_code == 404
     assert ("vera", "trial", where.removeprefix("/trial/")) in page.trail()
     results = next((page.spool.root / "trials").glob("*/out/results.json"))

@@ -1,0 +1,1 @@
+"""Fuzzing of the border at which bytes become data sets."""

@@ -1,0 +1,1 @@
+"""Files and peers that mean harm, or might as well."""

@@ -1,0 +1,50 @@
+"""All result objects of one image, on disk, as the application writes them one after another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydicom import Dataset
+from pydicom.uid import UID
+
+from cxr.case import Case, WrittenObject
+from cxr.dicom.gsps import build_presentation_state
+from cxr.dicom.key_objects import build_key_objects
+from cxr.dicom.pm import build_parametric_map
+from cxr.dicom.sc import build_overlay
+from cxr.dicom.sr import build_report
+from cxr.dicom.write import write
+from cxr.edition import KINDS, Edition, Kind
+from cxr.findings import Finding
+from cxr.result import Decision
+from cxr.texts import ENGLISH, Texts
+from tests.cases import PROVENANCE, assessed, case_of, result
+
+EVERYTHING = Edition(frozenset(KINDS))
+
+
+def case_with(header: Dataset) -> Case:
+    """The case of one image with a positive and a deferred finding."""
+    results = result(Finding.EFFUSION, Decision.PRESENT), result(Finding.EDEMA, Decision.DEFERRED)
+    return case_of(assessed(header, results=results))
+
+
+def write_objects(header: Dataset, folder: Path, texts: Texts = ENGLISH) -> dict[Kind, Path]:
+    """Write one object of each kind about an image; returns their files by kind."""
+    case = case_with(header)
+    (image,) = case.images
+    files: dict[Kind, Path] = {}
+
+    def add(kind: Kind, dataset: Dataset, finding: Finding | None = None) -> None:
+        files[kind] = folder / f"{kind}.dcm"
+        write(dataset, files[kind])
+        source = None if kind in ("sr", "ko") else image.sop_instance_uid
+        uids = dataset.SOPInstanceUID, UID(dataset.SOPClassUID), dataset.SeriesInstanceUID
+        case.written.append(WrittenObject(kind, files[kind].name, *uids, finding, source))
+
+    add("sc", build_overlay(case, image, image.results[0], PROVENANCE, texts=texts), image.results[0].finding)
+    add("gsps", build_presentation_state(case, image, PROVENANCE, texts=texts))
+    add("pm", build_parametric_map(case, image, PROVENANCE, texts=texts))
+    add("sr", build_report(case, PROVENANCE, EVERYTHING, texts))
+    add("ko", build_key_objects(case, Decision.PRESENT, PROVENANCE, EVERYTHING, texts))
+    return files
