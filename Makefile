@@ -4,10 +4,10 @@ BIN := .venv/bin
 READY := .venv/.ready
 TIER ?= default
 
-.PHONY: help setup demo serve test lint format peers bench weights clean
+.PHONY: help setup demo serve test lint format peers bench weights map map-test clean
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: $(READY) ## make .venv with everything in it; again when the pins change
 
@@ -35,6 +35,12 @@ test: $(READY) peers lint ## lint, then the tests; TIER=full adds the long ones
 
 bench: $(READY) ## the measurements side by side, in one run
 	@$(BIN)/python -m benchmarks.spine
+
+map: ## build the MAP with docker, podman or buildah; OPTIONS="--target gateway" builds the node, --cuda for a GPU
+	@$(PYTHON) -m deploy.map.build $(OPTIONS)
+
+map-test: $(READY) map ## run the MAP on a real radiograph: non-root, read-only, without a network
+	@$(BIN)/python -m pytest --full tests/map
 
 clean: ## remove what the targets above made, but the environment
 	rm -rf demo .mypy_cache .ruff_cache .pytest_cache .coverage .lint-imports.log

@@ -6,6 +6,7 @@ ONNX Runtime serves on a CPU; torch serves on a GPU and is the reference that th
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -132,8 +133,8 @@ def open_engine(bundle: Bundle, choice: str = "auto") -> Engine:
 
 
 def gpu_visible() -> bool:
-    """Whether an NVIDIA device is there and torch can use it."""
-    if not Path("/dev/nvidiactl").exists():
+    """Whether an NVIDIA device is there and torch, where it is installed, can use it."""
+    if not Path("/dev/nvidiactl").exists() or find_spec("torch") is None:
         return False
     import torch
 

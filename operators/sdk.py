@@ -6,6 +6,10 @@ from the limit before Python runs; so both the limit and the default are raised 
 The first import of the package ``monai`` runs every module of MONAI, most of them twice: three seconds for what
 the application does not use. The SDK is a subpackage of it that needs none of them, so it is imported under a bare
 parent.
+
+Holoscan is linked against CUDA's runtime library, GPU or not, and its wheel does not bring it.
+
+With ``CANDOR_RUNNER=plain`` in the environment :mod:`operators.plain` takes the SDK's place (see ``core.py``).
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 from typing import Final
 
@@ -53,6 +58,18 @@ def quiet_libraries() -> None:
     logging.getLogger("candor").setLevel(logging.INFO)
 
 
+def load_cuda_runtime() -> None:
+    """Load the library from its wheel: the linker takes what is loaded, and would look only where CUDA is installed.
+
+    Without the wheel nothing is loaded, and the import of holoscan says what is missing.
+    """
+    wheels = importlib.util.find_spec("nvidia")
+    for folder in (wheels and wheels.submodule_search_locations) or ():
+        library = Path(folder, "cu13", "lib", "libcudart.so.13")
+        if library.exists():
+            ctypes.CDLL(str(library))
+
+
 @contextmanager
 def bare_package(name: str) -> Iterator[None]:
     """Let subpackages of ``name`` be imported without running the package itself.
@@ -72,11 +89,14 @@ def bare_package(name: str) -> Iterator[None]:
         del sys.modules[name]
 
 
-raise_stack_limit()
-os.environ.setdefault("HOLOSCAN_LOG_LEVEL", "ERROR")
-
-with bare_package("monai"):
-    from holoscan.schedulers import GreedyScheduler
-    from monai.deploy.core import Application, Fragment, Operator, OperatorSpec
+if os.environ.get("CANDOR_RUNNER") == "plain":
+    from operators.plain import Application, Fragment, GreedyScheduler, Operator, OperatorSpec
+else:
+    raise_stack_limit()
+    load_cuda_runtime()
+    os.environ.setdefault("HOLOSCAN_LOG_LEVEL", "ERROR")
+    with bare_package("monai"):
+        from holoscan.schedulers import GreedyScheduler  # type: ignore[no-redef]  # the SDK carries no types
+        from monai.deploy.core import Application, Fragment, Operator, OperatorSpec
 
 __all__ = ["Application", "Fragment", "GreedyScheduler", "Operator", "OperatorSpec", "quiet_libraries"]

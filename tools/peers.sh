@@ -7,6 +7,13 @@ for tool in dcmdump dsrdump dcmftest dciodvfy javac storescu Orthanc chromium; d
     command -v "$tool" >/dev/null 2>&1 || missing="$missing $tool"
 done
 [ -e /usr/share/java/pixelmed.jar ] || missing="$missing pixelmed.jar"
+# The MAP is built and run with docker where its daemon answers, else with these.
+if ! docker info >/dev/null 2>&1; then
+    packages="$packages buildah podman runc mmdebstrap"
+    for tool in buildah podman runc mmdebstrap; do
+        command -v "$tool" >/dev/null 2>&1 || missing="$missing $tool"
+    done
+fi
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then

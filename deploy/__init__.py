@@ -1,0 +1,1 @@
+"""How Candor is packed and deployed: the MAP, the node."""

@@ -1,0 +1,1 @@
+"""The MONAI Application Package: its manifests, its entry, its build."""

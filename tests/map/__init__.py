@@ -1,0 +1,1 @@
+"""The MONAI Application Package: manifests, entry, build, packager, image."""
