@@ -7,6 +7,7 @@ the same UID with the same bytes.
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -161,11 +162,22 @@ class Deliverer:
             self._try(job, destination, due)
 
     def _come_back(self, job: Job, attempt: int, delay_s: float) -> None:
-        """Look again later without counting a try; several jobs that wait for the same moment become one."""
-        moment = f"at-{int(self._now() + delay_s)}"
+        """Look again later without counting a try; several jobs that wait for the same moment become one.
+
+        The moment is a whole second, later than any that this job may have waited for itself: a job that was queued
+        under its own name would be none.
+        """
+        now = self._now()
+        moment = math.ceil(now + max(delay_s, _SLACK_S))
         with writing(self._engine) as connection:
             self._jobs.enqueue_delivery(
-                connection, job.study_instance_uid, job.version, job.destination, attempt, max(delay_s, 0.1), moment
+                connection,
+                job.study_instance_uid,
+                job.version,
+                job.destination,
+                attempt,
+                moment - now,
+                f"at-{moment}",
             )
 
     def _try(self, job: Job, destination: Destination, due: Sequence[Any]) -> None:

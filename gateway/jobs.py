@@ -216,12 +216,23 @@ class Jobs:
         found = self._client.list_workflows(status=list(_BROKEN), load_input=False, load_output=False)
         return [workflow.workflow_id for workflow in found]
 
-    def under_way(self, queue: str) -> list[str]:
-        """Name the jobs of a queue that are queued, delayed or running."""
+    def under_way(self, queue: str, taken_after: float = 0.0) -> list[str]:
+        """Name the jobs of a queue that are queued, delayed or running.
+
+        Parameters
+        ----------
+        taken_after
+            Leave out what a process took from the queue before then, in seconds since 1970: the engine may fail
+            between taking a job and beginning it, and then a process that lives holds what it never does.
+        """
         found = self._client.list_workflows(
             status=list(_UNDER_WAY), queue_name=queue, load_input=False, load_output=False
         )
-        return [workflow.workflow_id for workflow in found]
+        return [
+            workflow.workflow_id
+            for workflow in found
+            if workflow.status != "PENDING" or (workflow.dequeued_at or 0) >= taken_after * 1000
+        ]
 
     def forget(self, before: float, at_most: int = 1000) -> int:
         """Delete jobs that ended before a time, in seconds since 1970; returns how many."""

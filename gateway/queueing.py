@@ -19,6 +19,8 @@ _GRACE_S: Final = 60.0
 """A study without a job for so long has lost it: the engine gave the job up, or its tables were restored."""
 
 _DELIVERY_GRACE_S: Final = 300.0
+_DELIVERY_TAKES_S: Final = 1800.0
+"""A delivery that was taken so long ago is not being made."""
 
 
 def queue_complete(engine: sa.Engine, settings: Settings, jobs: Jobs, now: float) -> int:
@@ -76,8 +78,16 @@ def requeue_lost(engine: sa.Engine, jobs: Jobs, now: float) -> int:
     suspect = sa.and_(studies.c.state.in_(working), since <= now - _GRACE_S)
     with engine.connect() as connection:
         found = connection.execute(sa.select(studies).where(suspect)).all()
-    held = {name.rpartition(":")[0] for name in jobs.under_way(STUDIES)} if found else set()
-    lost = [row for row in found if f"study:{row.token}:{row.version}" not in held]
+    if not found:
+        return 0
+    held = {name.rpartition(":")[0] for name in jobs.under_way(STUDIES)}
+    begun = {name.rpartition(":")[0] for name in jobs.under_way(STUDIES, now - _GRACE_S)}
+    lost = [
+        row
+        for row in found
+        # A study waits for a moment at most once its job is taken.
+        if f"study:{row.token}:{row.version}" not in (begun if row.state == StudyState.WAITING.value else held)
+    ]
     for row in lost:
         with writing(engine) as connection:
             here = (StudyState(row.state),)
@@ -110,7 +120,8 @@ def requeue_lost_deliveries(engine: sa.Engine, jobs: Jobs, now: float) -> int:
     )
     with engine.connect() as connection:
         found = connection.execute(query).all()
-    held = {":".join(name.split(":")[:4]) for name in jobs.under_way(DELIVERIES)} if found else set()
+    taken_after = now - _DELIVERY_TAKES_S
+    held = {":".join(name.split(":")[:4]) for name in jobs.under_way(DELIVERIES, taken_after)} if found else set()
     lost = [row for row in found if f"deliver:{row.token}:{row.version}:{row.destination}" not in held]
     for row in lost:
         with writing(engine) as connection:

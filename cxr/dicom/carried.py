@@ -16,7 +16,7 @@ from pydicom import Dataset, config
 from pydicom.charset import convert_encodings, decode_bytes, encode_string, python_encoding
 from pydicom.datadict import dictionary_VR
 from pydicom.multival import MultiValue
-from pydicom.valuerep import TEXT_VR_DELIMS, validate_value
+from pydicom.valuerep import TEXT_VR_DELIMS, PersonName, validate_value
 
 _DATE: Final = re.compile(r"\d{8}")
 _ALLOWED: Final = {
@@ -70,8 +70,10 @@ def valid_text(source: Dataset, keyword: str) -> str:
 
 def carry(target: Dataset, source: Dataset, keyword: str) -> None:
     """Copy one single-valued attribute, or set it empty where the source has no valid value."""
-    # The element's value, not its text: a person's name keeps the bytes that the source wrote.
-    setattr(target, keyword, source[keyword].value if valid_text(source, keyword) else "")
+    value: str | PersonName = valid_text(source, keyword)
+    if value and dictionary_VR(keyword) == "PN" and isinstance(source[keyword].value, PersonName):
+        value = source[keyword].value  # not its text: a person's name keeps the bytes that the source wrote
+    setattr(target, keyword, value)
 
 
 def carry_where_valid(target: Dataset, source: Dataset, keyword: str) -> None:

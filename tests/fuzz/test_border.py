@@ -65,7 +65,19 @@ def fuzz(folder: Path, runs: int, seconds: float) -> int:
     for number, content in enumerate(seeds()):
         (corpus / f"{number:02}").write_bytes(content)
     done = subprocess.run(
-        [sys.executable, "-m", "tests.fuzz.border", str(corpus), f"-runs={runs}", *OPTIONS],
+        # The fuzzer would take the peak of these tests' memory for its own.
+        [
+            sys.executable,
+            "-m",
+            "tests.measured",
+            str(folder / "peak"),
+            sys.executable,
+            "-m",
+            "tests.fuzz.border",
+            str(corpus),
+            f"-runs={runs}",
+            *OPTIONS,
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,

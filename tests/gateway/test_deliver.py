@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from pydicom.uid import ImplicitVRLittleEndian, KeyObjectSelectionDocumentStorage, SecondaryCaptureImageStorage
 
 from cxr.result import Disposition
+from gateway import breaker
 from gateway.deliver import backoff
 from gateway.logs import configure_logs
 from gateway.schema import alarms, counters, deliveries, destinations, objects, studies
@@ -193,6 +194,22 @@ def test_an_open_breaker_holds_deliveries_back_without_counting_tries(sender: Se
     sender.deliver(attempt=2)
     assert sender.states() == ["sent", "sent"]
     assert open_alarms(sender) == []
+
+
+def test_a_job_that_comes_back_for_a_moment_never_waits_under_its_own_name(sender: Sender, archive: Archive) -> None:
+    """The breaker opened anew just before a job came that had waited for it: the engine takes a known name for done."""
+    sender.both()
+    sender.change("deliveries", due=sender.clock() + 60.25)
+    sender.deliver(attempt=2)
+    sender.clock.pass_s(60.25)
+    sender.with_deliver(breaker_failures=1)
+    for _ in range(5):
+        breaker.failed(sender.engine, "pacs", "gone", Deliver(breaker_failures=1, breaker_s=0.2), sender.clock())
+        sender.deliver(attempt=2)
+        sender.clock.pass_s(sender.queue.queued[-1][3])
+    names = [(attempt, occasion) for _, _, attempt, _, occasion in sender.queue.queued]
+    assert len(names) == len(set(names)) == 6
+    assert archive.associations == 0
 
 
 def test_what_is_undeliverable_for_too_long_is_given_up(sender: Sender) -> None:

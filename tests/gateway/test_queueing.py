@@ -98,6 +98,21 @@ def test_a_study_without_a_job_gets_one(node: Node) -> None:
     assert names(node) == sorted(f"study:{node.tokens.token(each)}:1:1" for each in (uid, held))
 
 
+@pytest.mark.parametrize(("taken_before_s", "lost"), [(61, 1), (59, 0)])
+def test_a_study_whose_job_was_taken_and_never_begun_gets_another(node: Node, taken_before_s: int, lost: int) -> None:
+    """The engine takes a job in one transaction and begins it after another: between them it may fail."""
+    uid = node.receive(image("a"))
+    node.wait(uid)
+    with writing(node.engine) as connection:
+        node.jobs.enqueue_study(connection, uid, 1, Priority.ROUTINE)
+    node.clock.pass_s(100)
+    table = "dbos.workflow_status" if node.engine.dialect.name == "postgresql" else "workflow_status"
+    taken = int((node.clock() - taken_before_s) * 1000)
+    node.execute(sa.text(f"UPDATE {table} SET status = 'PENDING', started_at_epoch_ms = {taken}"))
+    assert requeue_lost(node.engine, node.jobs, node.clock()) == lost
+    assert len(names(node)) == 1 + lost
+
+
 def test_a_study_that_runs_without_a_job_gets_one(node: Node) -> None:
     lost, held = node.receive(image("a")), node.receive(image("b"))
     for uid in (lost, held):
