@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 TIER ?= default
 
-.PHONY: help setup demo serve test lint format peers bench weights map map-test clean
+.PHONY: help setup demo serve test lint docs sbom map map-test peers bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,10 +31,18 @@ peers: ## install the independent DICOM validators where that is possible
 	@tools/peers.sh
 
 test: $(READY) peers lint ## lint, then the tests; TIER=full adds the long ones
-	@$(BIN)/python -m pytest -n auto --dist loadfile $(if $(filter full,$(TIER)),--full) --cov --cov-report=term:skip-covered
+	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(if $(filter full,$(TIER)),--full) --cov --cov-report=term:skip-covered
 
 bench: $(READY) ## the measurements side by side, in one run
 	@$(BIN)/python -m benchmarks.spine
+
+docs: $(READY) ## the documentation as a site, in site/
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "candor: open site/index.html"
+
+sbom: $(READY) ## the bill of materials of what is shipped (CycloneDX), in candor.cdx.json; checks its licences
+	@$(BIN)/python -m tools.licences --check
+	@$(BIN)/python -m tools.sbom candor.cdx.json
 
 map: ## build the MAP with docker, podman or buildah; OPTIONS="--target gateway" builds the node, --cuda for a GPU
 	@$(PYTHON) -m deploy.map.build $(OPTIONS)
@@ -43,4 +51,4 @@ map-test: $(READY) map ## run the MAP on a real radiograph: non-root, read-only,
 	@$(BIN)/python -m pytest --full tests/map
 
 clean: ## remove what the targets above made, but the environment
-	rm -rf demo .mypy_cache .ruff_cache .pytest_cache .coverage .lint-imports.log
+	rm -rf demo site candor.cdx.json .mypy_cache .ruff_cache .pytest_cache .coverage .lint-imports.log

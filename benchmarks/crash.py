@@ -176,7 +176,7 @@ def accepts(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def wait_for(done: Callable[[], object], seconds: float, what: str) -> None:
+def wait_for(done: Callable[[], object], seconds: float, what: str, every_s: float = 0.1) -> None:
     """Wait until something is so.
 
     Raises
@@ -188,7 +188,7 @@ def wait_for(done: Callable[[], object], seconds: float, what: str) -> None:
     while not done():
         if time.monotonic() > end:
             raise TimeoutError(f"waited {seconds:g} s for {what}")
-        time.sleep(0.1)
+        time.sleep(every_s)
 
 
 def send(port: int, instance: Dataset, called: str = "CANDOR") -> int | None:

@@ -29,6 +29,7 @@ _RESTLESS_WINDOW_S: Final = 120.0
 """A process that dies so often in so long needs a person."""
 
 _POLL_S: Final = 0.1
+_TOUCH_S: Final = 5.0
 
 
 @dataclass
@@ -66,6 +67,8 @@ class Supervisor:
         Called with a kind whose process keeps dying.
     sink
         Where the children's own log lines go.
+    alive
+        A file that is touched while every child runs, for a probe that asks how old it is; None for none.
     """
 
     def __init__(
@@ -75,10 +78,12 @@ class Supervisor:
         drain_s: float = 60.0,
         on_restless: Callable[[str], None] = lambda kind: None,
         sink: IO[str] = sys.stderr,
+        alive: Path | None = None,
     ) -> None:
         python = [sys.executable, "-m", "gateway"]
         self._children = [Child(kind, [*python, kind, "--config", str(config)]) for kind in kinds]
         self._drain_s, self._on_restless, self._sink = drain_s, on_restless, sink
+        self._alive, self._touch_at = alive, 0.0
         self._stopping = threading.Event()
 
     def run(self) -> None:
@@ -86,12 +91,18 @@ class Supervisor:
         while not self._stopping.is_set():
             for child in self._children:
                 self._tend(child, time.monotonic())
+            self._say_alive(time.monotonic())
             self._stopping.wait(_POLL_S)
         self._drain()
 
     def stop(self) -> None:
         """Ask :meth:`run` to end; may be called by a signal handler."""
         self._stopping.set()
+
+    def _say_alive(self, now: float) -> None:
+        if self._alive and now >= self._touch_at and all(child.alive for child in self._children):
+            self._alive.touch()
+            self._touch_at = now + _TOUCH_S
 
     def _tend(self, child: Child, now: float) -> None:
         if child.alive:

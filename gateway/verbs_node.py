@@ -34,7 +34,10 @@ def add_serve(add: AddVerb, now: Callable[[], float]) -> None:
         _serve(options, now)
 
     verb = with_config(add(run, "serve", "Run the whole node on this machine, and start again what dies."))
-    verb.add_argument("--without", action="append", default=[], choices=KINDS, help="leave a process to others")
+    which = verb.add_mutually_exclusive_group()
+    which.add_argument("--without", action="append", default=[], choices=KINDS, help="leave a process to others")
+    which.add_argument("--only", action="append", default=[], choices=KINDS, help="run this process, others elsewhere")
+    verb.add_argument("--alive", type=Path, metavar="FILE", help="touch FILE every 5 s while all processes run")
     verb.add_argument("--drain-s", type=float, default=60.0, help="seconds that the processes get to end")
 
 
@@ -43,13 +46,13 @@ def _serve(options: argparse.Namespace, now: Callable[[], float]) -> None:
     configure_logs(settings.log_level, "serve")
     check(settings)
     engine = open_database(settings.database)
-    kinds = [kind for kind in KINDS if kind not in options.without]
+    kinds = [kind for kind in KINDS if kind not in options.without and (not options.only or kind in options.only)]
 
     def restless(kind: str) -> None:
         text = f"the process {kind!r} keeps dying; run 'python -m gateway {kind}' by hand to see why"
         raise_alarm(engine, AlarmKind.PROCESS, kind, text, now())
 
-    supervisor = Supervisor(options.config, kinds, options.drain_s, restless)
+    supervisor = Supervisor(options.config, kinds, options.drain_s, restless, alive=options.alive)
 
     def stop(signum: int, frame: FrameType | None) -> None:
         log_event("stopping", signal=signal.Signals(signum).name)

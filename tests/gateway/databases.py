@@ -78,6 +78,11 @@ def new_database(address: str, name: str) -> str:
     return _new_database(address, name, _TEMPLATE)
 
 
+def empty_database(address: str, name: str) -> str:
+    """Make a database without tables; returns its address."""
+    return _new_database(address, name, "template1")
+
+
 def _new_database(address: str, name: str, template: str) -> str:
     engine = sa.create_engine(f"{_driver(address)}/postgres", isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:

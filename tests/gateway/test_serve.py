@@ -79,6 +79,24 @@ def test_the_pause_before_the_next_life_doubles_and_a_person_is_told() -> None:
     assert child.start_at == now + 1000
 
 
+def test_the_file_of_life_is_touched_only_while_every_process_runs(tmp_path: Path) -> None:
+    alive = tmp_path / "alive"
+    made, _ = supervisor(STAYS, "", alive=alive)
+    made._children[1].start_at = float("inf")
+    made._say_alive(0.0)
+    assert not alive.exists()
+    made._children = made._children[:1]
+    made._tend(made._children[0], 0.0)
+    made._say_alive(0.0)
+    assert alive.exists()
+    alive.unlink()
+    made._say_alive(4.0)
+    assert not alive.exists()
+    made._say_alive(5.0)
+    assert alive.exists()
+    made._drain()
+
+
 @pytest.mark.parametrize("line", ["", "text", "{", "[1]", '{"event": "x"}', "{'a': 1}"])
 def test_the_sieve_lets_nothing_through_that_is_not_an_event(line: str) -> None:
     sink = io.StringIO()

@@ -45,7 +45,8 @@ def test_a_radiograph_is_received_and_assessed_and_sigterm_ends_the_node(
 
     def ask(*words: str) -> str:
         command = [container.tool, "exec", name, "python3", "-m", "gateway", *words, *CONFIG]
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return done.stdout + done.stderr
 
     wait_until(lambda: "success" in ask("echo", "--to", "node"))
     assert "1 x 0x0000" in ask("send", "/in", "--to", "node")

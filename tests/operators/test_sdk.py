@@ -32,6 +32,14 @@ def test_the_sdk_comes_without_the_rest_of_monai_and_leaves_it_whole() -> None:
     assert done.stderr == ""
 
 
+def test_cuda_runtime_comes_from_its_wheel_and_nowhere_else() -> None:
+    probe = "import operators.sdk; print(*{l.split()[-1] for l in open('/proc/self/maps') if 'libcudart' in l})"
+    done = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    (loaded,) = done.stdout.split()
+    assert "site-packages/nvidia/cu13" in loaded
+
+
 def test_a_package_that_is_there_is_left_as_it_is() -> None:
     before = sys.modules["json"]
     with bare_package("json"):

@@ -1,0 +1,1 @@
+"""Candor beside its peers: the same work, in one run, as ratios."""

@@ -1,0 +1,51 @@
+"""Which packages are part of what Candor ships: the application, the node, and all that they need to run."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import Distribution, distribution
+from typing import Final
+
+from packaging.requirements import Requirement
+
+ROOT: Final = "candor-cxr"
+EXTRAS: Final = frozenset({"gateway"})
+"""The images hold these extras; what trains, tests and checks stays outside."""
+
+
+def shipped() -> dict[str, Distribution]:
+    """Follow the requirements of Candor with its node, as this environment has them installed.
+
+    Returns
+    -------
+    Normalised name (PEP 503) to the installed distribution, sorted; without Candor itself.
+
+    Raises
+    ------
+    importlib.metadata.PackageNotFoundError
+        A required package is not installed; run `make setup`.
+    """
+    found: dict[tuple[str, frozenset[str]], Distribution] = {}
+    pending = [(ROOT, EXTRAS)]
+    while pending:
+        name, extras = pending.pop()
+        key = (normalised(name), extras)
+        if key not in found:
+            found[key] = distribution(name)
+            pending += _needs(found[key], extras)
+    return {name: found[name, extras] for name, extras in sorted(found, key=lambda key: key[0]) if name != ROOT}
+
+
+def normalised(name: str) -> str:
+    """Write a package's name as indexes do (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _needs(package: Distribution, extras: frozenset[str]) -> list[tuple[str, frozenset[str]]]:
+    needs = []
+    for text in package.requires or ():
+        requirement = Requirement(text)
+        asked = [{"extra": extra} for extra in ("", *extras)]
+        if requirement.marker is None or any(requirement.marker.evaluate(environment) for environment in asked):
+            needs.append((requirement.name, frozenset(requirement.extras)))
+    return needs
