@@ -58,3 +58,11 @@ def ood_dicom() -> Path:
 def hostile_dicom() -> Path:
     """DICOM files that break readers."""
     return needs(DATA / "dicom" / "hostile")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests have counted or measured (``record_property("measured", ...)``), whatever process ran them."""
+    for report in terminalreporter.stats.get("passed", ()):
+        for name, value in report.user_properties:
+            if name == "measured":
+                terminalreporter.write_line(str(value))

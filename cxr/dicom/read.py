@@ -95,13 +95,20 @@ def read_header(path: Path) -> Dataset:
     """
     try:
         return _parse(path)
-    except RecursionError:
-        raise Refused(Reason.UNREADABLE, f"{NESTED_TOO_DEEP}; {ADVICE}") from None
     except MALFORMED as error:
+        if _recursed(error):
+            raise Refused(Reason.UNREADABLE, f"{NESTED_TOO_DEEP}; {ADVICE}") from None
         # Without a cause: the text of an error may quote a patient's data, or the file's name.
         strerror = error.strerror if isinstance(error, OSError) else None
         found = f"the file cannot be read ({strerror})" if strerror else f"no DICOM data set ({type(error).__name__})"
         raise Refused(Reason.UNREADABLE, found) from None
+
+
+def _recursed(error: BaseException | None) -> bool:
+    """Tell whether an error came of too deep a recursion: pydicom makes an OSError of some that it meets."""
+    while error is not None and not isinstance(error, RecursionError):
+        error = error.__context__
+    return error is not None
 
 
 def _parse(path: Path) -> Dataset:

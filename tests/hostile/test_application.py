@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -87,10 +88,16 @@ def test_all_hostile_files_together(tmp_path: Path, models: Path, hostile_dicom:
 
 
 @pytest.mark.full
-def test_each_file_alone(tmp_path: Path, models: Path, hostile_dicom: Path, ood_dicom: Path) -> None:
+def test_each_file_alone(
+    tmp_path: Path,
+    models: Path,
+    hostile_dicom: Path,
+    ood_dicom: Path,
+    record_property: Callable[[str, object], None],
+) -> None:
     for folder in (hostile_dicom, ood_dicom):
         shutil.copytree(folder, tmp_path / folder.name)
-    lines = one_by_one(tmp_path, models)
+    lines = one_by_one(tmp_path, models, record_property)
     assert len(lines) == sum(path.is_file() for path in tmp_path.rglob("*"))
     for line in lines:
         refused = line.get("error", "").startswith("none of the 1 files of the input folder is readable DICOM")
@@ -99,15 +106,15 @@ def test_each_file_alone(tmp_path: Path, models: Path, hostile_dicom: Path, ood_
 
 
 @pytest.mark.full
-def test_each_bomb_alone(tmp_path: Path, models: Path) -> None:
+def test_each_bomb_alone(tmp_path: Path, models: Path, record_property: Callable[[str, object], None]) -> None:
     for name, (content, _) in BOMBS.items():
         (tmp_path / name).write_bytes(content())
-    lines = one_by_one(tmp_path, models)
+    lines = one_by_one(tmp_path, models, record_property)
     assert {line["name"] for line in lines} == BOMBS.keys()
     assert all(line.get("error") or line["reason"] for line in lines)  # which reason, the reader's tests say
 
 
-def one_by_one(folder: Path, models: Path) -> list[dict[str, Any]]:
+def one_by_one(folder: Path, models: Path, record: Callable[[str, object], None]) -> list[dict[str, Any]]:
     """Run the resident application over the files, each within its bounds of time and memory."""
     command = [sys.executable, "-m", "tests.hostile.one_by_one", str(models), str(folder)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -118,5 +125,5 @@ def one_by_one(folder: Path, models: Path) -> list[dict[str, Any]]:
         assert line["seconds"] < SECONDS, line
         assert line["mebibytes"] < MEBIBYTES, line
     slowest, largest = (max(line[name] for line in lines) for name in ("seconds", "mebibytes"))
-    print(f"{len(lines)} files, each alone: at most {slowest:.1f} s and {largest:.0f} MiB")
+    record("measured", f"{len(lines)} files, each alone: at most {slowest:.1f} s and {largest:.0f} MiB")
     return lines
