@@ -86,7 +86,19 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Heading:
+class _Stated:
+    """What requirements that are said in words have in common."""
+
+    reference: str
+    need: Need
+    says: str
+
+    def __str__(self) -> str:
+        return f"{self.reference}: {self.says}"
+
+
+@dataclass(frozen=True, slots=True)
+class Heading(_Stated):
     """What a container says of itself: its Value Type, its title, and its template.
 
     Parameters
@@ -99,14 +111,8 @@ class Heading:
         Code Values, all of the scheme DCM, of which its concept name is one.
     """
 
-    reference: str
-    need: Need
-    says: str
     templates: frozenset[str]
     titles: frozenset[str]
-
-    def __str__(self) -> str:
-        return f"{self.reference}: {self.says}"
 
     def is_met_by(self, dataset: Dataset) -> bool:
         """Tell whether the data set is a container so headed."""
@@ -119,15 +125,8 @@ class Heading:
 
 
 @dataclass(frozen=True, slots=True)
-class Filled:
+class Filled(_Stated):
     """A container with content items."""
-
-    reference: str
-    need: Need
-    says: str
-
-    def __str__(self) -> str:
-        return f"{self.reference}: {self.says}"
 
     def is_met_by(self, dataset: Dataset) -> bool:
         """Tell whether there is at least one content item below the data set."""
@@ -135,15 +134,8 @@ class Filled:
 
 
 @dataclass(frozen=True, slots=True)
-class Unnamed:
+class Unnamed(_Stated):
     """A content item without a concept name."""
-
-    reference: str
-    need: Need
-    says: str
-
-    def __str__(self) -> str:
-        return f"{self.reference}: {self.says}"
 
     def is_met_by(self, dataset: Dataset) -> bool:
         """Tell whether the content item has no concept name."""

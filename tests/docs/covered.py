@@ -18,7 +18,8 @@ ELSEWHERE: Final[Mapping[str, str]] = MappingProxyType(
         "python -m tools.licences": "tests/test_supply_chain.py::test_every_licence_is_accepted_and_the_page_says_so",
         "make map": "tests/map/test_image.py::test_the_results_are_those_of_the_application_outside",
         "make map-test": "tests/map/test_image.py::test_the_results_are_those_of_the_application_outside",
-        "python -m tools.make_conformance": "tests/test_conformance.py::TestThePage::test_is_what_the_code_says",
+        "python -m tools.make_conformance": "tests/gateway/test_conformance.py::TestThePage::"
+        "test_is_what_the_code_says",
         "python -m tools.metrics_reference": "tests/test_metrics_reference.py::test_the_page_is_what_the_code_says",
     }
 )

@@ -38,13 +38,12 @@ from cxr.dicom.carried import all_values
 from cxr.dicom.identity import carry_character_set
 from cxr.document import file_sha256
 from gateway.committer import Committer
-from gateway.database import open_database
 from gateway.head import Head, read_head
 from gateway.journal import Journal
 from gateway.receive import Receiver
 from gateway.scu import Remote, associated
 from gateway.sending import Outgoing, contexts
-from gateway.settings import Destination, Keep, Receive, Settings, Tls
+from gateway.settings import Destination, Receive, Settings, Tls
 from gateway.spool import Spool
 from gateway.states import DeliveryState
 from gateway.status import Status, hexadecimal
@@ -59,23 +58,6 @@ from tools import make_conformance
 
 CODE = Path(gateway.__path__[0])
 DICOM_UID = re.compile(r"1\.2\.840\.10008\.[\d.]+")
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(
-        database=f"sqlite:///{tmp_path}/spool/gateway.db",
-        spool=str(tmp_path / "spool"),
-        receive=Receive(host="127.0.0.1", idle_timeout_s=5.0).model_copy(update={"port": 0}),
-        keep=Keep(reserve_gib=0.0, purge_below_gib=0.0),
-    )
-
-
-@pytest.fixture
-def engine(settings: Settings) -> Iterator[sa.Engine]:
-    engine = open_database(settings.database)
-    yield engine
-    engine.dispose()
 
 
 @contextmanager
