@@ -57,7 +57,7 @@ RUN mkdir added && find opt/venv -newer src/before ! -type d -exec cp --archive 
 FROM packages AS code
 WORKDIR /opt/holoscan/app
 COPY __main__.py app.py ./
-COPY cxr cxr
+COPY candor candor
 COPY operators operators
 COPY app.yaml /src/
 COPY models /src/models

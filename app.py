@@ -19,40 +19,40 @@ from tempfile import TemporaryDirectory
 from types import FrameType, TracebackType
 from typing import Any, NoReturn
 
-from cxr import RESEARCH_USE, __version__
-from cxr.bundle import Bundle, find_bundle, load_bundle
-from cxr.defer import Gate
-from cxr.dicom.scan import input_files
-from cxr.edition import Edition
-from cxr.engine import Engine, open_engine
-from cxr.errors import CandorError, InputError
-from cxr.lungs import LungField
-from cxr.provenance import Provenance
-from cxr.quality.screen import load_screen
-from cxr.settings import Settings, load_settings
-from cxr.shortcut import Auditor
-from cxr.texts import Language, texts_of
-from operators.base import CASE, CaseOperator, Unexpected, kind
-from operators.calibrator import Calibrator
-from operators.classifier import Classifier
-from operators.deferral_gate import DeferralGate
-from operators.explainer import Explainer
-from operators.familiarity_check import FamiliarityCheck
-from operators.heatmap_writer import HeatmapWriter
-from operators.image_reader import ImageReader
-from operators.image_selector import ImageSelector
-from operators.jobs import Job, JobQueue, JobResult
-from operators.key_object_writer import KeyObjectWriter
-from operators.parametric_map_writer import ParametricMapWriter
-from operators.preprocessor import Preprocessor
-from operators.presentation_state_writer import PresentationStateWriter
-from operators.publish import prepare_output
-from operators.quality_gate import QualityGate
-from operators.result_sink import ResultSink
-from operators.sdk import Application, GreedyScheduler, quiet_libraries
-from operators.shortcut_check import ShortcutCheck
-from operators.sr_writer import SRWriter
-from operators.study_loader import StudyLoader
+from candor import RESEARCH_USE, __version__
+from candor.decide.gate import Gate
+from candor.dicom.read.folder import input_files
+from candor.model.bundle import Bundle, find_bundle, load_bundle
+from candor.model.engine import Engine, open_engine
+from candor.picture.lungs import LungField
+from candor.picture.orientation import load_screen
+from candor.picture.shortcut import Auditor
+from candor.settings import Settings, load_settings
+from candor.study.errors import CandorError, InputError
+from candor.study.profile import Edition
+from candor.study.provenance import Provenance
+from candor.words.texts import Language, texts_of
+from operators.answer.calibrator import Calibrator
+from operators.answer.classifier import Classifier
+from operators.answer.deferral_gate import DeferralGate
+from operators.answer.explainer import Explainer
+from operators.answer.familiarity_check import FamiliarityCheck
+from operators.answer.preprocessor import Preprocessor
+from operators.answer.shortcut_check import ShortcutCheck
+from operators.graph.base import CASE, CaseOperator, Unexpected, kind
+from operators.graph.jobs import Job, JobQueue, JobResult
+from operators.graph.publish import prepare_output
+from operators.graph.sdk import Application, GreedyScheduler, quiet_libraries
+from operators.read.image_reader import ImageReader
+from operators.read.image_selector import ImageSelector
+from operators.read.quality_gate import QualityGate
+from operators.read.study_loader import StudyLoader
+from operators.write.heatmap_writer import HeatmapWriter
+from operators.write.key_object_writer import KeyObjectWriter
+from operators.write.parametric_map_writer import ParametricMapWriter
+from operators.write.presentation_state_writer import PresentationStateWriter
+from operators.write.result_sink import ResultSink
+from operators.write.sr_writer import SRWriter
 
 __all__ = ["Job", "JobResult", "ResidentApplication", "main", "quiet_libraries"]
 """What the node's worker and the MAP's entry use: they know no operator."""
@@ -198,7 +198,7 @@ class ResidentApplication:
     def submit(self, job: Job) -> Future[JobResult]:
         """Queue a job; its output folder exists.
 
-        The future's exception is a :class:`cxr.errors.CandorError` where the job cannot be carried out, an
+        The future's exception is a :class:`candor.study.errors.CandorError` where the job cannot be carried out, an
         ``OSError`` where its output cannot be written.
         """
         return self._jobs.submit(job)

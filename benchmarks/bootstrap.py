@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.timing import interleaved, milliseconds, ratio
-from training.metrics import Floats, aucs, patient_weights
+from training.statistics.metrics import Floats, aucs, patient_weights
 
 IMAGES, PATIENTS, FINDINGS = 25_596, 2_797, 14
 """The size of ChestX-ray14's official test set."""
@@ -56,12 +56,12 @@ def main() -> None:
     print(f"first call of both, with the compilation: {time.perf_counter() - began:.1f} s")
     sides: dict[str, Callable[[], object]] = {
         "scikit-learn in a loop": lambda: looped(labels, scores, part),
-        "training.metrics.aucs": lambda: aucs(labels, scores, part),
+        "training.statistics.metrics.aucs": lambda: aucs(labels, scores, part),
     }
     times = interleaved(sides, options.rounds, warmup=0)
     for name, seconds in times.items():
         print(f"  {name:<26}{options.resamples} resamples: {milliseconds(seconds)}")
-    print(f"  {'training.metrics.aucs':<26}{USUAL} resamples: ", end="")
+    print(f"  {'training.statistics.metrics.aucs':<26}{USUAL} resamples: ", end="")
     print(milliseconds(interleaved({"all": lambda: aucs(labels, scores, weights)}, options.rounds, 0)["all"]))
     print(f"ratio {ratio(*times.values()):.0f} (goal: at least {GOAL})")
 

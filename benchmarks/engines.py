@@ -22,9 +22,9 @@ import onnxruntime
 import torch
 
 from benchmarks.timing import interleaved, milliseconds, ratio
-from cxr.bundle import Bundle, find_bundle, load_bundle
-from cxr.engine import Engine, OnnxEngine
-from cxr.torch_engine import TorchEngine, load_network
+from candor.model.bundle import Bundle, find_bundle, load_bundle
+from candor.model.engine import Engine, OnnxEngine
+from candor.model.torch_engine import TorchEngine, load_network
 
 ROOT = Path(__file__).resolve().parent.parent
 FORWARD_GFLOP_224 = {"densenet121": 5.51}

@@ -24,12 +24,12 @@ from app import ResidentApplication
 from benchmarks.engines import PlainForward, pictures
 from benchmarks.spine import studies
 from benchmarks.timing import interleaved, ratio
-from cxr.bundle import Bundle, find_bundle, load_bundle
-from cxr.case import Case
-from cxr.networks.classifier import Answer
-from cxr.settings import Settings
-from cxr.torch_engine import load_network
-from operators.jobs import Job
+from candor.model.bundle import Bundle, find_bundle, load_bundle
+from candor.model.networks.classifier import Answer
+from candor.model.torch_engine import load_network
+from candor.settings import Settings
+from candor.study.case import Case
+from operators.graph.jobs import Job
 
 BATCHES: Final = (1, 16, 64)
 PRECISIONS: Final = ("fp32", "TF32", "bf16")

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.timing import interleaved, milliseconds, ratio
-from cxr.networks.registry import NETWORKS
-from training.losses import SpatialCoherence, WeightedSum, build_loss
+from candor.model.networks.registry import NETWORKS
+from training.learn.losses import SpatialCoherence, WeightedSum, build_loss
 
 FINDINGS = 14
 GOAL = 1.10
@@ -48,7 +48,7 @@ def configurations() -> dict[str, WeightedSum]:
 
 @dataclass
 class Step:
-    """One step of a DenseNet-121: forward, loss, backward, AdamW; with ``bfloat16`` as ``training.train`` runs it."""
+    """One step of a DenseNet-121: forward, loss, backward, AdamW; ``bfloat16`` as in :mod:`training.learn.train`."""
 
     images: Tensor
     labels: Tensor

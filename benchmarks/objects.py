@@ -26,24 +26,24 @@ from pydicom import Dataset
 from pydicom.data import get_testdata_file
 
 from benchmarks.timing import milliseconds
-from cxr.case import Case, CaseImage
-from cxr.dicom.identity import fingerprint
-from cxr.dicom.read import read_header, read_pixels
-from cxr.edition import KINDS, Edition
-from cxr.findings import Finding
-from cxr.provenance import Provenance
-from cxr.radiograph import Radiograph
-from cxr.reasons import Reason
-from cxr.result import Decision, FindingResult, Heatmap
-from cxr.texts import ENGLISH
-from operators.heatmap_writer import HeatmapWriter
-from operators.key_object_writer import KeyObjectWriter
-from operators.object_writer import ObjectWriter
-from operators.parametric_map_writer import ParametricMapWriter
-from operators.presentation_state_writer import PresentationStateWriter
-from operators.publish import clear
-from operators.sdk import Application
-from operators.sr_writer import SRWriter
+from candor.dicom.read.file import read_header, read_pixels
+from candor.dicom.shared.identity import fingerprint
+from candor.study.case import Case, CaseImage
+from candor.study.findings import Finding
+from candor.study.profile import KINDS, Edition
+from candor.study.provenance import Provenance
+from candor.study.radiograph import Radiograph
+from candor.study.reasons import Reason
+from candor.study.result import Decision, FindingResult, Heatmap
+from candor.words.texts import ENGLISH
+from operators.graph.publish import clear
+from operators.graph.sdk import Application
+from operators.write.heatmap_writer import HeatmapWriter
+from operators.write.key_object_writer import KeyObjectWriter
+from operators.write.object_writer import ObjectWriter
+from operators.write.parametric_map_writer import ParametricMapWriter
+from operators.write.presentation_state_writer import PresentationStateWriter
+from operators.write.sr_writer import SRWriter
 
 SIDE: Final = 1024
 OVERLAYS: Final = 3

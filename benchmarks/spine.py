@@ -24,10 +24,10 @@ from pydicom.data import get_testdata_file
 from app import ResidentApplication
 from benchmarks.engines import as_served, maps_over_forward
 from benchmarks.timing import milliseconds
-from cxr.bundle import find_bundle, load_bundle
-from cxr.provenance import derived_uid
-from cxr.settings import Settings
-from operators.jobs import Job, JobResult
+from candor.model.bundle import find_bundle, load_bundle
+from candor.settings import Settings
+from candor.study.provenance import derived_uid
+from operators.graph.jobs import Job, JobResult
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -87,8 +87,8 @@ FIRST_RESULT = """
 import sys
 from pathlib import Path
 from app import ResidentApplication
-from cxr.settings import Settings
-from operators.jobs import Job
+from candor.settings import Settings
+from operators.graph.jobs import Job
 with ResidentApplication(Path(sys.argv[1]), Settings()) as application:
     result = application.submit(Job(Path(sys.argv[2]), Path(sys.argv[3]))).result()
     print(result.index, flush=True)

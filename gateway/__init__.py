@@ -8,6 +8,6 @@ The way of a study through it::
     deliver    every object to every destination, retried until it is sure, committed where that is offered
     web        what became of everything, for people; metrics for machines
 
-The processes share a database (:mod:`gateway.schema`) and a spool (:mod:`gateway.spool`), and nothing else.
+The processes share a database (:mod:`gateway.store.schema`) and a spool (:mod:`gateway.store.spool`), and nothing else.
 Research use only, not for diagnosis.
 """

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
-from cxr import RESEARCH_USE
-from cxr.command_line import EXIT_UNUSABLE, run_verb
-from gateway.verbs_deliver import add_deliver, add_recall, add_resend
-from gateway.verbs_jobs import add_live, add_replay, add_shadow, add_status, add_tend, add_work
-from gateway.verbs_node import add_audit, add_check_config, add_serve
-from gateway.verbs_receive import add_echo, add_receive, add_send
-from gateway.verbs_web import add_user_verb, add_web
+from candor import RESEARCH_USE
+from candor.command_line import EXIT_UNUSABLE, run_verb
+from gateway.cli.deliver import add_deliver, add_recall, add_resend
+from gateway.cli.node import add_audit, add_check_config, add_serve
+from gateway.cli.receive import add_echo, add_receive, add_send
+from gateway.cli.studies import add_live, add_replay, add_shadow, add_status, add_tend, add_work
+from gateway.cli.web import add_user_verb, add_web
 
 __all__ = ["EXIT_UNUSABLE", "main"]
 
@@ -41,7 +41,7 @@ ADDERS: Final = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb; see :func:`cxr.command_line.run_verb`."""
+    """Run one verb; see :func:`candor.command_line.run_verb`."""
     return run_verb("gateway", f"Candor's DICOM node. {RESEARCH_USE}.", ADDERS, arguments)
 
 

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any, Final
 
 FACTS: Final[dict[str, str]] = {
-    "study": "a study's token (gateway.tokens)",
+    "study": "a study's token (gateway.store.tokens)",
     "version": "of a study",
-    "state": "one of gateway.states",
-    "priority": "one of gateway.states.Priority",
+    "state": "one of gateway.store.states",
+    "priority": "one of gateway.store.states.Priority",
     "peer": "address of the other side",
     "ae_title": "of the other side, as our settings name it; of an unknown caller never",
     "sop_class": "name of a SOP class",

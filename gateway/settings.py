@@ -17,9 +17,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from cxr.edition import Edition, Kind, ReportClass
-from cxr.errors import DataError, SettingsError
-from cxr.findings import findings_named
+from candor.study.errors import DataError, SettingsError
+from candor.study.findings import findings_named
+from candor.study.profile import Edition, Kind, ReportClass
 
 _AE_TITLE: Final = r"^[!-\[\]-~]([ -\[\]-~]*[!-\[\]-~])?$"
 AETitle = Annotated[str, StringConstraints(min_length=1, max_length=16, pattern=_AE_TITLE)]

@@ -8,16 +8,16 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from cxr.bundle import load_model
-from cxr.calibrate import Calibration, CalibrationKind, Line, LogitMap
-from cxr.defer import Gate, Thresholds
-from cxr.findings import Finding
-from cxr.networks.registry import NETWORKS
-from cxr.preprocess import InputSpec
-from training.export import export
-from training.fitted import write_calibration, write_gate
+from candor.decide.calibration import Calibration, CalibrationKind, Line, LogitMap
+from candor.decide.gate import Gate, Thresholds
+from candor.model.bundle import load_model
+from candor.model.networks.registry import NETWORKS
+from candor.model.preprocess import InputSpec
+from candor.study.findings import Finding
+from training.bundles.export import export
+from training.bundles.fitted import write_calibration, write_gate
+from training.bundles.trained import Trained
 from training.records import write_json
-from training.trained import Trained
 
 THREE = (Finding.CARDIOMEGALY, Finding.EFFUSION, Finding.PNEUMOTHORAX)
 USUAL = Thresholds(lo=0.2, hi=0.7)

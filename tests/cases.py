@@ -11,21 +11,21 @@ from typing import Any
 import numpy as np
 from pydicom import Dataset
 
-from cxr.case import Case, CaseImage, WrittenObject
-from cxr.dicom.gsps import build_presentation_state, select_presentation_states
-from cxr.dicom.identity import fingerprint, reportable_images
-from cxr.dicom.key_objects import build_key_objects, select_key_objects
-from cxr.dicom.pm import build_parametric_map
-from cxr.dicom.sc import build_overlay, select_overlays
-from cxr.dicom.sr import build_report
-from cxr.dicom.write import write
-from cxr.edition import KINDS, Edition, Kind
-from cxr.findings import Finding
-from cxr.provenance import Provenance
-from cxr.radiograph import Radiograph
-from cxr.reasons import Reason
-from cxr.result import Decision, FindingResult, Heatmap, Note
-from cxr.texts import ENGLISH, Texts
+from candor.dicom.report.document import build_report
+from candor.dicom.shared.file import write
+from candor.dicom.shared.identity import fingerprint, reportable_images
+from candor.dicom.write.key_objects import build_key_objects, select_key_objects
+from candor.dicom.write.overlay import build_overlay, select_overlays
+from candor.dicom.write.parametric_map import build_parametric_map
+from candor.dicom.write.presentation_state import build_presentation_state, select_presentation_states
+from candor.study.case import Case, CaseImage, WrittenObject
+from candor.study.findings import Finding
+from candor.study.profile import KINDS, Edition, Kind
+from candor.study.provenance import Provenance
+from candor.study.radiograph import Radiograph
+from candor.study.reasons import Reason
+from candor.study.result import Decision, FindingResult, Heatmap, Note
+from candor.words.texts import ENGLISH, Texts
 from tests.factory import chest_like, radiograph_dataset
 
 PROVENANCE = Provenance(

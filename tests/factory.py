@@ -14,7 +14,7 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
 )
 
-from cxr.provenance import derived_uid
+from candor.study.provenance import derived_uid
 
 STORAGE = {"DX": DigitalXRayImageStorageForPresentation, "CR": ComputedRadiographyImageStorage}
 VIEWS = {

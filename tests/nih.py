@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr.findings import NO_FINDING, Finding
-from training.datasets import Dataset, read_dataset
+from candor.study.findings import NO_FINDING, Finding
+from training.data.readers import Dataset, read_dataset
 
 SIDE = 72
 PLANTED = (Finding.CARDIOMEGALY, Finding.EFFUSION)

@@ -7,17 +7,17 @@ from pathlib import Path
 from pydicom import Dataset
 from pydicom.uid import UID
 
-from cxr.case import Case, WrittenObject
-from cxr.dicom.gsps import build_presentation_state
-from cxr.dicom.key_objects import build_key_objects
-from cxr.dicom.pm import build_parametric_map
-from cxr.dicom.sc import build_overlay
-from cxr.dicom.sr import build_report
-from cxr.dicom.write import write
-from cxr.edition import KINDS, Edition, Kind
-from cxr.findings import Finding
-from cxr.result import Decision
-from cxr.texts import ENGLISH, Texts
+from candor.dicom.report.document import build_report
+from candor.dicom.shared.file import write
+from candor.dicom.write.key_objects import build_key_objects
+from candor.dicom.write.overlay import build_overlay
+from candor.dicom.write.parametric_map import build_parametric_map
+from candor.dicom.write.presentation_state import build_presentation_state
+from candor.study.case import Case, WrittenObject
+from candor.study.findings import Finding
+from candor.study.profile import KINDS, Edition, Kind
+from candor.study.result import Decision
+from candor.words.texts import ENGLISH, Texts
 from tests.cases import PROVENANCE, assessed, case_of, result
 
 EVERYTHING = Edition(frozenset(KINDS))

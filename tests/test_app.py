@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from app import EXIT_DONE, EXIT_FAILED, EXIT_UNUSABLE, main
-from cxr import RESEARCH_USE
+from candor import RESEARCH_USE
 from tests.bundles import make_bundle
 from tests.conftest import ROOT
 from tests.factory import radiograph_dataset
@@ -119,7 +119,7 @@ def test_a_study_whose_report_fails_ends_with_1(
     def broken(*_: object) -> None:
         raise ZeroDivisionError(CANARY)
 
-    monkeypatch.setattr("operators.sr_writer.build_report", broken)
+    monkeypatch.setattr("operators.write.sr_writer.build_report", broken)
     assert main(arguments(study, tmp_path / "out", models)) == EXIT_FAILED
     said = capsys.readouterr()
     assert "results of a study are missing: the report could not be written: ZeroDivisionError" in said.err
@@ -133,7 +133,7 @@ def test_an_index_that_cannot_be_written_ends_with_1(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("operators.result_sink.write_index", full)
+    monkeypatch.setattr("operators.write.result_sink.write_index", full)
     assert main(arguments(study, tmp_path / "out", models)) == EXIT_FAILED
     assert "No space left on device; run it again" in capsys.readouterr().err
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-PACKAGES = ("cxr", "gateway", "operators", "training")
+PACKAGES = ("candor", "gateway", "operators", "training")
 
 
 def imports(path: Path) -> set[str]:
@@ -34,12 +34,12 @@ def test_only_one_module_imports_the_sdk() -> None:
         for path, modules in sources().items()
         if any(module.split(".")[0] == "holoscan" or module.startswith("monai.deploy") for module in modules)
     }
-    assert users == {"operators/sdk.py"}
+    assert users == {"operators/graph/sdk.py"}
 
 
 def test_only_the_worker_of_the_gateway_imports_the_application() -> None:
     users = {path.relative_to(ROOT).as_posix() for path, modules in sources().items() if "app" in modules}
-    assert users == {"__main__.py", "core.py", "gateway/worker.py"}
+    assert users == {"__main__.py", "core.py", "gateway/assess/application.py"}
 
 
 def test_only_the_gateway_speaks_to_the_network() -> None:
@@ -51,7 +51,10 @@ def test_only_the_gateway_speaks_to_the_network() -> None:
     assert users == {"gateway"}
 
 
-FOREIGN_WEIGHTS = (ROOT / "training" / "import_weights.py", ROOT / "cxr" / "networks" / "initial.py")
+FOREIGN_WEIGHTS = (
+    ROOT / "training" / "bundles" / "import_weights.py",
+    ROOT / "candor" / "model" / "networks" / "initial.py",
+)
 """The files that open weights which others wrote."""
 
 

@@ -19,9 +19,9 @@ from pydicom import Dataset, dcmread
 from pydicom.charset import convert_encodings
 from pydicom.valuerep import PersonName
 
-from cxr.dicom.read import read_header
-from cxr.edition import KINDS, Kind
-from cxr.texts import ENGLISH, GERMAN
+from candor.dicom.read.file import read_header
+from candor.study.profile import KINDS, Kind
+from candor.words.texts import ENGLISH, GERMAN
 from tests.factory import radiograph_dataset
 from tests.objects import write_objects
 from tests.validators import skip_without_validators, validation_errors

@@ -10,8 +10,19 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.check_figures import Outcome, accepted_share, difference, percent, share
-from benchmarks.check_run import (
+from benchmarks.checks.__main__ import (
+    ADULTS,
+    UNUSED,
+    accepted,
+    by_check,
+    by_pixels,
+    chests,
+    no_chests,
+    shortcuts,
+    stopped,
+)
+from benchmarks.checks.figures import Outcome, accepted_share, difference, percent, share
+from benchmarks.checks.run import (
     ComposedApp,
     audit_of_every_picture,
     check_pictures,
@@ -19,19 +30,18 @@ from benchmarks.check_run import (
     run_application,
     stopped_for,
 )
-from benchmarks.check_sets import Picture, hannover, kermany, nih_adults, patient_of
-from benchmarks.checks import ADULTS, UNUSED, accepted, by_check, by_pixels, chests, no_chests, shortcuts, stopped
-from cxr.bundle import load_bundle
-from cxr.case import CaseImage
-from cxr.defer import Gate, Thresholds
-from cxr.errors import Refused
-from cxr.findings import Finding
-from cxr.policy import Action
-from cxr.reasons import Reason
-from cxr.settings import Settings
-from cxr.shortcut import ShortcutAudit
-from operators.base import CaseOperator
-from operators.sdk import Fragment
+from benchmarks.checks.sets import Picture, hannover, kermany, nih_adults, patient_of
+from candor.decide.gate import Gate, Thresholds
+from candor.model.bundle import load_bundle
+from candor.picture.shortcut import ShortcutAudit
+from candor.settings import Settings
+from candor.study.case import CaseImage
+from candor.study.errors import Refused
+from candor.study.findings import Finding
+from candor.study.policy import Action
+from candor.study.reasons import Reason
+from operators.graph.base import CaseOperator
+from operators.graph.sdk import Fragment
 from tests.bundles import make_bundle
 from tests.conftest import needs
 from tests.factory import chest_like, radiograph_dataset

@@ -14,13 +14,13 @@ import pytest
 from pydicom import DataElement, Dataset, dcmread
 from pydicom.tag import Tag
 
-from cxr.case import Case
-from cxr.dicom import codes
-from cxr.dicom.ko import Rejected, Rejection, build_rejection_note
-from cxr.edition import KINDS, Edition, Kind, Predecessor, ReportClass
-from cxr.findings import PRIVATE_SCHEME
-from cxr.reasons import Reason
-from cxr.result import Note
+from candor.dicom.shared import codes
+from candor.dicom.write.rejection_note import Rejected, Rejection, build_rejection_note
+from candor.study.case import Case
+from candor.study.findings import PRIVATE_SCHEME
+from candor.study.profile import KINDS, Edition, Kind, Predecessor, ReportClass
+from candor.study.reasons import Reason
+from candor.study.result import Note
 from tests.cases import CASES, EVERYTHING, PROVENANCE, TIME, assessed, case_of, header_of, pa_and_lateral, write_results
 from tests.statement import Row, section, table, tables
 

@@ -10,8 +10,8 @@ import sys
 import pytest
 import yaml
 
-from cxr import __version__
-from cxr.settings import Settings, load_settings
+from candor import __version__
+from candor.settings import Settings, load_settings
 from tests.conftest import ROOT
 
 

@@ -18,7 +18,7 @@ def on_the_page() -> set[str]:
 
 
 def in_the_code() -> set[str]:
-    """Names that gateway/metrics.py hands to the makers of families, found without running it."""
+    """Names that gateway/watch/metrics.py hands to the makers of families, found without running it."""
     makers = {"_gauge": 0, "_histogram": 1}
     calls = [
         node

@@ -12,16 +12,16 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
 from app import ResidentApplication
-from cxr.bundle import Bundle, find_bundle, load_bundle
-from cxr.dicom.read import read_pixels
-from cxr.dicom.templates import missing_rows
-from cxr.edition import KINDS
-from cxr.engine import OnnxEngine
-from cxr.findings import Finding
-from cxr.preprocess import to_network_input
-from cxr.settings import Settings
-from cxr.torch_engine import TorchEngine
-from operators.jobs import Job, JobResult
+from candor.dicom.check.templates import missing_rows
+from candor.dicom.read.file import read_pixels
+from candor.model.bundle import Bundle, find_bundle, load_bundle
+from candor.model.engine import OnnxEngine
+from candor.model.preprocess import to_network_input
+from candor.model.torch_engine import TorchEngine
+from candor.settings import Settings
+from candor.study.findings import Finding
+from candor.study.profile import KINDS
+from operators.graph.jobs import Job, JobResult
 from tests.conftest import ROOT
 from tests.validators import pixelmed_errors, skip_without_validators, validation_errors
 

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from cxr.engine import Outputs
-from cxr.preprocess import InputSpec
+from candor.model.engine import Outputs
+from candor.model.preprocess import InputSpec
 
 SPEC = InputSpec(side=224, mean=0.5, std=0.25)
 Floats = NDArray[np.float32]

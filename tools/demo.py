@@ -32,9 +32,9 @@ from pydicom.data import get_testdata_file
 ROOT: Final = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from cxr import RESEARCH_USE  # noqa: E402
-from cxr.dicom.read import read_pixels  # noqa: E402
-from cxr.findings import finding_named  # noqa: E402
+from candor import RESEARCH_USE  # noqa: E402
+from candor.dicom.read.file import read_pixels  # noqa: E402
+from candor.study.findings import finding_named  # noqa: E402
 from tools.small_pacs import SmallPacs, free_port  # noqa: E402
 
 SAMPLE: Final = "RG1_UNCI.dcm"

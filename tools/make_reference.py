@@ -21,15 +21,15 @@ from pydantic import BaseModel  # noqa: E402
 from pydantic.fields import FieldInfo  # noqa: E402
 
 import gateway  # noqa: E402
-from cxr import errors  # noqa: E402
-from cxr.errors import CandorError  # noqa: E402
-from cxr.findings import Finding  # noqa: E402
-from cxr.reasons import Reason, ReasonKind  # noqa: E402
-from cxr.settings import Settings  # noqa: E402
+from candor.settings import Settings  # noqa: E402
+from candor.study import errors  # noqa: E402
+from candor.study.errors import CandorError  # noqa: E402
+from candor.study.findings import Finding  # noqa: E402
+from candor.study.reasons import Reason, ReasonKind  # noqa: E402
 from gateway.settings import Settings as GatewaySettings  # noqa: E402
-from training.datasets import POLICIES, READERS, plain  # noqa: E402
-from training.datasets.chexpert import FINDINGS, LEFT_OUT, OBSERVATIONS  # noqa: E402
-from training.splits import SPLITS  # noqa: E402
+from training.data.readers import POLICIES, READERS, plain  # noqa: E402
+from training.data.readers.chexpert import FINDINGS, LEFT_OUT, OBSERVATIONS  # noqa: E402
+from training.data.splits import SPLITS  # noqa: E402
 
 FOLDER = ROOT / "docs" / "reference"
 
@@ -88,8 +88,8 @@ def errors_page() -> str:
     classes = [cls for _, cls in inspect.getmembers(errors, inspect.isclass) if issubclass(cls, CandorError)]
     rows = [(f"`{cls.__name__}`", (inspect.getdoc(cls) or "").splitlines()[0]) for cls in classes]
     return (
-        "# Errors\n\nAll errors that Candor raises on purpose, from `cxr/errors.py`. On the command line each is one "
-        "line on standard error, and the exit code is 2; an instance that is refused ends no run.\n\n"
+        "# Errors\n\nAll errors that Candor raises on purpose, from `candor/study/errors.py`. On the command line each "
+        "is one line on standard error, and the exit code is 2; an instance that is refused ends no run.\n\n"
         + table(("error", "meaning"), rows)
         + "\n## Of the node\n\n"
         + table(("error", "meaning"), _gateway_errors())
@@ -99,7 +99,7 @@ def errors_page() -> str:
 def _gateway_errors() -> list[tuple[str, str]]:
     """List the errors that the node's own modules raise; the worker's come from the core."""
     for module in pkgutil.walk_packages(gateway.__path__, "gateway."):
-        if module.name not in ("gateway.worker", "gateway.__main__"):
+        if module.name not in ("gateway.assess.application", "gateway.__main__"):
             importlib.import_module(module.name)
     found = [cls for cls in _below(CandorError) if cls.__module__.startswith("gateway.")]
     named = {cls.__name__: (inspect.getdoc(cls) or "").splitlines()[0] for cls in found}
@@ -130,8 +130,8 @@ def data_sets_page() -> str:
         for name, policy in POLICIES.items()
     ]
     return (
-        "# Data sets\n\n`training.datasets.read_dataset` reads each of these in the layout that its publisher ships; "
-        "what lies in the folder decides which it is.\n\n"
+        "# Data sets\n\n`training.data.readers.read_dataset` reads each of these in the layout that its "
+        "publisher ships; what lies in the folder decides which it is.\n\n"
         + table(("kind", "what the folder holds", "findings"), layouts)
         + "\n## CheXpert and MIMIC-CXR-JPG\n\nBoth carry the answers of one labeller. A blank counts as absent. "
         f"It does not look for {never}: there the label is NaN, never 0. An image whose labels are all uncertain is "

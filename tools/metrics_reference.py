@@ -23,12 +23,12 @@ import sqlalchemy as sa
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.counters import count
-from gateway.database import open_database
-from gateway.drift import Baseline
-from gateway.metrics import render_metrics
-from gateway.schema import node_state, studies
 from gateway.settings import Destination, Settings
+from gateway.store.counters import count
+from gateway.store.database import open_database
+from gateway.store.schema import node_state, studies
+from gateway.watch.drift import Baseline
+from gateway.watch.metrics import render_metrics
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 PAGE: Final = ROOT / "docs" / "reference" / "metrics.md"
@@ -65,7 +65,7 @@ def counted() -> dict[str, tuple[str, ...]]:
 
 
 def _calls(tree: ast.AST) -> Iterator[ast.Call]:
-    """Find the calls of :func:`gateway.counters.count`."""
+    """Find the calls of :func:`gateway.store.counters.count`."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "count":
             yield node

@@ -17,8 +17,8 @@ from typing import Any, Final
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from cxr.bundle import find_bundle, load_bundle
-from cxr.errors import OutputError
+from candor.model.bundle import find_bundle, load_bundle
+from candor.study.errors import OutputError
 from tools.shipped import normalised, shipped
 
 ROOT: Final = Path(__file__).parent.parent

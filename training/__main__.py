@@ -6,17 +6,17 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from cxr.command_line import EXIT_UNUSABLE, run_verb
-from training.audit_verb import add_audit_verb
-from training.calibration_verbs import add_calibration_verbs
-from training.error_model.verbs import add_fit_error_model
-from training.familiarity_verb import add_fit_familiarity
-from training.fitting_verbs import add_fitting_verbs
-from training.gate_verbs import add_gate_verbs
-from training.lungs_verb import add_train_lungs
-from training.screen_verbs import add_train_screen
-from training.shortcut_verbs import add_shortcut_verbs
-from training.training_verbs import add_training_verbs
+from candor.command_line import EXIT_UNUSABLE, run_verb
+from training.cli.audit import add_audit_verb
+from training.cli.bundle import add_fitting_verbs
+from training.cli.calibration import add_calibration_verbs
+from training.cli.familiarity import add_fit_familiarity
+from training.cli.gate import add_gate_verbs
+from training.cli.learned_gate import add_fit_error_model
+from training.cli.lungs import add_train_lungs
+from training.cli.orientation import add_train_screen
+from training.cli.shortcut import add_shortcut_verbs
+from training.cli.train import add_training_verbs
 
 __all__ = ["EXIT_UNUSABLE", "main"]
 
@@ -36,7 +36,7 @@ GROUPS: Final = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb; see :func:`cxr.command_line.run_verb`."""
+    """Run one verb; see :func:`candor.command_line.run_verb`."""
     return run_verb("training", "Make the bundle that Candor runs.", GROUPS, arguments)
 
 

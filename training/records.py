@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from cxr.durable import whole_file
+from candor.files.durable import whole_file
 
 
 def write_json(path: Path, record: Mapping[str, object]) -> None:

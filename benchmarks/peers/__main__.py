@@ -18,10 +18,10 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.crash import ROOT
+from benchmarks.node.crash import ROOT
 from benchmarks.peers import crashes, engine, heatmaps, routing, study, transfer
 from benchmarks.peers.table import Section, markdown
-from operators.sdk import quiet_libraries
+from operators.graph.sdk import quiet_libraries
 
 Measurement = Callable[[argparse.Namespace], list[Section]]
 

@@ -15,11 +15,11 @@ from typing import Final
 from pydicom import dcmread
 from pydicom.uid import BasicTextSRStorage
 
-from benchmarks.crash import Pacs, Sender, crash_test, radiographs, send
-from benchmarks.loop import sample
+from benchmarks.node.crash import Pacs, Sender, crash_test, radiographs, send
+from benchmarks.node.loop import sample
 from benchmarks.peers.processes import until
-from benchmarks.peers.router import ModelServer, Router, environment
 from benchmarks.peers.routing import Side, candor, routed
+from benchmarks.peers.systems.router import ModelServer, Router, environment
 from benchmarks.peers.table import Row, Section
 from tools.small_pacs import received
 
@@ -112,7 +112,7 @@ def crash_the_router(folder: Path, models: Path, python: Path, studies: int, kil
 
 
 def wreck(router: Router, pacs: Pacs, sending: threading.Thread, kills: int, seed: int) -> int:
-    """Kill it again and again as :func:`benchmarks.crash.wreck` does the node; return how often."""
+    """Kill it again and again as :func:`benchmarks.node.crash.wreck` does the node; return how often."""
     rng, done = random.Random(seed), 0
     while done < kills or sending.is_alive():
         time.sleep(rng.uniform(0.3, 1.0) * _PAUSE_S)

@@ -16,9 +16,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.engines import ROOT, PlainForward, convolution_rate, pictures
 from benchmarks.peers.table import Row, Section, timed
 from benchmarks.timing import interleaved
-from cxr.bundle import find_bundle, load_bundle
-from cxr.engine import OnnxEngine
-from cxr.torch_engine import load_network
+from candor.model.bundle import find_bundle, load_bundle
+from candor.model.engine import OnnxEngine
+from candor.model.torch_engine import load_network
 
 _SERVED_S = 2.0
 

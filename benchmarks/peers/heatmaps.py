@@ -12,8 +12,8 @@ from monai.visualize import GradCAM
 from benchmarks.engines import PlainForward, pictures
 from benchmarks.peers.table import Section, timed
 from benchmarks.timing import interleaved, ratio
-from cxr.bundle import find_bundle, load_bundle
-from cxr.torch_engine import load_network
+from candor.model.bundle import find_bundle, load_bundle
+from candor.model.torch_engine import load_network
 
 
 def measure(models: Path, rounds: int) -> list[Section]:

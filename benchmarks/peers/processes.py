@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.crash import ROOT, wait_for
+from benchmarks.node.crash import ROOT, wait_for
 
 _STACK_BYTES: Final = 32 * 2**20
 _WAIT_S: Final = 60.0
@@ -71,7 +71,7 @@ def peak_mib(pids: Iterable[int]) -> float:
 
 
 def until(what: str, done: Callable[[], object], seconds: float = _WAIT_S) -> None:
-    """Wait until something is so, looking often; see :func:`benchmarks.crash.wait_for`."""
+    """Wait until something is so, looking often; see :func:`benchmarks.node.crash.wait_for`."""
     wait_for(done, seconds, what, every_s=0.02)
 
 

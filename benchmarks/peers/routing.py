@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from benchmarks.crash import KILLED, Node, Pacs, running, send, wait_for
-from benchmarks.loop import sample
+from benchmarks.node.crash import KILLED, Node, Pacs, running, send, wait_for
+from benchmarks.node.loop import sample
 from benchmarks.peers.processes import peak_mib, until
-from benchmarks.peers.router import RELEASE, ModelServer, Router, environment
 from benchmarks.peers.study import validator_rows
+from benchmarks.peers.systems.router import RELEASE, ModelServer, Router, environment
 from benchmarks.peers.table import Row, Section, rated, timed
 from benchmarks.peers.written import look
 from tools.small_pacs import received

@@ -15,13 +15,13 @@ from typing import Final
 
 from pydicom.uid import DigitalXRayImageStorageForPresentation
 
-from benchmarks import receive, send
+from benchmarks.node import receive, send
+from benchmarks.node.receive import Server
 from benchmarks.peers.table import Row, Section, rated
-from benchmarks.receive import Server
 from benchmarks.timing import interleaved
-from cxr.document import file_sha256
-from cxr.provenance import derived_uid
-from gateway.sending import Outgoing
+from candor.files.document import file_sha256
+from candor.study.provenance import derived_uid
+from gateway.deliver.sender import Outgoing
 
 _SIDE: Final = 2048
 _MEGABYTES: Final = 2 * _SIDE**2 / 1e6

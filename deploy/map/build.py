@@ -112,9 +112,9 @@ def _succeeds(*command: str) -> bool:
 
 def default_tag(target: str) -> str:
     """Name an image by its target and the application's version."""
-    found = re.search(r'^__version__ = "(.+)"$', (ROOT / "cxr" / "__init__.py").read_text(), re.MULTILINE)
+    found = re.search(r'^__version__ = "(.+)"$', (ROOT / "candor" / "__init__.py").read_text(), re.MULTILINE)
     if found is None:
-        raise RuntimeError("cxr/__init__.py names no version")
+        raise RuntimeError("candor/__init__.py names no version")
     return f"candor-{target}:{found[1]}"
 
 

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import yaml
 
-from cxr.errors import CandorError, SettingsError
+from candor.study.errors import CandorError, SettingsError
 
 SPECIFICATION: Final = "1.0.0"
 COMMAND: Final = "python3 /opt/holoscan/app"

@@ -15,14 +15,14 @@ from starlette.responses import Response
 
 from gateway.logs import log_event
 from gateway.settings import Settings
-from gateway.spool import Spool
-from gateway.tokens import Tokens
-from gateway.web import login, machines, operate, studies, trying
-from gateway.web.accounts import Logins
-from gateway.web.acts import Acts
-from gateway.web.guard import HEADERS, Guard
-from gateway.web.node import Node
-from gateway.web.trial import RunApplication, Trials, application
+from gateway.store.spool import Spool
+from gateway.store.tokens import Tokens
+from gateway.web.access.accounts import Logins
+from gateway.web.access.guard import HEADERS, Guard
+from gateway.web.actions import Acts
+from gateway.web.content.trial import RunApplication, Trials, application
+from gateway.web.context import Node
+from gateway.web.pages import login, machines, operate, studies, trial
 
 _WORDS = {
     403: "You may not do that, or the form is out of date. Go back, load the page anew, and try again.",
@@ -61,7 +61,7 @@ def create_app(
     for router in (machines.routes(node), login.routes(node), studies.routes(node), operate.routes(node)):
         app.include_router(router)
     if trials is not None:
-        app.include_router(trying.routes(node, trials))
+        app.include_router(trial.routes(node, trials))
     app.add_middleware(Guard, settings=settings.web, logins=logins)
     _answer_errors(app, node)
     return app

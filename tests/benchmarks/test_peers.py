@@ -15,14 +15,15 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import BasicTextSRStorage, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from benchmarks import gpu
-from benchmarks.crash import Pacs
 from benchmarks.engines import FORWARD_GFLOP_224
-from benchmarks.peers import crashes, engine, heatmaps, model_server, router
+from benchmarks.node.crash import Pacs
+from benchmarks.peers import crashes, engine, heatmaps
 from benchmarks.peers.__main__ import MEASUREMENTS, parse
+from benchmarks.peers.systems import model_server, router
 from benchmarks.peers.table import Row, Section, markdown, number, rated, timed
 from benchmarks.peers.written import Written, of_class
-from cxr.networks.classifier import Answer, LogitsOnly
-from cxr.networks.registry import build
+from candor.model.networks.classifier import Answer, LogitsOnly
+from candor.model.networks.registry import build
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from cxr import __version__
-from cxr.command_line import verb_parser
+from candor import __version__
+from candor.command_line import verb_parser
 from gateway.__main__ import ADDERS
-from gateway.serve import KINDS
+from gateway.processes.supervisor import KINDS
 from gateway.settings import load_settings
 from tests.conftest import ROOT
 

@@ -30,19 +30,19 @@ SUITE: Final = frozenset(("test", "lint", "peers", "setup", "bench"))
 
 VERBS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "audit-gate": "tests/training/selective/test_audit.py",
-        "audit-shortcuts": "tests/training/test_probe.py",
-        "calibration-evidence": "tests/training/test_calibrate.py",
-        "fit-error-model": "tests/training/error_model/test_run.py",
-        "fit-familiarity": "tests/training/test_familiarity.py",
-        "gate-evidence": "tests/training/test_gate_evidence.py",
-        "probe": "tests/training/test_probe.py",
-        "region-map": "tests/training/test_probe.py",
-        "train-lungs": "tests/training/test_lungs.py",
-        "train-screen": "tests/training/screen/test_fit.py",
-        "pcanet": "tests/training/test_baseline.py",
-        "find-lr": "tests/training/test_range_test.py",
-        "augment-sheet": "tests/training/test_augment.py",
+        "audit-gate": "tests/training/measure/test_audit.py",
+        "audit-shortcuts": "tests/training/checks/test_probe.py",
+        "calibration-evidence": "tests/training/calibration/test_calibrate.py",
+        "fit-error-model": "tests/training/learned_gate/test_run.py",
+        "fit-familiarity": "tests/training/checks/test_familiarity.py",
+        "gate-evidence": "tests/training/gate/test_evidence.py",
+        "probe": "tests/training/checks/test_probe.py",
+        "region-map": "tests/training/checks/test_probe.py",
+        "train-lungs": "tests/training/checks/lungs/test_lungs.py",
+        "train-screen": "tests/training/checks/orientation/test_fit.py",
+        "pcanet": "tests/training/baselines/test_measure.py",
+        "find-lr": "tests/training/learn/test_range_test.py",
+        "augment-sheet": "tests/training/data/test_augmentation.py",
     }
 )
 """Verbs of ``python -m training`` that pages show with real data; these tests run them on made-up data."""

@@ -11,10 +11,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from cxr.bundle import Model
-from cxr.findings import NO_FINDING, Finding
+from candor.model.bundle import Model
+from candor.study.findings import NO_FINDING, Finding
 from tests.nih import PLANTED, make_nih, picture
-from tests.training.datasets.trees import CHEXPERT, NIH_2020
+from tests.training.data.readers.trees import CHEXPERT, NIH_2020
 
 PATIENTS = 160
 

@@ -18,7 +18,7 @@ from typing import Final
 from tests.conftest import ROOT
 from tests.docs.commands import Command
 
-CODE: Final = ("cxr", "gateway", "operators", "training", "tools", "benchmarks", "deploy", "app.py", "__main__.py")
+CODE: Final = ("candor", "gateway", "operators", "training", "tools", "benchmarks", "deploy", "app.py", "__main__.py")
 COPIED: Final = ("app.yaml", "gateway.yaml")
 STAND_INS: Final = Path(__file__).parent / "stand_ins"
 MAY_END_WITH: Final[Mapping[str, tuple[int, ...]]] = {"tar": (0, 1)}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cxr.command_line import verb_parser
+from candor.command_line import verb_parser
 from gateway.__main__ import ADDERS
 from gateway.settings import load_settings
 from tests.conftest import ROOT

@@ -12,9 +12,9 @@ import yaml
 from pydicom.data import get_testdata_file
 from safetensors.torch import save_file
 
-from benchmarks.crash import radiographs, send, wait_for
-from cxr.bundle import load_bundle
-from cxr.findings import Finding
+from benchmarks.node.crash import radiographs, send, wait_for
+from candor.model.bundle import load_bundle
+from candor.study.findings import Finding
 from tests.conftest import ROOT
 from tests.docs import data
 from tests.docs.commands import Command, commands

@@ -14,7 +14,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from benchmarks.crash import accepts, wait_for
+from benchmarks.node.crash import accepts, wait_for
 from tools.small_pacs import free_port
 
 AE_TITLE: Final = "ORTHANC"

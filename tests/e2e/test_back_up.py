@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from benchmarks.crash import Node, Pacs, accepts, radiographs, send, wait_for
-from gateway.schema import instances, objects, studies
-from gateway.states import StudyState
+from benchmarks.node.crash import Node, Pacs, accepts, radiographs, send, wait_for
+from gateway.store.schema import instances, objects, studies
+from gateway.store.states import StudyState
 from tests.conftest import ROOT
 from tests.docs.commands import commands
 from tests.docs.sandbox import Sandbox

@@ -1,4 +1,4 @@
-"""The crash test in its short form; ``python -m benchmarks.crash`` is the long one."""
+"""The crash test in its short form; ``python -m benchmarks.node.crash`` is the long one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.crash import crash_test, radiographs
+from benchmarks.node.crash import crash_test, radiographs
 from tests.conftest import ROOT
 
 

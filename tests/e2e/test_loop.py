@@ -13,9 +13,9 @@ import sqlalchemy as sa
 from pydicom import Dataset, dcmread
 from pydicom.uid import Comprehensive3DSRStorage, SecondaryCaptureImageStorage
 
-from benchmarks.crash import Node, accepts, wait_for
-from gateway.schema import deliveries, studies
-from gateway.states import DeliveryState, StudyState
+from benchmarks.node.crash import Node, accepts, wait_for
+from gateway.store.schema import deliveries, studies
+from gateway.store.states import DeliveryState, StudyState
 from tests.conftest import ROOT
 from tests.e2e.orthanc import AE_TITLE, Orthanc, skip_without, value
 from tests.factory import chest_like, radiograph_dataset

@@ -19,14 +19,14 @@ import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
 
-from cxr.case import Case
-from cxr.dicom.ko import Rejected, Rejection, build_rejection_note
-from cxr.dicom.read import read_pixels
-from cxr.dicom.templates import missing_rows
-from cxr.dicom.write import write
-from cxr.edition import KINDS, Edition, ReportClass
-from cxr.findings import Finding
-from cxr.result import Decision
+from candor.dicom.check.templates import missing_rows
+from candor.dicom.read.file import read_pixels
+from candor.dicom.shared.file import write
+from candor.dicom.write.rejection_note import Rejected, Rejection, build_rejection_note
+from candor.study.case import Case
+from candor.study.findings import Finding
+from candor.study.profile import KINDS, Edition, ReportClass
+from candor.study.result import Decision
 from tests import rendering
 from tests.cases import CASES, PROVENANCE, TIME, assessed, case_of, header_of, heatmap, result, write_results
 from tests.e2e.orthanc import AE_TITLE, Orthanc, skip_without

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from benchmarks.crash import Node, Pacs, accepts, count, radiographs, send, wait_for
-from gateway.schema import studies
-from gateway.states import StudyState
+from benchmarks.node.crash import Node, Pacs, accepts, count, radiographs, send, wait_for
+from gateway.store.schema import studies
+from gateway.store.states import StudyState
 from tests.conftest import ROOT
 from tests.gateway.databases import make_template, new_database, server
 

@@ -16,7 +16,7 @@ import atheris
 
 with atheris.instrument_imports(
     include=[
-        "cxr.dicom",
+        "candor.dicom",
         "pydicom.filereader",
         "pydicom.fileutil",
         "pydicom.values",
@@ -25,12 +25,12 @@ with atheris.instrument_imports(
     ],
     enable_loader_override=False,
 ):
-    from cxr.dicom.decode import decode
-    from cxr.dicom.greyscale import GreyScale
-    from cxr.dicom.identity import fingerprint
-    from cxr.dicom.read import read_header
-    from cxr.dicom.select import check
-    from cxr.errors import Refused
+    from candor.dicom.read.decode import decode
+    from candor.dicom.read.file import read_header
+    from candor.dicom.read.greyscale import GreyScale
+    from candor.dicom.read.select import check
+    from candor.dicom.shared.identity import fingerprint
+    from candor.study.errors import Refused
 
 SIDE = 4
 

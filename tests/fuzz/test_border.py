@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from cxr.dicom.read import read_pixels
-from cxr.errors import Refused
+from candor.dicom.read.file import read_pixels
+from candor.study.errors import Refused
 from tests.conftest import ROOT
 from tests.fuzz.seeds import seeds
 
@@ -113,7 +113,7 @@ def test_the_fuzzer_sees_what_is_not_refused(tmp_path: Path) -> None:
     corpus.mkdir()
     (corpus / "seed").write_bytes(next(seeds()))
     broken = (
-        "import runpy, sys, cxr.dicom.bounds as b\n"
+        "import runpy, sys, candor.dicom.read.limits as b\n"
         "def fails(*_, **__): raise BufferError\n"
         "b.read_bounded = fails\n"
         "runpy.run_module('tests.fuzz.border', run_name='__main__', alter_sys=False)\n"

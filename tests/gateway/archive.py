@@ -26,15 +26,15 @@ from pydicom.uid import (
 from pynetdicom import AE, build_context, build_role, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
-from cxr.document import file_sha256
-from cxr.result import Disposition
-from gateway.database import writing
-from gateway.deliver import Deliverer
-from gateway.schema import deliveries, metadata, objects, studies
+from candor.files.document import file_sha256
+from candor.study.result import Disposition
+from gateway.deliver.deliverer import Deliverer
 from gateway.settings import Destination, Settings
-from gateway.spool import Spool
-from gateway.states import DeliveryState, Priority
-from gateway.tokens import Tokens
+from gateway.store.database import writing
+from gateway.store.schema import deliveries, metadata, objects, studies
+from gateway.store.spool import Spool
+from gateway.store.states import DeliveryState, Priority
+from gateway.store.tokens import Tokens
 from tests.cases import header_of
 from tests.gateway.conftest import Clock
 from tests.gateway.network import image

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from gateway.database import open_database
 from gateway.settings import Keep, Receive, Settings
-from gateway.spool import Spool
-from gateway.tokens import Tokens
+from gateway.store.database import open_database
+from gateway.store.spool import Spool
+from gateway.store.tokens import Tokens
 from tests.gateway.databases import make_template, new_database, server
 
 

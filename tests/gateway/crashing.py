@@ -15,12 +15,12 @@ from pathlib import Path
 
 from pydicom import dcmread
 
-from cxr.edition import Predecessor
-from gateway.assess import Assessed
-from gateway.database import open_database
+from candor.study.profile import Predecessor
+from gateway.assess.assessor import Assessed
+from gateway.cli.studies import work
 from gateway.settings import Settings
-from gateway.spool import Spool
-from gateway.verbs_jobs import work
+from gateway.store.database import open_database
+from gateway.store.spool import Spool
 from tests.gateway.node import FakeApplication
 
 TTL_S = 1.0

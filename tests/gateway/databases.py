@@ -18,7 +18,7 @@ import pytest
 import sqlalchemy as sa
 from dbos import DBOS
 
-from gateway.database import open_database
+from gateway.store.database import open_database
 
 
 def binaries() -> Path:

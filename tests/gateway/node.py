@@ -13,23 +13,23 @@ from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
-from cxr.case import WrittenObject
-from cxr.document import file_sha256
-from cxr.edition import Edition, Kind, Predecessor
-from cxr.findings import Finding
-from cxr.provenance import derived_uid
-from cxr.result import Decision, Disposition
-from gateway import schema
-from gateway.assess import Assessed, Assessor
-from gateway.database import open_database, writing
-from gateway.head import read_head
-from gateway.jobs import Jobs
-from gateway.journal import Journal, Received
-from gateway.lease import new_executor_id
+from candor.files.document import file_sha256
+from candor.study.case import WrittenObject
+from candor.study.findings import Finding
+from candor.study.profile import Edition, Kind, Predecessor
+from candor.study.provenance import derived_uid
+from candor.study.result import Decision, Disposition
+from gateway.assess.assessor import Assessed, Assessor
+from gateway.dimse.header import read_head
+from gateway.jobs.jobs import Jobs
+from gateway.jobs.lease import new_executor_id
+from gateway.receive.journal import Journal, Received
 from gateway.settings import Settings
-from gateway.spool import Spool
-from gateway.states import Priority
-from gateway.tokens import Tokens
+from gateway.store import schema
+from gateway.store.database import open_database, writing
+from gateway.store.spool import Spool
+from gateway.store.states import Priority
+from gateway.store.tokens import Tokens
 from tests.gateway.conftest import Clock
 from tests.gateway.network import file_of
 

@@ -34,21 +34,21 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 )
 
 import gateway
-from cxr.dicom.carried import all_values
-from cxr.dicom.identity import carry_character_set
-from cxr.document import file_sha256
-from gateway.committer import Committer
-from gateway.head import Head, read_head
-from gateway.journal import Journal
-from gateway.receive import Receiver
-from gateway.scu import Remote, associated
-from gateway.sending import Outgoing, contexts
+from candor.dicom.shared.identity import carry_character_set
+from candor.dicom.shared.values import all_values
+from candor.files.document import file_sha256
+from gateway.deliver.commitment_request import Committer
+from gateway.deliver.sender import Outgoing, contexts
+from gateway.dimse.association import Remote, associated
+from gateway.dimse.header import Head, read_head
+from gateway.dimse.status import Status, hexadecimal
+from gateway.dimse.tls import client_context, server_context
+from gateway.receive.journal import Journal
+from gateway.receive.receiver import Receiver
 from gateway.settings import Destination, Receive, Settings, Tls
-from gateway.spool import Spool
-from gateway.states import DeliveryState
-from gateway.status import Status, hexadecimal
-from gateway.tls import client_context, server_context
-from gateway.tokens import Tokens
+from gateway.store.spool import Spool
+from gateway.store.states import DeliveryState
+from gateway.store.tokens import Tokens
 from tests.cases import positive, write_results
 from tests.gateway.archive import Archive, Sender, running
 from tests.gateway.conftest import Clock
@@ -171,9 +171,9 @@ class TestReceiver:
         if status == "0x0122":
             sent.SOPClassUID = sent.file_meta.MediaStorageSOPClassUID = BasicTextSRStorage
         if status == "0xA700":
-            monkeypatch.setattr("gateway.spool.Spool.free_bytes", lambda _: -1)
+            monkeypatch.setattr("gateway.store.spool.Spool.free_bytes", lambda _: -1)
         if status == "0xA900":
-            monkeypatch.setattr("gateway.receive.read_head", _another)
+            monkeypatch.setattr("gateway.receive.receiver.read_head", _another)
         if status == "0xC000":
             sent, changes = image(PixelData=bytes(2 << 20)), {"max_object_mib": 1}
         if status == "0xC211":
@@ -265,7 +265,7 @@ class TestSender:
             proposals.extend(offered)
             return associated(remote, calling, offered, *more)
 
-        monkeypatch.setattr("gateway.committer.associated", noted)
+        monkeypatch.setattr("gateway.deliver.commitment_request.associated", noted)
         with running(Archive(commits=lambda *_: 0)) as archive:
             sender = Sender(settings, engine, Spool(Path(settings.spool)), Clock()).towards(archive, commitment=True)
             sender.both()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.logs import FACTS, configure_logs, log_event
-from gateway.tokens import KEY_FILE, Tokens
+from gateway.store.tokens import KEY_FILE, Tokens
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

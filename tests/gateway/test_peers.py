@@ -18,12 +18,12 @@ import pytest
 import sqlalchemy as sa
 from pydicom import dcmread
 
-from gateway.commitment import take
-from gateway.committer import Committer
-from gateway.receive import Receiver
+from gateway.deliver.commitment import take
+from gateway.deliver.commitment_request import Committer
+from gateway.receive.receiver import Receiver
 from gateway.settings import Settings, Tls
-from gateway.spool import Spool
-from gateway.tokens import Tokens
+from gateway.store.spool import Spool
+from gateway.store.tokens import Tokens
 from tests.gateway.archive import Archive, Sender
 from tests.gateway.conftest import Clock
 from tests.gateway.network import Authority

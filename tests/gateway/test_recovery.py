@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from gateway import schema
-from gateway.database import writing
 from gateway.settings import Settings, Work
-from gateway.states import Priority
+from gateway.store import schema
+from gateway.store.database import writing
+from gateway.store.states import Priority
 from tests.gateway.conftest import Clock
 from tests.gateway.crashing import HANGS, POISON
 from tests.gateway.network import image

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cxr.edition import Edition, ReportClass
-from cxr.errors import SettingsError
-from cxr.findings import Finding
+from candor.study.errors import SettingsError
+from candor.study.findings import Finding
+from candor.study.profile import Edition, ReportClass
 from gateway.settings import Settings, load_settings
 
 PEER = "- name: pacs\n  ae_title: ORTHANC\n  host: pacs.example\n  port: 4242\n"

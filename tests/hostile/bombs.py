@@ -24,7 +24,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from cxr.reasons import Reason
+from candor.study.reasons import Reason
 from tests.factory import chest_like, radiograph_dataset
 
 UNDEFINED: Final = 0xFFFFFFFF

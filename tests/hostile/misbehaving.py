@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from cxr.dicom.decoder import _limit
+from candor.dicom.read.decoder_process import _limit
 
 PIXELS = bytes(range(12))
 

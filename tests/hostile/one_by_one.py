@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from app import Job, ResidentApplication, quiet_libraries
-from cxr.errors import InputError
-from cxr.settings import Settings
+from candor.settings import Settings
+from candor.study.errors import InputError
 
 
 def main(models: Path, folder: Path) -> None:

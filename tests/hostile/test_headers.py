@@ -15,16 +15,16 @@ from pydicom import Dataset, dcmread
 from pydicom.datadict import tag_for_keyword
 from pydicom.multival import MultiValue
 
-from cxr.case import Case, CaseImage
-from cxr.dicom.duplicates import settle_duplicates
-from cxr.dicom.identity import IDENTITY, case_fingerprint, fingerprint, outcome
-from cxr.dicom.read import read_pixels
-from cxr.dicom.scan import scan
-from cxr.dicom.select import select
-from cxr.dicom.sr import build_report
-from cxr.dicom.templates import missing_rows
-from cxr.dicom.write import write
-from cxr.errors import Refused, ReportError
+from candor.dicom.check.templates import missing_rows
+from candor.dicom.read.duplicates import settle_duplicates
+from candor.dicom.read.file import read_pixels
+from candor.dicom.read.folder import scan
+from candor.dicom.read.select import select
+from candor.dicom.report.document import build_report
+from candor.dicom.shared.file import write
+from candor.dicom.shared.identity import IDENTITY, case_fingerprint, fingerprint, outcome
+from candor.study.case import Case, CaseImage
+from candor.study.errors import Refused, ReportError
 from tests.cases import PROVENANCE, all_results
 from tests.fuzz.seeds import SIDE, encoded, plain
 

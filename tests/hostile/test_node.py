@@ -15,14 +15,14 @@ from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.sop_class import Verification
 
-from benchmarks.crash import Node, accepts, wait_for
-from cxr.dicom.attributes import is_uid
-from cxr.dicom.read import MALFORMED
-from cxr.provenance import derived_uid
-from gateway.contexts import COMPRESSED, IMAGES, NATIVE
-from gateway.schema import studies
-from gateway.states import StudyState
-from gateway.status import Status
+from benchmarks.node.crash import Node, accepts, wait_for
+from candor.dicom.read.file import MALFORMED
+from candor.dicom.shared.attributes import is_uid
+from candor.study.provenance import derived_uid
+from gateway.dimse.contexts import COMPRESSED, IMAGES, NATIVE
+from gateway.dimse.status import Status
+from gateway.store.schema import studies
+from gateway.store.states import StudyState
 from tests.bundles import make_bundle
 from tests.gateway.network import association, file_of, image
 from tests.hostile.bombs import BOMBS

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cxr import __version__
+from candor import __version__
 from deploy.map import build, requirements
 from tests.conftest import ROOT
 
@@ -176,8 +176,8 @@ def test_pip_and_git_are_asked(capsys) -> None:
 
 
 def test_a_tree_without_a_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "cxr").mkdir()
-    (tmp_path / "cxr" / "__init__.py").touch()
+    (tmp_path / "candor").mkdir()
+    (tmp_path / "candor" / "__init__.py").touch()
     monkeypatch.setattr(build, "ROOT", tmp_path)
     with pytest.raises(RuntimeError, match="names no version"):
         build.default_tag("map")

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from pydicom import dcmread
 
-from cxr import __version__
-from cxr.provenance import derived_uid
+from candor import __version__
+from candor.study.provenance import derived_uid
 from deploy.map import build
 from deploy.map.manifests import ENVIRONMENT
 from tests.conftest import ROOT
@@ -210,7 +210,7 @@ LEFT_OUT = ("tests", "training", "benchmarks", "gateway", "tools", "deploy")
 
 def test_nothing_is_in_it_but_what_runs(container: Container) -> None:
     listed = container("-c", "ls -A /opt/holoscan/app", options=["--entrypoint", "/bin/sh"]).stdout.split()
-    assert sorted(set(listed) - {"__pycache__"}) == ["__main__.py", "app.py", "cxr", "operators"]
+    assert sorted(set(listed) - {"__pycache__"}) == ["__main__.py", "app.py", "candor", "operators"]
     assert not set(LEFT_OUT) & set(listed)
 
 

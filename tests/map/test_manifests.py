@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from cxr import __version__
-from cxr.errors import SettingsError
+from candor import __version__
+from candor.study.errors import SettingsError
 from deploy.map.manifests import ENVIRONMENT, application_manifest, main, package_manifest
 from tests.conftest import ROOT
 from tests.map.specification import application_faults, package_faults

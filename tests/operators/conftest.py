@@ -10,10 +10,10 @@ import pytest
 from pydicom import Dataset
 
 from app import ResidentApplication
-from cxr.defer import Thresholds
-from cxr.findings import Finding
-from cxr.settings import Settings
-from operators.jobs import Job, JobResult
+from candor.decide.gate import Thresholds
+from candor.settings import Settings
+from candor.study.findings import Finding
+from operators.graph.jobs import Job, JobResult
 from tests.bundles import make_bundle
 
 ALWAYS = {

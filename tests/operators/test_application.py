@@ -13,18 +13,18 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import CTImageStorage, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from app import ResidentApplication, effective_gate
-from cxr.bundle import load_bundle
-from cxr.case import Case, CaseImage
-from cxr.dicom.sc import build_overlay
-from cxr.dicom.write import write
-from cxr.engine import OnnxEngine, Outputs
-from cxr.errors import InputError
-from cxr.findings import Finding
-from cxr.reasons import Reason
-from cxr.result import Decision, Disposition, FindingResult, Note
-from cxr.settings import Settings
-from operators.base import Unexpected
-from operators.jobs import Job
+from candor.dicom.shared.file import write
+from candor.dicom.write.overlay import build_overlay
+from candor.model.bundle import load_bundle
+from candor.model.engine import OnnxEngine, Outputs
+from candor.settings import Settings
+from candor.study.case import Case, CaseImage
+from candor.study.errors import InputError
+from candor.study.findings import Finding
+from candor.study.reasons import Reason
+from candor.study.result import Decision, Disposition, FindingResult, Note
+from operators.graph.base import Unexpected
+from operators.graph.jobs import Job
 from tests.factory import chest_like, radiograph_dataset
 from tests.operators.conftest import Run, run_job, save
 
@@ -169,7 +169,7 @@ def test_an_overlay_that_fails_takes_its_image_out_and_leaves_the_report(
             raise MemoryError
         return build_overlay(case, image, result, *more)
 
-    monkeypatch.setattr("operators.heatmap_writer.build_overlay", failing)
+    monkeypatch.setattr("operators.write.heatmap_writer.build_overlay", failing)
     result = run_job(application, tmp_path, (radiograph_dataset(),))
     (case,) = result.cases
     assert case.images[0].refusal == Note(Reason.PROCESSING_FAILED, "write overlays failed with MemoryError")
@@ -183,7 +183,7 @@ def test_results_that_cannot_be_moved_into_place_are_a_failure(
     def refused(case: Case) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("operators.result_sink.publish", refused)
+    monkeypatch.setattr("operators.write.result_sink.publish", refused)
     result = run_job(application, tmp_path, (radiograph_dataset(),))
     assert result.failures == ["the output folder cannot be written: Permission denied"]
     assert [path.name for path in result.index.parent.iterdir()] == ["results.json"]
@@ -195,7 +195,7 @@ def test_an_output_that_cannot_be_written_is_a_failure_of_its_study(
     def full(dataset: Dataset, path: Path) -> None:
         write(dataset, path / "no such folder" / "sr.dcm" if path.name == "sr.dcm" else path)
 
-    monkeypatch.setattr("operators.object_writer.write", full)
+    monkeypatch.setattr("operators.write.object_writer.write", full)
     result = run_job(application, tmp_path, (radiograph_dataset(),))
     assert result.failures == ["the report could not be written: No such file or directory"]
     assert [path.name for path in result.index.parent.iterdir()] == ["results.json"]
@@ -252,7 +252,7 @@ def test_a_stage_that_fails_for_the_whole_study_refuses_its_images(run: Run, mon
     def broken(*_: object) -> None:
         raise KeyError("secret")
 
-    monkeypatch.setattr("operators.image_selector.select", broken)
+    monkeypatch.setattr("operators.read.image_selector.select", broken)
     case = run(radiograph_dataset()).cases[0]
     assert case.images[0].refusal == Note(Reason.PROCESSING_FAILED, "select failed with KeyError")
     assert [written.kind for written in case.written] == ["sr"]

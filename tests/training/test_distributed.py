@@ -12,16 +12,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from cxr.errors import DataError
+from candor.study.errors import DataError
 from tests.conftest import ROOT
 from tests.nih import make_nih, read_nih
-from training import batches
 from training.__main__ import main
-from training.batches import Inputs, Order, batch_size, watching_loader
-from training.learner import make_learner
-from training.objective import Forward
-from training.recipe import Recipe, Stage
-from training.watch import AUC, make_watch
+from training.data import batches
+from training.data.batches import Inputs, Order, batch_size, watching_loader
+from training.learn.learner import make_learner
+from training.learn.objective import Forward
+from training.learn.recipe import Recipe, Stage
+from training.learn.validation import AUC, make_watch
 
 OPTIONS = [
     "--network",

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from cxr.command_line import verb_parser
-from cxr.costs import Costs
-from cxr.defer import cost_thresholds
+from candor.command_line import verb_parser
+from candor.decide.costs import Costs
+from candor.decide.gate import cost_thresholds
 from tests.conftest import ROOT
 from training.__main__ import GROUPS
-from training.gate import Promise
+from training.gate.thresholds import Promise
 
 HOW_TO = ROOT / "docs" / "how-to" / "set-costs-and-guarantees.md"
 PAGES = (HOW_TO, ROOT / "docs" / "evidence-guarantee.md")

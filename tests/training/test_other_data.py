@@ -15,22 +15,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cxr.bundle import CALIBRATION, GATE, METADATA, load_bundle, load_model
-from cxr.calibrate import IDENTITY
-from cxr.errors import BundleError
-from cxr.findings import Finding
+from candor.decide.calibration import IDENTITY
+from candor.model.bundle import CALIBRATION, GATE, METADATA, load_bundle, load_model
+from candor.study.errors import BundleError
+from candor.study.findings import Finding
 from tests.conftest import ROOT
 from tests.nih import PLANTED, read_nih
 from tests.training.conftest import DAY, Made
 from training.__main__ import EXIT_UNUSABLE, main
-from training.calibrate import NOBODY_KNOWS
-from training.card import CARD
-from training.datasets import read_dataset
-from training.evaluate import EVALUATION
-from training.export import export
-from training.fitted import trained_shares
-from training.splits import Subset
-from training.trained import read_trained
+from training.bundles.export import export
+from training.bundles.fitted import trained_shares
+from training.bundles.trained import read_trained
+from training.calibration.calibrate import NOBODY_KNOWS
+from training.data.readers import read_dataset
+from training.data.splits import Subset
+from training.measure.evaluate import EVALUATION
+from training.model_card.card import CARD
 
 
 @dataclass(frozen=True)

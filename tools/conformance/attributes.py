@@ -17,7 +17,7 @@ from pydicom.datadict import keyword_for_tag
 from pydicom.sr.coding import Code
 from pydicom.tag import BaseTag, Tag
 
-from cxr.texts import ENGLISH
+from candor.words.texts import ENGLISH
 from tools.conformance.example import Made
 from tools.conformance.markdown import coded
 

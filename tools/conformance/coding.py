@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 
 from pydicom.sr.coding import Code
 
-from cxr.dicom import codes
-from cxr.findings import PRIVATE_SCHEME, Finding
-from cxr.reasons import Reason, ReasonKind
-from cxr.result import Disposition
-from cxr.texts import Language, texts_of
+from candor.dicom.shared import codes
+from candor.study.findings import PRIVATE_SCHEME, Finding
+from candor.study.reasons import Reason, ReasonKind
+from candor.study.result import Disposition
+from candor.words.texts import Language, texts_of
 from tools.conformance.markdown import code, table
 
 _HEADER = ("code value", "code meaning")

@@ -9,11 +9,11 @@ from typing import Final
 from pydicom import Dataset
 from pydicom.sr.coding import Code
 
-from cxr.dicom import codes
-from cxr.dicom.requirements import Row, children, concept_name, template
-from cxr.dicom.templates import places
-from cxr.findings import Finding
-from cxr.reasons import Reason
+from candor.dicom.check.requirements import Row, children, concept_name, template
+from candor.dicom.check.templates import places
+from candor.dicom.shared import codes
+from candor.study.findings import Finding
+from candor.study.reasons import Reason
 from tools.conformance.attributes import code_of
 from tools.conformance.markdown import coded, table, uid_name
 

@@ -16,21 +16,21 @@ from typing import Any, Final
 import numpy as np
 from pydicom import Dataset, dcmread, dcmwrite
 
-from cxr.case import Case, CaseImage, WrittenObject
-from cxr.dicom.gsps import build_presentation_state, select_presentation_states
-from cxr.dicom.identity import fingerprint
-from cxr.dicom.key_objects import build_key_objects, select_key_objects
-from cxr.dicom.ko import Rejected, Rejection, build_rejection_note
-from cxr.dicom.pm import build_parametric_map
-from cxr.dicom.sc import build_overlay, select_overlays
-from cxr.dicom.sr import SOP_CLASSES, build_report
-from cxr.edition import KINDS, Edition, Kind, Predecessor, ReportClass
-from cxr.findings import Finding
-from cxr.provenance import Provenance, derived_uid
-from cxr.radiograph import Radiograph
-from cxr.reasons import Reason
-from cxr.result import Decision, FindingResult, Heatmap, Note
-from cxr.texts import ENGLISH, GERMAN, Texts
+from candor.dicom.report.document import SOP_CLASSES, build_report
+from candor.dicom.shared.identity import fingerprint
+from candor.dicom.write.key_objects import build_key_objects, select_key_objects
+from candor.dicom.write.overlay import build_overlay, select_overlays
+from candor.dicom.write.parametric_map import build_parametric_map
+from candor.dicom.write.presentation_state import build_presentation_state, select_presentation_states
+from candor.dicom.write.rejection_note import Rejected, Rejection, build_rejection_note
+from candor.study.case import Case, CaseImage, WrittenObject
+from candor.study.findings import Finding
+from candor.study.profile import KINDS, Edition, Kind, Predecessor, ReportClass
+from candor.study.provenance import Provenance, derived_uid
+from candor.study.radiograph import Radiograph
+from candor.study.reasons import Reason
+from candor.study.result import Decision, FindingResult, Heatmap, Note
+from candor.words.texts import ENGLISH, GERMAN, Texts
 from tools.conformance.sources import BARE, FILLED, source
 
 _DECISIONS: Final = (Decision.PRESENT, Decision.DEFERRED, Decision.ABSENT)

@@ -13,7 +13,7 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
 )
 
-from cxr.provenance import derived_uid
+from candor.study.provenance import derived_uid
 
 FILLED: Final = (1, 2, 3)
 """Sources with a value, each its own, in all that a result may carry."""

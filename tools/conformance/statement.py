@@ -6,10 +6,11 @@ import warnings
 from collections.abc import Callable
 from typing import Final
 
-from cxr import RESEARCH_USE
-from cxr.dicom.frame import MAXIMUM_PIXELS
-from cxr.findings import PRIVATE_SCHEME
-from gateway import committer
+from candor import RESEARCH_USE
+from candor.dicom.read.frame import MAXIMUM_PIXELS
+from candor.study.findings import PRIVATE_SCHEME
+from gateway.deliver.commitment_request import _AT_ONCE as MOST_COMMITTED
+from gateway.deliver.commitment_request import _PATIENCE_S as COMMITMENT_PATIENCE_S
 from tools.conformance import coding, content, network, objects, statuses
 
 
@@ -140,9 +141,9 @@ and after `deliver.breaker_failures` failures in a row left alone for `deliver.b
 #### 4.2.7 Storage Commitment
 
 As SCU of the Push Model, for destinations with `commitment: true`: an N-ACTION (action type 1) for what is stored,
-at most {committer._AT_ONCE} instances in one transaction, whose Transaction UID is in the database before it is sent.
+at most {MOST_COMMITTED} instances in one transaction, whose Transaction UID is in the database before it is sent.
 The report (N-EVENT-REPORT, event types 1 and 2) is taken on the same association, which is kept open for
-{committer._PATIENCE_S:g} seconds, or on a new one to the receiver. What is committed to counts as safe; what is not
+{COMMITMENT_PATIENCE_S:g} seconds, or on a new one to the receiver. What is committed to counts as safe; what is not
 mentioned is asked for again after `deliver.commitment_timeout_s`, under a new Transaction UID. Any answer to the
 N-ACTION but success is noted with the destination, and the request is made again after that time.
 
@@ -248,7 +249,7 @@ The findings:
 #### 8.3.3 Templates
 
 How many of a content item there are, of what value, and which row of PS3.16 it fills, as far as the check of
-templates (`cxr/dicom/template_rows.py`) asks for it.
+templates (`candor/dicom/check/template_rows.py`) asks for it.
 
 Reports, TID 1500:
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final
 
 import gateway
-from gateway.commitment import FailureReason
-from gateway.sending import Verdict, judge
-from gateway.status import Status, hexadecimal
+from gateway.deliver.commitment import FailureReason
+from gateway.deliver.sender import Verdict, judge
+from gateway.dimse.status import Status, hexadecimal
 from tools.conformance.markdown import code, table
 
 PACKAGE: Final = Path(gateway.__path__[0])

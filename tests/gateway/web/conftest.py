@@ -7,8 +7,8 @@ import sqlalchemy as sa
 from argon2 import PasswordHasher
 
 from gateway.settings import Destination, Settings
-from gateway.spool import Spool
-from gateway.tokens import Tokens
+from gateway.store.spool import Spool
+from gateway.store.tokens import Tokens
 from tests.gateway.conftest import Clock
 from tests.gateway.web.node import Page
 
@@ -16,7 +16,9 @@ from tests.gateway.web.node import Page
 @pytest.fixture(autouse=True)
 def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hash passwords in no time; the tests of the verbs hash them as the node does."""
-    monkeypatch.setattr("gateway.web.accounts._hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    monkeypatch.setattr(
+        "gateway.web.access.accounts._hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    )
 
 
 @pytest.fixture

@@ -14,16 +14,16 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 from pydicom import Dataset, dcmread, dcmwrite
 
-from cxr.document import file_sha256
-from cxr.reasons import Reason
-from cxr.summary import summarise
-from gateway.database import upsert, writing
-from gateway.schema import audit_trail, deliveries, instances, objects, studies, study_instances, users
+from candor.files.document import file_sha256
+from candor.study.reasons import Reason
+from candor.words.results_json import summarise
 from gateway.settings import Settings
-from gateway.spool import Spool
-from gateway.tokens import Tokens
-from gateway.web.accounts import Logins, Role, User
-from gateway.web.acts import Acts
+from gateway.store.database import upsert, writing
+from gateway.store.schema import audit_trail, deliveries, instances, objects, studies, study_instances, users
+from gateway.store.spool import Spool
+from gateway.store.tokens import Tokens
+from gateway.web.access.accounts import Logins, Role, User
+from gateway.web.actions import Acts
 from gateway.web.app import create_app
 from tests import cases
 from tests.factory import radiograph_dataset

@@ -10,8 +10,8 @@ from pydicom import dcmwrite
 from pydicom.charset import convert_encodings
 from pydicom.valuerep import PersonName
 
-from gateway.web.accounts import Role
-from gateway.web.patient import patient_of
+from gateway.web.access.accounts import Role
+from gateway.web.content.patient import patient_of
 from tests.factory import radiograph_dataset
 from tests.gateway.web.node import Page
 from tests.test_character_sets import EXAMPLES

@@ -11,11 +11,11 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from gateway.alarms import AlarmKind, raise_alarm
-from gateway.database import upsert
-from gateway.schema import alarms, destinations, node_state, studies
-from gateway.web.accounts import Role
-from gateway.web.acts import acts_of
+from gateway.store.alarms import AlarmKind, raise_alarm
+from gateway.store.database import upsert
+from gateway.store.schema import alarms, destinations, node_state, studies
+from gateway.web.access.accounts import Role
+from gateway.web.actions import acts_of
 from gateway.web.app import create_app
 from tests.gateway.conftest import Clock
 from tests.gateway.web.node import Page, posted

@@ -14,9 +14,9 @@ from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from gateway.schema import sessions
-from gateway.web.accounts import Role, add_user, remove_user, set_password
-from gateway.web.guard import HEADERS, OPEN
+from gateway.store.schema import sessions
+from gateway.web.access.accounts import Role, add_user, remove_user, set_password
+from gateway.web.access.guard import HEADERS, OPEN
 from tests.gateway.conftest import Clock
 from tests.gateway.web.node import Page, posted
 
@@ -174,7 +174,7 @@ def test_an_error_quotes_nothing(page: Page, monkeypatch: pytest.MonkeyPatch, ca
     def fail(*_: object) -> None:
         raise RuntimeError("Canary^Tweety")
 
-    monkeypatch.setattr("gateway.web.queries.list_studies", fail)
+    monkeypatch.setattr("gateway.web.content.queries.list_studies", fail)
     client = TestClient(page.app(), raise_server_exceptions=False)
     client.cookies.set("candor", page.session(Role.VIEWER))
     answer = client.get("/studies?show=all")

@@ -1,0 +1,1 @@
+"""The checks of a picture, measured: what they do to sets of pictures, and what they cost."""

@@ -1,0 +1,1 @@
+"""The node, measured: receiving, sending, the whole loop, several workers, and what a crash costs."""

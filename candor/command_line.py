@@ -1,0 +1,66 @@
+"""A command line of verbs, one for each thing that a person can ask for: the same for training and for the node."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Final
+
+from candor.study.errors import CandorError
+
+EXIT_UNUSABLE: Final = 2
+
+AddVerb = Callable[[Callable[[argparse.Namespace], None], str, str], argparse.ArgumentParser]
+"""Adds a verb to a command line: what runs it, its name, its help."""
+
+
+def run_verb(
+    package: str, description: str, groups: Iterable[Callable[[AddVerb], None]], arguments: Sequence[str] | None
+) -> int:
+    """Run one verb; what Candor raises on purpose becomes one line on standard error.
+
+    Parameters
+    ----------
+    package
+        What ``python -m`` runs.
+    groups
+        Each adds one or more verbs.
+    arguments
+        None for those of the process.
+
+    Returns
+    -------
+    0, or ``EXIT_UNUSABLE`` where Candor raised on purpose.
+    """
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    options = verb_parser(package, description, groups).parse_args(given)
+    options.command = f"python -m {package} {shlex.join(given)}"
+    try:
+        options.verb(options)
+    except CandorError as error:
+        print(f"{package}: {error}", file=sys.stderr)
+        return EXIT_UNUSABLE
+    return 0
+
+
+def verb_parser(package: str, description: str, groups: Iterable[Callable[[AddVerb], None]]) -> argparse.ArgumentParser:
+    """Return the parser of :func:`run_verb`: what understands a command without running it."""
+    parser = argparse.ArgumentParser(f"python -m {package}", description=description)
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    for add_verbs in groups:
+        add_verbs(partial(_add, verbs))
+    return parser
+
+
+def _add(
+    verbs: argparse._SubParsersAction[argparse.ArgumentParser],
+    run: Callable[[argparse.Namespace], None],
+    name: str,
+    text: str,
+) -> argparse.ArgumentParser:
+    verb = verbs.add_parser(name, help=text, description=text, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    verb.set_defaults(verb=run)
+    return verb

@@ -1,0 +1,1 @@
+"""From logits to decisions: calibration, the gate, costs, and the learned gate."""

@@ -1,0 +1,237 @@
+"""From logits to probabilities that mean what they say, at a stated prevalence.
+
+Each finding has a curve from the network's logit to calibrated log-odds, fitted at one prevalence. Its log-odds are
+then shifted to the prevalence that the site has, by the difference of the two prevalences' log-odds.
+
+References
+----------
+Platt 1999. Guo et al. 2017 (temperature). Kull et al. 2017 (beta). Zadrozny and Elkan 2002 (isotonic). Oron and
+Flournoy 2017 (isotonic steps joined at their centres). Saerens et al. 2002 (prior shift).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from enum import Enum, unique
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from candor.study.findings import Finding
+
+Floats = NDArray[np.float64]
+
+
+@unique
+class CalibrationKind(Enum):
+    """How a finding's logits are mapped, from the kind that fits least to the one that fits most."""
+
+    IDENTITY = "identity"
+    TEMPERATURE = "temperature"
+    PLATT = "platt"
+    BETA = "beta"
+    ISOTONIC = "isotonic"
+
+
+class Curve(Protocol):
+    """From logits to calibrated log-odds; never falls, so that the order of images stays."""
+
+    @property
+    def kind(self) -> CalibrationKind:
+        """Which formula it is."""
+
+    def log_odds(self, logits: Floats) -> Floats:
+        """Map logits of any shape to log-odds at the prevalence that the curve was fitted at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """``slope * logit + intercept``: identity (1, 0), temperature scaling (slope, 0) or Platt scaling.
+
+    Raises
+    ------
+    ValueError
+        The slope is not positive, a value is not finite, or the kind is no line.
+    """
+
+    kind: CalibrationKind
+    slope: float
+    intercept: float
+
+    def __post_init__(self) -> None:
+        if self.kind not in (CalibrationKind.IDENTITY, CalibrationKind.TEMPERATURE, CalibrationKind.PLATT):
+            raise ValueError(f"a line is identity, temperature or platt, not {self.kind.value}")
+        if not (np.isfinite(self.slope) and self.slope > 0 and np.isfinite(self.intercept)):
+            raise ValueError(f"slope must be positive and finite, not {self.slope}, {self.intercept}")
+
+    def log_odds(self, logits: Floats) -> Floats:
+        """Map logits; see :class:`Curve`."""
+        return self.slope * logits + self.intercept
+
+
+IDENTITY = Line(CalibrationKind.IDENTITY, 1.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Beta:
+    """``a * ln p - b * ln(1 - p) + c`` with p the sigmoid of the logit: a line whose two halves differ in slope.
+
+    Raises
+    ------
+    ValueError
+        ``a`` or ``b`` is negative, both are 0, or a value is not finite.
+    """
+
+    a: float
+    b: float
+    c: float
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite([self.a, self.b, self.c]).all() and min(self.a, self.b) >= 0 < max(self.a, self.b)):
+            raise ValueError(f"a and b must be 0 or more, not both 0, and all finite, not {self.a}, {self.b}, {self.c}")
+
+    @property
+    def kind(self) -> CalibrationKind:
+        """Beta."""
+        return CalibrationKind.BETA
+
+    def log_odds(self, logits: Floats) -> Floats:
+        """Map logits; see :class:`Curve`."""
+        return self.b * np.logaddexp(0.0, logits) - self.a * np.logaddexp(0.0, -logits) + self.c
+
+
+@dataclass(frozen=True, slots=True)
+class Isotonic:
+    """Straight pieces between knots that rise, level beyond the first and the last.
+
+    Parameters
+    ----------
+    logits, values
+        The knots: logits, and log-odds there. Both rise strictly, so that only images beyond the ends come out equal.
+
+    Raises
+    ------
+    ValueError
+        There is no knot, a value is not finite, or a knot does not rise above the one before.
+    """
+
+    logits: tuple[float, ...]
+    values: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not self.logits or len(self.logits) != len(self.values):
+            raise ValueError(f"knots need as many logits as log-odds, not {len(self.logits)} and {len(self.values)}")
+        knots = np.asarray([self.logits, self.values], np.float64)
+        if not (np.isfinite(knots).all() and (np.diff(knots, axis=1) > 0).all()):
+            raise ValueError("the knots' logits and log-odds must be finite and rise")
+
+    @property
+    def kind(self) -> CalibrationKind:
+        """Isotonic."""
+        return CalibrationKind.ISOTONIC
+
+    def log_odds(self, logits: Floats) -> Floats:
+        """Map logits; see :class:`Curve`."""
+        return np.asarray(np.interp(logits, self.logits, self.values), np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class LogitMap:
+    """One finding's calibration.
+
+    Parameters
+    ----------
+    curve
+        From the network's logits to log-odds at the fitting prevalence.
+    fitted_prevalence, assumed_prevalence
+        Share of positives in (0, 1): where the curve was fitted, and where it is used.
+    """
+
+    curve: Curve
+    fitted_prevalence: float
+    assumed_prevalence: float
+
+    def __post_init__(self) -> None:
+        for prevalence in (self.fitted_prevalence, self.assumed_prevalence):
+            if not 0 < prevalence < 1:
+                raise ValueError(f"a prevalence lies between 0 and 1, not at {prevalence}")
+
+    @property
+    def kind(self) -> CalibrationKind:
+        """The curve's."""
+        return self.curve.kind
+
+    @property
+    def shift(self) -> float:
+        """What the prior shift adds to the log-odds."""
+        return log_odds(self.assumed_prevalence) - log_odds(self.fitted_prevalence)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Whose images a calibration was fitted to, for the report.
+
+    Parameters
+    ----------
+    site
+        The hospital or the data set, in its own words.
+    day
+        When it was fitted.
+    images
+        How many images it was fitted to.
+    """
+
+    site: str
+    day: date
+    images: int
+
+    def __str__(self) -> str:
+        return f"{self.site}, {self.day.isoformat()}, {self.images:,} images"
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """The maps of all findings of a bundle, and one line that says where they come from.
+
+    Parameters
+    ----------
+    origin
+        None where nothing was fitted.
+    """
+
+    maps: Mapping[Finding, LogitMap]
+    description: str
+    origin: Origin | None = None
+
+    def log_odds(self, logits: NDArray[np.floating]) -> Floats:
+        """Calibrate logits ``(..., findings)`` to log-odds at the fitting prevalence, the same shape, float64."""
+        exact = np.asarray(logits, np.float64)
+        columns = [m.curve.log_odds(exact[..., k]) for k, m in enumerate(self.maps.values())]
+        return np.stack(columns, axis=-1)
+
+    def probabilities(self, logits: NDArray[np.floating]) -> Floats:
+        """Calibrate logits.
+
+        Parameters
+        ----------
+        logits
+            ``(..., findings)``, in the order of ``maps``.
+
+        Returns
+        -------
+        P(present) at the assumed prevalence, in [0, 1], the same shape, float64.
+        """
+        return sigmoid(self.log_odds(logits) + [m.shift for m in self.maps.values()])
+
+
+def log_odds(probability: float) -> float:
+    """ln(p / (1 - p)) for a probability in (0, 1)."""
+    return float(np.log(probability) - np.log1p(-probability))
+
+
+def sigmoid(log_odds: Floats) -> Floats:
+    """Invert :func:`log_odds`, without overflow at either end."""
+    return np.exp(-np.logaddexp(0.0, -log_odds))

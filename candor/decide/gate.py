@@ -1,0 +1,153 @@
+"""The gate: answer present or absent where that is supported, and leave the rest to a radiologist.
+
+Every finding has its own two thresholds. PRESENT from ``hi`` up, ABSENT up to ``lo``, DEFERRED between. Where a
+site states costs instead (:mod:`candor.decide.costs`), they come to the same rule with thresholds of their own.
+
+References
+----------
+Chow 1970. Madras et al. 2018. Levin, Ruh and Yin 2020.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from candor.decide.costs import Costs
+from candor.study.findings import Finding
+from candor.study.reasons import Reason
+from candor.study.result import Decision
+
+EVEN: Final = 0.5
+"""Where both errors cost the same, "present" is the better answer from here up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """One finding's thresholds on the calibrated probability; None where none is supported.
+
+    ``lo`` below ``hi``, both in [0, 1].
+    """
+
+    lo: float | None
+    hi: float | None
+
+    def __post_init__(self) -> None:
+        for threshold in (self.lo, self.hi):
+            if threshold is not None and not 0 <= threshold <= 1:
+                raise ValueError(f"a threshold lies in [0, 1], not at {threshold}")
+        if self.lo is not None and self.hi is not None and self.lo >= self.hi:
+            raise ValueError(f"lo {self.lo} must be below hi {self.hi}")
+
+    def decide(self, probability: float) -> tuple[Decision, Reason | None]:
+        """Answer for one calibrated probability; a deferral comes with its reason."""
+        if self.hi is not None and probability >= self.hi:
+            return Decision.PRESENT, None
+        if self.lo is not None and probability <= self.lo:
+            return Decision.ABSENT, None
+        if self.lo is None and self.hi is None:
+            return Decision.DEFERRED, Reason.UNSUPPORTED
+        return Decision.DEFERRED, Reason.BETWEEN_THRESHOLDS
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """The rules of all findings, and one line that says what they promise.
+
+    Parameters
+    ----------
+    thresholds
+        Of every finding.
+    costs
+        Of the findings whose thresholds come from costs.
+    wrong_allowed
+        Where a learned gate says P(wrong): the most that an answer may have, in [0, 1], for findings without costs.
+    """
+
+    thresholds: Mapping[Finding, Thresholds]
+    description: str
+    costs: Mapping[Finding, Costs] = field(default_factory=dict)
+    wrong_allowed: float = 0.5
+
+    def decide(
+        self, finding: Finding, probability: float, wrong: float | None = None
+    ) -> tuple[Decision, Reason | None]:
+        """Answer for one finding; a deferral comes with its reason.
+
+        Parameters
+        ----------
+        probability
+            Calibrated P(present).
+        wrong
+            P(wrong) by the learned gate; None where there is none, and the probability speaks for itself. It replaces
+            the probability's own P(wrong) where costs decide. Elsewhere it can only turn an answer into a deferral, so
+            that what the thresholds promise stays true.
+        """
+        costs = self.costs.get(finding)
+        if costs is not None and wrong is not None:
+            present = probability >= self.even(finding)
+            if wrong > costs.wrong_allowed(present=present):
+                return Decision.DEFERRED, Reason.COST
+            return (Decision.PRESENT if present else Decision.ABSENT), None
+        decision, reason = self.thresholds[finding].decide(probability)
+        if costs is not None and decision is Decision.DEFERRED:
+            reason = Reason.COST
+        if decision is not Decision.DEFERRED and wrong is not None and wrong > self.wrong_allowed:
+            return Decision.DEFERRED, Reason.LIKELY_WRONG
+        return decision, reason
+
+    def even(self, finding: Finding) -> float:
+        """Say from which probability "present" is the better of the two answers."""
+        costs = self.costs.get(finding)
+        return EVEN if costs is None else costs.even
+
+    def confidence_wrong(self, finding: Finding, probability: float) -> float:
+        """Say how likely the better of the two answers is wrong, by the calibrated probability alone."""
+        return 1 - probability if probability >= self.even(finding) else probability
+
+    def with_costs(self, table: Mapping[Finding | None, Costs]) -> Gate:
+        """Let costs decide in the place of thresholds; findings that the table does not cover keep theirs.
+
+        Parameters
+        ----------
+        table
+            Costs by finding; the key None holds for all that are not named.
+        """
+        costs = {finding: table.get(finding, table.get(None)) for finding in self.thresholds}
+        set_costs = {finding: of for finding, of in costs.items() if of is not None}
+        if not set_costs:
+            return self
+        kept = [finding for finding in self.thresholds if finding not in set_costs]
+        by_costs = {finding: cost_thresholds(of) for finding, of in set_costs.items()}
+        return replace(
+            self,
+            thresholds={**self.thresholds, **by_costs},
+            description=_in_words(set_costs) + (f"; {_names(kept)}: {self.description}" if kept else ""),
+            costs=set_costs,
+        )
+
+
+def cost_thresholds(costs: Costs) -> Thresholds:
+    """Turn costs into thresholds on the calibrated probability.
+
+    Where deferring costs so much that it never pays, they meet: ABSENT below the probability at which both errors
+    cost the same on average, PRESENT from there up.
+    """
+    lo = min(costs.deferral / costs.missed, costs.even)
+    hi = max(1 - costs.deferral / costs.false_alarm, costs.even)
+    return Thresholds(lo if lo < hi else math.nextafter(hi, -1), hi)
+
+
+def _in_words(costs: Mapping[Finding, Costs]) -> str:
+    by_text: dict[str, list[Finding]] = {}
+    for finding, of in costs.items():
+        by_text.setdefault(str(of), []).append(finding)
+    if len(by_text) == 1:
+        return f"costs: {next(iter(by_text))}"
+    return "costs: " + "; ".join(f"{_names(findings)} {text}" for text, findings in by_text.items())
+
+
+def _names(findings: Iterable[Finding]) -> str:
+    return ", ".join(finding.label for finding in findings)

@@ -1,0 +1,72 @@
+"""How unusual a score is: its rank among the images on which the bundle was tested.
+
+A calibrated probability of 4% says little to a reader who does not know the finding's usual scores. The percentile says
+that this is more than 97 of 100 test images got.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from candor.files.document import Document
+from candor.study.findings import Finding
+
+POINTS: Final = 101
+"""Quantiles that are kept of each finding's logits: the percentiles from 0 to 100."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Percentiles:
+    """The spread of each finding's logits over the test images.
+
+    Parameters
+    ----------
+    quantiles
+        ``(POINTS,)`` float64 for each finding, rising.
+    description
+        Which images, in words.
+    """
+
+    quantiles: Mapping[Finding, Floats]
+    description: str
+
+    def rank(self, finding: Finding, logit: float) -> float:
+        """Share of the test images with a lower logit, in percent, between the kept quantiles by a straight line."""
+        quantiles = self.quantiles[finding]
+        below = float(np.searchsorted(quantiles, logit, side="left"))
+        above = float(np.searchsorted(quantiles, logit, side="right"))
+        if below != above:  # on a quantile, or on several that are one
+            return (below + above - 1) / 2
+        if below in (0, POINTS):
+            return 0.0 if below == 0 else 100.0
+        return float(np.interp(logit, quantiles, np.arange(POINTS)))
+
+
+def quantiles_of(logits: Floats) -> Floats:
+    """Take the kept quantiles of ``(images,)`` logits."""
+    return np.quantile(logits, np.linspace(0, 1, POINTS))
+
+
+def read_percentiles(document: Document, findings: tuple[Finding, ...]) -> Percentiles:
+    """Take the quantiles from the bundle's ``percentiles.json``.
+
+    Raises
+    ------
+    BundleError
+        A finding is missing, or its quantiles are not ``POINTS`` numbers that never fall.
+    """
+    part = document.at("findings")
+    quantiles = {}
+    for finding in findings:
+        values = np.asarray(part.numbers(finding.label), np.float64)
+        if len(values) != POINTS or (np.diff(values) < 0).any():
+            part.refuse_value(finding.label, f"is not {POINTS} numbers that never fall")
+        quantiles[finding] = values
+    return Percentiles(quantiles, document.text("description"))

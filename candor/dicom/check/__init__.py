@@ -1,0 +1,1 @@
+"""What every result object must hold: its templates, content items and attributes."""

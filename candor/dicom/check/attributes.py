@@ -1,0 +1,120 @@
+"""The attributes that every result of Candor has, and what the tables of the single kinds have in common.
+
+What PS3.3 makes mandatory in an IOD is the matter of its validators. These tables say what ties an object to its
+source, its finding and its maker, how it must be shown, and that it says "Research use only, not for diagnosis".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from pydicom import Dataset
+from pydicom.sr.coding import Code
+
+from candor import RESEARCH_USE
+from candor.dicom.check.requirements import Attribute, Need, Somewhere, code_of, items_at
+from candor.dicom.shared import codes
+from candor.dicom.shared.attributes import is_uid
+from candor.study.findings import PRIVATE_SCHEME
+from candor.study.provenance import MANUFACTURER
+
+Asked = Attribute | Somewhere
+"""What is asked of an object's attributes."""
+
+MANDATORY, CONDITIONAL, OURS = Need.MANDATORY, Need.CONDITIONAL, Need.OURS
+SAYS_RESEARCH_USE: Final = f'says "{RESEARCH_USE}"'
+
+
+def says_research_use(text: Any, _: Dataset) -> bool:
+    """Tell whether the text says what the result may be used for."""
+    # Every language begins with these words; see candor.words.texts.
+    return RESEARCH_USE in str(text)
+
+
+def a_uid(value: Any, _: Dataset) -> bool:
+    """Tell whether the value is a UID."""
+    return is_uid(value)
+
+
+def is_code(sequence: Sequence[Dataset] | None, code: Code) -> bool:
+    """Tell whether a code sequence has the code."""
+    return code_of(sequence) == (code.value, code.scheme_designator)
+
+
+def begins_with(values: Any, wanted: tuple[str, ...]) -> bool:
+    """Tell whether the first values are those wanted."""
+    return tuple(values[: len(wanted)]) == wanted
+
+
+def values_at(dataset: Dataset, path: str) -> list[Any]:
+    """List the values at the end of an :class:`Attribute`'s path; None where one is missing."""
+    *sequences, keyword = path.split(".")
+    return [item.get(keyword) for item in items_at(dataset, sequences)]
+
+
+EVERY_OBJECT: Final[tuple[Asked, ...]] = (
+    Attribute("PS3.3 C.7.5.1", MANDATORY, "Manufacturer", MANUFACTURER, lambda value, _: value == MANUFACTURER),
+    Attribute("PS3.3 C.7.5.1", OURS, "ManufacturerModelName"),
+    Attribute("PS3.3 C.7.5.1", OURS, "DeviceSerialNumber"),
+    Attribute("PS3.3 C.7.5.1", OURS, "SoftwareVersions"),
+    Attribute("Candor", OURS, "SeriesDescription", SAYS_RESEARCH_USE, says_research_use),
+    Attribute("IHE AIR 6.5.3", OURS, "ContributingEquipmentSequence"),
+    Attribute(
+        "IHE AIR 6.5.3",
+        OURS,
+        "ContributingEquipmentSequence.PurposeOfReferenceCodeSequence",
+        f"({codes.PROCESSING_EQUIPMENT.value}, DCM)",
+        lambda value, _: is_code(value, codes.PROCESSING_EQUIPMENT),
+    ),
+    Attribute("IHE AIR 6.5.3", OURS, "ContributingEquipmentSequence.DeviceUID", "a UID", a_uid),
+    Attribute("IHE AIR 6.5.3", OURS, "ContributingEquipmentSequence.SoftwareVersions"),
+    Attribute(
+        "Candor", OURS, "ContributingEquipmentSequence.ContributionDescription", SAYS_RESEARCH_USE, says_research_use
+    ),
+)
+"""Who made it, with what, and for what it may be used."""
+
+PRIVATE_SCHEME_IDENTIFIED: Final = Attribute(
+    "PS3.3 C.12.1.1.1",
+    OURS,
+    "CodingSchemeIdentificationSequence",
+    f"identifies {PRIVATE_SCHEME}",
+    lambda value, _: any(item.get("CodingSchemeDesignator") == PRIVATE_SCHEME for item in value),
+)
+
+REPORT_ATTRIBUTES: Final[tuple[Asked, ...]] = (PRIVATE_SCHEME_IDENTIFIED,)
+"""A report always has codes of Candor's own."""
+
+_SOURCE_CLASS: Final = "SourceImageSequence.ReferencedSOPClassUID"
+_SOURCE_INSTANCE: Final = "SourceImageSequence.ReferencedSOPInstanceUID"
+_SOURCE_PURPOSE: Final = "SourceImageSequence.PurposeOfReferenceCodeSequence"
+
+
+def source_image(sequences: str = "") -> tuple[Asked, ...]:
+    """Ask for a source image with its purpose (PS3.3 C.7.6.1.1.4), below the sequences named."""
+    reference = "PS3.3 C.7.6.1.1.4"
+    purpose = f"({codes.SOURCE_IMAGE.value}, DCM)"
+    return (
+        Attribute(reference, OURS, f"{sequences}SourceImageSequence"),
+        Attribute(reference, MANDATORY, f"{sequences}{_SOURCE_CLASS}", "a UID", a_uid),
+        Attribute(reference, MANDATORY, f"{sequences}{_SOURCE_INSTANCE}", "a UID", a_uid),
+        Attribute(
+            reference,
+            OURS,
+            f"{sequences}{_SOURCE_PURPOSE}",
+            purpose,
+            lambda value, _: is_code(value, codes.SOURCE_IMAGE),
+        ),
+    )
+
+
+def same_instance(path: str, source: Dataset) -> Attribute:
+    """Ask that the references at a path are to the source."""
+    return Attribute(
+        "Candor",
+        OURS,
+        f"{path}.ReferencedSOPInstanceUID",
+        "the image that it is about",
+        lambda value, _: value == source.SOPInstanceUID,
+    )

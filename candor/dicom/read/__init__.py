@@ -1,0 +1,1 @@
+"""Reading: from an input folder to radiographs ready to display."""

@@ -1,0 +1,151 @@
+"""The pixel data of a file, decoded as they stand there: what may run in a process of its own."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+from typing import Any, Final
+
+from numpy.typing import NDArray
+from pydicom import Dataset
+from pydicom.encaps import get_frame
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.tag import BaseTag
+from pydicom.uid import UID, RLELossless
+
+from candor.dicom.read.codestream import Size, stated_size
+from candor.dicom.read.limits import MAXIMUM_HEADER_BYTES, Budget, read_bounded
+from candor.dicom.shared.attributes import integer
+from candor.study.errors import Refused
+from candor.study.reasons import Reason
+
+MAXIMUM_PIXELS: Final = 100_000_000
+"""The largest radiographs (43 x 43 cm at 0.1 mm) have a fifth of it."""
+
+_PIXEL_MODULE: Final[list[BaseTag | int]] = [
+    0x00280002,  # Samples per Pixel
+    0x00280004,  # Photometric Interpretation
+    0x00280010,  # Rows
+    0x00280011,  # Columns
+    0x00280100,  # Bits Allocated
+    0x00280101,  # Bits Stored
+    0x00280102,  # High Bit
+    0x00280103,  # Pixel Representation
+    0x7FE00001,  # Extended Offset Table
+    0x7FE00002,  # Extended Offset Table Lengths
+    0x7FE00010,  # Pixel Data
+]
+_PREFERRED_PLUGINS: Final = ("pydicom", "pyjpegls", "pylibjpeg", "gdcm", "pillow")
+"""pydicom's own comes first, since pylibjpeg-rle panics on corrupt segments, which is no ``Exception``."""
+
+_SIZE: Final = ("Rows", "Columns", "SamplesPerPixel")
+_END_OF_IMAGE: Final = b"\xff\xd9"
+
+_UNDECODABLE: Final = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,  # what pydicom raises when every decoder has failed, whatever they raised
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+"""What pydicom raises for pixel data that are truncated, corrupt, or do not fit the Image Pixel module."""
+
+
+def read_frame(path: Path, syntax: UID) -> NDArray[Any]:
+    """Decode the one frame of a grey-scale image, as it is stored.
+
+    Parameters
+    ----------
+    syntax
+        The transfer syntax by which the file's pixel data are decoded.
+
+    Returns
+    -------
+    ``(rows, columns)``, of 8 or 16 bits, signed or not.
+
+    Raises
+    ------
+    Refused
+        ``UNDECODABLE``; ``CONTRADICTION``: a codestream is of another size than Rows and Columns say; ``TOO_LARGE``:
+        the pixel data have more bytes than the largest picture.
+    """
+    try:
+        dataset = read_bounded(path, Budget(MAXIMUM_HEADER_BYTES + 2 * MAXIMUM_PIXELS), specific_tags=_PIXEL_MODULE)
+        _check_codestream(dataset, syntax)
+        dataset.file_meta.TransferSyntaxUID = syntax
+        decoder = get_decoder(syntax)
+        plugin = _plugin(decoder.available_plugins) if syntax.is_encapsulated else ""
+        frame, _ = decoder.as_array(dataset, raw=True, index=0, decoding_plugin=plugin)
+    except _UNDECODABLE as error:
+        # Without a cause: the text of pydicom's error may quote a patient's data.
+        raise undecodable(syntax, _explain(error)) from None
+    return frame
+
+
+def undecodable(syntax: UID, why: str) -> Refused:
+    """Make the refusal of pixel data that cannot be decoded."""
+    name = "unknown transfer syntax" if syntax.name == syntax else syntax.name
+    return Refused(Reason.UNDECODABLE, f"{name}: {why}")
+
+
+def is_codestream(syntax: UID) -> bool:
+    """Tell whether the pixel data are a JPEG, JPEG-LS or JPEG 2000 codestream."""
+    return syntax.is_encapsulated and syntax != RLELossless
+
+
+def _check_codestream(dataset: Dataset, syntax: UID) -> None:
+    """Raise for a codestream of another size, and for one that lacks its end, since decoders fill in the rest.
+
+    Raises
+    ------
+    Refused
+        ``CONTRADICTION``: the size.
+    EOFError
+        The codestream is cut.
+    ValueError
+        The pixel data are encapsulated, and the transfer syntax says that they are not.
+    """
+    if dataset["PixelData"].is_undefined_length and not syntax.is_encapsulated:
+        raise ValueError
+    if not is_codestream(syntax):
+        return
+    frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
+    if _END_OF_IMAGE not in frame[-16:]:
+        raise EOFError
+    stated, size = Size(*(integer(dataset, word) or 0 for word in _SIZE)), stated_size(frame)
+    if size != stated:
+        found = f"the codestream has {size.rows} x {size.columns} x {size.samples} values"
+        raise Refused(Reason.CONTRADICTION, f"{found}, and the header says {stated.rows} x {stated.columns} x 1")
+
+
+def _plugin(available: tuple[str, ...]) -> str:
+    """Choose one decoder where several are there, so that a picture never depends on which of them gave up.
+
+    Raises
+    ------
+    NotImplementedError
+        None is there.
+    """
+    for name in _PREFERRED_PLUGINS:
+        if name in available:
+            return name
+    raise NotImplementedError
+
+
+def _explain(error: BaseException) -> str:
+    """Say what went wrong in our own words."""
+    if isinstance(error, NotImplementedError):
+        return "no decoder for this transfer syntax"
+    if isinstance(error, EOFError):
+        return "truncated"
+    if isinstance(error, MemoryError):
+        return "it takes more memory than a radiograph"
+    return f"truncated, corrupt, or in a form that the decoder does not know ({type(error).__name__})"

@@ -1,0 +1,170 @@
+"""The grey-scale pipeline: from stored values to what a display would show.
+
+Stored values have at most 16 bits, so the whole pipeline is a table of 65,536 entries: it is computed in
+double precision once, and each pixel costs one lookup, whatever LUTs and functions the file asks for.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import astuple, dataclass, replace
+from typing import Final, Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+
+from candor.dicom.read.decode import Stored
+from candor.dicom.read.lut import Lut, Rescale, Values, Window
+from candor.dicom.shared.attributes import integer, items, number, text
+from candor.study.errors import Refused
+from candor.study.reasons import Reason
+from candor.study.result import Note
+
+_CODES: Final = 1 << 16
+_INVISIBLE: Final = 0.5 / (_CODES - 1)  # half the finest step of any display
+
+
+@dataclass(frozen=True, slots=True)
+class GreyScale:
+    """Everything that turns stored values into a picture.
+
+    Parameters
+    ----------
+    modality, voi
+        What to apply, in this order; ``voi`` is None where the full range is to be shown.
+    padding
+        First and last stored value that stand for no picture (PS3.3 C.7.5.1.1.2).
+    inverse
+        Whether the lowest value is shown white.
+    doubt
+        Why there is no ``voi``, for a person.
+    """
+
+    modality: Lut | Rescale
+    voi: Lut | Window | None
+    padding: tuple[int, int] | None
+    inverse: bool
+    doubt: str = ""
+
+    @classmethod
+    def of(cls, header: Dataset) -> Self:
+        """Read the pipeline from a header.
+
+        Where both a VOI LUT Sequence and a window are stated, the LUT is taken; of several LUTs or windows
+        the first, which the standard has the display show first (PS3.3 C.11.2.1.2).
+
+        Raises
+        ------
+        Refused
+            ``CONTRADICTION``: Presentation LUT Shape and Photometric Interpretation disagree on which way is
+            up, or a LUT does not fit its descriptor. ``UNREADABLE``: a value is not a number.
+        """
+        modality = _modality(header)
+        voi, doubt = _voi(header, modality)
+        return cls(modality, voi, _padding(header), _inverse(header), doubt)
+
+    @property
+    def canonical(self) -> str:
+        """The pipeline in one line, the same for every encoding of the same attributes."""
+        return repr((type(self.modality).__name__, type(self.voi).__name__, astuple(self)[:-1]))
+
+    def render(self, stored: Stored) -> tuple[NDArray[np.float32], Note | None]:
+        """Show stored values as a display would.
+
+        Parameters
+        ----------
+        stored
+            ``(rows, columns)`` uint16 or int16, from :func:`candor.dicom.read.decode.decode`.
+
+        Returns
+        -------
+        ``(rows, columns)`` float32 in [0, 1], 0 is black, padding is black; and the notice ``NO_VOI`` where
+        the full range of the values is shown: no window or LUT is stated, or it shows nothing.
+
+        Raises
+        ------
+        Refused
+            ``CONSTANT_PIXELS``: there are not two different values.
+        """
+        codes = np.arange(_CODES, dtype=np.uint16)
+        inputs = codes.view(stored.dtype).astype(np.float64)
+        low, high = self.padding or (1, 0)
+        padded = (inputs >= low) & (inputs <= high)
+        valid = _present(stored) & ~padded
+        if np.count_nonzero(valid) < 2:
+            raise Refused(Reason.CONSTANT_PIXELS, "every pixel has the same value")
+        table = self.table(inputs, valid)
+        if np.ptp(table[valid]) < _INVISIBLE:
+            if self.voi is None:
+                raise Refused(Reason.CONSTANT_PIXELS, "the Modality LUT makes every pixel the same")
+            return replace(self, voi=None, doubt="the stated one shows every pixel the same").render(stored)
+        table[padded] = 0
+        pixels = cv2.LUT(np.ascontiguousarray(stored).view(np.uint16), table.astype(np.float32))
+        return np.asarray(pixels, np.float32), None if self.voi else Note(Reason.NO_VOI, self.doubt)
+
+    def table(self, inputs: Values, valid: NDArray[np.bool_]) -> Values:
+        """Compute the grey in [0, 1] of every stored value; ``valid`` marks those that the full range spans."""
+        grey = self.modality(inputs)
+        match self.voi:
+            case Lut():
+                grey = self.voi(grey) / ((1 << self.voi.bits) - 1)
+            case Window():
+                grey = self.voi(grey)
+            case _:
+                low, high = grey[valid].min(), grey[valid].max()
+                grey = np.clip((grey - low) / max(high - low, math.ulp(0.0)), 0, 1)
+        return 1 - grey if self.inverse else grey
+
+
+def _present(stored: Stored) -> NDArray[np.bool_]:
+    """Mark which of the 65,536 codes occur."""
+    histogram = cv2.calcHist([np.ascontiguousarray(stored).view(np.uint16)], [0], None, [_CODES], [0, _CODES])
+    return np.asarray(histogram.ravel() > 0)
+
+
+def _modality(header: Dataset) -> Lut | Rescale:
+    """Read the Modality LUT, else slope and intercept, else identity (PS3.3 C.11.1)."""
+    luts = items(header, "ModalityLUTSequence")
+    if luts:
+        return Lut.of(luts[0], signed_input=integer(header, "PixelRepresentation") == 1)
+    slope, intercept = number(header, "RescaleSlope"), number(header, "RescaleIntercept")
+    return Rescale(1.0 if slope is None else slope, intercept or 0.0)
+
+
+def _voi(header: Dataset, modality: Lut | Rescale) -> tuple[Lut | Window | None, str]:
+    """Read the VOI LUT, else the window; else None, and why (PS3.3 C.11.2)."""
+    luts = items(header, "VOILUTSequence")
+    if luts:
+        signed = integer(header, "PixelRepresentation") == 1
+        below_zero = isinstance(modality, Rescale) and (signed or modality.intercept < 0 or modality.slope < 0)
+        return Lut.of(luts[0], signed_input=below_zero), ""
+    center, width = number(header, "WindowCenter"), number(header, "WindowWidth")
+    if center is None or width is None:
+        return None, "the file states none"
+    window = Window(center, width, text(header, "VOILUTFunction") or "LINEAR")
+    return (window, "") if window.valid else (None, "the stated one is not defined")
+
+
+def _padding(header: Dataset) -> tuple[int, int] | None:
+    """Read the first and last padding value; None where the file states none."""
+    value, limit = integer(header, "PixelPaddingValue"), integer(header, "PixelPaddingRangeLimit")
+    if value is None:
+        return None
+    limit = value if limit is None else limit
+    return min(value, limit), max(value, limit)
+
+
+def _inverse(header: Dataset) -> bool:
+    """Tell whether low values are shown white, by the two attributes that say so.
+
+    References
+    ----------
+    DICOM PS3.3 C.7.6.3.1.2 (Photometric Interpretation), C.8.11.3.1.1 and C.11.6 (Presentation LUT Shape).
+    """
+    inverse = text(header, "PhotometricInterpretation") == "MONOCHROME1"
+    shape = text(header, "PresentationLUTShape")
+    if shape == ("IDENTITY" if inverse else "INVERSE"):
+        raise Refused(Reason.CONTRADICTION, "Photometric Interpretation and Presentation LUT Shape disagree")
+    return inverse

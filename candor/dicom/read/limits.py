@@ -1,0 +1,254 @@
+"""How much of a file is read, and how deep: no file may take the memory or the time of the studies behind it.
+
+pydicom believes what a file says of itself: it parses whatever comes before the pixel data, inflates whatever was
+deflated, and converts a hundred million numbers where a file holds them. So every file is opened here, with a reader
+that counts, and every value is paid for before it is converted. What is claimed beyond the file's end costs nothing.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, NoReturn, TypeVar
+
+from pydicom import Dataset
+from pydicom.charset import default_encoding
+from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataset import FileDataset
+from pydicom.filereader import read_partial, read_sequence
+from pydicom.hooks import raw_element_vr
+from pydicom.sequence import Sequence
+from pydicom.tag import BaseTag
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
+
+from candor.study.errors import Refused
+from candor.study.reasons import Reason
+
+MIB: Final = 1 << 20
+
+MAXIMUM_HEADER_BYTES: Final = 64 * MIB
+"""All that is read before the pixel data; a radiograph's header rarely has a hundredth of it."""
+
+MAXIMUM_READS: Final = 250_000
+"""Two or three make an element, an item of a sequence, or a fragment of encapsulated pixel data."""
+
+MAXIMUM_ELEMENTS: Final = 100_000
+ELEMENTS_PER_ITEM: Final = 4
+"""An item of a sequence costs as much time as so many elements."""
+
+MAXIMUM_DEPTH: Final = 32
+"""Sequences in sequences; the standard's own templates stay under half of it."""
+
+MAXIMUM_VALUE_BYTES: Final = 2 * MIB
+"""Values that become text and numbers, all together: each byte may become a hundred."""
+
+MAXIMUM_SEQUENCE_BYTES: Final = 8 * MIB
+"""Sequences of stated length, each counted again in those around it, since each is copied out of them."""
+
+MAXIMUM_INFLATED_BYTES: Final = 288 * MIB
+"""A deflated file, inflated: a header and the largest picture."""
+
+ADVICE: Final = "no radiograph has so much; look at what sends it"
+NESTED_TOO_DEEP: Final = f"sequences nested over {MAXIMUM_DEPTH} deep"
+
+_OPAQUE: Final = ("OB", "OD", "OF", "OL", "OV", "OW", "UN")
+_CHUNK: Final = 4 * MIB
+_ITEM, _ITEM_BIG_ENDIAN = b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00"
+_UNDEFINED_LENGTH: Final = b"\xff\xff\xff\xff"
+
+T = TypeVar("T")
+StopWhen = Callable[[BaseTag, str | None, int], bool]
+
+
+class Budget:
+    """What one file may still cost; everything is paid for before it is done.
+
+    Parameters
+    ----------
+    limit
+        How many bytes may be read.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._bytes, self._reads = limit, limit, MAXIMUM_READS
+        self._elements = MAXIMUM_ELEMENTS
+        self._values, self._sequences = MAXIMUM_VALUE_BYTES, MAXIMUM_SEQUENCE_BYTES
+        self.refusal: Refused | None = None
+
+    def read(self, size: int) -> None:
+        """Pay for reading some bytes.
+
+        Raises
+        ------
+        Refused
+            ``TOO_LARGE``: too many bytes. ``UNREADABLE``: too many reads.
+        """
+        self._bytes -= size
+        self._reads -= 1
+        if self._bytes < 0:
+            self._refuse(Reason.TOO_LARGE, f"over {self._limit // MIB} MiB to read")
+        if self._reads < 0:
+            self._refuse(Reason.UNREADABLE, f"over {MAXIMUM_ELEMENTS} elements, items and fragments")
+
+    def enter(self, dataset: Dataset, depth: int) -> None:
+        """Pay for a data set's elements.
+
+        Raises
+        ------
+        Refused
+            ``UNREADABLE``: there are too many, or they are nested too deep.
+        """
+        self._elements -= len(dataset)
+        if depth > MAXIMUM_DEPTH:
+            self._refuse(Reason.UNREADABLE, NESTED_TOO_DEEP)
+        if self._elements < 0:
+            self._refuse(Reason.UNREADABLE, f"over {MAXIMUM_ELEMENTS} elements")
+
+    def convert(self, dataset: Dataset, element: RawDataElement | DataElement) -> None:
+        """Pay for one element's value, where it has to be converted.
+
+        Raises
+        ------
+        Refused
+            ``UNREADABLE``: the values have too many bytes, or a sequence has too many parts.
+        Exception
+            Whatever pydicom raises for malformed bytes.
+        """
+        if isinstance(element, DataElement) or not element.value:
+            return
+        representation = _representation(dataset, element)
+        if representation == "SQ":
+            self._sequence(element, element.value)
+        elif not representation.startswith(_OPAQUE):
+            self._values -= len(element.value)
+        if self._values < 0:
+            self._refuse(Reason.UNREADABLE, f"texts and numbers of over {MAXIMUM_VALUE_BYTES // MIB} MiB")
+
+    def _sequence(self, element: RawDataElement, value: bytes) -> None:
+        self._sequences -= len(value)
+        if self._sequences < 0:
+            self._refuse(Reason.UNREADABLE, f"sequences of over {MAXIMUM_SEQUENCE_BYTES // MIB} MiB")
+        items = value.count(_ITEM if element.is_little_endian else _ITEM_BIG_ENDIAN)
+        self._elements -= ELEMENTS_PER_ITEM * items
+        if self._elements < 0:
+            self._refuse(Reason.UNREADABLE, f"over {MAXIMUM_ELEMENTS // ELEMENTS_PER_ITEM} items of sequences")
+        if _UNDEFINED_LENGTH in value:
+            # Looking for ends takes the square of their number in a file made for it: once here, where it is counted.
+            with BoundedReader(io.BytesIO(value), self) as reader:
+                reader.parse(lambda: _read_sequence(reader, element, len(value)))
+
+    def _refuse(self, reason: Reason, found: str) -> NoReturn:
+        self.refusal = Refused(reason, f"{found}; {ADVICE}")
+        raise self.refusal
+
+
+class BoundedReader(io.BufferedReader):
+    """A file that never promises more than it has, and pays for what it hands out."""
+
+    name = ""  # pydicom keeps it, and file names hold patients' names
+
+    def __init__(self, raw: io.RawIOBase | io.BytesIO, budget: Budget) -> None:
+        super().__init__(raw)
+        self._size = raw.seek(0, os.SEEK_END)
+        self._budget = budget
+        self.seek(0)
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Read at most ``size`` bytes."""
+        if size is None or size < 0:
+            raise _Deflated  # pydicom asks for all the rest only where it is going to inflate it
+        if size > _CHUNK:
+            size = min(size, max(self._size - self.tell(), 0))
+        self._budget.read(size)
+        return super().read(size)
+
+    def parse(self, parser: Callable[[], T]) -> T:
+        """Run a parser on this file; a refusal in it comes out whatever the parser makes of it."""
+        try:
+            return parser()
+        except Exception:
+            if self._budget.refusal:  # pydicom makes an OSError of whatever a read inside a sequence raises
+                raise self._budget.refusal from None
+            raise
+
+
+def read_bounded(
+    path: Path, budget: Budget, *, stop_when: StopWhen | None = None, specific_tags: list[BaseTag | int] | None = None
+) -> FileDataset:
+    """Parse a DICOM file with or without its preamble, within a budget.
+
+    Values are as pydicom leaves them: raw but in sequences of undefined length. A data set that was deflated comes
+    with the transfer syntax that it has once inflated.
+
+    Parameters
+    ----------
+    stop_when, specific_tags
+        As :func:`pydicom.filereader.read_partial` takes them.
+
+    Raises
+    ------
+    Refused
+        ``UNREADABLE`` or ``TOO_LARGE``: a bound is passed.
+    Exception
+        Whatever pydicom raises for malformed bytes.
+    """
+
+    def parsed(file: BoundedReader) -> FileDataset:
+        return file.parse(lambda: read_partial(file, stop_when, force=True, specific_tags=specific_tags))
+
+    with path.open("rb", buffering=0) as raw, BoundedReader(raw, budget) as file:
+        try:
+            return parsed(file)
+        except _Deflated:
+            content = io.BytesIO(_inflated(file))
+    with BoundedReader(content, budget) as inflated:
+        return parsed(inflated)
+
+
+class _Deflated(Exception):
+    """The rest of the file is deflated."""
+
+
+def _inflated(file: BoundedReader) -> bytes:
+    """Return the file as if its data set, which begins where ``file`` stands, had not been deflated.
+
+    Raises
+    ------
+    Refused
+        ``TOO_LARGE``: it inflates to more than is read.
+    zlib.error
+        It does not inflate.
+    """
+    start = file.tell()
+    file.seek(0)
+    plain = ExplicitVRLittleEndian.ljust(len(DeflatedExplicitVRLittleEndian), "\0")
+    before = io.BufferedReader.read(file, start).replace(DeflatedExplicitVRLittleEndian.encode(), plain.encode())
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    parts = [before]
+    left = MAXIMUM_INFLATED_BYTES
+    while not inflater.eof and (chunk := inflater.unconsumed_tail or io.BufferedReader.read(file, _CHUNK)):
+        part = inflater.decompress(chunk, _CHUNK)
+        left -= len(part)
+        if left < 0:
+            detail = f"it inflates to over {MAXIMUM_INFLATED_BYTES // MIB} MiB; send it without deflation"
+            raise Refused(Reason.TOO_LARGE, detail)
+        parts.append(part)
+    if not inflater.eof:
+        raise zlib.error("the deflated data set has no end")
+    return b"".join(parts)
+
+
+def _read_sequence(file: BoundedReader, element: RawDataElement, size: int) -> Sequence:
+    return read_sequence(file, element.is_implicit_VR, element.is_little_endian, size, default_encoding)
+
+
+def _representation(dataset: Dataset, element: RawDataElement) -> str:
+    """Return the Value Representation that pydicom is going to convert a value by."""
+    if element.VR not in (None, "UN"):
+        return str(element.VR)
+    found: dict[str, str] = {}
+    raw_element_vr(element, found, ds=dataset)
+    return found["VR"]

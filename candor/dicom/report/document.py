@@ -1,0 +1,215 @@
+"""The report: a Structured Report with TID 1500 as its root, for every study, whatever could be said about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Final
+
+from highdicom.sr import (
+    CodeContentItem,
+    DeviceObserverIdentifyingAttributes,
+    LanguageOfContentItemAndDescendants,
+    ObservationContext,
+    ObserverContext,
+    RelationshipTypeValues,
+)
+from highdicom.sr.coding import CodedConcept
+from pydicom import Dataset
+from pydicom.charset import convert_encodings
+from pydicom.dataset import FileMetaDataset
+from pydicom.sr.coding import Code
+from pydicom.uid import (
+    Comprehensive3DSRStorage,
+    ComprehensiveSRStorage,
+    EnhancedSRStorage,
+    ExplicitVRLittleEndian,
+)
+
+from candor import RESEARCH_USE
+from candor.dicom.report import content_items
+from candor.dicom.report.groups import measurement_groups
+from candor.dicom.report.image_library import image_library
+from candor.dicom.report.references import Instance, hierarchy, predecessors_of
+from candor.dicom.report.study import ReportedStudy
+from candor.dicom.shared import codes
+from candor.dicom.shared.file import general_equipment, sign
+from candor.dicom.shared.identity import carry_over, outcome, referenced_request, stamp
+from candor.study.case import Case
+from candor.study.errors import ReportError
+from candor.study.profile import Edition, Predecessor, ReportClass
+from candor.study.provenance import APPLICATION_NAME, MANUFACTURER, Provenance
+from candor.words.texts import ENGLISH, Texts
+
+DEFAULT_EDITION: Final = Edition()
+SERIES_NUMBER: Final = 9100
+SERIES_DESCRIPTION: Final = f"Candor findings: {RESEARCH_USE}"
+SOP_CLASSES: Final = {
+    ReportClass.COMPREHENSIVE_3D: Comprehensive3DSRStorage,
+    ReportClass.COMPREHENSIVE: ComprehensiveSRStorage,
+    ReportClass.ENHANCED: EnhancedSRStorage,
+}
+
+
+def build_report(
+    case: Case, provenance: Provenance, edition: Edition = DEFAULT_EDITION, texts: Texts = ENGLISH
+) -> Dataset:
+    """Report a study: what was found, what was deferred, what was not assessed and why.
+
+    Parameters
+    ----------
+    case
+        The study with its results; its time stands in the report, which names its predecessors and takes the place
+        of them.
+    provenance
+        What made the results.
+    edition
+        For whom the report is: it says of which SOP class it is, and which of the objects that were written for the
+        study the report refers to.
+    texts
+        The language of what people read in it.
+
+    Returns
+    -------
+    The report, complete and preliminary, in Explicit VR Little Endian. The same case gives the same bytes. Its
+    content is encoded already and is decoded when it is read; :func:`highdicom.sr.srread` reads the file.
+
+    Raises
+    ------
+    ReportError
+        No file of the study has the valid identifiers that a report must name.
+
+    References
+    ----------
+    DICOM PS3.16 TID 1500, 1501, 1410, 4019; PS3.3 A.35.13 (Comprehensive 3D SR), A.35.3 (Comprehensive SR), A.35.2
+    (Enhanced SR); IHE AIR 6.5.3.
+    """
+    study = ReportedStudy(case, provenance, edition, texts)
+    if not study.sources:
+        raise ReportError(
+            "no file of the study has valid Study, Series and SOP Instance and SOP Class UIDs; "
+            "a report needs at least one to refer to"
+        )
+    report = Dataset()
+    report.file_meta = FileMetaDataset()
+    report.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    carry_over(report, study.sources[0], image=False)
+    _identify(report, study)
+    _refer(report, study)
+    sign(report, provenance, case.time)
+    stamp(report, case.time)
+    _fill(report, _content(study))
+    return report
+
+
+def observer(provenance: Provenance) -> ObserverContext:
+    """Name the application as the observer (TID 1002 and 1004)."""
+    equipment = general_equipment(provenance)
+    return ObserverContext(
+        observer_type=CodedConcept.from_code(codes.DEVICE),
+        observer_identifying_attributes=DeviceObserverIdentifyingAttributes(
+            uid=provenance.device_uid,
+            name=APPLICATION_NAME,
+            manufacturer_name=MANUFACTURER,
+            model_name=equipment["manufacturer_model_name"],
+            serial_number=equipment["device_serial_number"],
+        ),
+    )
+
+
+def _identify(report: Dataset, study: ReportedStudy) -> None:
+    """Say what the object is: series, equipment, state (PS3.3 C.17.1, C.7.5.1, C.17.2, C.12.1)."""
+    report.SOPClassUID = SOP_CLASSES[study.edition.report_class]
+    report.Modality = "SR"
+    report.SeriesInstanceUID = study.provenance.result_uid("sr-series", study.fingerprint)
+    report.SeriesNumber = SERIES_NUMBER
+    report.SeriesDescription = SERIES_DESCRIPTION
+    report.InstanceNumber = 1
+    report.ReferencedPerformedProcedureStepSequence = []
+    equipment = general_equipment(study.provenance)
+    report.Manufacturer = equipment["manufacturer"]
+    report.ManufacturerModelName = equipment["manufacturer_model_name"]
+    report.DeviceSerialNumber = equipment["device_serial_number"]
+    report.SoftwareVersions = equipment["software_versions"]
+    report.CompletionFlag, report.VerificationFlag, report.PreliminaryFlag = "COMPLETE", "UNVERIFIED", "PRELIMINARY"
+    report.CodingSchemeIdentificationSequence = [codes.private_scheme()]
+
+
+def _refer(report: Dataset, study: ReportedStudy) -> None:
+    """Name the order, the evidence and the predecessors (PS3.3 C.17.2), and with them the report itself."""
+    request = referenced_request(study.sources[0])
+    if request is not None:
+        report.ReferencedRequestSequence = [request]
+    report.PerformedProcedureCodeSequence = []
+    report.CurrentRequestedProcedureEvidenceSequence = hierarchy(_evidence(study))
+    predecessors = predecessors_of(study.case, study.edition, lambda earlier: _uid(study, earlier))
+    report.SOPInstanceUID = _uid(study, predecessors)
+    if predecessors:
+        report.PredecessorDocumentsSequence = hierarchy(
+            Instance(
+                earlier.study_instance_uid,
+                earlier.series_instance_uid,
+                earlier.sop_class_uid,
+                earlier.sop_instance_uid,
+            )
+            for earlier in predecessors
+        )
+
+
+def _uid(study: ReportedStudy, predecessors: Sequence[Predecessor]) -> str:
+    """Derive the SOP Instance UID from all that the report says, in which words and form, and of what."""
+    return study.provenance.result_uid(
+        "sr",
+        study.fingerprint,
+        outcome(study.case),
+        study.edition.report_class.value,
+        study.texts.language.value,
+        ",".join(written.sop_instance_uid for written in study.objects),
+        ",".join(earlier.sop_instance_uid for earlier in predecessors),
+    )
+
+
+def _evidence(study: ReportedStudy) -> Iterable[Instance]:
+    """Name the study's images and what was made of them for the edition."""
+    for header in study.sources:
+        yield Instance(header.StudyInstanceUID, header.SeriesInstanceUID, header.SOPClassUID, header.SOPInstanceUID)
+    for made in study.objects:
+        yield Instance(
+            study.case.study_instance_uid, made.series_instance_uid, made.sop_class_uid, made.sop_instance_uid
+        )
+
+
+def _content(study: ReportedStudy) -> list[bytes]:
+    """Make the items below the root of the content tree, TID 1500."""
+    return [
+        _context(study.provenance, codes.concept(study.texts.code)),
+        image_library(study),
+        content_items.container(codes.IMAGING_MEASUREMENTS, measurement_groups(study)),
+    ]
+
+
+def _fill(report: Dataset, content: Iterable[bytes]) -> None:
+    """Make the document the root of its content tree (PS3.3 C.17.3)."""
+    root = Dataset()
+    root.MappingResource, root.TemplateIdentifier = "DCMR", "1500"
+    report.ValueType = "CONTAINER"
+    report.ConceptNameCodeSequence = [CodedConcept.from_code(codes.IMAGING_MEASUREMENT_REPORT)]
+    report.ContinuityOfContent = "CONTINUOUS"
+    report.ContentTemplateSequence = [root]
+    items = content_items.content_sequence(content)
+    report[items.tag] = items
+    # So that pydicom writes the items as they are.
+    report.set_original_encoding(False, True, convert_encodings(report.SpecificCharacterSet))
+
+
+@lru_cache(maxsize=8)
+def _context(provenance: Provenance, language: Code) -> bytes:
+    """Say in which language, by which observer and of which procedure the report is (TID 1204, 1001, 1500 row 4)."""
+    procedure = CodeContentItem(
+        name=codes.PROCEDURE_REPORTED,
+        value=codes.PLAIN_XRAY_OF_CHEST,
+        relationship_type=RelationshipTypeValues.HAS_CONCEPT_MOD,
+    )
+    spoken = LanguageOfContentItemAndDescendants(CodedConcept.from_code(language))
+    observed = ObservationContext(observer_device_context=observer(provenance))
+    return content_items.encoded([*spoken, *observed, procedure])

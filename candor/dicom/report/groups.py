@@ -1,0 +1,132 @@
+"""The Measurement Groups of the report (TID 1501): the study, its images, and each finding on each image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from pydicom.sr.coding import Code
+
+from candor.dicom.report import content_items
+from candor.dicom.report.findings import finding_group
+from candor.dicom.report.study import ReportedStudy
+from candor.dicom.shared import codes
+from candor.study.case import CaseImage
+from candor.study.findings import Finding
+from candor.study.reasons import Reason
+from candor.study.result import Decision, Disposition, Note
+
+_NAMED_IMAGES: Final = 3
+"""So many images are named one by one in a group's label; of more, their number."""
+
+_DECISION_ORDER: Final = {decision: position for position, decision in enumerate(Decision)}
+
+
+def measurement_groups(study: ReportedStudy) -> list[bytes]:
+    """All groups in the order of reading: the study, what was not assessed, deferred or noticed, the findings.
+
+    The findings of an image come in the order of their decisions: present, deferred, absent.
+    """
+    assessed = [image for image in study.images if image.assessed and image.results]
+    groups = [_study_group(study, assessed), *_refusal_groups(study)]
+    groups += [_deferral_group(study, image) for image in assessed if image.deferrals]
+    groups += [_notice_group(study, image) for image in assessed if image.notices]
+    for image in assessed:
+        numbered = enumerate(image.results, 1)
+        for number, result in sorted(numbered, key=lambda item: _DECISION_ORDER[item[1].decision]):
+            groups.append(finding_group(study, image, number, result))
+    return groups
+
+
+def _study_group(study: ReportedStudy, assessed: Sequence[CaseImage]) -> bytes:
+    """Report the study as a whole: a summary, permitted use, disposition, and each finding's decision."""
+    served = {result.finding for image in assessed for result in image.results}
+    decisions = {finding: study.case.decision(finding) for finding in Finding if finding in served}
+    evaluations = [
+        (codes.PERMITTED_USE, codes.RESEARCH),
+        (codes.DISPOSITION, codes.disposition_code(study.case.disposition)),
+        *((codes.concept(finding.code), codes.presence_code(decision)) for finding, decision in decisions.items()),
+    ]
+    nothing = study.case.disposition is Disposition.NOT_ASSESSED
+    # Right after the two tracking items: it is what a person looks for.
+    tracking = study.tracking(study.texts.study_name, "study")
+    summary = study.texts.nothing_assessed if nothing else _summary(study, decisions)
+    heading = [*tracking, _text(study, codes.SUMMARY, summary)]
+    return _group(study, heading, assessed, evaluations, [f"{study.texts.research_use}."])
+
+
+def _refusal_groups(study: ReportedStudy) -> list[bytes]:
+    """Make one group for each reason and detail, with all images that were not assessed for it."""
+    refused: dict[Note, list[CaseImage]] = {}
+    for image in study.images:
+        # An image that nothing has spoken against and that has no result must not pass in silence.
+        note = image.refusal or (None if image.results else Note(Reason.PROCESSING_FAILED, "no result was made"))
+        if note:
+            refused.setdefault(note, []).append(image)
+    return [_refusal_group(study, note, images) for note, images in refused.items()]
+
+
+def _refusal_group(study: ReportedStudy, note: Note, images: Sequence[CaseImage]) -> bytes:
+    names = ", ".join(study.labels[image.name] for image in images)
+    if len(images) > _NAMED_IMAGES:
+        names = study.texts.image_count.format(number=len(images))
+    label = f"{study.texts.decisions[Decision.NOT_ASSESSED]}: {names}"
+    tracking = study.tracking(label, "refusal", note.reason.code, note.detail)
+    return _notes_group(study, tracking, images, codes.REFUSAL_REASON, [note])
+
+
+def _deferral_group(study: ReportedStudy, image: CaseImage) -> bytes:
+    """Report why every finding of an image is left to a radiologist."""
+    label = f"{study.texts.decisions[Decision.DEFERRED]}: {study.labels[image.name]}"
+    tracking = study.tracking(label, "deferral", image.sop_instance_uid)
+    return _notes_group(study, tracking, [image], codes.DEFERRAL_REASON, image.deferrals)
+
+
+def _notice_group(study: ReportedStudy, image: CaseImage) -> bytes:
+    """Report what was noticed about an image that was assessed all the same."""
+    tracking = study.tracking(f"{study.texts.notices}: {study.labels[image.name]}", "notice", image.sop_instance_uid)
+    return _notes_group(study, tracking, [image], codes.NOTICE, image.notices)
+
+
+def _notes_group(
+    study: ReportedStudy, tracking: list[bytes], images: Sequence[CaseImage], concept: Code, notes: Sequence[Note]
+) -> bytes:
+    evaluations = [(concept, codes.reason_code(note.reason)) for note in notes]
+    return _group(study, tracking, images, evaluations, [_sentence(study, note) for note in notes])
+
+
+def _sentence(study: ReportedStudy, note: Note) -> str:
+    """Say a note in the report's language; the detail is as the check wrote it."""
+    meaning = study.texts.reason(note.reason)
+    return f"{meaning}: {note.detail}" if note.detail else meaning
+
+
+def _group(
+    study: ReportedStudy,
+    heading: Sequence[bytes],
+    images: Iterable[CaseImage],
+    evaluations: Iterable[tuple[Code, Code]],
+    comments: Iterable[str],
+) -> bytes:
+    children = [
+        *heading,
+        study.algorithm,
+        *(content_items.code("CONTAINS", name, value) for name, value in evaluations),
+        *(content_items.image("CONTAINS", codes.SOURCE_OF_MEASUREMENT, source) for source in study.references(images)),
+        *(_text(study, codes.COMMENT, comment) for comment in comments),
+    ]
+    return content_items.container(codes.MEASUREMENT_GROUP, children, "1501")
+
+
+def _text(study: ReportedStudy, name: Code, sentence: str) -> bytes:
+    return content_items.text("CONTAINS", name, study.encode(sentence))
+
+
+def _summary(study: ReportedStudy, decisions: dict[Finding, Decision]) -> str:
+    """Say the decisions in one line, findings by decision."""
+    parts = []
+    for decision, words in study.texts.decisions.items():
+        findings = [study.texts.finding(finding) for finding, decided in decisions.items() if decided is decision]
+        if findings:
+            parts.append(f"{words}: {', '.join(findings)}.")
+    return " ".join(parts)

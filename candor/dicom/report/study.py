@@ -1,0 +1,130 @@
+"""A study as its report sees it: which images and objects, under which names, with which UIDs, in which words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Final
+
+from highdicom.sr import AlgorithmIdentification
+from pydicom import Dataset
+from pydicom.charset import convert_encodings, encode_string
+
+from candor import RESEARCH_USE
+from candor.dicom.report import content_items
+from candor.dicom.report.content_items import Reference
+from candor.dicom.report.references import evidence_of
+from candor.dicom.shared import codes
+from candor.dicom.shared.identity import can_be_referenced, carry_character_set, case_fingerprint, reportable_images
+from candor.dicom.shared.values import plain, readable, valid_text
+from candor.study.case import Case, CaseImage, WrittenObject
+from candor.study.findings import Finding
+from candor.study.profile import Edition, Kind
+from candor.study.provenance import APPLICATION_NAME, MANUFACTURER, NO_FAMILIARITY, Provenance
+from candor.words.texts import Texts
+
+_CONTROL_CHARACTERS: Final = re.compile(r"[\x00-\x1f\x7f]+")
+
+
+@dataclass(frozen=True)
+class ReportedStudy:
+    """A case as the report sees it: its images in the order of their UIDs, and one place for names and UIDs."""
+
+    case: Case
+    provenance: Provenance
+    edition: Edition
+    texts: Texts
+
+    @cached_property
+    def images(self) -> list[CaseImage]:
+        """What the report is about."""
+        return reportable_images(self.case)
+
+    @cached_property
+    def sources(self) -> list[Dataset]:
+        """The attributes of the instances that the report may name."""
+        return self.headers(self.images)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the input, for all UIDs."""
+        return case_fingerprint(self.case)
+
+    @cached_property
+    def algorithm(self) -> bytes:
+        """The items of the algorithm's identification, which stand in every group."""
+        return _algorithm(self.provenance)
+
+    @cached_property
+    def objects(self) -> list[WrittenObject]:
+        """The overlays, outlines and heatmaps that the report names."""
+        return evidence_of(self.case, self.edition)
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """A short name for each image, by file name: its number and, where it is stated, its view."""
+        return {image.name: self.texts.image(number, _view(image)) for number, image in enumerate(self.images, 1)}
+
+    def headers(self, images: Iterable[CaseImage]) -> list[Dataset]:
+        """List the attributes of those of the files that the report may name, each instance once."""
+        uid = self.case.study_instance_uid
+        named = [image.header for image in images if can_be_referenced(image, uid) and image.header is not None]
+        return list({header.SOPInstanceUID: header for header in named}.values())
+
+    def references(self, images: Iterable[CaseImage]) -> list[Reference]:
+        """Refer to those of the files that are images and that the report may name."""
+        return [
+            Reference(header.SOPClassUID, header.SOPInstanceUID) for header in self.headers(images) if "Rows" in header
+        ]
+
+    def written_for(self, kind: Kind, image: CaseImage, finding: Finding | None = None) -> list[WrittenObject]:
+        """List the objects of a kind that the report names and that were made of an image, about a finding or all."""
+        of = (kind, image.sop_instance_uid, finding)
+        return [written for written in self.objects if (written.kind, written.source, written.finding) == of]
+
+    def tracking(self, label: str, *parts: str) -> list[bytes]:
+        """Give a group its label and its deterministic UID."""
+        uid = self.provenance.result_uid("tracking", self.fingerprint, *parts)
+        return [
+            content_items.text("HAS OBS CONTEXT", codes.TRACKING_IDENTIFIER, self.encode(label)),
+            content_items.uid_reference("HAS OBS CONTEXT", codes.TRACKING_UID, uid),
+        ]
+
+    def encode(self, sentence: str) -> bytes:
+        """Put a sentence for people into the report's Specific Character Set, in one line.
+
+        It may quote a header, in which anything can stand.
+        """
+        line = _CONTROL_CHARACTERS.sub(" ", sentence)
+        return encode_string(readable(line, self._character_set), self._encodings)
+
+    @cached_property
+    def _character_set(self) -> Dataset:
+        declared = Dataset()
+        carry_character_set(declared, self.sources[0])
+        return declared
+
+    @cached_property
+    def _encodings(self) -> list[str]:
+        return convert_encodings(self._character_set.SpecificCharacterSet)
+
+
+@lru_cache(maxsize=8)
+def _algorithm(provenance: Provenance) -> bytes:
+    """Identify the algorithm (TID 4019), with all that changes the numbers as its parameters, in one line."""
+    checked = [] if provenance.familiarity else [NO_FAMILIARITY]
+    lines = (provenance.calibration, provenance.gate, *checked, f"engine {provenance.engine}", RESEARCH_USE)
+    identification = AlgorithmIdentification(
+        name=plain(f"{APPLICATION_NAME}, {provenance.model_name}"),
+        version=provenance.software_versions,
+        manufacturer=MANUFACTURER,
+        family=codes.ARTIFICIAL_INTELLIGENCE,
+        parameters=[plain("; ".join(lines))],
+    )
+    return content_items.encoded(identification)
+
+
+def _view(image: CaseImage) -> str:
+    return valid_text(image.header, "ViewPosition") if image.header else ""

@@ -1,0 +1,1 @@
+"""The result objects beside the report: overlays, outlines, heatmaps as numbers, key objects, rejection notes."""

@@ -1,0 +1,132 @@
+"""Key objects: documents that flag in the worklist which images have a finding, and which are left to a radiologist."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from highdicom.ko import KeyObjectSelectionDocument
+from pydicom import Dataset
+
+from candor import RESEARCH_USE
+from candor.dicom.shared import codes
+from candor.dicom.shared.identity import can_be_referenced, case_fingerprint, reportable_images
+from candor.dicom.write.key_object_document import KINDS_OF_IMAGE, Identity, Named, Statement, build_document
+from candor.study.case import Case, CaseImage, WrittenObject, given
+from candor.study.errors import ReportError
+from candor.study.findings import Finding
+from candor.study.profile import Edition
+from candor.study.provenance import Provenance
+from candor.study.result import Decision
+from candor.words.texts import ENGLISH, Texts
+
+SERIES_NUMBER: Final = 9104
+SERIES_DESCRIPTION: Final = f"Candor key objects: {RESEARCH_USE}"
+_FLAGGED: Final = (Decision.PRESENT, Decision.DEFERRED)
+"""In the order of their Instance Numbers."""
+
+
+def select_key_objects(case: Case, edition: Edition) -> list[Decision]:
+    """Choose the decisions that the edition has a document for: present, and deferred where it is asked for.
+
+    There is one only where an image that a result may name has a finding so decided.
+    """
+    wanted = _FLAGGED if edition.flag_deferrals else _FLAGGED[:1]
+    return [decision for decision in wanted if _images(case, decision)]
+
+
+def build_key_objects(
+    case: Case, decision: Decision, provenance: Provenance, edition: Edition | None = None, texts: Texts = ENGLISH
+) -> KeyObjectSelectionDocument:
+    """Name the images with a decision, what shows its evidence, and the report.
+
+    The document names each image that has a finding so decided; of the objects that the edition holds the overlays
+    of these findings, the outlines of positive ones, and the heatmaps of these images; and the edition's report.
+
+    Parameters
+    ----------
+    case
+        The study with its results, and with the other objects that were written for it.
+    decision
+        One of :func:`select_key_objects`.
+    edition
+        What the receiver takes; the standard one where it is None.
+    texts
+        The language of the description.
+
+    Returns
+    -------
+    A document "Of Interest". The same case, decision and edition give the same bytes.
+
+    Raises
+    ------
+    ReportError
+        No image that a result may name has a finding so decided.
+
+    References
+    ----------
+    DICOM PS3.3 A.35.4, PS3.16 TID 2010, CID 7010; IHE RAD TF-2 4.29 (Key Image Note).
+    """
+    images = _images(case, decision)
+    if not images:
+        raise ReportError(f"key objects name at least one image; none has a finding that is {decision.value}")
+    named = _named(case, images, decision, edition or Edition())
+    description = _describe(images, decision, texts)
+    fingerprint = case_fingerprint(case)
+    uids = (item.sop_instance_uid for item in named)
+    identity = Identity(
+        sop_instance_uid=provenance.result_uid("key-objects", fingerprint, decision.name, description, *uids),
+        instance_number=_FLAGGED.index(decision) + 1,
+        series_instance_uid=provenance.result_uid("key-objects-series", fingerprint),
+        series_number=SERIES_NUMBER,
+        series_description=SERIES_DESCRIPTION,
+    )
+    source = given(images[0].header)
+    statement = Statement(codes.OF_INTEREST, description, codes.concept(texts.code))
+    return build_document(source, named, statement, identity, provenance, case.time)
+
+
+def _images(case: Case, decision: Decision) -> list[CaseImage]:
+    """List the images with a finding so decided that a result may name, by SOP Instance UID."""
+    return [
+        image
+        for image in reportable_images(case)
+        if image.assessed and _decided(image, decision) and can_be_referenced(image, case.study_instance_uid)
+    ]
+
+
+def _decided(image: CaseImage, decision: Decision) -> set[Finding]:
+    return {result.finding for result in image.results if result.decision is decision}
+
+
+def _named(case: Case, images: list[CaseImage], decision: Decision, edition: Edition) -> list[Named]:
+    """List what the document names: the images, then what the edition holds of them, in the order of writing."""
+    found = {image.sop_instance_uid: _decided(image, decision) for image in images}
+    held = [written for written in edition.of(case.written) if _belongs(written, found, decision)]
+    return [_source(given(image.header)) for image in images] + [_result(written) for written in held]
+
+
+def _belongs(written: WrittenObject, found: dict[str, set[Finding]], decision: Decision) -> bool:
+    """Tell whether an object is the report, or shows evidence for a finding so decided on an image that is named."""
+    if written.kind == "sr":
+        return True
+    if written.kind == "ko" or written.source not in found:
+        return False
+    if written.kind == "gsps":
+        return decision is Decision.PRESENT  # it outlines positive findings alone
+    return written.finding is None or written.finding in found[written.source]
+
+
+def _describe(images: list[CaseImage], decision: Decision, texts: Texts) -> str:
+    """Say in one line which findings were so decided on these images."""
+    found = set[Finding]().union(*(_decided(image, decision) for image in images))
+    names = ", ".join(texts.finding(finding) for finding in Finding if finding in found)
+    return f"{texts.decisions[decision]}: {names}. {texts.research_use}."
+
+
+def _source(header: Dataset) -> Named:
+    return Named(header.SOPInstanceUID, header.SOPClassUID, header.SeriesInstanceUID, is_image=True)
+
+
+def _result(written: WrittenObject) -> Named:
+    is_image = written.kind in KINDS_OF_IMAGE
+    return Named(written.sop_instance_uid, written.sop_class_uid, written.series_instance_uid, is_image)

@@ -1,0 +1,101 @@
+"""Rejection notes: Key Object Selection documents that tell an archive to hide results of ours (IHE IOCM)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, unique
+from typing import Final
+
+from highdicom.ko import KeyObjectSelectionDocument
+from pydicom import Dataset
+
+from candor import RESEARCH_USE
+from candor.dicom.shared import codes
+from candor.dicom.write.key_object_document import KINDS_OF_IMAGE, Identity, Named, Statement, build_document
+from candor.study.errors import ReportError
+from candor.study.provenance import Provenance, derived_uid
+from candor.words.texts import ENGLISH
+
+SERIES_NUMBER: Final = 9200
+SERIES_DESCRIPTION: Final = f"Candor rejection note: {RESEARCH_USE}"
+
+
+@unique
+class Rejection(Enum):
+    """Why results are rejected: the document's title (PS3.16 CID 7010)."""
+
+    PATIENT_SAFETY = codes.REJECTED_FOR_PATIENT_SAFETY
+    QUALITY = codes.REJECTED_FOR_QUALITY
+
+
+_MODIFIERS: Final = {Rejection.QUALITY: codes.OTHER_FAILURE}
+"""The title asks for a reason of CID 7011, which are about the making of images; the description tells ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A result that is rejected; ``kind`` as in :class:`candor.study.case.WrittenObject`."""
+
+    sop_instance_uid: str
+    sop_class_uid: str
+    series_instance_uid: str
+    kind: str
+
+
+def rejection_note_uid(rejected: Sequence[Rejected], rejection: Rejection) -> str:
+    """Derive the note's SOP Instance UID: the same results rejected for the same reason have the same note."""
+    return derived_uid("rejection note", rejection.value.value, *sorted(item.sop_instance_uid for item in rejected))
+
+
+def build_rejection_note(
+    source: Dataset,
+    rejected: Sequence[Rejected],
+    rejection: Rejection,
+    explanation: str,
+    provenance: Provenance,
+    time: datetime,
+) -> KeyObjectSelectionDocument:
+    """Reject results of one study.
+
+    Parameters
+    ----------
+    source
+        One of the results, or an image that they rest on: the note carries its patient and study.
+    rejected
+        All of them; they are of one study.
+    explanation
+        For a person who finds the note; no patient's data.
+    provenance
+        What makes the note, not what made the results.
+    time
+        Of the rejection, with a time zone.
+
+    Raises
+    ------
+    ReportError
+        Nothing is rejected.
+
+    References
+    ----------
+    IHE RAD TF-2 4.66 (Rejection Note Stored); DICOM PS3.3 A.35.4, PS3.16 TID 2010.
+    """
+    if not rejected:
+        raise ReportError("a rejection note names at least one result; there is none to reject")
+    uid = rejection_note_uid(rejected, rejection)
+    return build_document(
+        source,
+        [_named(item) for item in sorted(rejected, key=lambda item: item.sop_instance_uid)],
+        Statement(
+            rejection.value, f"{explanation} {RESEARCH_USE}.", codes.concept(ENGLISH.code), _MODIFIERS.get(rejection)
+        ),
+        Identity(uid, 1, derived_uid("rejection note series", uid), SERIES_NUMBER, SERIES_DESCRIPTION),
+        provenance,
+        time,
+    )
+
+
+def _named(item: Rejected) -> Named:
+    is_image = item.kind in KINDS_OF_IMAGE
+    return Named(item.sop_instance_uid, item.sop_class_uid, item.series_instance_uid, is_image)

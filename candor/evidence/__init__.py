@@ -1,0 +1,1 @@
+"""Where the network looked: heatmaps, their outlines, and overlays for people."""

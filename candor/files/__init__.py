@@ -1,0 +1,1 @@
+"""Files: whole or absent, read with checks, and named in errors without what they hold."""

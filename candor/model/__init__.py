@@ -1,0 +1,1 @@
+"""The model bundle and what runs it: preprocessing, engines, networks."""

@@ -1,0 +1,1 @@
+"""The networks: trunks, heads, and the names under which a bundle knows them."""

@@ -1,0 +1,114 @@
+"""Several networks in one: M inputs as channels, M heads, one trunk between them.
+
+In training each member sees an image of its own and learns to ignore the others'; in serving all see the same
+image, so the cost of one pass buys an ensemble whose disagreement says something.
+
+References
+----------
+Havasi et al. 2021 (Training independent subnetworks for robust prediction).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from candor.model.networks.classifier import ClassActivationNetwork, class_activation
+from candor.model.networks.trunk import Trunk
+
+
+class MimoHead(nn.Linear):
+    """One linear layer a member: ``weight`` is ``(members * findings, channels)``, a member's rows together.
+
+    The bias is one for all members, plus each member's ``deviation`` from it, ``(members, findings)``: so a network
+    has one bias a finding, whatever its head, and can be started at the prevalence.
+    """
+
+    def __init__(self, channels: int, findings: int, members: int) -> None:
+        super().__init__(channels, members * findings, bias=False)
+        self.bias = nn.Parameter(torch.zeros(findings))
+        self.deviation = nn.Parameter(torch.zeros(members, findings))
+
+
+class MimoNetwork(ClassActivationNetwork):
+    """A trunk of as many input channels as members.
+
+    Parameters
+    ----------
+    trunk
+        Its first layer takes ``members`` channels.
+    members
+        Two or more.
+    """
+
+    head: MimoHead
+
+    def __init__(self, trunk: Trunk, findings: int, members: int) -> None:
+        super().__init__(trunk, MimoHead(trunk.channels, findings, members))
+        self.count = members
+
+    def members(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Let each member classify the image in its own channel: the forward pass of training.
+
+        Parameters
+        ----------
+        images
+            ``(n, members, side, side)``, see :func:`mixed`.
+
+        Returns
+        -------
+        Logits ``(n, members, findings)``, and class activation ``(n, members, findings, height, width)``.
+        """
+        return self._of_members(self.trunk(images))
+
+    def feature_map(self, images: Tensor) -> Tensor:
+        """Compute the feature map of images that every member sees: ``(n, channels, height, width)``."""
+        return super().feature_map(self._repeated(images))
+
+    def classify(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Classify a batch by all members together.
+
+        Returns
+        -------
+        The logit of the members' mean probability ``(n, findings)``, and the class activation
+        ``(n, findings, height, width)``: the members', each weighted by how much the logit rises with its own.
+        """
+        logits, activation = self._of_members(features)
+        for_it, against = nn.functional.logsigmoid(logits), nn.functional.logsigmoid(-logits)
+        # In logarithms throughout: a mean of probabilities that are 1 to float32 has no logit.
+        weights = for_it.softmax(dim=1) * against.exp() + against.softmax(dim=1) * for_it.exp()
+        return for_it.logsumexp(dim=1) - against.logsumexp(dim=1), (weights[..., None, None] * activation).sum(dim=1)
+
+    def disagreement(self, images: Tensor) -> Tensor:
+        """Measure the standard deviation of the members' probabilities of an image: ``(n, findings)``, in [0, 0.5]."""
+        logits, _ = self.members(self._repeated(images))
+        return logits.sigmoid().std(dim=1, correction=0)
+
+    def _of_members(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        activation = torch.unflatten(class_activation(features, self.head.weight), 1, (self.count, -1))
+        return activation.mean(dim=(3, 4)) + self.head.bias + self.head.deviation, activation
+
+    def _repeated(self, images: Tensor) -> Tensor:
+        return images.expand(-1, self.count, -1, -1)
+
+
+def mixed(
+    images: Tensor, labels: Tensor, members: int, generator: torch.Generator | None = None
+) -> tuple[Tensor, Tensor]:
+    """Give each member an order of its own over a batch.
+
+    Parameters
+    ----------
+    images
+        ``(n, 1, side, side)``.
+    labels
+        ``(n, findings)``.
+    generator
+        Where the orders come from.
+
+    Returns
+    -------
+    ``(n, members, side, side)`` and ``(n, members, findings)``, for :meth:`MimoNetwork.members`.
+    """
+    orders = [torch.randperm(len(images), generator=generator).to(images.device) for _ in range(members)]
+    return torch.cat([images[order] for order in orders], dim=1), torch.stack([labels[o] for o in orders], dim=1)

@@ -1,0 +1,87 @@
+"""Every network by the name that a bundle's ``metadata.json`` and a recipe give.
+
+``densenet121``            a trunk of :data:`candor.model.networks.trunks.TRUNKS` with a linear head
+``densenet121/conv64``     with another head of :data:`candor.model.networks.heads.HEADS`
+``mimo3:densenet121``      three members in one trunk, see :mod:`candor.model.networks.mimo`
+``two-view:densenet121``   two trunks, see :mod:`candor.model.networks.two_view`
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from candor.model.networks.classifier import ClassActivationNetwork
+from candor.model.networks.heads import HEADS, linear
+from candor.model.networks.mimo import MimoNetwork
+from candor.model.networks.trunk import Trunk
+from candor.model.networks.trunks import TRUNKS
+from candor.model.networks.two_view import TwoViewNetwork
+from candor.study.errors import BundleError
+
+Builder = Callable[[int], ClassActivationNetwork]
+"""From the number of findings to a network with random weights."""
+
+MEMBERS: Final = (2, 3, 4)
+"""How many networks one trunk may hold; in the paper accuracy falls beyond four, for want of capacity."""
+
+
+def _single(
+    trunk: Callable[[int], Trunk], head: Callable[[Trunk, int], ClassActivationNetwork], findings: int
+) -> ClassActivationNetwork:
+    return head(trunk(1), findings)
+
+
+def _mimo(trunk: Callable[[int], Trunk], members: int, findings: int) -> ClassActivationNetwork:
+    return MimoNetwork(trunk(members), findings, members)
+
+
+def _two_view(trunk: Callable[[int], Trunk], findings: int) -> ClassActivationNetwork:
+    return TwoViewNetwork(trunk(1), trunk(1), findings)
+
+
+def _table() -> dict[str, Builder]:
+    table: dict[str, Builder] = {}
+    for name, trunk in TRUNKS.items():
+        table[name] = partial(_single, trunk, linear)
+        table |= {f"{name}/{key}": partial(_single, trunk, head) for key, head in HEADS.items() if head is not linear}
+        table |= {f"mimo{members}:{name}": partial(_mimo, trunk, members) for members in MEMBERS}
+        table[f"two-view:{name}"] = partial(_two_view, trunk)
+    return table
+
+
+NETWORKS: Final = _table()
+"""Architectures by name."""
+
+
+def build(architecture: str, findings: int) -> ClassActivationNetwork:
+    """Build a network with random weights.
+
+    Raises
+    ------
+    BundleError
+        The name is unknown.
+    """
+    try:
+        builder = NETWORKS[architecture]
+    except KeyError:
+        raise BundleError(f"the network {architecture!r} is unknown; known are {known()}") from None
+    return builder(findings)
+
+
+def known() -> str:
+    """Say in one line which names there are."""
+    heads = ", ".join(f"/{key}" for key, head in HEADS.items() if head is not linear)
+    members = ", ".join(f"mimo{members}:" for members in MEMBERS)
+    return f"{', '.join(TRUNKS)}; each alone, or with {heads} after it, or with {members} or two-view: before it"
+
+
+def reads_two_views(architecture: str) -> bool:
+    """Whether a network wants a frontal and a lateral radiograph."""
+    return architecture.startswith("two-view:")
+
+
+def trunk_of(architecture: str) -> str:
+    """Name the trunk of an architecture: ``"densenet121"`` of ``"mimo3:densenet121"``."""
+    return architecture.rpartition(":")[2].partition("/")[0]

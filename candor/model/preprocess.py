@@ -1,0 +1,54 @@
+"""From a radiograph to the network's input: the one definition, for training and serving alike.
+
+The picture is squeezed to a square by area averaging, as ChestX-ray14's own 1024 x 1024 pictures were made,
+and standardised with the mean and deviation of the training images. Resizing implementations differ by up to
+0.17 of the range, so this one is frozen: a bundle trained with another cannot be served by this one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from candor.study.errors import Refused
+from candor.study.radiograph import Radiograph
+from candor.study.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """What the network was trained on: ``side`` in pixels, ``mean`` and ``std`` of pixels in [0, 1]."""
+
+    side: int
+    mean: float
+    std: float
+
+
+def to_network_input(image: Radiograph, spec: InputSpec) -> NDArray[np.float32]:
+    """Scale one radiograph to the array that the network was trained on.
+
+    Parameters
+    ----------
+    image
+        ``pixels``: ``(rows, columns)`` float32 in [0, 1], 0 is black.
+    spec
+        ``side`` in pixels, ``mean`` and ``std``, from the bundle's ``metadata.json``.
+
+    Returns
+    -------
+    ``(1, side, side)`` float32, channel first.
+
+    Raises
+    ------
+    Refused
+        ``TOO_SMALL``: either side is under ``spec.side``; enlarging would invent detail.
+    """
+    if min(image.rows, image.columns) < spec.side:
+        raise Refused(
+            Reason.TOO_SMALL, f"{image.rows} x {image.columns} pixels, and the network needs {spec.side} a side"
+        )
+    resized = cv2.resize(image.pixels, (spec.side, spec.side), interpolation=cv2.INTER_AREA)
+    return np.asarray((resized - np.float32(spec.mean)) / np.float32(spec.std), np.float32)[np.newaxis]

@@ -1,0 +1,1 @@
+"""Out-of-distribution checks: unlike the training images, or like a child."""

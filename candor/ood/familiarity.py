@@ -1,0 +1,222 @@
+"""How far an image lies from those that the network was trained on, by the network's own features.
+
+The network answers whatever it is given. Its features, the mean of each channel of the last feature map, tell more
+than the answer: those of a hip, or of a chest taken in another way, lie where no training image's lie. The distance
+is that of Mahalanobis under probabilistic PCA: the training images' largest variances are kept one by one, and the
+rest of the space gets their mean, which is how a covariance of more channels than the images support is shrunk.
+Before that the features' square roots are taken: a channel that is rarely active has a long tail to the right, and
+a distance in plain features would be ruled by a few of those.
+
+The same features tell whether a picture looks like a child's (:mod:`candor.ood.paediatric`), where the training
+pictures had enough children to learn it from.
+
+References
+----------
+Lee et al. 2018 (Mahalanobis distance of a network's features). Tipping and Bishop 1999 (probabilistic PCA).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from candor.files.document import Document
+from candor.ood.paediatric import CHILD_TENSORS, ChildLook
+from candor.study.reasons import Reason
+
+Floats = NDArray[np.float64]
+Features = NDArray[np.floating]
+Tensors = Mapping[str, NDArray[np.float32]]
+
+TENSORS: Final = frozenset({"mean", "components", "variances", "rest"})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Familiarity:
+    """Where the training images' features lie, and from which distance on an image is unlike them.
+
+    Parameters
+    ----------
+    tensors
+        Of the features' square roots: ``mean`` ``(channels,)``; ``components`` ``(kept, channels)``, of length 1 and
+        at right angles; ``variances`` ``(kept,)`` along them; ``rest`` ``(1,)``, the variance in every other
+        direction. All float32.
+    unlike_training, unlike_chest
+        Distances over which an image is unlike the training images, and no chest radiograph at all.
+    description
+        One line: what it was fitted to.
+    child
+        The look for pictures of children; None where there is none.
+
+    Raises
+    ------
+    ValueError
+        A tensor or a limit is not as it should be.
+    """
+
+    tensors: Tensors
+    unlike_training: float
+    unlike_chest: float
+    description: str
+    child: ChildLook | None = None
+
+    def __post_init__(self) -> None:
+        _check(self.tensors)
+        if not 0 < self.unlike_training <= self.unlike_chest < np.inf:
+            raise ValueError(
+                f"the limits {self.unlike_training:g} (training) and {self.unlike_chest:g} (chest) are not positive "
+                "and in this order"
+            )
+        if self.child is not None and self.child.channels != self.channels:
+            raise ValueError(f"the look for children has {self.child.channels} channels, not {self.channels}")
+
+    @property
+    def channels(self) -> int:
+        """How many features a network has that this belongs to."""
+        return len(self.tensors["mean"])
+
+    def distances(self, features: Features) -> Floats:
+        """Measure how far images lie from the training images.
+
+        Parameters
+        ----------
+        features
+            ``(n, channels)``, see :class:`candor.model.engine.Outputs`.
+
+        Returns
+        -------
+        ``(n,)``: the Mahalanobis distance over the square root of the number of channels, about 1 for the training
+        images themselves.
+
+        Raises
+        ------
+        ValueError
+            The features are of another number, or not finite.
+        """
+        apart = self._roots(features) - self.tensors["mean"]
+        along = apart @ self.tensors["components"].astype(np.float64).T
+        beside = np.maximum((apart**2).sum(axis=1) - (along**2).sum(axis=1), 0)
+        squared = (along**2 / self.tensors["variances"]).sum(axis=1) + beside / float(self.tensors["rest"][0])
+        return np.asarray(np.sqrt(squared / self.channels), np.float64)
+
+    def child_scores(self, features: Features) -> Floats | None:
+        """Score how much images look like those of children, see :meth:`candor.ood.paediatric.ChildLook.scores`.
+
+        Parameters and errors are those of :meth:`distances`; None where there is no such look.
+        """
+        return None if self.child is None else self.child.scores(self._roots(features))
+
+    def judge(self, features: Features) -> tuple[Reason, str] | None:
+        """Judge one image: what is unfamiliar, with a sentence for a person; None where nothing is.
+
+        Parameters
+        ----------
+        features
+            ``(channels,)``.
+        """
+        distance = float(self.distances(features[np.newaxis])[0])
+        if distance > self.unlike_chest:
+            return Reason.UNLIKE_CHEST, _detail(distance, self.unlike_chest)
+        if distance > self.unlike_training:
+            return Reason.UNLIKE_TRAINING, _detail(distance, self.unlike_training)
+        return None
+
+    def judge_age(self, features: Features) -> str | None:
+        """Say in a sentence that one image without a stated age looks like a child's; None where nothing speaks for it.
+
+        Parameters
+        ----------
+        features
+            ``(channels,)``.
+        """
+        return None if self.child is None else self.child.judge(self._roots(features[np.newaxis])[0])
+
+    def _roots(self, features: Features) -> Floats:
+        if features.ndim != 2 or features.shape[1] != self.channels:
+            raise ValueError(f"features have the shape {features.shape}, not (images, {self.channels})")
+        if not np.isfinite(features).all():
+            raise ValueError("features are not finite")
+        return stabilised(features)
+
+
+def _detail(distance: float, limit: float) -> str:
+    return f"its features lie {distance:.2f} away from those of the training images, and {limit:.2f} is the limit"
+
+
+def stabilised(features: Features) -> Floats:
+    """Take the square root of each feature, with its sign: ``(n, channels)`` float64."""
+    values = np.asarray(features, np.float64)
+    return np.sign(values) * np.sqrt(np.abs(values))
+
+
+def fit_tensors(features: Features, kept: int) -> dict[str, NDArray[np.float32]]:
+    """Fit the tensors of :class:`Familiarity` to the training images.
+
+    Parameters
+    ----------
+    features
+        ``(n, channels)`` of the training images, more than ``kept``.
+    kept
+        How many variances are kept one by one; under the number of channels.
+
+    Raises
+    ------
+    ValueError
+        There are too few images or channels, or the features do not vary beyond what is kept.
+    """
+    values = stabilised(features)
+    images, channels = values.shape
+    if not 0 < kept < min(images - 1, channels):
+        raise ValueError(f"{images} images with {channels} features cannot support {kept} variances; keep fewer")
+    mean = values.mean(axis=0)
+    _, scales, directions = np.linalg.svd(values - mean, full_matrices=False)
+    variances = scales**2 / (images - 1)
+    rest = variances[kept:].sum() / (channels - kept)
+    if rest <= np.finfo(np.float32).tiny:
+        raise ValueError(f"the features vary in no more than {kept} directions; keep fewer")
+    found = {"mean": mean, "components": directions[:kept], "variances": variances[:kept], "rest": rest[np.newaxis]}
+    return {name: np.ascontiguousarray(tensor, np.float32) for name, tensor in found.items()}
+
+
+def _check(tensors: Tensors) -> None:
+    if tensors.keys() != TENSORS:
+        raise ValueError(f"the tensors are {', '.join(sorted(tensors))}, not {', '.join(sorted(TENSORS))}")
+    kept, channels = tensors["variances"].shape[:1], tensors["mean"].shape[:1]
+    wanted = {"mean": channels, "components": kept + channels, "variances": kept, "rest": (1,)}
+    for name, shape in wanted.items():
+        if tensors[name].shape != shape or 0 in shape:
+            raise ValueError(f"the tensor {name} has the shape {tensors[name].shape}, which does not fit the others")
+        if not np.isfinite(tensors[name]).all():
+            raise ValueError(f"the tensor {name} is not finite")
+    if min(tensors["variances"].min(), tensors["rest"][0]) <= 0:
+        raise ValueError("a variance is not positive")
+
+
+def read_familiarity(document: Document, tensors: Path) -> Familiarity:
+    """Take the check from its JSON file, whose hashes were checked, and the tensors beside it.
+
+    Raises
+    ------
+    BundleError
+        A value or a tensor is missing, or not as it should be.
+    """
+    limits = document.at("limits")
+    try:
+        found = load_file(tensors)
+        look = {name: found.pop(name) for name in CHILD_TENSORS & found.keys()}
+        return Familiarity(
+            tensors=found,
+            unlike_training=limits.number("unlike_training"),
+            unlike_chest=limits.number("unlike_chest"),
+            description=document.text("description"),
+            child=ChildLook(look, limits.number("child")) if look else None,
+        )
+    except (SafetensorError, ValueError) as error:
+        document.refuse(f"cannot be used with {tensors.name}: {error}")

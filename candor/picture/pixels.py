@@ -1,0 +1,141 @@
+"""What a person would say of a radiograph's pixels at a glance: nothing on it, clipped, full of text, wide borders.
+
+Each measure is a share of the picture, in [0, 1], taken at one scale, so that a detector's resolution does not
+change it. The limits stand where next to no ordinary adult radiograph comes; ``docs/explanation/image-quality.md``
+has the figures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from candor.study.radiograph import Radiograph
+
+LONGEST: Final = 384
+"""Pixels of the longer side at which all is measured; smaller pictures are measured as they are."""
+
+_SAME: Final = 0.02  # greys that close are one
+_EXTREME: Final = 1.5 / 255  # black and white, as far as eight bits tell
+_CENTRE: Final = 0.2  # of each side, left away around where the lungs are
+_STROKE: Final = 7  # pixels: a letter's stroke is thinner, a rib wider
+_STROKE_CONTRAST: Final = 0.3  # a letter stands out by more, a vessel by less
+_BORDER_RANGE: Final = 0.06  # greys of nine tenths of a border's line
+_EDGE: Final = 0.05  # of a line, at either end of its greys, that a border's line may differ in
+
+Pixels = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class PixelMeasures:
+    """What was measured on one picture, each in [0, 1].
+
+    Parameters
+    ----------
+    constant
+        Share of the pixels that have one grey.
+    clipped
+        Share of the picture's centre that is fully black or fully white.
+    strokes
+        Share of the pixels on thin bright strokes, as of letters.
+    borders
+        Share of the picture outside the lines at its edges that show one grey.
+    """
+
+    constant: float
+    clipped: float
+    strokes: float
+    borders: float
+
+
+EMPTY: Final = PixelMeasures(constant=1.0, clipped=0.0, strokes=0.0, borders=1.0)
+"""Of a picture without pixels."""
+
+
+def measure_pixels(image: Radiograph) -> PixelMeasures:
+    """Measure one radiograph, of whatever size.
+
+    Parameters
+    ----------
+    image
+        ``pixels``: ``(rows, columns)`` float32 in [0, 1], 0 is black.
+    """
+    if image.pixels.size == 0:
+        return EMPTY
+    pixels = thumbnail(image.pixels, LONGEST)
+    return PixelMeasures(
+        constant=_share_of_commonest(pixels),
+        clipped=_share_clipped(pixels),
+        strokes=_share_of_strokes(pixels),
+        borders=_share_of_borders(pixels),
+    )
+
+
+def thumbnail(pixels: Pixels, longest: int) -> Pixels:
+    """Average a picture down until its longer side is at most ``longest`` pixels; never up.
+
+    A large picture is sampled at twice that size first, four pixels for each sample: a look needs no more, and an
+    average over all pixels of a detector takes longer than all looks together.
+    """
+    if max(pixels.shape) <= longest:
+        return pixels
+    scale = longest / max(pixels.shape)
+    rows, columns = (max(1, round(side * scale)) for side in pixels.shape)
+    if scale <= 0.5 and min(pixels.shape) > 1:
+        pixels = np.asarray(cv2.resize(pixels, (2 * columns, 2 * rows), interpolation=cv2.INTER_LINEAR), np.float32)
+    return np.asarray(cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _share_of_commonest(pixels: Pixels) -> float:
+    bins = round(1 / _SAME) + 1  # the last is white's
+    counts = cv2.calcHist([(pixels / _SAME).astype(np.uint8)], [0], None, [bins], [0, bins]).ravel()
+    return float((counts[:-1] + counts[1:]).max()) / pixels.size  # two bins: no edge splits a grey
+
+
+def _share_clipped(pixels: Pixels) -> float:
+    rows, columns = (round(side * _CENTRE) for side in pixels.shape)
+    centre = pixels[rows : pixels.shape[0] - rows, columns : pixels.shape[1] - columns]
+    return float(np.mean((centre <= _EXTREME) | (centre >= 1 - _EXTREME)))
+
+
+def _share_of_strokes(pixels: Pixels) -> float:
+    return float(np.mean(bright_strokes(pixels, _STROKE) > _STROKE_CONTRAST))
+
+
+def bright_strokes(pixels: Pixels, width: int) -> Pixels:
+    """Say by how much each pixel is brighter than its surroundings, where what is bright is thinner than ``width``.
+
+    Parameters
+    ----------
+    width
+        In pixels, odd.
+    """
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
+    return np.asarray(cv2.morphologyEx(pixels, cv2.MORPH_TOPHAT, kernel), np.float32)
+
+
+def _share_of_borders(pixels: Pixels) -> float:
+    rows, columns = (content(pixels, axis) for axis in (1, 0))
+    return float(1 - (rows.stop - rows.start) * (columns.stop - columns.start) / pixels.size)
+
+
+def content(pixels: Pixels, axis: int) -> slice:
+    """Find the lines from the first to the last that shows more than one grey; ``axis`` runs along a line.
+
+    Where no line does, the slice is empty. Lines are looked at from the edges inwards: most pictures have no border.
+    """
+    lines = pixels if axis == 1 else pixels.T
+    numbers = range(len(lines))
+    first = next((k for k in numbers if _varied(lines[k])), None)
+    if first is None:
+        return slice(0, 0)
+    return slice(first, 1 + next(k for k in reversed(numbers) if _varied(lines[k])))
+
+
+def _varied(line: Pixels) -> bool:
+    ordered, last = np.sort(line), len(line) - 1
+    return bool(ordered[round((1 - _EDGE) * last)] - ordered[round(_EDGE * last)] > _BORDER_RANGE)

@@ -1,0 +1,152 @@
+"""The shortcut audit: whether an answer hangs on a mark or a border rather than on the patient.
+
+Each image is scored twice, as it is and with its marks and borders blanked. What the network read in the patient
+stays; what it read off a letter in a corner goes. The audit sees nothing that is all over the picture, such as the
+grey texture of one scanner: that is what ``python -m training probe`` is for.
+
+References
+----------
+Zech et al. 2018. DeGrave et al. 2021.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from candor.decide.calibration import Calibration
+from candor.model.engine import Engine
+from candor.model.preprocess import InputSpec
+from candor.picture.lungs import LungField, field
+from candor.picture.marks import Marks, candidates, in_corners, inner, outside, without, without_borders
+from candor.study.result import ShortcutAudit
+
+Floats = NDArray[np.float32]
+
+BATCH: Final = 16
+"""Pictures that :func:`region_map` classifies at once."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Blanked:
+    """An image as the network would see it without what was put on it.
+
+    Parameters
+    ----------
+    what
+        What was blanked, in words: ``"the marks in the upper left corner and the borders"``.
+    network_input
+        ``(1, side, side)`` float32.
+    """
+
+    what: str
+    network_input: Floats
+
+
+class Auditor:
+    """Blanks what was put on an image, and compares what the network then says.
+
+    Parameters
+    ----------
+    spec
+        Of the network's input.
+    lungs
+        Finds the lungs, in which nothing is blanked.
+    calibration
+        Of the network's logits.
+    """
+
+    def __init__(self, spec: InputSpec, lungs: LungField, calibration: Calibration) -> None:
+        self._spec = spec
+        self._lungs = lungs
+        self._calibration = calibration
+
+    def blank(self, network_input: Floats) -> Blanked | None:
+        """Blank marks and borders of ``(1, side, side)``; None where there is neither, and nothing to score."""
+        pixels = np.asarray(network_input[0] * np.float32(self._spec.std) + np.float32(self._spec.mean), np.float32)
+        marks, within = self._marks(pixels), inner(pixels)
+        if marks is None and within is None:
+            return None
+        if marks is not None:
+            pixels = without(pixels, marks.mask)
+        if within is not None:
+            pixels = without_borders(pixels, within)
+        again = np.asarray((pixels - np.float32(self._spec.mean)) / np.float32(self._spec.std), np.float32)
+        return Blanked(_in_words(marks, borders=within is not None), again[np.newaxis])
+
+    def compare(self, blanked: Blanked, logits: Floats, logits_without: Floats) -> ShortcutAudit:
+        """Compare the logits ``(findings,)`` of an image with those of what :meth:`blank` made of it."""
+        before, after = self._calibration.log_odds(np.stack([logits, logits_without]))
+        return ShortcutAudit(blanked.what, after - before)
+
+    def _marks(self, pixels: Floats) -> Marks | None:
+        """Find the marks; the lungs are sought only where something that may be one could lie in them."""
+        pieces = candidates(pixels)
+        if not pieces.any():
+            return None
+        marks = outside(pieces, None if in_corners(pieces) else self._lung(pixels))
+        return marks if marks.places else None
+
+    def _lung(self, pixels: Floats) -> NDArray[np.bool_]:
+        spec = self._lungs.input
+        small = cv2.resize(pixels, (spec.side, spec.side), interpolation=cv2.INTER_AREA)
+        scaled = np.asarray((small - spec.mean) / spec.std, np.float32)
+        return field(self._lungs.probabilities(scaled[np.newaxis, np.newaxis])[0, 0])
+
+
+def _in_words(marks: Marks | None, *, borders: bool) -> str:
+    parts = [] if marks is None else [f"the marks {_listed(marks.places)}"]
+    return " and ".join(parts + ["the borders"] * borders)
+
+
+def _listed(places: Sequence[str]) -> str:
+    *first, last = places
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def region_map(
+    engine: Engine, calibration: Calibration, network_input: Floats, spec: InputSpec, grid: int = 8
+) -> NDArray[np.float64]:
+    """Map where an image's answers come from: blank it region by region, and see what is left of each.
+
+    Parameters
+    ----------
+    network_input
+        ``(1, side, side)`` float32.
+    grid
+        Regions along a side, 1 to ``side``.
+
+    Returns
+    -------
+    ``(findings, grid, grid)`` float64: ln(p of the image without the region / p of the image). Negative where the
+    region speaks for the finding, positive where it speaks against it.
+
+    Raises
+    ------
+    ValueError
+        ``grid`` is out of its range.
+
+    References
+    ----------
+    Zech et al. 2018, whose maps compare a region's probability with the baseline's by the same logarithm.
+    """
+    pixels = np.asarray(network_input[0] * spec.std + spec.mean, np.float32)
+    if not 1 <= grid <= len(pixels):
+        raise ValueError(f"a grid has 1 to {len(pixels)} regions a side, not {grid}")
+    inputs = [pixels, *(without(pixels, region) for region in _regions(len(pixels), grid))]
+    scaled = np.asarray((np.stack(inputs) - spec.mean) / spec.std, np.float32)[:, np.newaxis]
+    logits = [engine.run(scaled[start : start + BATCH]).logits for start in range(0, len(scaled), BATCH)]
+    baseline, *regions = np.log(calibration.probabilities(np.concatenate(logits)))
+    return np.asarray(np.stack(regions, axis=-1) - baseline[:, np.newaxis], np.float64).reshape(-1, grid, grid)
+
+
+def _regions(side: int, grid: int) -> list[NDArray[np.bool_]]:
+    """List the masks ``(side, side)`` of all regions, row by row."""
+    cell = np.arange(side) * grid // side
+    number = cell[:, np.newaxis] * grid + cell
+    return [number == k for k in range(grid * grid)]

@@ -1,0 +1,195 @@
+"""The message that flows through the operators: one study, and what each stage added to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+
+from candor.study.findings import Finding
+from candor.study.policy import Action
+from candor.study.profile import Kind, Predecessor
+from candor.study.radiograph import Radiograph
+from candor.study.reasons import Reason
+from candor.study.result import Decision, Disposition, FindingResult, Heatmap, Note, ShortcutAudit, disposition, roll_up
+
+T = TypeVar("T")
+
+
+def given(value: T | None) -> T:
+    """Return what an earlier stage must have added.
+
+    Raises
+    ------
+    RuntimeError
+        It did not: the stages are not in their order.
+    """
+    if value is None:
+        raise RuntimeError("a stage ran before the one that it builds on")
+    return value
+
+
+@dataclass(slots=True)
+class CaseImage:
+    """One input file of a study and what became of it.
+
+    Parameters
+    ----------
+    name
+        The file's path below the job's input folder, with ``/``.
+    path
+        Where to read it.
+    header
+        All attributes but the pixel data; None where the file could not be read.
+    refusal
+        Why the image is not assessed; None while it is.
+    notices
+        What was noticed about an image that is assessed all the same.
+    deferrals
+        Why every finding of the image is left to a radiologist, whatever the gate says; empty for most images.
+    fingerprint
+        SHA-256 of pixels and identity (:func:`candor.dicom.shared.identity.fingerprint`), in hexadecimal.
+    radiograph
+        What reading added.
+    network_input
+        What preprocessing added: ``(1, side, side)`` float32.
+    logits, activation, features
+        What classifying added: ``(findings,)``, ``(findings, height, width)`` and ``(channels,)`` float32.
+    shortcut
+        What came of blanking marks and borders; None where there are none, or no finding is answered.
+    heatmaps
+        What explaining added, one for each finding.
+    probabilities
+        What calibrating added: ``(findings,)`` float64.
+    results
+        What the gate made of it all, one for each finding.
+    """
+
+    name: str
+    path: Path
+    header: Dataset | None = field(default=None, repr=False)  # a repr may end in a log line
+    refusal: Note | None = None
+    notices: list[Note] = field(default_factory=list)
+    deferrals: list[Note] = field(default_factory=list)
+    fingerprint: str = ""
+    radiograph: Radiograph | None = None
+    network_input: NDArray[np.float32] | None = None
+    logits: NDArray[np.float32] | None = None
+    activation: NDArray[np.float32] | None = None
+    features: NDArray[np.float32] | None = None
+    shortcut: ShortcutAudit | None = None
+    heatmaps: tuple[Heatmap, ...] = ()
+    probabilities: NDArray[np.float64] | None = None
+    results: tuple[FindingResult, ...] = ()
+
+    @property
+    def assessed(self) -> bool:
+        """Whether nothing has spoken against assessing this image so far."""
+        return self.refusal is None
+
+    @property
+    def sop_instance_uid(self) -> str:
+        """SOP Instance UID (0008,0018); "" where the file has no readable one."""
+        return str(self.header.get("SOPInstanceUID", "")) if self.header is not None else ""
+
+    def release(self) -> None:
+        """Let go of the pixels, which nothing needs once the results are written."""
+        self.radiograph = None
+        self.network_input = None
+
+    def refuse(self, reason: Reason, detail: str) -> None:
+        """Take the image out of the assessment, for the reason given; the first reason stays."""
+        if self.refusal is None:
+            self.refusal = Note(reason, detail)
+            self.results = ()
+
+    def follow(self, action: Action, reason: Reason, detail: str) -> None:
+        """Do to the image what a check's reason asks for."""
+        if action is Action.REFUSE:
+            self.refuse(reason, detail)
+        elif action is Action.DEFER:
+            self.deferrals.append(Note(reason, detail))
+        else:
+            self.notices.append(Note(reason, detail))
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenObject:
+    """One result object on disk.
+
+    Parameters
+    ----------
+    file
+        Its path below the output folder, with ``/``.
+    finding
+        What it is about; None where it is about more than one finding.
+    source
+        SOP Instance UID of the image that it belongs to; None where it is about the study.
+    editions
+        Keys of the editions that it is part of (:attr:`candor.study.profile.Edition.key`); None for an object that is
+        the same in every edition that takes its kind.
+    """
+
+    kind: Kind
+    file: str
+    sop_instance_uid: str
+    sop_class_uid: str
+    series_instance_uid: str
+    finding: Finding | None = None
+    source: str | None = None
+    editions: frozenset[str] | None = None
+
+
+@dataclass(slots=True)
+class Case:
+    """One study on its way through the application.
+
+    Parameters
+    ----------
+    study_instance_uid
+        Study Instance UID (0020,000D); "" for files without a readable one: they get no report.
+    images
+        Every input file of the study.
+    output
+        Folder for the study's result objects.
+    time
+        The job's time: all times in the results derive from it. With a time zone.
+    predecessors
+        The reports that earlier versions of the study's results had, oldest first.
+    written
+        The result objects so far.
+    failure
+        Why the study's results could not be written; None while nothing failed.
+    seconds
+        How long each stage took, by the stage's name. It never goes into a result: those must not depend on it.
+    """
+
+    study_instance_uid: str
+    images: list[CaseImage]
+    output: Path
+    time: datetime
+    predecessors: tuple[Predecessor, ...] = ()
+    written: list[WrittenObject] = field(default_factory=list)
+    failure: str | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def assessed_images(self) -> list[CaseImage]:
+        """The images that nothing has spoken against so far."""
+        return [image for image in self.images if image.assessed]
+
+    @property
+    def disposition(self) -> Disposition:
+        """The study summed up, from the results there are."""
+        return disposition(result for image in self.assessed_images for result in image.results)
+
+    def decision(self, finding: Finding) -> Decision:
+        """One finding's decision for the study."""
+        return roll_up(
+            result.decision for image in self.assessed_images for result in image.results if result.finding is finding
+        )

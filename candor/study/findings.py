@@ -1,0 +1,99 @@
+"""The one vocabulary of findings: the 14 of ChestX-ray14.
+
+Column order, SR codes, dataset labels and display names all derive from this module. The codes are those of
+SNOMED CT and DICOM's own scheme; pleural thickening has no verified public code and takes a private one.
+
+References
+----------
+Wang et al. 2017 (ChestX-ray14, the labels and their order).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum, unique
+from typing import Final
+
+from candor.study.errors import DataError
+
+PRIVATE_SCHEME: Final = "99CANDOR"
+"""Coding Scheme Designator (0008,0102) of Candor's private codes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """A coded concept: Code Value, Coding Scheme Designator, Code Meaning (PS3.3 section 8.8)."""
+
+    value: str
+    scheme: str
+    meaning: str
+
+
+def _snomed(value: str, meaning: str) -> Coded:
+    return Coded(value, "SCT", meaning)
+
+
+_LUNG = _snomed("39607008", "Lung")
+_PLEURA = _snomed("3120008", "Pleura")
+_HEART = _snomed("80891009", "Heart")
+_DIAPHRAGM = _snomed("5798000", "Diaphragm")
+
+
+@unique
+class Finding(Enum):
+    """One finding: ``label`` as ChestX-ray14 writes it, ``code`` and ``site`` as the report does."""
+
+    ATELECTASIS = ("Atelectasis", "Atelectasis", _snomed("46621007", "Atelectasis"), _LUNG)
+    CARDIOMEGALY = ("Cardiomegaly", "Cardiomegaly", _snomed("8186001", "Cardiomegaly"), _HEART)
+    EFFUSION = ("Effusion", "Pleural effusion", _snomed("60046008", "Pleural effusion"), _PLEURA)
+    INFILTRATION = ("Infiltration", "Infiltration", Coded("112121", "DCM", "Infiltrate"), _LUNG)
+    MASS = ("Mass", "Mass", _snomed("309529002", "Lung mass"), _LUNG)
+    NODULE = ("Nodule", "Nodule", _snomed("786838002", "Nodule of lung"), _LUNG)
+    PNEUMONIA = ("Pneumonia", "Pneumonia", _snomed("233604007", "Pneumonia"), _LUNG)
+    PNEUMOTHORAX = ("Pneumothorax", "Pneumothorax", _snomed("36118008", "Pneumothorax"), _PLEURA)
+    CONSOLIDATION = ("Consolidation", "Consolidation", _snomed("95436008", "Lung consolidation"), _LUNG)
+    EDEMA = ("Edema", "Pulmonary edema", _snomed("19242006", "Pulmonary edema"), _LUNG)
+    EMPHYSEMA = ("Emphysema", "Emphysema", _snomed("87433001", "Pulmonary emphysema"), _LUNG)
+    FIBROSIS = ("Fibrosis", "Fibrosis", _snomed("51615001", "Fibrosis of lung"), _LUNG)
+    PLEURAL_THICKENING = (
+        "Pleural_Thickening",
+        "Pleural thickening",
+        Coded("PLTHICK", PRIVATE_SCHEME, "Pleural thickening"),
+        _PLEURA,
+    )
+    HERNIA = ("Hernia", "Hiatal hernia", _snomed("84089009", "Hiatal hernia"), _DIAPHRAGM)
+
+    def __init__(self, label: str, display: str, code: Coded, site: Coded) -> None:
+        self.label = label
+        self.display = display
+        self.code = code
+        self.site = site
+
+
+_BY_NAME: Final = {
+    name.replace("_", " ").casefold(): finding for finding in Finding for name in (finding.label, finding.display)
+}
+
+NO_FINDING: Final = "No Finding"
+"""ChestX-ray14's label for an image without any of the 14."""
+
+
+def finding_named(name: str) -> Finding:
+    """Look a finding up by its dataset label or display name, whatever the case; ``_`` and space are one.
+
+    Raises
+    ------
+    DataError
+        No finding has that name.
+    """
+    try:
+        return _BY_NAME[name.replace("_", " ").casefold().strip()]
+    except KeyError:
+        known = ", ".join(finding.label for finding in Finding)
+        raise DataError(f"unknown finding {name!r}; known findings are {known}") from None
+
+
+def findings_named(names: Iterable[str]) -> tuple[Finding, ...]:
+    """Look several findings up, in the order given; see :func:`finding_named`."""
+    return tuple(finding_named(name) for name in names)

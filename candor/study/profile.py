@@ -1,0 +1,90 @@
+"""What one receiver takes of a study's results, and in which form: its edition of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum, unique
+from typing import TYPE_CHECKING, Final, Literal, get_args
+
+from candor.study.findings import Finding
+
+if TYPE_CHECKING:
+    from candor.study.case import WrittenObject
+
+Kind = Literal["sr", "sc", "gsps", "ko", "pm"]
+"""Kinds of result objects: report, overlay, outlines, key objects, heatmaps as numbers."""
+
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+
+
+@unique
+class ReportClass(Enum):
+    """The Structured Report that a receiver can show; the content is the same in each."""
+
+    COMPREHENSIVE_3D = "comprehensive-3d"
+    COMPREHENSIVE = "comprehensive"
+    ENHANCED = "enhanced"
+
+
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """What one receiver takes.
+
+    Receivers that take the same share their edition. A report and a key object document refer only to what their
+    edition holds, so that nothing is named that the receiver never gets.
+
+    Parameters
+    ----------
+    kinds
+        Kinds of objects that it takes.
+    report_class
+        SOP class of its reports.
+    findings
+        The findings whose overlays it takes; None for all.
+    flag_deferrals
+        Whether its key objects name deferred images as well as positive ones; most studies have a deferral.
+    """
+
+    kinds: frozenset[Kind] = frozenset({"sr", "sc", "gsps", "ko"})
+    report_class: ReportClass = ReportClass.COMPREHENSIVE_3D
+    findings: frozenset[Finding] | None = None
+    flag_deferrals: bool = False
+
+    @property
+    def key(self) -> str:
+        """The edition in one short line, the same for the same edition: what rows and files call it by."""
+        chosen = "all" if self.findings is None else "+".join(f.label for f in Finding if f in self.findings)
+        kinds = "+".join(kind for kind in KINDS if kind in self.kinds)
+        return f"{self.report_class.value}:{kinds}:{chosen}{':deferrals' if self.flag_deferrals else ''}"
+
+    def takes(self, written: WrittenObject) -> bool:
+        """Tell whether the receiver takes an object."""
+        if written.kind not in self.kinds:
+            return False
+        if written.editions is not None:
+            return self.key in written.editions
+        return written.finding is None or self.findings is None or written.finding in self.findings
+
+    def of(self, objects: Iterable[WrittenObject]) -> list[WrittenObject]:
+        """Choose of the objects those that the receiver takes."""
+        return [written for written in objects if self.takes(written)]
+
+
+@dataclass(frozen=True, slots=True)
+class Predecessor:
+    """A report that an earlier version of the results had, and that a new report takes the place of.
+
+    The four UIDs are all that a reference needs (PS3.3 C.17.2, Predecessor Documents Sequence): they outlive the file.
+
+    Parameters
+    ----------
+    editions
+        Keys of the editions that it was part of; None where it was part of all.
+    """
+
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_class_uid: str
+    sop_instance_uid: str
+    editions: frozenset[str] | None = None

@@ -1,0 +1,147 @@
+"""What Candor answers: a decision for each finding, an outcome for each image, a disposition for the study."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum, unique
+
+import numpy as np
+from numpy.typing import NDArray
+
+from candor.study.findings import Finding
+from candor.study.reasons import Reason
+
+
+@unique
+class Decision(Enum):
+    """The answer for one finding; the order is the order of the roll-up."""
+
+    PRESENT = "present"
+    DEFERRED = "deferred"
+    ABSENT = "absent"
+    NOT_ASSESSED = "not assessed"
+
+
+@unique
+class Disposition(Enum):
+    """The answer for the study as a whole."""
+
+    REPORTED = "reported"  # every finding was answered
+    DEFERRED = "deferred"  # at least one finding is left to a radiologist
+    NOT_ASSESSED = "not assessed"  # no image could be assessed
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A coded reason with one sentence for a person; it holds no patient's data."""
+
+    reason: Reason
+    detail: str = ""
+
+    @property
+    def text(self) -> str:
+        """The reason's meaning, and the detail where there is one."""
+        return f"{self.reason.meaning}: {self.detail}" if self.detail else self.reason.meaning
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Heatmap:
+    """Where the evidence for one finding lies.
+
+    Parameters
+    ----------
+    grid
+        ``(height, width)`` float32, at least 0: the positive part of the class activation, in units of the
+        logit (Grad-CAM for a linear head, times the number of cells). Rows and columns span the whole image.
+    region
+        The hottest cell in words, by the patient's own sides where they are known ("left lower zone").
+    """
+
+    grid: NDArray[np.float32]
+    region: str
+
+    @property
+    def peak(self) -> float:
+        """The hottest cell's value, in units of the logit."""
+        return float(self.grid.max())
+
+
+@dataclass(frozen=True, slots=True)
+class FindingResult:
+    """The answer for one finding on one image.
+
+    Parameters
+    ----------
+    probability
+        Calibrated P(present) at the assumed prevalence, in [0, 1].
+    prevalence
+        The assumed prevalence, in [0, 1].
+    wrong
+        P(wrong) of the better answer, in [0, 1]: by the learned gate, or by the probability where there is none.
+    percentile
+        Share of the bundle's test images that score lower, in percent; None where the bundle does not say.
+    reason
+        Why the finding was deferred; None where it was answered.
+    """
+
+    finding: Finding
+    logit: float
+    probability: float
+    prevalence: float
+    wrong: float
+    percentile: float | None
+    decision: Decision
+    reason: Reason | None
+    heatmap: Heatmap
+
+
+def roll_up(decisions: Iterable[Decision]) -> Decision:
+    """Combine one finding's decisions over the images of a study.
+
+    PRESENT if any image is, else DEFERRED if any, else ABSENT if any, else NOT_ASSESSED.
+    """
+    seen = set(decisions)
+    return next((decision for decision in Decision if decision in seen), Decision.NOT_ASSESSED)
+
+
+def disposition(results: Iterable[FindingResult]) -> Disposition:
+    """Sum a study up from the results of all its assessed images."""
+    decisions = {result.decision for result in results}
+    if Decision.DEFERRED in decisions:
+        return Disposition.DEFERRED
+    return Disposition.REPORTED if decisions - {Decision.NOT_ASSESSED} else Disposition.NOT_ASSESSED
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ShortcutAudit:
+    """How far blanking marks and borders moved an image's answers; see :mod:`candor.picture.shortcut`.
+
+    Parameters
+    ----------
+    what
+        What was blanked, in words: ``"the marks in the upper left corner and the borders"``.
+    changes
+        ``(findings,)`` float64: the calibrated log-odds without it, less those with it.
+    """
+
+    what: str
+    changes: NDArray[np.float64]
+
+    def judge(self, findings: Sequence[Finding], matters: Sequence[bool], limit: float) -> str | None:
+        """Say in a sentence which answer hangs most on what was blanked; None where none does.
+
+        Parameters
+        ----------
+        findings
+            Of ``changes``.
+        matters
+            Of each, whether its answer matters.
+        limit
+            The largest change that is none, in log-odds.
+        """
+        moved = np.where(matters, np.abs(self.changes), 0.0)
+        most = int(np.argmax(moved))
+        if moved[most] <= limit:
+            return None
+        return f"blanking {self.what} changes {findings[most].display} by {self.changes[most]:+.1f} log-odds"

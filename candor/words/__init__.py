@@ -1,0 +1,1 @@
+"""The words that people read: texts in each language, and ``results.json``."""

@@ -1,0 +1,267 @@
+"""The words that people read in result objects, in each language: one table, the same keys in every language.
+
+A language that lacks a word cannot be made: fields have no default, and the tables by finding, decision, reason and
+region are checked when this module is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum, unique
+from typing import Final, TypeVar
+
+from candor import RESEARCH_USE
+from candor.study.findings import Coded, Finding
+from candor.study.reasons import Reason
+from candor.study.result import Decision
+
+Key = TypeVar("Key")
+
+REGIONS: Final = (
+    *(
+        f"{side} {zone} zone"
+        for side in ("left", "right", "image-left", "image-right")
+        for zone in ("upper", "middle", "lower")
+    ),
+    *(f"{zone} zone, midline" for zone in ("upper", "middle", "lower")),
+    "none",
+)
+"""All regions that a heatmap can have its peak in (:func:`candor.evidence.heatmap.region_name`)."""
+
+
+@unique
+class Language(Enum):
+    """A language by its tag (RFC 5646), as the setting ``language`` names it."""
+
+    ENGLISH = "en-US"
+    GERMAN = "de-DE"
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """All words of one language.
+
+    Parameters
+    ----------
+    code
+        The language, as the report declares it (PS3.16 TID 1204, CID 5000).
+    research_use
+        At most 64 characters, without a full stop at its end. Begins in every language with
+        :data:`candor.RESEARCH_USE`, which no reader may miss.
+    image_name, image_count
+        With ``{number}``.
+    reference_values
+        What a finding's numbers are to be read against; with ``{prevalence}``, in %.
+    outline_level
+        Where a finding's outline runs; with ``{level}``, in % of the peak.
+    overlay_title, overlay_prevalence, overlay_region
+        Above an overlay's picture: with ``{finding}``, ``{decision}`` and ``{probability}``, in %; with
+        ``{prevalence}``, in %; with ``{region}``.
+    evidence, contour, no_evidence
+        At an overlay's colour scale (:class:`candor.evidence.overlay.ScaleWords`).
+    findings, decisions, reasons, regions
+        A name for each; at most 64 characters, so that it fits an LO and a Code Meaning.
+
+    Raises
+    ------
+    KeyError
+        A finding, decision, reason or region has no name.
+    """
+
+    language: Language
+    code: Coded
+    research_use: str
+    nothing_assessed: str
+    study_name: str
+    image_name: str
+    image_count: str
+    notices: str
+    reference_values: str
+    outline_level: str
+    overlay_title: str
+    overlay_prevalence: str
+    overlay_region: str
+    evidence: str
+    contour: str
+    no_evidence: str
+    findings: Mapping[Finding, str]
+    decisions: Mapping[Decision, str]
+    reasons: Mapping[Reason, str]
+    regions: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        """Refuse a table with a gap, before a study finds it."""
+        _check_complete(self.findings, Finding, self.language)
+        _check_complete(self.decisions, Decision, self.language)
+        _check_complete(self.reasons, Reason, self.language)
+        _check_complete(self.regions, REGIONS, self.language)
+
+    def finding(self, finding: Finding) -> str:
+        """Name a finding."""
+        return self.findings[finding]
+
+    def reason(self, reason: Reason) -> str:
+        """Say what a reason means."""
+        return self.reasons[reason]
+
+    def region(self, region: str) -> str:
+        """Name a region of the picture (:attr:`candor.study.result.Heatmap.region`)."""
+        return self.regions[region]
+
+    def image(self, number: int, view: str) -> str:
+        """Name an image of the study by its number and, where it is stated, its View Position."""
+        name = self.image_name.format(number=number)
+        return f"{name} ({view})" if view else name
+
+
+def _check_complete(table: Mapping[Key, str], keys: Iterable[Key], language: Language) -> None:
+    missing = [key for key in keys if key not in table]
+    if missing:
+        raise KeyError(
+            f"the texts in {language.value} lack {', '.join(map(str, missing))}; add them to candor/words/texts.py"
+        )
+
+
+ENGLISH: Final = Texts(
+    language=Language.ENGLISH,
+    code=Coded("en-US", "RFC5646", "English (United States)"),
+    research_use=RESEARCH_USE,
+    nothing_assessed="No image could be assessed: this report says nothing about the presence of any finding.",
+    study_name="Study",
+    image_name="image {number}",
+    image_count="{number} images",
+    notices="Notices",
+    reference_values=(
+        "Reference values: certainty {prevalence} % (the assumed prevalence), ratio 1, "
+        "share of test images 50 % (their median)."
+    ),
+    outline_level="The outline runs where the evidence is {level} % of its peak; it is no border of the finding.",
+    overlay_title="{finding}: {decision}, P(present) {probability} %",
+    overlay_prevalence="Assumed prevalence {prevalence} %",
+    overlay_region="strongest evidence: {region}",
+    evidence="Evidence",
+    contour="contour",
+    no_evidence="No evidence for the finding anywhere in the image",
+    findings={finding: finding.display for finding in Finding},
+    decisions={
+        Decision.PRESENT: "Present",
+        Decision.DEFERRED: "Deferred to a radiologist",
+        Decision.ABSENT: "Absent",
+        Decision.NOT_ASSESSED: "Not assessed",
+    },
+    reasons={reason: reason.meaning for reason in Reason},
+    regions={region: region for region in REGIONS},
+)
+
+GERMAN: Final = Texts(
+    language=Language.GERMAN,
+    code=Coded("de-DE", "RFC5646", "German (Germany)"),
+    research_use=f"{RESEARCH_USE}. Forschung, keine Diagnose",
+    nothing_assessed="Kein Bild konnte beurteilt werden: Dieser Bericht sagt nichts darüber, ob ein Befund vorliegt.",
+    study_name="Untersuchung",
+    image_name="Bild {number}",
+    image_count="{number} Bilder",
+    notices="Hinweise",
+    reference_values=(
+        "Bezugswerte: Sicherheit {prevalence} % (die angenommene Prävalenz), Verhältnis 1, "
+        "Anteil der Testbilder 50 % (ihr Median)."
+    ),
+    outline_level=(
+        "Die Umrisslinie verläuft dort, wo die Evidenz {level} % ihres Höchstwerts hat; "
+        "sie ist keine Grenze des Befunds."
+    ),
+    overlay_title="{finding}: {decision}, P(vorhanden) {probability} %",
+    overlay_prevalence="Angenommene Prävalenz {prevalence} %",
+    overlay_region="stärkste Evidenz: {region}",
+    evidence="Evidenz",
+    contour="Kontur",
+    no_evidence="Nirgends im Bild Evidenz für den Befund",
+    findings={
+        Finding.ATELECTASIS: "Atelektase",
+        Finding.CARDIOMEGALY: "Kardiomegalie",
+        Finding.EFFUSION: "Pleuraerguss",
+        Finding.INFILTRATION: "Infiltrat",
+        Finding.MASS: "Raumforderung",
+        Finding.NODULE: "Rundherd",
+        Finding.PNEUMONIA: "Pneumonie",
+        Finding.PNEUMOTHORAX: "Pneumothorax",
+        Finding.CONSOLIDATION: "Konsolidierung",
+        Finding.EDEMA: "Lungenödem",
+        Finding.EMPHYSEMA: "Emphysem",
+        Finding.FIBROSIS: "Fibrose",
+        Finding.PLEURAL_THICKENING: "Pleuraverdickung",
+        Finding.HERNIA: "Hiatushernie",
+    },
+    decisions={
+        Decision.PRESENT: "Vorhanden",
+        Decision.DEFERRED: "Der Radiologie überlassen",
+        Decision.ABSENT: "Nicht vorhanden",
+        Decision.NOT_ASSESSED: "Nicht beurteilt",
+    },
+    reasons={
+        Reason.UNREADABLE: "Keine lesbare DICOM-Datei",
+        Reason.INVALID_IDENTIFIERS: "Eine notwendige Kennung fehlt oder ist ungültig",
+        Reason.DUPLICATE: "Dieselbe Instanz wie eine andere Datei",
+        Reason.OWN_RESULT: "Ein Ergebnis dieser Anwendung",
+        Reason.NOT_AN_IMAGE: "Kein Bild",
+        Reason.NOT_RADIOGRAPHY: "Keine Projektionsradiographie",
+        Reason.FOR_PROCESSING: "Bild zur Verarbeitung, nicht zur Darstellung",
+        Reason.NOT_CHEST: "Eine andere Körperregion als der Thorax",
+        Reason.NOT_FRONTAL: "Keine Frontalaufnahme",
+        Reason.MULTI_FRAME: "Mehr als ein Einzelbild",
+        Reason.COLOUR: "Kein Graustufenbild",
+        Reason.TOO_SMALL: "Weniger Pixel, als das Netz braucht",
+        Reason.TOO_LARGE: "Mehr Pixel, als eine Röntgenaufnahme hat",
+        Reason.CONTRADICTION: "Attribute widersprechen einander",
+        Reason.NO_PIXELS: "Keine Pixeldaten",
+        Reason.UNDECODABLE: "Die Pixeldaten lassen sich nicht dekodieren",
+        Reason.CONSTANT_PIXELS: "Die dekodierten Pixel enthalten kein Bild",
+        Reason.PROCESSING_FAILED: "Verarbeitung fehlgeschlagen",
+        Reason.BETWEEN_THRESHOLDS: "Weder wahrscheinlich noch unwahrscheinlich genug",
+        Reason.UNSUPPORTED: "Die Kalibrierfälle stützen keinen Schwellenwert",
+        Reason.LIKELY_WRONG: "Die Antwort ist zu wahrscheinlich falsch",
+        Reason.COST: "Antworten würde mehr kosten als überlassen",
+        Reason.CLIPPED: "Ein großer Teil des Bildes ist ganz schwarz oder ganz weiß",
+        Reason.INVERTED: "Schwarz und Weiß sind vertauscht",
+        Reason.ROTATED: "Das Bild ist um 90 oder 180 Grad gedreht",
+        Reason.MIRRORED: "Das Bild scheint gespiegelt zu sein",
+        Reason.LOOKS_LATERAL: "Sieht wie eine Seitaufnahme aus",
+        Reason.PAEDIATRIC: "Jünger als die Patienten, für die das Modell bestimmt ist",
+        Reason.AGE_UNKNOWN: "Das Alter der untersuchten Person ist nicht angegeben",
+        Reason.MUCH_TEXT: "Viel Text oder viele Markierungen im Bild",
+        Reason.BORDERS: "Breite Ränder um das Bild",
+        Reason.UNLIKE_CHEST: "Sieht nicht wie eine Thoraxaufnahme aus",
+        Reason.UNLIKE_TRAINING: "Anders als die Bilder, mit denen das Modell trainiert wurde",
+        Reason.SHORTCUT: "Die Antwort hängt an Markierungen oder Rändern",
+        Reason.BODY_PART_BLANK: "Körperregion nicht angegeben; als Thorax angenommen",
+        Reason.VIEW_BLANK: "Projektion nicht angegeben; als frontal angenommen",
+        Reason.NO_VOI: "Weder Fenster noch VOI-LUT; der volle Bereich wird genutzt",
+        Reason.LOSSY: "Verlustbehaftete Kompression",
+    },
+    regions={
+        "left upper zone": "linkes Oberfeld",
+        "left middle zone": "linkes Mittelfeld",
+        "left lower zone": "linkes Unterfeld",
+        "right upper zone": "rechtes Oberfeld",
+        "right middle zone": "rechtes Mittelfeld",
+        "right lower zone": "rechtes Unterfeld",
+        "image-left upper zone": "Oberfeld, im Bild links",
+        "image-left middle zone": "Mittelfeld, im Bild links",
+        "image-left lower zone": "Unterfeld, im Bild links",
+        "image-right upper zone": "Oberfeld, im Bild rechts",
+        "image-right middle zone": "Mittelfeld, im Bild rechts",
+        "image-right lower zone": "Unterfeld, im Bild rechts",
+        "upper zone, midline": "Oberfeld, Mittellinie",
+        "middle zone, midline": "Mittelfeld, Mittellinie",
+        "lower zone, midline": "Unterfeld, Mittellinie",
+        "none": "keine",
+    },
+)
+
+_TEXTS: Final = {texts.language: texts for texts in (ENGLISH, GERMAN)}
+
+
+def texts_of(language: Language) -> Texts:
+    """Give the words of a language."""
+    return _TEXTS[language]

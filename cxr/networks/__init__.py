@@ -1,1 +1,0 @@
-"""The networks: trunks, heads, and the names under which a bundle knows them (:mod:`cxr.networks.registry`)."""

@@ -1,0 +1,362 @@
+"""Assess one version of a study: claim it, tell its files apart, run the application, and write down what came of it.
+
+A try is counted before it is made. So a study that kills its process is tried as often as the settings say and then
+parked with its reason and a report that nothing was assessed, and the studies behind it go on.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from candor.study.case import WrittenObject
+from candor.study.errors import CandorError
+from candor.study.profile import Predecessor
+from candor.study.result import Disposition
+from gateway.assess.duplicates import Received, content_of, note_states, received_files, tell_apart
+from gateway.assess.outcome import Made, ResultConflict, earlier_reports, made, plan_deliveries, record_objects
+from gateway.assess.unassessed import time_of, unassessed_reports
+from gateway.jobs.jobs import Jobs
+from gateway.jobs.lease import live_executors
+from gateway.logs import log_event, place_of
+from gateway.settings import Settings
+from gateway.store.alarms import AlarmKind, clear_alarm, raise_alarm
+from gateway.store.counters import count
+from gateway.store.database import writing
+from gateway.store.mode import mode_of
+from gateway.store.schema import studies
+from gateway.store.spool import Spool
+from gateway.store.states import InstanceState, Mode, Priority, StudyState
+from gateway.store.study import row_of
+
+_RETRY_S: Final = 5.0
+_ROOM_S: Final = 10.0
+_ROOM_BYTES: Final = 256 << 20
+"""With less disk than this no study is begun: it would fail for no fault of its own."""
+
+_SUBJECT: Final = "work"
+_ANSWERED: Final = (StudyState.DELIVERING, StudyState.DELIVERED, StudyState.STORED, StudyState.NOT_ASSESSED)
+_USED: Final = (InstanceState.KEPT, InstanceState.QUARANTINED)
+
+
+class ApplicationStopped(RuntimeError):
+    """The application has ended and takes no more studies; its process has to be started again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assessed:
+    """What the application made of a study.
+
+    Parameters
+    ----------
+    findings
+        The study's decision for each finding, by the finding's label.
+    written
+        Each object with its file.
+    failure
+        Why results are missing; None where none is. It holds no patient's data.
+    """
+
+    disposition: Disposition
+    findings: dict[str, str]
+    written: tuple[tuple[WrittenObject, Path], ...]
+    bundle_sha256: str
+    failure: str | None = None
+
+
+Application = Callable[[str, Path, Path, datetime, tuple[Predecessor, ...]], Assessed]
+"""Study Instance UID, input folder, output folder, time of the results, the study's reports so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One try at one version of a study."""
+
+    study_instance_uid: str
+    version: int
+    token: str
+    priority: Priority
+    number: int
+
+
+class Assessor:
+    """Do the jobs of the queue of studies.
+
+    Parameters
+    ----------
+    application
+        Runs one study; raises ``CandorError`` where trying again would not help, :class:`ApplicationStopped` where
+        it has ended.
+    now
+        Seconds since 1970.
+    on_timeout
+        Called from another thread when a study takes longer than ``work.study_timeout_s``; has to end the process,
+        since nothing else ends a thread that hangs.
+    """
+
+    def __init__(
+        self,
+        engine: sa.Engine,
+        settings: Settings,
+        spool: Spool,
+        jobs: Jobs,
+        application: Application,
+        now: Callable[[], float],
+        on_timeout: Callable[[], None],
+    ) -> None:
+        self._engine, self._settings, self._spool, self._jobs = engine, settings, spool, jobs
+        self._application, self._now, self._on_timeout = application, now, on_timeout
+
+    def assess(self, study_instance_uid: str, version: int) -> None:
+        """Assess a version, unless it is done, or another process that is alive is at it.
+
+        Raises
+        ------
+        ApplicationStopped
+            The study is queued again, for another process.
+        """
+        if self._spool.free_bytes() < _ROOM_BYTES:
+            self._postpone(study_instance_uid, version)
+            return
+        attempt = self._claim(study_instance_uid, version)
+        if attempt is None:
+            return
+        if attempt.number > self._settings.work.max_tries:
+            self._park(attempt, f"it broke the worker {attempt.number - 1} times")
+            return
+        log_event("study started", study=attempt.token, version=version, tries=attempt.number)
+        try:
+            with self._watched(attempt):
+                self._try(attempt)
+        except ApplicationStopped:
+            self._again(attempt, "the application stopped")
+            raise
+        except CandorError as error:
+            self._park(attempt, str(error))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not cost another study its turn
+            log_event("study failed", "error", study=attempt.token, kind=type(error).__name__, where=place_of(error))
+            self._again(attempt, f"processing failed ({type(error).__name__})")
+
+    def _postpone(self, study_instance_uid: str, version: int) -> None:
+        """Come back when there may be room again, without counting a try."""
+        row = row_of(study_instance_uid, version)
+        undone = studies.c.state.in_([StudyState.WAITING.value, StudyState.RUNNING.value])
+        with writing(self._engine) as connection:
+            priority = connection.execute(sa.select(studies.c.priority).where(row, undone)).scalar()
+            if priority is not None:
+                self._jobs.enqueue_study(connection, study_instance_uid, version, Priority(priority), _ROOM_S)
+        text = f"less than {_ROOM_BYTES >> 20} MiB are free for the spool; no study is assessed until there is room"
+        raise_alarm(self._engine, AlarmKind.DISK, _SUBJECT, text, self._now())
+
+    def _claim(self, study_instance_uid: str, version: int) -> Try | None:
+        """Make it this process's try, and count it before it is made."""
+        row = row_of(study_instance_uid, version)
+        waiting = studies.c.state == StudyState.WAITING.value
+        abandoned = sa.and_(
+            studies.c.state == StudyState.RUNNING.value,
+            studies.c.executor.not_in(live_executors(self._engine)),
+        )
+        values: dict[str, Any] = {
+            "state": StudyState.RUNNING.value,
+            "tries": studies.c.tries + 1,
+            "started": self._now(),
+            "executor": self._jobs.executor_id,
+        }
+        with writing(self._engine) as connection:
+            if not connection.execute(studies.update().where(row, sa.or_(waiting, abandoned)).values(values)).rowcount:
+                return None
+            found = connection.execute(sa.select(studies).where(row)).one()
+        return Try(study_instance_uid, version, found.token, Priority(found.priority), found.tries)
+
+    @contextmanager
+    def _watched(self, attempt: Try) -> Iterator[None]:
+        """End the process when the study takes too long; the try is counted already."""
+
+        def too_long() -> None:
+            log_event("study takes too long", "error", study=attempt.token, tries=attempt.number)
+            self._on_timeout()
+
+        watchdog = threading.Timer(self._settings.work.study_timeout_s, too_long)
+        watchdog.daemon = True
+        watchdog.start()
+        try:
+            yield
+        finally:
+            watchdog.cancel()
+
+    def _try(self, attempt: Try) -> None:
+        files = self._settled(attempt)
+        if self._holds_already(attempt, files):
+            return
+        source = self._spool.lay_out(attempt.token, attempt.version, [file.file for file in files])
+        # A folder for each try: a worker that was paused, and wakes, does not write into its successor's.
+        output = self._spool.results(attempt.token, attempt.version) / str(attempt.number)
+        output.mkdir(mode=0o700, exist_ok=True)
+        done = False
+        while not done:
+            with self._engine.connect() as connection:
+                earlier = earlier_reports(connection, attempt.study_instance_uid, attempt.version)
+            assessed = self._application(attempt.study_instance_uid, source, output, time_of(files), earlier)
+            if assessed.failure is not None:
+                self._again(attempt, assessed.failure)
+                return
+            done = self._finish(attempt, assessed, self._made(assessed), output, earlier)
+
+    def _made(self, assessed: Assessed) -> tuple[Made, ...]:
+        root = self._spool.root
+        return tuple(made(each.kind, path, root, each.finding, each.editions) for each, path in assessed.written)
+
+    def _settled(self, attempt: Try) -> list[Received]:
+        """Tell duplicates, corrections and contradictions apart; returns the files that are to be assessed."""
+        with self._engine.connect() as connection:
+            files = received_files(connection, attempt.study_instance_uid, attempt.version)
+        states = tell_apart(files, lambda file: content_of(self._spool.path(file.file)))
+        with writing(self._engine) as connection:
+            note_states(connection, files, states)
+        contradictions = sum(
+            states[file.id] is InstanceState.QUARANTINED and file.state is not InstanceState.QUARANTINED
+            for file in files
+        )
+        if contradictions:
+            text = f"{contradictions} files have other pixels than the ones that have their SOP Instance UIDs already"
+            raise_alarm(self._engine, AlarmKind.QUARANTINE, attempt.token, text, self._now())
+        return [file for file in files if states[file.id] in _USED]
+
+    def _holds_already(self, attempt: Try, files: list[Received]) -> bool:
+        """End a version that turns out to be the images of the one before it again, whose results hold."""
+        with writing(self._engine) as connection:
+            before = connection.execute(
+                sa.select(studies).where(
+                    row_of(attempt.study_instance_uid, attempt.version - 1),
+                    studies.c.results.is_not(None),
+                    studies.c.purged.is_(None),
+                    studies.c.state.in_([state.value for state in _ANSWERED]),
+                )
+            ).one_or_none()
+            if before is None:
+                return False
+            earlier = received_files(connection, attempt.study_instance_uid, attempt.version - 1)
+            if {file.id for file in earlier} != {file.id for file in files}:
+                return False
+            self._close(
+                connection,
+                attempt,
+                StudyState(before.state),  # the same objects are on their way, or are there
+                reason=f"nothing new came; the results of version {before.version} hold",
+                finished=before.finished and self._now(),
+                **{name: getattr(before, name) for name in ("disposition", "findings", "bundle_sha256", "results")},
+                mode=before.mode,
+            )
+        log_event("study holds already", study=attempt.token, version=attempt.version)
+        return True
+
+    def _finish(
+        self,
+        attempt: Try,
+        assessed: Assessed,
+        objects: tuple[Made, ...],
+        output: Path,
+        earlier: tuple[Predecessor, ...],
+    ) -> bool:
+        """Write results, the study's row and its deliveries in one transaction.
+
+        Returns
+        -------
+        False where the study has got a report since ``earlier``, at its deadline: the results do not name it.
+        """
+        now, row = self._now(), row_of(attempt.study_instance_uid, attempt.version)
+        with writing(self._engine) as connection:
+            connection.execute(sa.select(studies.c.version).where(row).with_for_update())
+            if earlier_reports(connection, attempt.study_instance_uid, attempt.version) != earlier:
+                return False
+            mode = mode_of(connection)
+            if not self._close(
+                connection,
+                attempt,
+                StudyState.STORED,
+                reason="",
+                assessed=now,
+                disposition=assessed.disposition.value,
+                findings=assessed.findings,
+                bundle_sha256=assessed.bundle_sha256,
+                results=output.relative_to(self._spool.root).as_posix(),
+                mode=mode.value,
+            ):
+                log_event("study was taken over", "warning", study=attempt.token, version=attempt.version)
+                return True
+            planned = self._record(connection, attempt, objects, mode, now)
+            state = _state_of(assessed.disposition, planned)
+            finished = None if state is StudyState.DELIVERING else now
+            connection.execute(studies.update().where(row).values(state=state.value, finished=finished))
+            count(connection, "studies_assessed_total", disposition=assessed.disposition.value)
+            for decision, number in Counter(assessed.findings.values()).items():
+                count(connection, "findings_total", number, decision=decision)
+        log_event("study assessed", study=attempt.token, version=attempt.version, state=state.value)
+        clear_alarm(self._engine, AlarmKind.STUDY_FAILED, attempt.token, now)
+        clear_alarm(self._engine, AlarmKind.DISK, _SUBJECT, now)
+        return True
+
+    def _record(
+        self, connection: sa.Connection, attempt: Try, objects: tuple[Made, ...], mode: Mode, now: float
+    ) -> int:
+        uid, version = attempt.study_instance_uid, attempt.version
+        record_objects(connection, uid, version, objects, now)
+        return plan_deliveries(connection, self._jobs, self._settings, uid, version, objects, mode, now)
+
+    def _again(self, attempt: Try, reason: str) -> None:
+        """Queue the study for another try, or park it."""
+        if attempt.number >= self._settings.work.max_tries:
+            self._park(attempt, reason)
+            return
+        with writing(self._engine) as connection:
+            if self._close(connection, attempt, StudyState.WAITING, reason=reason):
+                uid, version = attempt.study_instance_uid, attempt.version
+                self._jobs.enqueue_study(connection, uid, version, attempt.priority, _RETRY_S * attempt.number)
+
+    def _park(self, attempt: Try, reason: str) -> None:
+        """Give the study up, with its reason, a report that says so, and an alarm."""
+        uid, version = attempt.study_instance_uid, attempt.version
+        reports = unassessed_reports(self._engine, self._settings, self._spool, uid, version)
+        try:
+            parked = self._park_with(attempt, reason, reports)
+        except ResultConflict:
+            parked = self._park_with(attempt, f"{reason}; its report cannot be delivered either", ())
+        if parked:
+            log_event("study parked", "error", study=attempt.token, version=attempt.version, tries=attempt.number)
+            raise_alarm(self._engine, AlarmKind.STUDY_FAILED, attempt.token, f"parked: {reason}", self._now())
+
+    def _park_with(self, attempt: Try, reason: str, reports: tuple[Made, ...]) -> bool:
+        now = self._now()
+        with writing(self._engine) as connection:
+            mode = mode_of(connection)
+            values = {"disposition": Disposition.NOT_ASSESSED.value, "mode": mode.value, "finished": now}
+            if not self._close(connection, attempt, StudyState.FAILED, reason=reason, **values):
+                return False
+            self._record(connection, attempt, reports, mode, now)
+            count(connection, "studies_failed_total")
+        return True
+
+    def _close(self, connection: sa.Connection, attempt: Try, enters: StudyState, **values: Any) -> bool:
+        """End this try; False where another process has taken the study over in the meantime."""
+        mine = sa.and_(
+            row_of(attempt.study_instance_uid, attempt.version),
+            studies.c.state == StudyState.RUNNING.value,
+            studies.c.executor == self._jobs.executor_id,
+            studies.c.tries == attempt.number,
+        )
+        change = studies.update().where(mine).values(state=enters.value, executor=None, **values)
+        return connection.execute(change).rowcount == 1
+
+
+def _state_of(disposition: Disposition, planned: int) -> StudyState:
+    if planned:
+        return StudyState.DELIVERING
+    return StudyState.NOT_ASSESSED if disposition is Disposition.NOT_ASSESSED else StudyState.STORED

@@ -1,0 +1,137 @@
+"""Sweeps that keep studies moving: a complete one becomes a job, none waits for ever, none is forgotten."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import sqlalchemy as sa
+
+from gateway.jobs.jobs import DELIVERIES, STUDIES, Jobs
+from gateway.logs import log_event
+from gateway.settings import Settings
+from gateway.store.database import writing
+from gateway.store.schema import deliveries, objects, studies
+from gateway.store.states import DeliveryState, Priority, StudyState
+from gateway.store.study import complete, move
+
+_AT_ONCE: Final = 50
+_GRACE_S: Final = 60.0
+"""A study without a job for so long has lost it: the engine gave the job up, or its tables were restored."""
+
+_DELIVERY_GRACE_S: Final = 300.0
+_DELIVERY_TAKES_S: Final = 1800.0
+"""A delivery that was taken so long ago is not being made."""
+
+
+def queue_complete(engine: sa.Engine, settings: Settings, jobs: Jobs, now: float) -> int:
+    """Make a job of every version that has all its images; returns how many."""
+    here = complete(now, settings.studies)
+    with engine.connect() as connection:  # most looks find nothing, and need no write lock
+        # In the order of their keys: two sweeps that lock the same rows never wait for each other in a circle.
+        ordered = sa.select(studies).where(here).order_by(studies.c.study_instance_uid, studies.c.version)
+        found = connection.execute(ordered.limit(_AT_ONCE)).all()
+    if not found:
+        return 0
+    queued = 0
+    with writing(engine) as connection:
+        for row in found:
+            uid, version = row.study_instance_uid, row.version
+            key = sa.and_(studies.c.study_instance_uid == uid, studies.c.version == version)
+            change = studies.update().where(key, here).values(state=StudyState.WAITING.value, queued=now)
+            if connection.execute(change).rowcount:  # else an image came in between, or another sweep was faster
+                priority = connection.execute(sa.select(studies.c.priority).where(key)).scalar_one()
+                jobs.enqueue_study(connection, uid, version, Priority(priority))
+                log_event("study queued", study=row.token, version=version, count=row.images)
+                queued += 1
+    return queued
+
+
+def end_overtaking(engine: sa.Engine, settings: Settings, jobs: Jobs, now: float) -> int:
+    """Queue routine studies that have waited for too long before whatever comes from now on; returns how many.
+
+    A backfill is not among them: it runs when nothing else waits.
+    """
+    long_since = sa.and_(
+        studies.c.state == StudyState.WAITING.value,
+        studies.c.priority == Priority.ROUTINE.value,
+        studies.c.queued <= now - settings.studies.longest_wait_s,
+    )
+    raised = 0
+    with engine.connect() as connection:
+        found = connection.execute(
+            sa.select(studies).where(long_since).order_by(studies.c.queued).limit(_AT_ONCE)
+        ).all()
+    for row in found:
+        with writing(engine) as connection:
+            key = sa.and_(studies.c.study_instance_uid == row.study_instance_uid, studies.c.version == row.version)
+            change = studies.update().where(key, long_since).values(priority=Priority.URGENT.value)
+            if connection.execute(change).rowcount:
+                jobs.enqueue_study(connection, row.study_instance_uid, row.version, Priority.URGENT)
+                raised += 1
+    return raised
+
+
+def requeue_lost(engine: sa.Engine, jobs: Jobs, now: float) -> int:
+    """Queue studies again that wait or run without a job; returns how many."""
+    since = sa.case((studies.c.state == StudyState.RUNNING.value, studies.c.started), else_=studies.c.queued)
+    working = [StudyState.WAITING.value, StudyState.RUNNING.value]
+    suspect = sa.and_(studies.c.state.in_(working), since <= now - _GRACE_S)
+    with engine.connect() as connection:
+        found = connection.execute(sa.select(studies).where(suspect)).all()
+    if not found:
+        return 0
+    held = {name.rpartition(":")[0] for name in jobs.under_way(STUDIES)}
+    begun = {name.rpartition(":")[0] for name in jobs.under_way(STUDIES, now - _GRACE_S)}
+    lost = [
+        row
+        for row in found
+        # A study waits for a moment at most once its job is taken.
+        if f"study:{row.token}:{row.version}" not in (begun if row.state == StudyState.WAITING.value else held)
+    ]
+    for row in lost:
+        with writing(engine) as connection:
+            here = (StudyState(row.state),)
+            uid, version = row.study_instance_uid, row.version
+            if move(connection, uid, version, here, StudyState.WAITING, queued=now, executor=None):
+                jobs.enqueue_study(connection, uid, version, Priority(row.priority))
+                log_event("study without a job queued again", "warning", study=row.token, version=row.version)
+    return len(lost)
+
+
+def requeue_lost_deliveries(engine: sa.Engine, jobs: Jobs, now: float) -> int:
+    """Queue deliveries again that are long due and have no job; returns how many."""
+    query = (
+        sa.select(
+            studies.c.token,
+            objects.c.study_instance_uid,
+            objects.c.version,
+            deliveries.c.destination,
+            sa.func.max(deliveries.c.tries).label("tries"),
+        )
+        .join(objects, objects.c.sop_instance_uid == deliveries.c.sop_instance_uid)
+        .join(
+            studies,
+            sa.and_(
+                studies.c.study_instance_uid == objects.c.study_instance_uid, studies.c.version == objects.c.version
+            ),
+        )
+        .where(deliveries.c.state == DeliveryState.DUE.value, deliveries.c.due <= now - _DELIVERY_GRACE_S)
+        .group_by(studies.c.token, objects.c.study_instance_uid, objects.c.version, deliveries.c.destination)
+    )
+    with engine.connect() as connection:
+        found = connection.execute(query).all()
+    taken_after = now - _DELIVERY_TAKES_S
+    held = {":".join(name.split(":")[:4]) for name in jobs.under_way(DELIVERIES, taken_after)} if found else set()
+    lost = [row for row in found if f"deliver:{row.token}:{row.version}:{row.destination}" not in held]
+    for row in lost:
+        with writing(engine) as connection:
+            jobs.enqueue_delivery(
+                connection,
+                row.study_instance_uid,
+                row.version,
+                row.destination,
+                row.tries,
+                occasion=f"lost-{int(now // _DELIVERY_GRACE_S)}",  # several sweeps at once make one job
+            )
+        log_event("delivery without a job queued again", "warning", study=row.token, destination=row.destination)
+    return len(lost)

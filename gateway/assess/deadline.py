@@ -1,0 +1,107 @@
+"""No silence: a study without a result by its deadline gets a report that nothing was assessed, and an alarm.
+
+The study itself goes on. Should a result come later, it goes out too, as the later report. Where a result is there and
+only its delivery is late, another report would help nobody: then there is the alarm alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from gateway.assess.outcome import Made, ResultConflict, plan_deliveries, record_objects
+from gateway.assess.unassessed import unassessed_reports
+from gateway.jobs.jobs import Jobs
+from gateway.logs import log_event
+from gateway.settings import Settings
+from gateway.store.alarms import AlarmKind, clear_alarm, raise_alarm
+from gateway.store.counters import count
+from gateway.store.database import writing
+from gateway.store.mode import mode_of
+from gateway.store.schema import alarms, studies
+from gateway.store.spool import Spool
+from gateway.store.states import StudyState
+from gateway.store.study import row_of
+
+_RESULTLESS: Final = (StudyState.RECEIVING, StudyState.WAITING, StudyState.RUNNING)
+_AT_ONCE: Final = 50
+
+
+def enforce_deadlines(engine: sa.Engine, settings: Settings, spool: Spool, jobs: Jobs, now: float) -> int:
+    """Answer for every version whose deadline is past, once; returns how many."""
+    late = sa.and_(
+        studies.c.overdue.is_(None),
+        studies.c.deadline < now,
+        studies.c.state.in_([state.value for state in (*_RESULTLESS, StudyState.DELIVERING)]),
+    )
+    with engine.connect() as connection:
+        found = connection.execute(sa.select(studies).where(late).order_by(studies.c.deadline).limit(_AT_ONCE)).all()
+    return sum(_answer(engine, settings, spool, jobs, row, now) for row in found)
+
+
+def settle_alarms(engine: sa.Engine, now: float) -> int:
+    """Close the alarms of studies that have come to their end in the meantime; returns how many."""
+    with engine.connect() as connection:
+        opened = connection.execute(
+            sa.select(alarms.c.kind, alarms.c.subject).where(
+                alarms.c.cleared.is_(None),
+                alarms.c.kind.in_([AlarmKind.NO_RESULT.value, AlarmKind.STUDY_FAILED.value]),
+            )
+        ).all()
+        settled = [
+            row for row in opened if connection.execute(_troubled(AlarmKind(row.kind), row.subject)).first() is None
+        ]
+    for row in settled:
+        clear_alarm(engine, AlarmKind(row.kind), row.subject, now)
+    return len(settled)
+
+
+def _troubled(kind: AlarmKind, token: str) -> sa.Select[Any]:
+    """Select the versions of a study that an alarm is still about."""
+    if kind is AlarmKind.STUDY_FAILED:
+        about = studies.c.state == StudyState.FAILED.value
+    else:
+        unfinished = [state.value for state in StudyState if state.is_open]
+        about = sa.and_(studies.c.overdue.is_not(None), studies.c.state.in_(unfinished))
+    return sa.select(studies.c.version).where(studies.c.token == token, about).limit(1)
+
+
+def _answer(engine: sa.Engine, settings: Settings, spool: Spool, jobs: Jobs, row: Any, now: float) -> bool:
+    undelivered = StudyState(row.state) is StudyState.DELIVERING
+    uid, version = row.study_instance_uid, row.version
+    made = () if undelivered else unassessed_reports(engine, settings, spool, uid, version)
+    try:
+        answered = _write(engine, settings, jobs, row, made, now)
+    except ResultConflict:
+        made, answered = (), _write(engine, settings, jobs, row, (), now)
+    if answered:
+        text = _text(undelivered, bool(made))
+        log_event("deadline passed", "error", study=row.token, version=row.version, state=row.state)
+        raise_alarm(engine, AlarmKind.NO_RESULT, row.token, text, now)
+    return answered
+
+
+def _text(undelivered: bool, reported: bool) -> str:
+    if undelivered:
+        return "the study's results could not be delivered by its deadline; look at its destinations"
+    said = "a report says so" if reported else "and no report could be made"
+    return f"the study was not assessed by its deadline, {said}; it is still being worked on"
+
+
+def _write(engine: sa.Engine, settings: Settings, jobs: Jobs, row: Any, made: tuple[Made, ...], now: float) -> bool:
+    """Note that the deadline is past, with the report; False where the study has moved on meanwhile."""
+    uid, version = row.study_instance_uid, row.version
+    as_found = sa.and_(row_of(uid, version), studies.c.overdue.is_(None), studies.c.state.in_(_as_found(row.state)))
+    with writing(engine) as connection:
+        if not connection.execute(studies.update().where(as_found).values(overdue=now)).rowcount:
+            return False
+        record_objects(connection, uid, version, made, now)
+        plan_deliveries(connection, jobs, settings, uid, version, made, mode_of(connection), now)
+        count(connection, "deadlines_missed_total")
+    return True
+
+
+def _as_found(state: str) -> list[str]:
+    resultless = [each.value for each in _RESULTLESS]
+    return resultless if state in resultless else [state]

@@ -1,0 +1,152 @@
+"""Several files under one SOP Instance UID: the same instance again, a corrected one, or two that cannot both be it.
+
+The receiver takes them all and decodes none; here they are told apart before a version is assessed:
+
+=====================  ===========  =====================================================================
+pixels                 identity     what becomes of it
+=====================  ===========  =====================================================================
+the same               the same     the later file is a DUPLICATE, however it is encoded
+the same               changed      the earlier file is SUPERSEDED: the archive has corrected it
+changed                any          the later file is QUARANTINED, with an alarm: nobody knows which is right
+=====================  ===========  =====================================================================
+
+A quarantined file is laid out beside the one that it contradicts, so that the application refuses both and the report
+says why.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import sqlalchemy as sa
+
+from candor.dicom.read.file import read_header, read_pixels
+from candor.dicom.shared.identity import fingerprint
+from candor.study.errors import Refused
+from gateway.store.schema import instances, study_instances
+from gateway.store.states import InstanceState
+
+_USED: Final = (InstanceState.KEPT.value, InstanceState.QUARANTINED.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One received file of a version, as its row has it."""
+
+    id: int
+    sop_instance_uid: str
+    file: str
+    received: float
+    state: InstanceState
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What an instance is, whatever its encoding.
+
+    Parameters
+    ----------
+    identity
+        Hash of the attributes that results carry (:data:`candor.dicom.shared.identity.IDENTITY`).
+    pixels
+        Hash of the picture; "" where it cannot be decoded.
+    """
+
+    identity: str
+    pixels: str
+
+
+def received_files(connection: sa.Connection, study_instance_uid: str, version: int) -> list[Received]:
+    """List the files that a version is made of, in the order in which they came."""
+    query = (
+        sa.select(
+            instances.c.id,
+            instances.c.sop_instance_uid,
+            instances.c.file,
+            instances.c.received,
+            instances.c.state,
+        )
+        .join(study_instances, study_instances.c.instance == instances.c.id)
+        .where(
+            study_instances.c.study_instance_uid == study_instance_uid,
+            study_instances.c.version == version,
+            instances.c.state.in_(_USED),
+        )
+        .order_by(instances.c.received, instances.c.id)
+    )
+    return [
+        Received(row.id, row.sop_instance_uid, row.file, row.received, InstanceState(row.state))
+        for row in connection.execute(query)
+    ]
+
+
+def content_of(path: Path) -> Content:
+    """Read what an instance is; a file that cannot be read has neither identity nor pixels."""
+    try:
+        identity = fingerprint(read_header(path), "")
+    except Refused:
+        return Content("", "")
+    try:
+        return Content(identity, read_pixels(path).pixel_sha256)
+    except Refused:
+        return Content(identity, "")
+
+
+def tell_apart(files: Iterable[Received], content: Callable[[Received], Content]) -> dict[int, InstanceState]:
+    """Say what each file of a version is to its study.
+
+    Parameters
+    ----------
+    files
+        In the order in which they came.
+    content
+        Reads a file; called for those alone that share their SOP Instance UID.
+
+    Returns
+    -------
+    The state of each file, by the id of its row.
+    """
+    same: defaultdict[str, list[Received]] = defaultdict(list)
+    for file in files:
+        same[file.sop_instance_uid].append(file)
+    states: dict[int, InstanceState] = {}
+    for group in same.values():
+        states |= _settle(group, content) if len(group) > 1 else {group[0].id: group[0].state}
+    return states
+
+
+def _settle(group: list[Received], content: Callable[[Received], Content]) -> dict[int, InstanceState]:
+    """Compare each file with the one that is kept so far; what is in quarantine never comes to be that one."""
+    kept, *others = sorted(group, key=lambda file: file.state is InstanceState.QUARANTINED)
+    kept_content = content(kept)
+    states = {kept.id: InstanceState.KEPT}
+    for file in others:
+        here = content(file)
+        states[file.id] = _compare(kept_content, here)
+        if states[file.id] is InstanceState.KEPT:
+            states[kept.id] = InstanceState.SUPERSEDED
+            kept, kept_content = file, here
+    return states
+
+
+def _compare(kept: Content, later: Content) -> InstanceState:
+    """Say what the later file is to the one that is kept."""
+    if kept.pixels and not later.pixels:
+        return InstanceState.DUPLICATE  # a broken copy never shuts out a whole one
+    if later.pixels and not kept.pixels:
+        return InstanceState.KEPT
+    if kept.pixels != later.pixels:
+        return InstanceState.QUARANTINED
+    return InstanceState.DUPLICATE if kept.identity == later.identity else InstanceState.KEPT
+
+
+def note_states(connection: sa.Connection, before: Iterable[Received], after: dict[int, InstanceState]) -> None:
+    """Write the states that changed."""
+    for file in before:
+        if after[file.id] is not file.state:
+            row = instances.update().where(instances.c.id == file.id)
+            connection.execute(row.values(state=after[file.id].value))

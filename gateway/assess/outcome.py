@@ -1,0 +1,212 @@
+"""Results become rows: each object under its UID for ever, and where it is to go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, cast
+
+import sqlalchemy as sa
+from pydicom import dcmread
+
+from candor.files.document import file_sha256
+from candor.study.case import WrittenObject
+from candor.study.errors import ReportError
+from candor.study.findings import Finding, finding_named
+from candor.study.profile import Kind, Predecessor
+from gateway.jobs.jobs import Jobs
+from gateway.settings import Destination, Settings
+from gateway.store.database import insert_once
+from gateway.store.schema import deliveries, instances, objects, study_instances
+from gateway.store.states import DeliveryState, Mode
+
+_NAMES: Final = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID")
+
+
+class ResultConflict(ReportError):
+    """A result has the UID of another one and other content; it must never leave the node."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """One result object as its row will have it.
+
+    Parameters
+    ----------
+    kind
+        One of :data:`candor.study.profile.KINDS`, or :data:`gateway.store.states.NOTE`.
+    finding
+        Its label.
+    file
+        Its path below the spool.
+    editions
+        Keys of the editions that it is part of; None where it is part of all that take its kind.
+    """
+
+    sop_instance_uid: str
+    sop_class_uid: str
+    series_instance_uid: str
+    kind: str
+    finding: str | None
+    file: str
+    sha256: str
+    editions: tuple[str, ...] | None = None
+
+    @property
+    def written(self) -> WrittenObject:
+        """The object as the application speaks of it, for :meth:`candor.study.profile.Edition.takes`."""
+        return WrittenObject(
+            kind=cast(Kind, self.kind),
+            file=self.file,
+            sop_instance_uid=self.sop_instance_uid,
+            sop_class_uid=self.sop_class_uid,
+            series_instance_uid=self.series_instance_uid,
+            finding=finding_named(self.finding) if self.finding else None,
+            editions=None if self.editions is None else frozenset(self.editions),
+        )
+
+
+def made(
+    kind: str, path: Path, spool: Path, finding: Finding | None = None, editions: Iterable[str] | None = None
+) -> Made:
+    """Describe a result object from its file.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    spool
+        The root of the spool, which the file is below.
+    """
+    header = dcmread(path, specific_tags=list(_NAMES), stop_before_pixels=True)  # a report's content is deep: not read
+    return Made(
+        sop_instance_uid=str(header.SOPInstanceUID),
+        sop_class_uid=str(header.SOPClassUID),
+        series_instance_uid=str(header.SeriesInstanceUID),
+        kind=kind,
+        finding=finding.label if finding else None,
+        file=path.relative_to(spool).as_posix(),
+        sha256=file_sha256(path),
+        editions=None if editions is None else tuple(sorted(editions)),
+    )
+
+
+def record_objects(
+    connection: sa.Connection, study_instance_uid: str, version: int, made: Iterable[Made], now: float
+) -> None:
+    """Give each object its row; one that is there with the same content stays with the version that made it first.
+
+    Raises
+    ------
+    ResultConflict
+        The UID stands for other content already.
+    """
+    for item in made:
+        values = {
+            "sop_instance_uid": item.sop_instance_uid,
+            "sop_class_uid": item.sop_class_uid,
+            "series_instance_uid": item.series_instance_uid,
+            "study_instance_uid": study_instance_uid,
+            "version": version,
+            "kind": item.kind,
+            "finding": item.finding,
+            "editions": item.editions,
+            "file": item.file,
+            "sha256": item.sha256,
+            "made": now,
+        }
+        insert_once(connection, objects, values)
+        known = sa.select(objects.c.sha256, objects.c.editions).where(
+            objects.c.sop_instance_uid == item.sop_instance_uid
+        )
+        sha256, editions = connection.execute(known).one()
+        if sha256 != item.sha256:
+            raise ResultConflict("a result has the UID of an earlier one and other content; it is not delivered")
+        same = objects.update().where(objects.c.sop_instance_uid == item.sop_instance_uid)
+        values = {"file": item.file, "editions": _joined(editions, item.editions)}
+        connection.execute(same.values(values))  # where it lies now: the earlier file may be gone
+
+
+def plan_deliveries(
+    connection: sa.Connection,
+    jobs: Jobs,
+    settings: Settings,
+    study_instance_uid: str,
+    version: int,
+    made: Sequence[Made],
+    mode: Mode,
+    now: float,
+) -> int:
+    """Send each object on its way to each destination that takes it; in shadow mode to none.
+
+    Returns
+    -------
+    How many deliveries these objects have. What went out before under the same UID does not go again, and counts.
+    """
+    if mode is Mode.SHADOW:
+        return 0
+    senders = _senders(connection, study_instance_uid, version)
+    for destination in settings.destinations:
+        wanted = [item for item in made if destination.edition.takes(item.written)]
+        if wanted and wants(destination, senders):
+            new = [item for item in wanted if _plan(connection, item, destination, now)]
+            if new:
+                jobs.enqueue_delivery(connection, study_instance_uid, version, destination.name)
+    uids = [item.sop_instance_uid for item in made]
+    theirs = sa.select(sa.func.count()).select_from(deliveries).where(deliveries.c.sop_instance_uid.in_(uids))
+    return connection.execute(theirs).scalar_one()
+
+
+def wants(destination: Destination, senders: set[str]) -> bool:
+    """Tell whether a destination takes results of studies that came from these AE titles."""
+    return not destination.only_from or not senders.isdisjoint(destination.only_from)
+
+
+def earlier_reports(connection: sa.Connection, study_instance_uid: str, version: int) -> tuple[Predecessor, ...]:
+    """List the reports that a study has got up to a version, oldest first.
+
+    Among those of the version itself may be one that it was not assessed by its deadline. They are what the next
+    report's Predecessor Documents Sequence (PS3.3 C.17.2) names; their rows outlive their files.
+    """
+    query = (
+        sa.select(objects)
+        .where(objects.c.study_instance_uid == study_instance_uid, objects.c.version <= version, objects.c.kind == "sr")
+        .order_by(objects.c.version, objects.c.made, objects.c.sop_instance_uid)
+    )
+    return tuple(
+        Predecessor(
+            study_instance_uid=study_instance_uid,
+            series_instance_uid=row.series_instance_uid,
+            sop_class_uid=row.sop_class_uid,
+            sop_instance_uid=row.sop_instance_uid,
+            editions=None if row.editions is None else frozenset(row.editions),
+        )
+        for row in connection.execute(query)
+    )
+
+
+def _joined(known: Sequence[str] | None, new: Sequence[str] | None) -> list[str] | None:
+    """Join the editions of an object that is made again: it may have become part of more."""
+    return None if known is None or new is None else sorted({*known, *new})
+
+
+def _plan(connection: sa.Connection, item: Made, destination: Destination, now: float) -> bool:
+    values = {
+        "sop_instance_uid": item.sop_instance_uid,
+        "destination": destination.name,
+        "state": DeliveryState.DUE.value,
+        "tries": 0,
+        "due": now,
+        "reason": "",
+    }
+    return insert_once(connection, deliveries, values)
+
+
+def _senders(connection: sa.Connection, study_instance_uid: str, version: int) -> set[str]:
+    query = (
+        sa.select(instances.c.calling_ae_title)
+        .join(study_instances, study_instances.c.instance == instances.c.id)
+        .where(study_instances.c.study_instance_uid == study_instance_uid, study_instances.c.version == version)
+    )
+    return set(connection.execute(query).scalars())

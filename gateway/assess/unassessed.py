@@ -1,0 +1,128 @@
+"""The reports that nothing was assessed: for a study whose deadline is past, or that cannot be processed at all.
+
+No model has a part in it, and no torch: whatever is broken in the worker, they go out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+import sqlalchemy as sa
+from pydicom import Dataset
+
+from candor import __version__
+from candor.dicom.read.file import read_header
+from candor.dicom.report.document import build_report
+from candor.dicom.shared.file import write
+from candor.settings import Settings as OwnSettings
+from candor.settings import load_settings as load_own_settings
+from candor.study.case import Case, CaseImage
+from candor.study.errors import CandorError, Refused, ReportError, SettingsError
+from candor.study.profile import Edition
+from candor.study.provenance import Provenance
+from candor.study.reasons import Reason
+from candor.words.texts import Language, Texts, texts_of
+from gateway.assess.duplicates import Received, received_files
+from gateway.assess.outcome import Made, earlier_reports, made
+from gateway.logs import log_event
+from gateway.settings import Settings
+from gateway.store.schema import studies
+from gateway.store.spool import Spool
+from gateway.store.study import row_of
+
+_DETAIL: Final = "the study could not be processed, or not in time"
+"""One text for both: the same images give the same report under the same UID."""
+
+_NONE: Final = "no model was run"
+_NO_HASH: Final = "0" * 64
+
+NO_MODEL: Final = Provenance(
+    application_version=__version__,
+    model_name=_NONE,
+    model_version="0",
+    bundle_sha256=_NO_HASH,
+    engine="none",
+    settings_sha256=_NO_HASH,
+    calibration=_NONE,
+    gate=_NONE,
+)
+"""What made such a report."""
+
+
+def time_of(files: Sequence[Received]) -> datetime:
+    """Return the time that results of these files carry: when the last of them came.
+
+    It depends on the files alone, so a second try says the same as the first.
+    """
+    return datetime.fromtimestamp(int(max(file.received for file in files)), UTC)
+
+
+def unassessed_reports(
+    engine: sa.Engine, settings: Settings, spool: Spool, study_instance_uid: str, version: int
+) -> tuple[Made, ...]:
+    """Report that a version of a study was not assessed because processing failed.
+
+    Returns
+    -------
+    A report for each distinct edition of the destinations, written into the spool; nothing where none can be made,
+    since no file has the identifiers that a report must name, or the files cannot be read or the reports be written.
+    """
+    with engine.connect() as connection:
+        files = received_files(connection, study_instance_uid, version)
+        token = connection.execute(sa.select(studies.c.token).where(row_of(study_instance_uid, version))).scalar_one()
+        earlier = earlier_reports(connection, study_instance_uid, version)
+    own = _own_settings(settings)
+    try:
+        if not files:
+            raise ReportError("the study has no file; a report needs one to refer to")
+        images = [_image(f"{number:03d}.dcm", spool.path(file.file)) for number, file in enumerate(files, 1)]
+        folder = spool.results(token, version) / "unassessed"
+        case = Case(study_instance_uid, images, folder, time_of(files), earlier)
+        texts = texts_of(Language(own.language))
+        return _write(case, settings.editions or (own.edition,), texts, spool.root)
+    except (CandorError, OSError):
+        return ()
+
+
+def _own_settings(settings: Settings) -> OwnSettings:
+    """Read the application's settings; where they are what is broken, the report goes out with the defaults."""
+    try:
+        return load_own_settings(Path(settings.work.application))
+    except SettingsError:
+        log_event(
+            "application settings unusable", "warning", reason="the report that nothing was assessed has defaults"
+        )
+        return OwnSettings()
+
+
+def _write(case: Case, editions: Sequence[Edition], texts: Texts, root: Path) -> tuple[Made, ...]:
+    """Write the reports; editions for which they come to the same share one.
+
+    Each has a name of its own: one that was made before, of fewer images, may still be on its way.
+    """
+    case.output.mkdir(mode=0o700, exist_ok=True)
+    reports: dict[str, tuple[Dataset, set[str]]] = {}
+    for edition in editions:
+        if "sr" in edition.kinds:
+            report = build_report(case, NO_MODEL, edition, texts)
+            reports.setdefault(report.SOPInstanceUID, (report, set()))[1].add(edition.key)
+    written = []
+    for uid, (report, keys) in reports.items():
+        path = case.output / f"{sha256(uid.encode()).hexdigest()[:16]}.dcm"
+        write(report, path)
+        written.append(made("sr", path, root, editions=keys))
+    return tuple(written)
+
+
+def _image(name: str, path: Path) -> CaseImage:
+    image = CaseImage(name, path)
+    try:
+        image.header = read_header(path)
+    except Refused as refused:
+        image.refuse(refused.reason, refused.detail)
+    image.refuse(Reason.PROCESSING_FAILED, _DETAIL)
+    return image

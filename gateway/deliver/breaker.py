@@ -1,0 +1,74 @@
+"""The circuit breaker of each destination, in the tables, so that all processes share it.
+
+Closed, everything goes out. After ``breaker_failures`` connections in a row that failed it is open, and nothing goes
+out for ``breaker_s``; then one delivery may try, and its outcome closes the breaker or keeps it open.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from gateway.logs import log_event
+from gateway.settings import Deliver
+from gateway.store.alarms import AlarmKind, clear_alarm, raise_alarm
+from gateway.store.database import upsert, writing
+from gateway.store.schema import destinations
+
+
+def wait_s(engine: sa.Engine, name: str, deliver: Deliver, now: float) -> float:
+    """Say how long to leave a destination alone; 0 lets the caller try.
+
+    Of several callers that find the time of an open breaker over, one gets 0: the others wait for what it finds.
+    """
+    here = destinations.c.name == name
+    with engine.connect() as connection:
+        row = connection.execute(sa.select(destinations).where(here)).one_or_none()
+    if row is None or row.failures < deliver.breaker_failures:
+        return 0.0
+    if row.open_until > now:
+        return float(row.open_until - now)
+    with writing(engine) as connection:
+        over = sa.and_(here, destinations.c.open_until <= now)
+        change = destinations.update().where(over).values(open_until=now + deliver.breaker_s)
+        return 0.0 if connection.execute(change).rowcount else deliver.breaker_s
+
+
+def succeeded(engine: sa.Engine, name: str, now: float) -> None:
+    """Note that a destination answered: its breaker closes."""
+    here = destinations.c.name == name
+    with writing(engine) as connection:
+        connection.execute(upsert(engine, destinations, {"name": name}))
+        before = connection.execute(sa.select(destinations.c.failures).where(here)).scalar_one()
+        values = {"failures": 0, "open_until": 0.0, "last_success": now, "reason": ""}
+        connection.execute(destinations.update().where(here).values(values))
+    if before:
+        clear_alarm(engine, AlarmKind.DESTINATION, name, now)
+
+
+def failed(engine: sa.Engine, name: str, reason: str, deliver: Deliver, now: float) -> None:
+    """Note that a connection to a destination failed; the last of several in a row opens its breaker.
+
+    Parameters
+    ----------
+    reason
+        For a person; without a patient's data.
+    """
+    here = destinations.c.name == name
+    with writing(engine) as connection:
+        connection.execute(upsert(engine, destinations, {"name": name}))
+        values = {"failures": destinations.c.failures + 1, "last_failure": now, "reason": reason}
+        connection.execute(destinations.update().where(here).values(values))
+        failures = connection.execute(sa.select(destinations.c.failures).where(here)).scalar_one()
+        is_open = failures >= deliver.breaker_failures
+        if is_open:
+            connection.execute(destinations.update().where(here).values(open_until=now + deliver.breaker_s))
+    log_event("destination failed", "warning", destination=name, count=failures, reason=reason)
+    if is_open:
+        raise_alarm(engine, AlarmKind.DESTINATION, name, f"{name} is down: {reason}", now)
+
+
+def remark(engine: sa.Engine, name: str, reason: str) -> None:
+    """Say on the page what is wrong with a destination that does answer."""
+    with writing(engine) as connection:
+        connection.execute(upsert(engine, destinations, {"name": name}))
+        connection.execute(destinations.update().where(destinations.c.name == name).values(reason=reason))

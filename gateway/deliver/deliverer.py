@@ -1,0 +1,315 @@
+"""Deliver results: each object to each destination that takes it, until it is sure or a person is needed.
+
+The rows of ``deliveries`` are the truth, and a job is a reason to look at them. A try is counted before it is made; its
+outcome and the job of the next try are written in one transaction. A crash in between sends the same file again, under
+the same UID with the same bytes.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import sqlalchemy as sa
+
+from candor.study.errors import SettingsError
+from gateway.deliver import breaker
+from gateway.deliver.completion import settle_studies, watch_dead_letters
+from gateway.deliver.sender import NO_ANSWER, Answer, Outgoing, Verdict, contexts, refused, send_all
+from gateway.dimse.association import NoAssociation, NothingAccepted, Remote, associated
+from gateway.dimse.status import hexadecimal
+from gateway.logs import log_event
+from gateway.settings import Deliver, Destination, Settings
+from gateway.store.counters import count
+from gateway.store.database import writing
+from gateway.store.schema import deliveries, objects, studies
+from gateway.store.spool import Spool
+from gateway.store.states import NOTE, DeliveryState
+from gateway.store.study import row_of
+
+_DAY_S: Final = 86400.0
+_SLACK_S: Final = 1.0
+"""The job engine's clock and ours need not agree to the millisecond."""
+
+_ORDER: Final = {"sr": 1, "ko": 2, NOTE: 3}
+"""What others refer to goes first: images, then the report, then key objects, and last what rejects any of them."""
+
+
+class Queue(Protocol):
+    """What delivering needs of :class:`gateway.jobs.jobs.Jobs`."""
+
+    def enqueue_delivery(
+        self,
+        connection: sa.Connection,
+        study_instance_uid: str,
+        version: int,
+        destination: str,
+        attempt: int = 0,
+        delay_s: float = 0.0,
+        occasion: str = "",
+    ) -> str:
+        """Queue a delivery, with the caller's transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a delivery is about."""
+
+    study_instance_uid: str
+    version: int
+    destination: str
+    token: str
+
+
+class Deliverer:
+    """Makes deliveries.
+
+    Parameters
+    ----------
+    random
+        Gives numbers in [0, 1), for the jitter.
+    """
+
+    def __init__(
+        self,
+        engine: sa.Engine,
+        settings: Settings,
+        spool: Spool,
+        jobs: Queue,
+        now: Callable[[], float] = time.time,
+        random: Callable[[], float] = random.random,
+    ) -> None:
+        self._engine, self._settings, self._spool, self._jobs = engine, settings, spool, jobs
+        self._now, self._random = now, random
+
+    def deliver(self, study_instance_uid: str, version: int, destination: str, attempt: int) -> None:
+        """Send what is due of a study to one destination, over one association.
+
+        Parameters
+        ----------
+        version
+            Objects that this version shares with earlier ones have the rows of those.
+        attempt
+            Tells one job from another; the tries are counted in the rows.
+        """
+        query = sa.select(studies.c.token).where(row_of(study_instance_uid, version))
+        with self._engine.connect() as connection:
+            token = connection.execute(query).scalar_one()
+        job = Job(study_instance_uid, version, destination, token)
+        rows = self._pending(job)
+        if rows:
+            self._look(job, rows, attempt)
+        settle_studies(self._engine, self._settings, self._now(), study_instance_uid)
+
+    def requeue_uncommitted(self) -> int:
+        """Queue what a commitment report has called failed; returns how many objects."""
+        query = (
+            sa.select(deliveries, objects.c.study_instance_uid, objects.c.version, studies.c.token)
+            .join(objects, objects.c.sop_instance_uid == deliveries.c.sop_instance_uid)
+            .join(
+                studies,
+                sa.and_(
+                    studies.c.study_instance_uid == objects.c.study_instance_uid,
+                    studies.c.version == objects.c.version,
+                ),
+            )
+            .where(deliveries.c.state == DeliveryState.DUE.value, deliveries.c.transaction_uid.is_not(None))
+        )
+        with self._engine.connect() as connection:
+            found = connection.execute(query).all()
+        for row in found:
+            job = Job(row.study_instance_uid, row.version, row.destination, row.token)
+            with writing(self._engine) as connection:
+                here = sa.and_(_key(row), deliveries.c.transaction_uid == row.transaction_uid)
+                if connection.execute(deliveries.update().where(here).values(transaction_uid=None)).rowcount:
+                    self._retry(connection, job, [(row, Answer(Verdict.LATER, row.status, row.reason))])
+        return len(found)
+
+    def _pending(self, job: Job) -> Sequence[Any]:
+        """Find the rows that are to be sent, now or at their time."""
+        query = (
+            sa.select(deliveries, objects.c.sop_class_uid, objects.c.file, objects.c.sha256, objects.c.kind)
+            .join(objects, objects.c.sop_instance_uid == deliveries.c.sop_instance_uid)
+            .where(
+                objects.c.study_instance_uid == job.study_instance_uid,
+                objects.c.version <= job.version,
+                deliveries.c.destination == job.destination,
+                deliveries.c.state == DeliveryState.DUE.value,
+            )
+            .order_by(objects.c.version, objects.c.made, objects.c.sop_instance_uid)
+        )
+        with self._engine.connect() as connection:
+            return sorted(connection.execute(query).all(), key=lambda row: _ORDER.get(row.kind, 0))
+
+    def _look(self, job: Job, rows: Sequence[Any], attempt: int) -> None:
+        """Try what is due now, or come back when it is."""
+        now = self._now()
+        due = [row for row in rows if row.due <= now + _SLACK_S]
+        if not due:
+            self._come_back(job, attempt, min(row.due for row in rows) - now)
+            return
+        destination = next((each for each in self._settings.destinations if each.name == job.destination), None)
+        if destination is None:
+            gone = Answer(Verdict.NEVER, reason="the settings have no such destination any more")
+            self._note(job, [(row, gone) for row in due])
+        elif wait_s := breaker.wait_s(self._engine, destination.name, self._settings.deliver, now):
+            self._come_back(job, attempt, wait_s)
+        else:
+            self._try(job, destination, due)
+
+    def _come_back(self, job: Job, attempt: int, delay_s: float) -> None:
+        """Look again later without counting a try; several jobs that wait for the same moment become one.
+
+        The moment is a whole second, later than any that this job may have waited for itself: a job that was queued
+        under its own name would be none.
+        """
+        now = self._now()
+        moment = math.ceil(now + max(delay_s, _SLACK_S))
+        with writing(self._engine) as connection:
+            self._jobs.enqueue_delivery(
+                connection,
+                job.study_instance_uid,
+                job.version,
+                job.destination,
+                attempt,
+                moment - now,
+                f"at-{moment}",
+            )
+
+    def _try(self, job: Job, destination: Destination, due: Sequence[Any]) -> None:
+        with writing(self._engine) as connection:
+            begun = [row for row in due if self._begin(connection, row)]
+        answers = self._send(job, destination, [self._outgoing(row) for row in begun])
+        self._note(job, [(row, answers[row.sop_instance_uid]) for row in begun])
+
+    def _begin(self, connection: sa.Connection, row: Any) -> bool:
+        """Count a try; False where the object was recalled, or sent by another process, in the meantime."""
+        values = {"tries": deliveries.c.tries + 1, "since": sa.func.coalesce(deliveries.c.since, self._now())}
+        here = sa.and_(_key(row), deliveries.c.state == DeliveryState.DUE.value)
+        return connection.execute(deliveries.update().where(here).values(values)).rowcount == 1
+
+    def _outgoing(self, row: Any) -> Outgoing:
+        return Outgoing(row.sop_instance_uid, row.sop_class_uid, self._spool.path(row.file), row.sha256)
+
+    def _send(self, job: Job, destination: Destination, outgoing: Sequence[Outgoing]) -> dict[str, Answer]:
+        """Send over one association; returns an answer for each object, by its SOP Instance UID."""
+        answers = {item.sop_instance_uid: answer for item in outgoing if (answer := item.unfit())}
+        fit = [item for item in outgoing if item.sop_instance_uid not in answers]
+        if not fit:
+            return answers
+        deliver, remote = self._settings.deliver, Remote.destination(destination)
+        began = time.monotonic()
+        try:
+            with associated(remote, self._settings.delivering_ae_title, contexts(fit), deliver.timeout_s) as opened:
+                for item, answer in send_all(opened, fit):
+                    answers[item.sop_instance_uid] = answer
+        except NothingAccepted as error:
+            answers |= {item.sop_instance_uid: refused(error.results) for item in fit}
+        except (NoAssociation, SettingsError) as error:
+            later = Answer(Verdict.LATER, reason=str(error))
+            answers |= {item.sop_instance_uid: later for item in fit}
+            breaker.failed(self._engine, destination.name, later.reason, deliver, self._now())
+        else:
+            self._note_health(destination, answers)
+        taken = sum(answer.verdict is Verdict.TAKEN for answer in answers.values())
+        seconds = round(time.monotonic() - began, 3)
+        log_event("results sent", study=job.token, destination=destination.name, count=taken, seconds=seconds)
+        return answers
+
+    def _note_health(self, destination: Destination, answers: dict[str, Answer]) -> None:
+        """Tell the breaker: a connection that broke is a failure, a refused object is none."""
+        if NO_ANSWER in answers.values():
+            reason, deliver = NO_ANSWER.reason, self._settings.deliver
+            breaker.failed(self._engine, destination.name, reason, deliver, self._now())
+        else:
+            breaker.succeeded(self._engine, destination.name, self._now())
+
+    def _note(self, job: Job, answers: Sequence[tuple[Any, Answer]]) -> None:
+        """Write the outcomes, and the job of the next try, in one transaction."""
+        with writing(self._engine) as connection:
+            for row, answer in answers:
+                if answer.verdict is Verdict.TAKEN:
+                    self._taken(connection, row, answer)
+                elif answer.verdict is Verdict.NEVER:
+                    self._dead(connection, job, row, answer)
+            self._retry(connection, job, [each for each in answers if each[1].verdict is Verdict.LATER])
+        watch_dead_letters(self._engine, self._now())
+
+    def _taken(self, connection: sa.Connection, row: Any, answer: Answer) -> None:
+        values = {"status": answer.status, "reason": answer.reason, "sent": self._now(), "transaction_uid": None}
+        connection.execute(deliveries.update().where(_key(row)).values(values))
+        self._enter(connection, row, DeliveryState.SENT)
+        count(connection, "deliveries_total", destination=row.destination, outcome="sent")
+
+    def _dead(self, connection: sa.Connection, job: Job, row: Any, answer: Answer) -> None:
+        values = {"status": answer.status, "reason": answer.reason}
+        connection.execute(deliveries.update().where(_key(row)).values(values))
+        self._enter(connection, row, DeliveryState.DEAD)
+        count(connection, "deliveries_total", destination=row.destination, outcome="dead")
+        status = {} if answer.status is None else {"status": hexadecimal(answer.status)}
+        log_event(
+            "object not deliverable",
+            "error",
+            study=job.token,
+            destination=row.destination,
+            reason=answer.reason,
+            **status,
+        )
+
+    def _enter(self, connection: sa.Connection, row: Any, state: DeliveryState) -> None:
+        """Change the state of what is still due; an object that was recalled meanwhile stays so."""
+        here = sa.and_(_key(row), deliveries.c.state == DeliveryState.DUE.value)
+        connection.execute(deliveries.update().where(here).values(state=state.value))
+
+    def _retry(self, connection: sa.Connection, job: Job, failed: Sequence[tuple[Any, Answer]]) -> None:
+        """Queue the next try, or give up what has been tried for too long."""
+        now, deliver = self._now(), self._settings.deliver
+        later = []
+        for row, answer in failed:
+            if now - (row.since or now) > deliver.give_up_d * _DAY_S:
+                reason = f"given up after {deliver.give_up_d:g} days; the last try: {answer.reason}"
+                self._dead(connection, job, row, Answer(Verdict.NEVER, answer.status, reason))
+            else:
+                later.append((row, answer))
+        if not later:
+            return
+        delay_s = backoff(now - min(row.since or now for row, _ in later), deliver, self._random())
+        for row, answer in later:
+            values = {"due": now + delay_s, "status": answer.status, "reason": answer.reason}
+            connection.execute(deliveries.update().where(_key(row)).values(values))
+            count(connection, "deliveries_total", destination=row.destination, outcome="retried")
+        attempt = _tries(connection, job)
+        self._jobs.enqueue_delivery(connection, job.study_instance_uid, job.version, job.destination, attempt, delay_s)
+
+
+def backoff(elapsed_s: float, deliver: Deliver, random: float) -> float:
+    """Say how long to wait before the next try: about as long as it has been tried, which doubles with each try.
+
+    Parameters
+    ----------
+    elapsed_s
+        Since the first try.
+    random
+        In [0, 1): the wait is between half and one and a half of that, so that what failed together comes apart.
+    """
+    wait_s = max(deliver.first_retry_s, elapsed_s)
+    return min(deliver.longest_retry_s, wait_s * (0.5 + random))
+
+
+def _key(row: Any) -> sa.ColumnElement[bool]:
+    """Name a delivery in a WHERE."""
+    return sa.and_(deliveries.c.sop_instance_uid == row.sop_instance_uid, deliveries.c.destination == row.destination)
+
+
+def _tries(connection: sa.Connection, job: Job) -> int:
+    """Count all tries so far, of all objects: a number that no earlier job of the study and destination has."""
+    query = (
+        sa.select(sa.func.sum(deliveries.c.tries))
+        .join(objects, objects.c.sop_instance_uid == deliveries.c.sop_instance_uid)
+        .where(objects.c.study_instance_uid == job.study_instance_uid, deliveries.c.destination == job.destination)
+    )
+    return int(connection.execute(query).scalar_one())

@@ -1,0 +1,195 @@
+"""Recall: reject the results of a model, or of a study, at every archive that may have them.
+
+An archive that knows IHE's Imaging Object Change Management hides what a rejection note names. What was not sent yet is
+never sent. All of a version's recall is one transaction, so it is done or not; the note goes out like any result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from candor.dicom.read.file import read_header
+from candor.dicom.shared.file import write
+from candor.dicom.write.rejection_note import Rejected, Rejection, build_rejection_note, rejection_note_uid
+from candor.study.errors import Refused
+from gateway.assess.outcome import Made, made, record_objects
+from gateway.assess.unassessed import NO_MODEL
+from gateway.deliver.deliverer import Queue
+from gateway.logs import log_event
+from gateway.store.database import upsert, writing
+from gateway.store.mode import note_act
+from gateway.store.schema import deliveries, objects, studies
+from gateway.store.spool import Spool
+from gateway.store.states import NOTE, DeliveryState
+
+_EXPLANATION: Final = "These results of Candor are withdrawn by the site that made them."
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A version of a study that got results.
+
+    Parameters
+    ----------
+    rejected
+        Its results.
+    unsent
+        How many deliveries of them have never been tried.
+    destinations
+        Who may have any of them: whoever was sent one, even without an answer.
+    is_recalled
+        Nothing is left to recall.
+    """
+
+    study_instance_uid: str
+    version: int
+    token: str
+    disposition: str | None
+    bundle_sha256: str | None
+    is_purged: bool
+    rejected: tuple[Rejected, ...]
+    files: tuple[str, ...]
+    unsent: int
+    destinations: tuple[str, ...]
+    is_recalled: bool
+
+
+def answered_with(engine: sa.Engine, bundle: str) -> list[Answered]:
+    """List what a model answered, the oldest first.
+
+    Parameters
+    ----------
+    bundle
+        SHA-256 of the model bundle in hexadecimal, or how it begins.
+    """
+    return _answered(engine, studies.c.bundle_sha256.startswith(bundle.lower(), autoescape=True))
+
+
+def answers_to(engine: sa.Engine, study_instance_uid: str) -> list[Answered]:
+    """List the versions of a study that got results."""
+    return _answered(engine, studies.c.study_instance_uid == study_instance_uid)
+
+
+def recall(
+    engine: sa.Engine, spool: Spool, jobs: Queue, answered: Answered, rejection: Rejection, who: str, now: float
+) -> bool:
+    """Recall the results of one version.
+
+    Parameters
+    ----------
+    who
+        The operator.
+
+    Returns
+    -------
+    False where an archive has results and no note can be made: the node has deleted all files that know the patient.
+    """
+    note: tuple[Made, ...] = ()
+    if answered.destinations:
+        source = _source(spool, answered)
+        if source is None:
+            return False
+        note = (_note(engine, spool, answered, source, rejection, now),)
+    with writing(engine) as connection:
+        record_objects(connection, answered.study_instance_uid, answered.version, note, now)
+        _withdraw(connection, answered)
+        for destination in answered.destinations:
+            _plan(connection, jobs, answered, note[0], destination, now)
+        names = ", ".join(answered.destinations)
+        note_act(connection, who, "recall", answered.token, now, f"{rejection.value.meaning}: {names}")
+    log_event("results recalled", "warning", study=answered.token, version=answered.version, user=who)
+    return True
+
+
+def _answered(engine: sa.Engine, which: sa.ColumnElement[bool]) -> list[Answered]:
+    query = sa.select(studies).where(which).order_by(studies.c.first_image, studies.c.version)
+    with engine.connect() as connection:
+        found = [_describe(connection, row) for row in connection.execute(query).all()]
+    return [answered for answered in found if answered.rejected]
+
+
+def _describe(connection: sa.Connection, row: Any) -> Answered:
+    of_version = sa.and_(
+        objects.c.study_instance_uid == row.study_instance_uid,
+        objects.c.version == row.version,
+        objects.c.kind != NOTE,
+    )
+    results = connection.execute(sa.select(objects).where(of_version).order_by(objects.c.sop_instance_uid)).all()
+    sent = connection.execute(
+        sa.select(deliveries)
+        .join(objects, objects.c.sop_instance_uid == deliveries.c.sop_instance_uid)
+        .where(of_version)
+        .order_by(deliveries.c.destination)
+    ).all()
+    left = [each for each in sent if each.state != DeliveryState.RECALLED.value]
+    return Answered(
+        study_instance_uid=row.study_instance_uid,
+        version=row.version,
+        token=row.token,
+        disposition=row.disposition,
+        bundle_sha256=row.bundle_sha256,
+        is_purged=row.purged is not None,
+        rejected=tuple(
+            Rejected(each.sop_instance_uid, each.sop_class_uid, each.series_instance_uid, each.kind) for each in results
+        ),
+        files=tuple(each.file for each in results),
+        unsent=sum(not each.tries for each in left),
+        destinations=tuple(dict.fromkeys(each.destination for each in sent if each.tries)),
+        is_recalled=bool(sent) and not left,
+    )
+
+
+def _source(spool: Spool, answered: Answered) -> Path | None:
+    """Find a result that is still there; all carry the patient and the study."""
+    return next((path for path in map(spool.path, answered.files) if _is_readable(path)), None)
+
+
+def _is_readable(path: Path) -> bool:
+    try:
+        read_header(path)
+    except Refused:
+        return False
+    return True
+
+
+def _note(engine: sa.Engine, spool: Spool, answered: Answered, source: Path, rejection: Rejection, now: float) -> Made:
+    """Write the note, unless it has been made before: its UID stands for one content only."""
+    uid = rejection_note_uid(answered.rejected, rejection)
+    with engine.connect() as connection:
+        row = connection.execute(sa.select(objects).where(objects.c.sop_instance_uid == uid)).one_or_none()
+    if row is not None:
+        return Made(uid, row.sop_class_uid, row.series_instance_uid, NOTE, None, row.file, row.sha256)
+    folder = spool.results(answered.token, answered.version) / "recall"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    path = folder / f"{sha256(uid.encode()).hexdigest()[:16]}.dcm"
+    time = datetime.fromtimestamp(now, UTC)
+    header = read_header(source)
+    write(build_rejection_note(header, answered.rejected, rejection, _EXPLANATION, NO_MODEL, time), path)
+    return made(NOTE, path, spool.root)
+
+
+def _withdraw(connection: sa.Connection, answered: Answered) -> None:
+    """Let nothing of the version be sent any more."""
+    here = deliveries.c.sop_instance_uid.in_([item.sop_instance_uid for item in answered.rejected])
+    connection.execute(deliveries.update().where(here).values(state=DeliveryState.RECALLED.value))
+
+
+def _plan(connection: sa.Connection, jobs: Queue, answered: Answered, note: Made, destination: str, now: float) -> None:
+    """Send the note wherever a result may be, whatever kinds that destination takes otherwise."""
+    values = {
+        "sop_instance_uid": note.sop_instance_uid,
+        "destination": destination,
+        "state": DeliveryState.DUE.value,
+        "tries": 0,
+        "due": now,
+        "reason": "",
+    }
+    if connection.execute(upsert(connection.engine, deliveries, values)).rowcount:
+        uid, version = answered.study_instance_uid, answered.version
+        jobs.enqueue_delivery(connection, uid, version, destination, occasion=f"recall-{int(now)}")

@@ -1,0 +1,132 @@
+"""Our side of an association that we ask for, with Nagle's algorithm off: with it on each message waits for an ACK."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pynetdicom import _config
+from pynetdicom.ae import ApplicationEntity
+from pynetdicom.association import Association
+from pynetdicom.events import EventHandlerType
+from pynetdicom.presentation import PresentationContext
+
+from candor.study.errors import CandorError
+from gateway.dimse.framing import install
+from gateway.dimse.header import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from gateway.dimse.tls import client_context
+from gateway.settings import Destination, Settings, Tls
+
+_config.LOG_HANDLER_LEVEL = "none"
+_config.STORE_SEND_CHUNKED_DATASET = True  # a file that is sent by its path goes out as it is, a piece at a time
+
+
+class NoAssociation(CandorError):
+    """The other side cannot be reached, or does not want to talk to us."""
+
+
+class NothingAccepted(NoAssociation):
+    """The other side talks to us, and takes nothing of what was offered.
+
+    Parameters
+    ----------
+    results
+        Of the presentation contexts (PS3.8 9.3.3.2).
+    """
+
+    def __init__(self, text: str, results: frozenset[int | None]) -> None:
+        super().__init__(text)
+        self.results = results
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """Whom to call.
+
+    Parameters
+    ----------
+    tls
+        Our keys; None for plain TCP.
+    """
+
+    ae_title: str
+    host: str
+    port: int
+    tls: Tls | None
+
+    @classmethod
+    def destination(cls, destination: Destination) -> Remote:
+        """Call a destination of the settings."""
+        return cls(destination.ae_title, destination.host, destination.port, destination.tls)
+
+    @classmethod
+    def ourselves(cls, settings: Settings) -> Remote:
+        """Call our own receiver, on this machine."""
+        receive = settings.receive
+        anywhere = receive.host in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
+        return cls(receive.ae_title, "localhost" if anywhere else receive.host, receive.port, receive.tls)
+
+
+@contextmanager
+def associated(
+    remote: Remote,
+    calling_ae_title: str,
+    contexts: Sequence[PresentationContext],
+    timeout_s: float,
+    handlers: Sequence[EventHandlerType] = (),
+) -> Iterator[Association]:
+    """Open an association, and release it in the end.
+
+    Parameters
+    ----------
+    contexts
+        At most 128 (PS3.8 7.1.1.13).
+    timeout_s
+        Longest wait for the connection, and for each answer.
+    handlers
+        pynetdicom's event handlers, for what the other side may ask on this association.
+
+    Raises
+    ------
+    NoAssociation
+        Nobody answers, or the other side refuses; says which.
+    NothingAccepted
+        It accepts no presentation context.
+    SettingsError
+        The keys for TLS cannot be used.
+    """
+    entity = ApplicationEntity(calling_ae_title)
+    entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+    entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+    entity.connection_timeout = entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = timeout_s
+    tls = (client_context(remote.tls), remote.host) if remote.tls else None
+    where = f"{remote.ae_title} at {remote.host}:{remote.port}"
+    association = entity.associate(
+        remote.host,
+        remote.port,
+        contexts=list(contexts),
+        ae_title=remote.ae_title,
+        tls_args=tls,
+        evt_handlers=list(handlers),
+    )
+    if not association.is_established:
+        results = frozenset(context.result for context in association.rejected_contexts)
+        if results:  # pynetdicom has ended an association of no use
+            raise NothingAccepted(f"{where} takes nothing of what was offered", results)
+        said = (
+            "refuses the association: check AE titles and its list of callers"
+            if association.is_rejected
+            else ("does not answer, or ends the connection: check address, port and certificates")
+        )
+        raise NoAssociation(f"{where} {said}")
+    connection = association.dul.socket.socket if association.dul.socket else None
+    if connection is not None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    install(association)
+    try:
+        yield association
+    finally:
+        if association.is_established:
+            association.release()

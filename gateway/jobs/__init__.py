@@ -1,0 +1,1 @@
+"""Jobs that outlast a crash, and the leases of those who do them."""

@@ -1,0 +1,1 @@
+"""The node's processes, and the supervisor that keeps them alive."""

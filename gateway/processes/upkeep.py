@@ -1,0 +1,138 @@
+"""The process of sweeps. Each looks at the tables, finds what is due, and does it; none keeps anything in memory.
+
+Several may run at once, on several machines: what a sweep changes, it changes with a condition on what it found.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import sqlalchemy as sa
+
+from gateway.assess.completion import end_overtaking, queue_complete, requeue_lost, requeue_lost_deliveries
+from gateway.assess.deadline import enforce_deadlines, settle_alarms
+from gateway.jobs.jobs import Jobs
+from gateway.logs import log_event, place_of
+from gateway.settings import Settings
+from gateway.store.alarms import AlarmKind, clear_alarm, raise_alarm
+from gateway.store.spool import Spool
+from gateway.watch.drift import watch_drift
+from gateway.watch.retention import retain
+from gateway.watch.webhook import tell
+
+_SHORTEST_S: Final = 0.02
+_LONGEST_S: Final = 0.1
+
+
+@dataclass
+class Sweep:
+    """Something to look after now and then.
+
+    Parameters
+    ----------
+    every_s
+        From the end of one look to the next.
+    due
+        When to look next, by the clock of the process.
+    """
+
+    name: str
+    every_s: float
+    run: Callable[[], object]
+    due: float = field(default=0.0)
+
+
+class Tender:
+    """Run sweeps in turn until asked to stop; one that fails is logged, and the others go on.
+
+    Parameters
+    ----------
+    clock
+        Seconds of any origin that never go back.
+    """
+
+    def __init__(self, sweeps: Sequence[Sweep], clock: Callable[[], float] = time.monotonic) -> None:
+        self._sweeps, self._clock = sweeps, clock
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        """Run until :meth:`stop`."""
+        while not self._stopping.wait(max(0.0, min(sweep.due for sweep in self._sweeps) - self._clock())):
+            self.step()
+
+    def step(self) -> None:
+        """Run what is due."""
+        for sweep in self._sweeps:
+            if sweep.due <= self._clock():
+                _attempt(sweep)
+                sweep.due = self._clock() + sweep.every_s
+
+    def stop(self) -> None:
+        """Ask :meth:`run` to end; may be called by a signal handler."""
+        self._stopping.set()
+
+
+def quick_sweeps(engine: sa.Engine, settings: Settings, jobs: Jobs, now: Callable[[], float]) -> list[Sweep]:
+    """List what a study's way through the node waits for."""
+    every_s = min(_LONGEST_S, max(_SHORTEST_S, settings.studies.quiet_s / 10))
+    return [Sweep("complete", every_s, lambda: queue_complete(engine, settings, jobs, now()))]
+
+
+def slow_sweeps(
+    engine: sa.Engine, settings: Settings, spool: Spool, jobs: Jobs, now: Callable[[], float]
+) -> list[Sweep]:
+    """List what may take its time: it must not hold up a study."""
+    return [
+        Sweep("deadlines", 1.0, lambda: enforce_deadlines(engine, settings, spool, jobs, now())),
+        Sweep("webhook", 2.0, lambda: tell(engine, settings.alarms.webhook, now())),
+        Sweep("overtaking", 5.0, lambda: end_overtaking(engine, settings, jobs, now())),
+        Sweep("settled alarms", 5.0, lambda: settle_alarms(engine, now())),
+        Sweep("lost studies", 10.0, lambda: requeue_lost(engine, jobs, now())),
+        Sweep("lost deliveries", 30.0, lambda: requeue_lost_deliveries(engine, jobs, now())),
+        Sweep("broken jobs", 30.0, lambda: watch_jobs(engine, jobs, now())),
+        Sweep("retention", 60.0, lambda: retain(engine, settings, spool, jobs, now())),
+        Sweep("drift", 60.0, lambda: watch_drift(engine, settings, now())),
+    ]
+
+
+def watch_jobs(engine: sa.Engine, jobs: Jobs, now: float) -> int:
+    """Raise an alarm while the engine has jobs that it gave up, and clear it when they are gone; returns how many."""
+    broken = len(jobs.broken())
+    if broken:
+        text = f"{broken} jobs ended with an error; what they were for is queued again, and the log says what failed"
+        raise_alarm(engine, AlarmKind.PROCESS, "jobs", text, now)
+    else:
+        clear_alarm(engine, AlarmKind.PROCESS, "jobs", now)
+    return broken
+
+
+def run_tend(
+    engine: sa.Engine,
+    settings: Settings,
+    spool: Spool,
+    jobs: Jobs,
+    stopping: threading.Event,
+    now: Callable[[], float] = time.time,
+) -> None:
+    """Run all sweeps until told to stop: the slow ones beside the quick ones."""
+    quick = Tender(quick_sweeps(engine, settings, jobs, now))
+    slow = Tender(slow_sweeps(engine, settings, spool, jobs, now))
+    threads = [threading.Thread(target=tender.run, name="tend", daemon=True) for tender in (quick, slow)]
+    for thread in threads:
+        thread.start()
+    stopping.wait()
+    for tender in (quick, slow):
+        tender.stop()
+    for thread in threads:
+        thread.join()
+
+
+def _attempt(sweep: Sweep) -> None:
+    try:
+        sweep.run()
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other sweeps and the next look must come
+        log_event("sweep failed", "error", what=sweep.name, kind=type(error).__name__, where=place_of(error))

@@ -1,0 +1,161 @@
+"""The journal: a row for every instance that was acknowledged, written before the sender hears "success".
+
+The file comes first and the row second. Whoever is killed between the two leaves a file without a row, which was not
+acknowledged; the next start gives it its row all the same, since the image is here and may be the only one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from gateway.dimse.header import Head, read_head
+from gateway.dimse.status import NotTaken
+from gateway.logs import log_event
+from gateway.settings import Settings
+from gateway.store import study
+from gateway.store.counters import count
+from gateway.store.database import once, writing
+from gateway.store.schema import instances, objects
+from gateway.store.spool import Spool, Stored
+from gateway.store.states import InstanceState, Priority
+from gateway.store.tokens import Tokens
+
+_SAME_BYTES: Final = (instances.c.sop_instance_uid, instances.c.sha256)
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """An instance whose file is durable.
+
+    Parameters
+    ----------
+    at
+        Seconds since 1970.
+    asked
+        The priority that the caller's rule, the C-STORE or the request asks for.
+    calling_ae_title, called_ae_title, peer
+        "" where nobody knows any more: the file was found without a row.
+    """
+
+    stored: Stored
+    head: Head
+    at: float
+    asked: Priority
+    calling_ae_title: str = ""
+    called_ae_title: str = ""
+    peer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """Writes rows of instances, and lets their studies know.
+
+    Parameters
+    ----------
+    tokens
+        Make the studies' tokens.
+    settings
+        All of the node's.
+    """
+
+    tokens: Tokens
+    settings: Settings
+
+    def record(self, connection: sa.Connection, received: Received) -> bool:
+        """Write the row of an instance, and make the instance part of its study.
+
+        Parameters
+        ----------
+        connection
+            In a transaction (:func:`gateway.store.database.writing`); nothing holds until the caller has committed it.
+
+        Returns
+        -------
+        Whether it is new. The same bytes again change nothing; they fill in who sent them where that was lost, and
+        begin a new version where retention has deleted the earlier ones.
+        """
+        head = received.head
+        state = InstanceState.OWN_RESULT if _is_ours(connection, head) else InstanceState.KEPT
+        priority = study.priority_by_age(received.asked, head.study_date, _day(received.at), self.settings.studies)
+        insert = once(connection.dialect.name, instances, _SAME_BYTES, instances.c.id)
+        row = connection.execute(insert, _values(received, state, priority)).scalar()
+        if row is None:
+            _fill_in_sender(connection, received)
+            count(connection, "instances_again_total")
+            row = study.revive(connection, head.sop_instance_uid, received.stored.sha256)
+            if row is not None:
+                self._join_study(connection, received, priority, row)
+            return False
+        count(connection, "instances_received_total", state=state.value)
+        if state is InstanceState.KEPT:
+            self._join_study(connection, received, priority, row)
+        return True
+
+    def reconcile(self, engine: sa.Engine, spool: Spool) -> int:
+        """Give a row to every file of the spool that has none; returns how many.
+
+        A file that cannot be read is left where it is, and said in the log: it was never acknowledged as an image.
+        """
+        with engine.connect() as connection:
+            known = set(connection.execute(sa.select(instances.c.file)).scalars())
+        return sum(self._adopt(engine, spool, file) for file in spool.instances() if file not in known)
+
+    def _adopt(self, engine: sa.Engine, spool: Spool, file: str) -> bool:
+        path = spool.path(file)
+        try:
+            head, details = read_head(path), path.stat()
+        except (NotTaken, OSError) as error:
+            log_event("file without row is unreadable", "error", kind=type(error).__name__)
+            return False
+        asked = Priority.URGENT if head.urgent else Priority.ROUTINE
+        received = Received(Stored(file, path.stem, details.st_size), head, details.st_mtime, asked)
+        with writing(engine) as connection:
+            new = self.record(connection, received)
+        if new:
+            log_event("file without row got one", study=self.tokens.token(head.study_instance_uid))
+        return new
+
+    def _join_study(self, connection: sa.Connection, received: Received, priority: Priority, row: int) -> None:
+        uid = received.head.study_instance_uid
+        token = self.tokens.token(uid)
+        version = study.touch(connection, uid, token, priority, received.at, self.settings.studies)
+        study.link(connection, uid, version, row)
+
+
+def _is_ours(connection: sa.Connection, head: Head) -> bool:
+    """Recognise our own results, which an archive may send back to us."""
+    made = sa.select(objects.c.sop_instance_uid).where(objects.c.sop_instance_uid == head.sop_instance_uid)
+    return head.ours or connection.execute(made).first() is not None
+
+
+def _values(received: Received, state: InstanceState, priority: Priority) -> dict[str, Any]:
+    return {
+        "study_instance_uid": received.head.study_instance_uid,
+        "series_instance_uid": received.head.series_instance_uid,
+        "sop_class_uid": received.head.sop_class_uid,
+        "sop_instance_uid": received.head.sop_instance_uid,
+        "sha256": received.stored.sha256,
+        "file": received.stored.file,
+        "bytes": received.stored.bytes,
+        "received": received.at,
+        "calling_ae_title": received.calling_ae_title,
+        "called_ae_title": received.called_ae_title,
+        "peer": received.peer,
+        "priority": priority.value,
+        "state": state.value,
+    }
+
+
+def _fill_in_sender(connection: sa.Connection, received: Received) -> None:
+    """Say who sent an instance, where the row was made from the file alone."""
+    names = ("calling_ae_title", "called_ae_title", "peer")
+    nameless = sa.and_(instances.c.file == received.stored.file, instances.c.calling_ae_title == "")
+    connection.execute(instances.update().where(nameless).values(**{name: getattr(received, name) for name in names}))
+
+
+def _day(seconds: float) -> date:
+    return datetime.fromtimestamp(seconds, UTC).date()

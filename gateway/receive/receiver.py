@@ -1,0 +1,354 @@
+"""The receiver: C-ECHO, C-STORE, and the storage commitment reports of the archives that results go to.
+
+A C-STORE is answered with success when, in this order, the file's content, its name and its row in the journal would
+outlast a power loss. It decodes nothing and waits for nobody's work.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+from pydicom import Dataset
+from pynetdicom import evt
+from pynetdicom.ae import ApplicationEntity
+from pynetdicom.association import Association
+
+from candor.dicom.read.file import MALFORMED
+from gateway.dimse.contexts import IMAGES, supported_contexts
+from gateway.dimse.header import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, Head, read_head
+from gateway.dimse.status import NotTaken, Status
+from gateway.dimse.tls import server_context
+from gateway.logs import log_event
+from gateway.receive.bounded_pdu import MAXIMUM_PDU, BoundedSocket
+from gateway.receive.callers import Callers, Rejection
+from gateway.receive.journal import Journal, Received
+from gateway.receive.listener import BoundedServer
+from gateway.receive.stream import Incoming, Limits, Peer, StreamingDimse
+from gateway.settings import Settings
+from gateway.store.alarms import AlarmKind, clear_alarm, raise_alarm
+from gateway.store.database import writing
+from gateway.store.spool import Spool
+from gateway.store.states import Priority
+from gateway.store.tokens import Tokens
+
+TakeReport = Callable[[sa.Engine, int, Dataset, float], None]
+"""What to do with a storage commitment report: event type, event information, seconds since 1970."""
+
+_PRIORITIES: Final = {0: Priority.ROUTINE, 1: Priority.URGENT, 2: Priority.BACKFILL}
+"""Of a C-STORE request (PS3.7 9.1.1.1.6): MEDIUM, HIGH, LOW."""
+
+_REPORTS: Final = (1, 2)
+"""Event types of storage commitment (PS3.4 J.3.3): all is safe; something is not."""
+
+_POLL_S: Final = 0.05
+
+
+class Receiver:
+    """Takes images until it is stopped.
+
+    Parameters
+    ----------
+    settings
+        All of the node's.
+    engine
+        The database.
+    spool
+        Where images go.
+    tokens
+        Make the studies' tokens.
+    take_report
+        Is given storage commitment reports.
+    now
+        The clock, in seconds since 1970.
+
+    Raises
+    ------
+    SettingsError
+        The keys for TLS cannot be used.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        engine: sa.Engine,
+        spool: Spool,
+        tokens: Tokens,
+        take_report: TakeReport,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._settings, self._engine, self._spool, self._tokens = settings, engine, spool, tokens
+        self._take_report, self._now = take_report, now
+        self._journal = Journal(tokens, settings)
+        self._callers = Callers(settings.receive)
+        self._tls = server_context(settings.receive.tls) if settings.receive.tls else None
+        self._disk_is_low = False
+        self._server: BoundedServer | None = None
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        if self._server is None:
+            raise RuntimeError("the receiver is not started")
+        return int(self._server.server_address[1])
+
+    def start(self) -> None:
+        """Give rows to files that a crash has left without, then listen, in threads of its own.
+
+        Raises
+        ------
+        OSError
+            The port is taken, or may not be opened.
+        """
+        self._spool.sweep(self._now())
+        self._journal.reconcile(self._engine, self._spool)
+        clear_alarm(self._engine, AlarmKind.DISK, "", self._now())
+        receive = self._settings.receive
+        handlers = [
+            (evt.EVT_REQUESTED, self._admit),
+            (evt.EVT_REJECTED, self._rejected),
+            (evt.EVT_C_ECHO, self._echo),
+            (evt.EVT_C_STORE, self._store),
+            (evt.EVT_N_EVENT_REPORT, self._report),
+        ]
+        self._server = BoundedServer(
+            self._application_entity(),
+            (receive.host, receive.port),
+            supported_contexts(),
+            self._tls,
+            handlers,
+            self._callers,
+            Limits.of(self._settings, self._spool),
+        )
+        threading.Thread(target=self._server.serve_forever, args=(_POLL_S,), daemon=True).start()
+        log_event("receiver listens")
+
+    def stop(self, drain_s: float) -> None:
+        """Take no new connections, let messages that are on their way finish, and end all associations.
+
+        Parameters
+        ----------
+        drain_s
+            What is not finished by then is not acknowledged, and its sender sends it again.
+        """
+        if self._server is None:
+            return
+        self._server.shutdown()
+        deadline = time.monotonic() + drain_s
+        while open_associations := self._server.active_associations:
+            late = time.monotonic() > deadline
+            for association in open_associations:
+                if late or not _dimse(association).busy:
+                    _hang_up(association)
+            time.sleep(_POLL_S)
+        log_event("receiver stopped")
+
+    def _application_entity(self) -> ApplicationEntity:
+        receive = self._settings.receive
+        entity = ApplicationEntity(receive.ae_title)
+        entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+        entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+        entity.maximum_associations = receive.max_associations
+        entity.maximum_pdu_size = MAXIMUM_PDU
+        entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = receive.idle_timeout_s
+        return entity
+
+    def _admit(self, event: evt.Event) -> None:
+        """Let an association in or reject it; after an error here nothing is taken from it."""
+        with _said():
+            self._decide(event.assoc)
+
+    def _decide(self, association: Association) -> None:
+        request: Any = association.requestor.primitive
+        calling, called = request.calling_ae_title.strip(), request.called_ae_title.strip()
+        address = _address(association)
+        answer = self._callers.admit(calling, called, address, _certificate(association))
+        if isinstance(answer, Rejection):
+            log_event("association refused", "warning", peer=address, reason=answer.reason)
+            association.acse.send_reject(answer.result, answer.source, answer.diagnostic)
+            association.kill()  # ends when the rejection is sent
+            return
+        _dimse(association).peer = Peer(answer, calling, called, address)
+
+    def _rejected(self, event: evt.Event) -> None:
+        """Say that pynetdicom itself rejected an association: there are too many."""
+        address = _address(event.assoc)
+        log_event("association refused", "warning", peer=address, reason="as many as may be are open")
+
+    def _echo(self, event: evt.Event) -> int:
+        return Status.SUCCESS.code if _dimse(event.assoc).peer else Status.NOT_AUTHORIZED.code
+
+    def _store(self, event: evt.Event) -> int | Dataset:
+        """Answer a C-STORE."""
+        request: Any = event.request
+        dimse, incoming = _dimse(event.assoc), _incoming(request.DataSet)
+        try:
+            with _said():
+                return self._keep(request, dimse.peer, incoming)
+        except NotTaken as refusal:
+            return self._refused(dimse.peer, refusal)
+        except OSError:
+            return self._refused(dimse.peer, NotTaken(Status.OUT_OF_RESOURCES, "the spool cannot be written"))
+        except sa.exc.SQLAlchemyError:
+            return self._refused(dimse.peer, NotTaken(Status.OUT_OF_RESOURCES, "the journal cannot be written"))
+        finally:
+            dimse.done(incoming)
+
+    def _keep(self, request: Any, peer: Peer | None, incoming: Incoming) -> int:
+        """Make an instance durable, then its row.
+
+        Raises
+        ------
+        NotTaken
+            It is not for us, is none, or is over a limit.
+        OSError
+            The spool cannot be written.
+        sqlalchemy.exc.SQLAlchemyError
+            The journal cannot be written. The file stays; another association may have acknowledged the same bytes.
+        """
+        if peer is None:
+            raise NotTaken(Status.NOT_AUTHORIZED, "the association was not admitted")
+        if incoming.refusal is not None:
+            raise incoming.refusal
+        if incoming.part is None:
+            raise NotTaken(Status.CANNOT_UNDERSTAND, "the data set is empty")
+        incoming.part.flush()
+        head = read_head(incoming.part.path)
+        _check(request, head)
+        asked = _asked(peer, int(request.Priority or 0), head)
+        stored = self._spool.keep(incoming.part)
+        received = Received(stored, head, self._now(), asked, peer.calling_ae_title, peer.called_ae_title, peer.address)
+        with writing(self._engine) as connection:
+            new = self._journal.record(connection, received)
+        self._disk_is_fine()
+        token = self._tokens.token(head.study_instance_uid)
+        what = "instance received" if new else "instance received again"
+        log_event(what, study=token, bytes=stored.bytes, peer=peer.address, ae_title=peer.known_as)
+        return Status.SUCCESS.code
+
+    def _refused(self, peer: Peer | None, refusal: NotTaken) -> Dataset:
+        """Say why, to the log and to the peer."""
+        status = refusal.status
+        facts = {"peer": peer.address, "ae_title": peer.known_as} if peer else {}
+        log_event("instance refused", "warning", status=status.hexadecimal, reason=refusal.reason, **facts)
+        if status is Status.OUT_OF_RESOURCES and not self._disk_is_low:
+            self._disk_is_low = True
+            self._alarm(f"images are refused with {status.hexadecimal}: {refusal.reason}")
+        answer = Dataset()
+        answer.Status = status.code
+        answer.ErrorComment = refusal.reason[:64]
+        return answer
+
+    def _alarm(self, text: str) -> None:
+        try:
+            raise_alarm(self._engine, AlarmKind.DISK, "", text, self._now())
+        except sa.exc.SQLAlchemyError as error:  # when the database is what fails
+            log_event("alarm cannot be written", "error", kind=type(error).__name__)
+
+    def _disk_is_fine(self) -> None:
+        if self._disk_is_low:
+            self._disk_is_low = False
+            clear_alarm(self._engine, AlarmKind.DISK, "", self._now())
+
+    def _report(self, event: evt.Event) -> tuple[int, Dataset | None]:
+        """Take a storage commitment report."""
+        request: Any = event.request
+        dimse, incoming = _dimse(event.assoc), _incoming(request.EventInformation)
+        try:
+            with _said():
+                return self._reported(event, dimse.peer, incoming).code, None
+        except MALFORMED as error:
+            log_event("commitment report unreadable", "warning", kind=type(error).__name__)
+            return Status.INVALID_ARGUMENT.code, None
+        except sa.exc.SQLAlchemyError as error:
+            log_event("commitment report not taken", "error", kind=type(error).__name__)
+            return Status.PROCESSING_FAILURE.code, None
+        finally:
+            dimse.done(incoming)
+
+    def _reported(self, event: evt.Event, peer: Peer | None, incoming: Incoming) -> Status:
+        if peer is None:
+            return Status.NOT_AUTHORIZED
+        if incoming.refusal is not None:
+            return incoming.refusal.status
+        if event.event_type not in _REPORTS:
+            return Status.NO_SUCH_EVENT_TYPE
+        self._take_report(self._engine, event.event_type, event.event_information, self._now())
+        return Status.SUCCESS
+
+
+@contextmanager
+def _said() -> Iterator[None]:
+    """Log the kind and the place of an error, never its text; pynetdicom, which answers for us then, logs nothing."""
+    try:
+        yield
+    except NotTaken:
+        raise
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)[-3:]
+        where = " > ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames)
+        log_event("error while receiving", "error", kind=type(error).__name__, where=where)
+        raise
+
+
+def _dimse(association: Association) -> StreamingDimse:
+    """Return the association's message provider, which is always ours."""
+    dimse = association.dimse
+    if not isinstance(dimse, StreamingDimse):
+        raise TypeError("an association was made without our message provider")
+    return dimse
+
+
+def _hang_up(association: Association) -> None:
+    connection = association.dul.socket
+    if isinstance(connection, BoundedSocket):
+        connection.hang_up()
+
+
+def _incoming(data_set: object) -> Incoming:
+    """Return the data set of a message, which is always ours to write to."""
+    if not isinstance(data_set, Incoming):
+        raise TypeError("a message was gathered without our message provider")
+    return data_set
+
+
+def _address(association: Association) -> str:
+    """Return where the peer calls from."""
+    info = association.requestor.address_info
+    return str(info.address) if info else ""
+
+
+def _certificate(association: Association) -> bytes | None:
+    """Return the peer's certificate as DER; None without TLS."""
+    wrapper: Any = association.dul.socket
+    shown = getattr(wrapper.socket, "getpeercert", None)
+    return shown(binary_form=True) if shown else None
+
+
+def _check(request: Any, head: Head) -> None:
+    """Refuse what cannot belong: an image under another's name, or what is neither an image nor our own.
+
+    Raises
+    ------
+    NotTaken
+        ``DOES_NOT_MATCH`` or ``CLASS_NOT_SUPPORTED``.
+    """
+    if head.sop_class_uid != request.AffectedSOPClassUID:
+        raise NotTaken(Status.DOES_NOT_MATCH, "the SOP Class UIDs of request and data set differ")
+    if head.sop_instance_uid != request.AffectedSOPInstanceUID:
+        raise NotTaken(Status.DOES_NOT_MATCH, "the SOP Instance UIDs of request and data set differ")
+    if head.sop_class_uid not in IMAGES and not head.ours:
+        raise NotTaken(Status.CLASS_NOT_SUPPORTED, "it is no image, and no result of ours")
+
+
+def _asked(peer: Peer, priority: int, head: Head) -> Priority:
+    """Find the priority that an image asks for: the caller's rule, the request in the image, or the C-STORE."""
+    if peer.caller is not None and peer.caller.priority is not None:
+        return Priority[peer.caller.priority.upper()]
+    return Priority.URGENT if head.urgent else _PRIORITIES.get(priority, Priority.ROUTINE)

@@ -1,0 +1,60 @@
+"""Alarms: what needs a person. Each is a row, a metric, a banner on the page, and a call of the site's webhook."""
+
+from __future__ import annotations
+
+from enum import Enum, unique
+from typing import Final
+
+import sqlalchemy as sa
+
+from gateway.logs import log_event
+from gateway.store.database import writing
+from gateway.store.schema import alarms
+
+_SUBJECT: Final = 64
+
+
+@unique
+class AlarmKind(Enum):
+    """What an alarm is about; the value is the metric's label."""
+
+    NO_RESULT = "no_result"  # a study is past its deadline
+    STUDY_FAILED = "study_failed"  # parked after its tries
+    QUARANTINE = "quarantine"  # other pixels under a known SOP Instance UID
+    DISK = "disk"  # the receiver refuses, for want of disk
+    DESTINATION = "destination"  # the circuit breaker of a destination is open
+    DEAD_LETTER = "dead_letter"  # an object was refused for good
+    DRIFT = "drift"  # the share of deferrals left its baseline
+    PROCESS = "process"  # a process of the node keeps dying
+
+
+def raise_alarm(engine: sa.Engine, kind: AlarmKind, subject: str, text: str, now: float) -> None:
+    """Open an alarm; one that is open for the same subject stays as it is.
+
+    Parameters
+    ----------
+    subject
+        A study's token or a destination's name; "" for the node.
+    text
+        For a person; without a patient's data.
+    now
+        Seconds since 1970.
+    """
+    with writing(engine) as connection:
+        if connection.execute(_open(kind, subject).limit(1)).first() is None:
+            values = {"kind": kind.value, "subject": subject[:_SUBJECT], "text": text, "raised": now}
+            connection.execute(alarms.insert().values(values))
+            log_event("alarm", "error", kind=kind.value, reason=text)
+
+
+def clear_alarm(engine: sa.Engine, kind: AlarmKind, subject: str, now: float) -> None:
+    """Close the alarm for a subject, where one is open."""
+    with writing(engine) as connection:
+        open_rows = sa.and_(alarms.c.kind == kind.value, alarms.c.subject == subject, alarms.c.cleared.is_(None))
+        connection.execute(alarms.update().where(open_rows).values(cleared=now))
+
+
+def _open(kind: AlarmKind, subject: str) -> sa.Select[tuple[int]]:
+    return sa.select(alarms.c.id).where(
+        alarms.c.kind == kind.value, alarms.c.subject == subject, alarms.c.cleared.is_(None)
+    )

@@ -1,0 +1,141 @@
+"""Open the node's database: SQLite in WAL mode on one machine, PostgreSQL where several share the work."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from candor.study.errors import SettingsError
+from gateway.store.migrate import migrate
+from gateway.store.schema import VERSION, metadata, schema_version
+
+_BUSY_S: Final = 30
+"""How long one process waits for another's transaction."""
+
+
+def open_database(url: str) -> sa.Engine:
+    """Connect, make the tables where they are not there yet, and bring those of an earlier version up to date.
+
+    Parameters
+    ----------
+    url
+        The setting ``database``.
+
+    Raises
+    ------
+    SettingsError
+        The database cannot be reached, or its tables are of another version.
+    """
+    ping = not url.startswith("sqlite")  # a server may have gone away; a file does not
+    engine = sa.create_engine(driver_url(url), connect_args=_connect_args(url), pool_pre_ping=ping)
+    if engine.dialect.name == "sqlite":
+        _prepare_sqlite(engine, Path(url.removeprefix("sqlite:///")))
+    try:
+        _make_tables(engine)
+    except sa.exc.OperationalError as error:
+        where = engine.url.render_as_string(hide_password=True)
+        raise SettingsError(f"the database {where} cannot be used ({type(error.orig).__name__}); check it") from error
+    return engine
+
+
+def driver_url(url: str) -> str:
+    """Name the driver that we use for PostgreSQL."""
+    return url.replace("postgresql://", "postgresql+psycopg://", 1)
+
+
+def _connect_args(url: str) -> dict[str, Any]:
+    return {"timeout": _BUSY_S} if url.startswith("sqlite") else {"connect_timeout": _BUSY_S}
+
+
+def _prepare_sqlite(engine: sa.Engine, file: Path) -> None:
+    """Keep the file to its owner, and make a committed transaction outlast a power loss."""
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
+
+    @sa.event.listens_for(engine, "connect")
+    def _on_connect(connection: Any, _: Any) -> None:
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+
+def _make_tables(engine: sa.Engine) -> None:
+    with writing(engine) as connection:  # a node that was updated starts all its processes at once
+        if engine.dialect.name == "postgresql":
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(4242424242)"))
+        metadata.create_all(connection)
+        found = connection.execute(sa.select(schema_version.c.version)).scalar()
+        if found is None:
+            connection.execute(upsert(engine, schema_version, {"version": VERSION}))
+        elif not migrate(connection, found):
+            raise SettingsError(
+                f"the database has tables of version {found}, and this is version {VERSION}; "
+                "drain the node, then start it with a new database"
+            )
+
+
+def upsert(engine: sa.Engine, table: sa.Table, values: dict[str, Any], *updated: str) -> sa.Insert:
+    """Insert a row; where its primary key is there, set the columns named (none: leave it)."""
+    row = insert(engine.dialect.name, table).values(**values)
+    keys = list(table.primary_key.columns)
+    if not updated:
+        return row.on_conflict_do_nothing(index_elements=keys)  # type: ignore[no-any-return]
+    return row.on_conflict_do_update(  # type: ignore[no-any-return]
+        index_elements=keys, set_={name: row.excluded[name] for name in updated}
+    )
+
+
+def insert(dialect: str, table: sa.Table) -> Any:
+    """Begin an INSERT that knows ON CONFLICT: both databases have it, and SQLAlchemy keeps it with each."""
+    return (postgresql if dialect == "postgresql" else sqlite).insert(table)
+
+
+def insert_once(connection: sa.Connection, table: sa.Table, values: dict[str, Any]) -> bool:
+    """Insert a row unless its primary key is there; returns whether it was inserted."""
+    keys = tuple(table.primary_key.columns)
+    return connection.execute(once(connection.dialect.name, table, keys, keys[0]), values).first() is not None
+
+
+@cache
+def once(dialect: str, table: sa.Table, keys: tuple[sa.Column[Any], ...], returned: sa.Column[Any]) -> sa.Executable:
+    """Insert a row and return a column of it; nothing where the keys are there.
+
+    Made once for each table: to make a statement takes longer than to execute it.
+    """
+    row = insert(dialect, table)
+    return row.on_conflict_do_nothing(index_elements=keys).returning(returned)  # type: ignore[no-any-return]
+
+
+def database_now(engine: sa.Engine) -> sa.ColumnElement[float]:
+    """Seconds since 1970 by the database's own clock, which is one for all machines."""
+    if engine.dialect.name == "postgresql":
+        return sa.literal_column("extract(epoch from clock_timestamp())", sa.Double)
+    return sa.literal_column("((julianday('now') - 2440587.5) * 86400.0)", sa.Double)
+
+
+@contextmanager
+def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """Open a transaction that is going to write.
+
+    SQLite takes the write lock at once: a transaction that reads first and writes later would fail, not wait, when
+    another has written in between.
+    """
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.exec_driver_sql("ROLLBACK")
+                raise
+            connection.exec_driver_sql("COMMIT")
+        else:
+            with connection.begin():
+                yield connection

@@ -1,0 +1,1 @@
+"""Watching the node: metrics, drift, accuracy, retention, the webhook."""

@@ -1,0 +1,112 @@
+"""Retention: what was delivered goes after its days, or earlier when the disk fills; what was not stays.
+
+A study goes with all its versions at once, since they share images. Its rows stay, and those of its result objects,
+so that no UID is ever given to other content. Delivery is sure when every object is sent, and committed where its
+destination commits; what lies in the dead letter is not.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from typing import Final
+
+import sqlalchemy as sa
+
+from gateway.jobs.jobs import Jobs
+from gateway.logs import log_event
+from gateway.settings import Settings
+from gateway.store.database import writing
+from gateway.store.schema import alarms, audit_trail, deliveries, instances, objects, studies
+from gateway.store.spool import Spool
+from gateway.store.states import DeliveryState, InstanceState, StudyState
+
+_DAY_S: Final = 86400.0
+_GIB: Final = 1 << 30
+_JOBS_D: Final = 2.0
+"""Jobs that ended are of no use to anybody; the tables say what became of the study."""
+
+
+def retain(engine: sa.Engine, settings: Settings, spool: Spool, jobs: Jobs, now: float) -> int:
+    """Delete what may go; returns how many studies."""
+    purged = 0
+    for uid in _oldest(engine, settings, now - settings.keep.results_d * _DAY_S):
+        purged += _purge(engine, settings, spool, uid, now)
+    if _full(settings, spool):
+        for uid in _oldest(engine, settings, now):
+            purged += _purge(engine, settings, spool, uid, now)
+            if not _full(settings, spool):
+                break
+    _forget_own_results(engine, spool, now - settings.keep.results_d * _DAY_S)
+    _forget_trail(engine, now - settings.keep.audit_trail_d * _DAY_S)
+    jobs.forget(now - _JOBS_D * _DAY_S)
+    return purged
+
+
+def _full(settings: Settings, spool: Spool) -> bool:
+    return spool.free_bytes() < settings.keep.purge_below_gib * _GIB
+
+
+def _sure(settings: Settings) -> sa.ColumnElement[bool]:
+    """Tell of a study, named by a row of its versions, whether nothing is to be done and every delivery is sure."""
+    version, delivery = studies.alias("each_version"), deliveries.alias("each_delivery")
+    unfinished = [state.value for state in StudyState if state.is_open]
+    committing = [destination.name for destination in settings.destinations if destination.commitment]
+    unsure = sa.or_(
+        delivery.c.state.in_([DeliveryState.DUE.value, DeliveryState.DEAD.value]),
+        sa.and_(delivery.c.state == DeliveryState.SENT.value, delivery.c.destination.in_(committing)),
+    )
+    open_version = sa.exists().where(
+        version.c.study_instance_uid == studies.c.study_instance_uid, version.c.state.in_(unfinished)
+    )
+    unsure_delivery = (
+        sa.exists()
+        .where(delivery.c.sop_instance_uid == objects.c.sop_instance_uid)
+        .where(objects.c.study_instance_uid == studies.c.study_instance_uid, unsure)
+    )
+    return sa.and_(sa.not_(open_version), sa.not_(unsure_delivery))
+
+
+def _oldest(engine: sa.Engine, settings: Settings, before: float) -> Iterator[str]:
+    """Name the studies whose last version was finished before a time and that may go, the oldest first."""
+    finished = sa.func.max(studies.c.finished)
+    query = (
+        sa.select(studies.c.study_instance_uid)
+        .where(_sure(settings))
+        .group_by(studies.c.study_instance_uid)
+        .having(finished <= before, sa.func.sum(sa.case((studies.c.purged.is_(None), 1), else_=0)) > 0)
+        .order_by(finished)
+    )
+    with engine.connect() as connection:
+        yield from connection.execute(query).scalars().all()
+
+
+def _purge(engine: sa.Engine, settings: Settings, spool: Spool, study_instance_uid: str, now: float) -> bool:
+    """Delete a study's files, and say so in its rows; a crash in between is made good by the next sweep."""
+    here = studies.c.study_instance_uid == study_instance_uid
+    with writing(engine) as connection:
+        change = studies.update().where(here, _sure(settings)).values(purged=now)
+        if not connection.execute(change).rowcount:  # an image came, or a delivery was begun anew
+            return False
+        token = connection.execute(sa.select(studies.c.token).where(here).limit(1)).scalar_one()
+        files = sa.select(instances.c.file).where(instances.c.study_instance_uid == study_instance_uid)
+        for file in connection.execute(files).scalars():
+            spool.path(file).unlink(missing_ok=True)
+        shutil.rmtree(spool.folder(token, 1).parent, ignore_errors=True)
+    log_event("study purged", study=token)
+    return True
+
+
+def _forget_own_results(engine: sa.Engine, spool: Spool, before: float) -> None:
+    """Delete results of our own that came back; they belong to no study of ours, so nothing else would."""
+    ours = sa.and_(instances.c.state == InstanceState.OWN_RESULT.value, instances.c.received < before)
+    with engine.connect() as connection:
+        files = connection.execute(sa.select(instances.c.file).where(ours)).scalars().all()
+    for file in files:
+        spool.path(file).unlink(missing_ok=True)
+
+
+def _forget_trail(engine: sa.Engine, before: float) -> None:
+    with writing(engine) as connection:
+        connection.execute(audit_trail.delete().where(audit_trail.c.at < before))
+        connection.execute(alarms.delete().where(alarms.c.cleared < before))

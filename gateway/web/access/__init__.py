@@ -1,0 +1,1 @@
+"""Who may see the page: accounts, logins, and the guard before every route."""

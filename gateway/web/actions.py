@@ -1,0 +1,41 @@
+"""What an operator can have done again from the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from gateway.assess.replay import replay_study
+from gateway.deliver.resend import Selection, resend
+from gateway.jobs.jobs import Jobs
+from gateway.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Acts:
+    """Queue again what was given up; each writes who did it into the audit trail.
+
+    Parameters
+    ----------
+    replay_study
+        Study Instance UID, version, who: whether the version was parked, and so is queued now.
+    resend
+        Study Instance UID, destination, who: how many objects were in the dead letter, and so are due now.
+    """
+
+    replay_study: Callable[[str, int, str], bool]
+    resend: Callable[[str, str, str], int]
+
+
+def acts_of(engine: sa.Engine, settings: Settings, jobs: Jobs, now: Callable[[], float]) -> Acts:
+    """Make the acts of a node."""
+
+    def study(study_instance_uid: str, version: int, who: str) -> bool:
+        return replay_study(engine, settings, jobs, study_instance_uid, version, who, now())
+
+    def dead(study_instance_uid: str, destination: str, who: str) -> int:
+        return resend(engine, jobs, Selection(study_instance_uid, destination), who, now())
+
+    return Acts(study, dead)

@@ -1,0 +1,180 @@
+"""What the page reads from the tables; nothing here changes anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from candor.study.findings import finding_named
+from candor.study.result import Decision
+from gateway.store.schema import alarms, audit_trail, deliveries, instances, objects, studies, study_instances
+from gateway.store.states import DeliveryState, StudyState
+
+PAGE: Final = 50
+
+OPEN_STATES: Final = tuple(state.value for state in StudyState if state.is_open)
+FILTERS: Final[dict[str, tuple[str, sa.ColumnElement[bool]]]] = {
+    "all": ("All", sa.true()),
+    "open": ("Under way", studies.c.state.in_(OPEN_STATES)),
+    "deferred": ("Deferred", studies.c.disposition == "deferred"),
+    "not-assessed": ("Not assessed", studies.c.disposition == "not assessed"),
+    "failed": ("Failed", studies.c.state == StudyState.FAILED.value),
+}
+"""What the list may be narrowed to: word in the URL, word for people, condition."""
+
+
+@dataclass(frozen=True, slots=True)
+class StudyRow:
+    """A version of a study as the list shows it."""
+
+    row: Any
+    sender: str
+
+    @property
+    def present(self) -> list[str]:
+        """The findings that are present, by their names for people."""
+        return self._named(Decision.PRESENT)
+
+    @property
+    def deferred(self) -> list[str]:
+        """The findings that are deferred."""
+        return self._named(Decision.DEFERRED)
+
+    @property
+    def absent(self) -> list[str]:
+        """The findings that are absent."""
+        return self._named(Decision.ABSENT)
+
+    def _named(self, decision: Decision) -> list[str]:
+        found: dict[str, str] = self.row.findings or {}
+        return [finding_named(label).display for label, here in found.items() if here == decision.value]
+
+
+def list_studies(connection: sa.Connection, narrowed: str, page: int) -> tuple[list[StudyRow], bool]:
+    """List the newest version of each study, the latest first; and say whether there are more."""
+    query = (
+        sa.select(studies)
+        .where(_is_newest(), FILTERS[narrowed][1])
+        .order_by(studies.c.last_image.desc(), studies.c.token)
+        .limit(PAGE + 1)
+        .offset(PAGE * (page - 1))
+    )
+    rows = connection.execute(query).all()
+    senders = _senders(connection, [row.study_instance_uid for row in rows])
+    shown = [StudyRow(row, senders.get(row.study_instance_uid, "")) for row in rows[:PAGE]]
+    return shown, len(rows) > PAGE
+
+
+def find_study(connection: sa.Connection, token: str, version: int | None = None) -> Any:
+    """Return the row of a version, by default the newest; None where there is none."""
+    query = sa.select(studies).where(studies.c.token == token).order_by(studies.c.version.desc()).limit(1)
+    if version is not None:
+        query = query.where(studies.c.version == version)
+    return connection.execute(query).one_or_none()
+
+
+def versions_of(connection: sa.Connection, token: str) -> list[Any]:
+    """List the versions of a study, the newest first."""
+    query = sa.select(studies).where(studies.c.token == token).order_by(studies.c.version.desc())
+    return list(connection.execute(query).all())
+
+
+def files_of(connection: sa.Connection, row: Any) -> list[str]:
+    """List the files that a version was made of, below the spool, in the order in which they came."""
+    query = (
+        sa.select(instances.c.file)
+        .join(study_instances, study_instances.c.instance == instances.c.id)
+        .where(study_instances.c.study_instance_uid == row.study_instance_uid, study_instances.c.version == row.version)
+        .order_by(instances.c.received, instances.c.id)
+    )
+    return list(connection.execute(query).scalars())
+
+
+def deliveries_of(connection: sa.Connection, row: Any) -> list[Any]:
+    """List a version's deliveries: object kind, finding, and what became of it where."""
+    query = (
+        sa.select(deliveries, objects.c.kind, objects.c.finding)
+        .join(objects, objects.c.sop_instance_uid == deliveries.c.sop_instance_uid)
+        .where(objects.c.study_instance_uid == row.study_instance_uid, objects.c.version == row.version)
+        .order_by(deliveries.c.destination, objects.c.kind.desc(), objects.c.finding)
+    )
+    return list(connection.execute(query).all())
+
+
+def dead_deliveries(connection: sa.Connection) -> list[Any]:
+    """List what lies in the dead letter: one row for a version, a destination and a reason."""
+    query = (
+        sa.select(
+            studies.c.token,
+            studies.c.version,
+            deliveries.c.destination,
+            deliveries.c.reason,
+            sa.func.count().label("objects"),
+            sa.func.max(deliveries.c.tries).label("tries"),
+        )
+        .join(objects, objects.c.sop_instance_uid == deliveries.c.sop_instance_uid)
+        .join(
+            studies,
+            sa.and_(
+                studies.c.study_instance_uid == objects.c.study_instance_uid, studies.c.version == objects.c.version
+            ),
+        )
+        .where(deliveries.c.state == DeliveryState.DEAD.value)
+        .group_by(studies.c.token, studies.c.version, deliveries.c.destination, deliveries.c.reason)
+        .order_by(studies.c.token, studies.c.version, deliveries.c.destination)
+    )
+    return list(connection.execute(query).all())
+
+
+def failed_studies(connection: sa.Connection) -> list[Any]:
+    """List the studies that were parked before they had a result, the latest first."""
+    parked = sa.and_(studies.c.state == StudyState.FAILED.value, studies.c.assessed.is_(None))
+    here = sa.and_(parked, studies.c.purged.is_(None))
+    return list(connection.execute(sa.select(studies).where(here).order_by(studies.c.finished.desc())).all())
+
+
+def open_alarms(connection: sa.Connection) -> list[Any]:
+    """List the alarms that nobody and nothing has cleared, the latest first."""
+    query = sa.select(alarms).where(alarms.c.cleared.is_(None)).order_by(alarms.c.raised.desc())
+    return list(connection.execute(query).all())
+
+
+def trail(connection: sa.Connection, page: int) -> tuple[list[Any], bool]:
+    """List the audit trail, the latest first; and say whether there is more."""
+    query = sa.select(audit_trail).order_by(audit_trail.c.id.desc()).limit(PAGE + 1).offset(PAGE * (page - 1))
+    rows = list(connection.execute(query).all())
+    return rows[:PAGE], len(rows) > PAGE
+
+
+def has_seen(connection: sa.Connection, who: str, token: str, since: float) -> bool:
+    """Tell whether the trail has somebody looking at a study since a time."""
+    query = sa.select(audit_trail.c.id).where(
+        audit_trail.c.at >= since,
+        audit_trail.c.who == who,
+        audit_trail.c.subject == token,
+        audit_trail.c.what == "view",
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def _is_newest() -> sa.ColumnElement[bool]:
+    other = studies.alias("other")
+    later = sa.and_(other.c.study_instance_uid == studies.c.study_instance_uid, other.c.version > studies.c.version)
+    return sa.not_(sa.exists().where(later))
+
+
+def _senders(connection: sa.Connection, uids: Sequence[str]) -> dict[str, str]:
+    """Name the AE titles that each study came from."""
+    query = (
+        sa.select(instances.c.study_instance_uid, instances.c.calling_ae_title)
+        .where(instances.c.study_instance_uid.in_(uids))
+        .distinct()
+        .order_by(instances.c.calling_ae_title)
+    )
+    senders: dict[str, str] = {}
+    for uid, title in connection.execute(query):
+        senders[uid] = f"{senders[uid]}, {title}" if uid in senders else title
+    return senders

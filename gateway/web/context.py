@@ -1,0 +1,119 @@
+"""What all routes share: the node's parts, and how a page is made of a template."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import sqlalchemy as sa
+from fastapi import Depends, HTTPException, Path
+from jinja2 import Environment
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from candor import RESEARCH_USE
+from gateway.settings import Settings
+from gateway.store.mode import mode_of
+from gateway.store.spool import Spool
+from gateway.store.tokens import Tokens
+from gateway.web.access.accounts import Logins, User
+from gateway.web.access.guard import form_token, is_own_form
+from gateway.web.actions import Acts
+from gateway.web.content import queries
+from gateway.web.content.trial import Trials
+from gateway.web.content.view import environment
+
+Token = Annotated[str, Path(pattern=r"^[0-9a-f]{24}$")]
+Number = Annotated[int, Path(ge=0, le=10_000)]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """The parts of the node that the page needs.
+
+    Parameters
+    ----------
+    now
+        Seconds since 1970.
+    acts
+        What operators can have done again; None where this process cannot.
+    trials
+        None where the upload form is off.
+    """
+
+    settings: Settings
+    engine: sa.Engine
+    spool: Spool
+    tokens: Tokens
+    now: Callable[[], float]
+    logins: Logins
+    acts: Acts | None
+    trials: Trials | None
+    templates: Environment = field(default_factory=environment)
+
+    def page(self, request: Request, template: str, status_code: int = 200, **values: Any) -> HTMLResponse:
+        """Make a page: its template with what stands on every page."""
+        user: User | None = request.state.user
+        with self.engine.connect() as connection:
+            shared = {
+                "notice": RESEARCH_USE,
+                "user": user,
+                "token": form_token(request),
+                "mode": mode_of(connection).value,
+                "alarms": queries.open_alarms(connection) if user else [],
+                "now": self.now(),
+                "path": request.url.path,
+                "own_login": self.settings.web.login_header is None,
+                "upload": self.trials is not None,
+            }
+        return HTMLResponse(self.templates.get_template(template).render(shared | values), status_code)
+
+
+async def own_form(request: Request) -> AsyncIterator[FormData]:
+    """Read a form that our own page has sent; every POST route depends on it.
+
+    Raises
+    ------
+    HTTPException
+        403: it comes from elsewhere.
+    """
+    form = await request.form(max_files=1, max_fields=20)
+    try:
+        if not is_own_form(request, form.get("token")):
+            raise HTTPException(403)
+        yield form
+    finally:
+        await form.close()
+
+
+def operator(request: Request) -> User:
+    """Let operators pass.
+
+    Raises
+    ------
+    HTTPException
+        403: the user is none.
+    """
+    user: User = request.state.user
+    if not user.operates:
+        raise HTTPException(403)
+    return user
+
+
+def viewer(request: Request) -> User:
+    """Return who asks; the guard has let nobody else in."""
+    user: User = request.state.user
+    return user
+
+
+def field_of(form: FormData, name: str, longest: int = 200) -> str:
+    """Take a text from a form, cut to what it may have; "" where it is missing or a file."""
+    value = form.get(name, "")
+    return value.strip()[:longest] if isinstance(value, str) else ""
+
+
+Form = Annotated[FormData, Depends(own_form)]
+Viewer = Annotated[User, Depends(viewer)]
+Operator = Annotated[User, Depends(operator)]

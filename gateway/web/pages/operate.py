@@ -1,0 +1,146 @@
+"""The pages about the node, and the acts of its operators."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, HTTPException, Query
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from gateway.jobs.lease import live_executors
+from gateway.logs import log_event
+from gateway.store.database import writing
+from gateway.store.mode import note_act, set_mode
+from gateway.store.schema import alarms
+from gateway.store.states import Mode
+from gateway.web.content import charts, figures, queries
+from gateway.web.content.view import calendar, clock
+from gateway.web.context import Form, Node, Number, Operator, field_of
+
+_CONFIRMED: Final = "yes"
+
+
+def routes(node: Node) -> APIRouter:
+    """Make the routes about the node."""
+    router = APIRouter()
+
+    @router.get("/node")
+    def about(request: Request) -> Response:
+        return _about(node, request)
+
+    @router.get("/dead-letter")
+    def dead_letter(request: Request, user: Operator) -> Response:
+        with node.engine.connect() as connection:
+            dead, failed = queries.dead_deliveries(connection), queries.failed_studies(connection)
+        return node.page(request, "dead_letter.html", dead=dead, failed=failed, can_replay=node.acts is not None)
+
+    @router.post("/dead-letter")
+    def replay(form: Form, user: Operator) -> Response:
+        return _replay(node, field_of(form, "study"), field_of(form, "version", 6), field_of(form, "to"), user.name)
+
+    @router.get("/mode")
+    def mode(request: Request, user: Operator) -> Response:
+        return node.page(request, "mode.html", problem="", destinations=node.settings.destinations)
+
+    @router.post("/mode")
+    def change_mode(request: Request, form: Form, user: Operator) -> Response:
+        return _change_mode(
+            node, request, user.name, field_of(form, "mode"), field_of(form, "reason"), field_of(form, "confirmed")
+        )
+
+    @router.post("/alarms/{number}")
+    def clear(number: Number, form: Form, user: Operator) -> Response:
+        return _clear(node, number, user.name)
+
+    @router.get("/trail")
+    def trail(request: Request, user: Operator, page: Annotated[int, Query(ge=1, le=1_000_000)] = 1) -> Response:
+        with node.engine.connect() as connection:
+            rows, more = queries.trail(connection, page)
+        return node.page(request, "trail.html", rows=rows, more=more, page=page)
+
+    return router
+
+
+def _about(node: Node, request: Request) -> Response:
+    now = node.now()
+    with node.engine.connect() as connection:
+        counts = figures.count_states(connection)
+        day = figures.day(connection, now)
+        deferrals = figures.deferrals(connection, now)
+        health = figures.health(connection, node.settings, now)
+        alive = len(connection.execute(live_executors(node.engine)).all())
+    hours = figures.hour_labels(now, clock)
+    return node.page(
+        request,
+        "node.html",
+        counts=counts,
+        day=day,
+        health=health,
+        alive=alive,
+        free=node.spool.free_bytes() / 2**30,
+        throughput=charts.hours_chart(
+            "Studies for each hour of the last day", ("received", "assessed"), (day.received, day.assessed), hours
+        ),
+        queue=charts.hours_chart("Studies waiting at the end of each hour", ("waiting",), (day.waiting,), hours),
+        drift=_drift_chart(node, deferrals, now),
+        baseline=deferrals.baseline,
+        allowed=node.settings.alarms.deferral_drift,
+    )
+
+
+def _drift_chart(node: Node, deferrals: figures.Deferrals, now: float) -> charts.Chart:
+    rules = {}
+    if deferrals.baseline is not None:
+        share, allowed = deferrals.baseline.share, node.settings.alarms.deferral_drift
+        rules = {"baseline": share, "alarm above": share + allowed, "alarm below": share - allowed}
+    days = figures.day_labels(now, calendar)
+    return charts.share_chart("Share of findings deferred, for each of 28 days", deferrals.shares, days, rules)
+
+
+def _replay(node: Node, token: str, version: str, destination: str, who: str) -> Response:
+    if node.acts is None:
+        raise HTTPException(503)
+    with node.engine.connect() as connection:
+        row = queries.find_study(connection, token, int(version) if version.isdecimal() else 0)
+    if row is None:
+        raise HTTPException(404)
+    if destination:
+        node.acts.resend(row.study_instance_uid, destination, who)
+    else:
+        node.acts.replay_study(row.study_instance_uid, row.version, who)
+    log_event("replayed", user=who, study=token, version=row.version, what="replay")
+    return RedirectResponse("/dead-letter", 303)
+
+
+def _change_mode(node: Node, request: Request, who: str, word: str, reason: str, confirmed: str) -> Response:
+    problem = _problem(node, word, reason, confirmed)
+    if problem:
+        return node.page(request, "mode.html", 400, problem=problem, destinations=node.settings.destinations)
+    if set_mode(node.engine, Mode(word), who, node.now(), reason):
+        log_event("mode changed", "warning", user=who, what=f"mode {word}")
+    return RedirectResponse("/node", 303)
+
+
+def _problem(node: Node, word: str, reason: str, confirmed: str) -> str:
+    """Say why the mode cannot be changed so; "" where it can."""
+    if word not in {mode.value for mode in Mode}:
+        return "Choose shadow or live."
+    if word == Mode.LIVE.value and not node.settings.destinations:
+        return "The settings name no destination; results could go nowhere."
+    if confirmed != _CONFIRMED:
+        return "Confirm the change with the box."
+    return "" if reason else "Give the reason; it stands in the audit trail."
+
+
+def _clear(node: Node, number: int, who: str) -> Response:
+    now = node.now()
+    still_open = alarms.c.id == number, alarms.c.cleared.is_(None)
+    with writing(node.engine) as connection:
+        row = connection.execute(alarms.select().where(*still_open)).one_or_none()
+        if row is None:
+            raise HTTPException(404)
+        connection.execute(alarms.update().where(*still_open).values(cleared=now))
+        note_act(connection, who, "clear alarm", row.subject, now, row.kind)
+    log_event("alarm cleared", user=who, kind=row.kind)
+    return RedirectResponse("/node", 303)

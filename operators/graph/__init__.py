@@ -1,0 +1,1 @@
+"""What all operators share: the SDK or the plain runner, base classes, jobs, the output folder."""

@@ -1,0 +1,1 @@
+"""The operators that read: from a job to pictures worth assessing."""

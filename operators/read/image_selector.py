@@ -1,0 +1,29 @@
+"""Selects the images that can be assessed, by their headers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from candor.dicom.read.select import select
+from candor.study.case import Case
+from operators.graph.base import CaseOperator
+from operators.graph.sdk import Fragment
+
+
+class ImageSelector(CaseOperator):
+    """Keeps frontal chest radiographs for presentation; refuses the others with a reason.
+
+    Named input:
+        case: a study with headers.
+
+    Named output:
+        case: the same; images that are not assessed carry a refusal.
+    """
+
+    def __init__(self, fragment: Fragment, *args: Any, minimum_side: int, **kwargs: Any) -> None:
+        self._minimum_side = minimum_side
+        super().__init__(fragment, *args, **kwargs)
+
+    def work(self, case: Case) -> None:
+        """Select among the images of one study."""
+        select(case.images, self._minimum_side)

@@ -1,0 +1,35 @@
+"""Looks at each picture before the network does, and does what the site has set for what it sees."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from candor.dicom.shared.age import completed_years
+from candor.picture.orientation import Screen
+from candor.picture.quality import check
+from candor.study.case import CaseImage, given
+from candor.study.policy import Policy
+from operators.graph.base import ImageOperator
+from operators.graph.sdk import Fragment
+
+
+class QualityGate(ImageOperator):
+    """Checks pixels, polarity, orientation, projection and age.
+
+    Named input:
+        case: a study with radiographs.
+
+    Named output:
+        case: the same; what a check saw is a refusal, a deferral or a notice of its image.
+    """
+
+    def __init__(self, fragment: Fragment, *args: Any, screen: Screen, policy: Policy, **kwargs: Any) -> None:
+        self._screen = screen
+        self._policy = policy
+        super().__init__(fragment, *args, **kwargs)
+
+    def work_on(self, image: CaseImage) -> None:
+        """Check one image."""
+        age = completed_years(given(image.header))
+        for flag in check(given(image.radiograph), age, self._screen):
+            image.follow(self._policy[flag.reason], flag.reason, flag.detail)

@@ -1,0 +1,1 @@
+"""The operators that write: result objects, and the results as a whole."""

@@ -1,0 +1,149 @@
+"""What all writers of result objects share: who takes the objects, and what follows when one cannot be written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar
+
+from pydicom import Dataset
+
+from candor.dicom.shared.file import write
+from candor.study.case import Case, CaseImage, WrittenObject
+from candor.study.findings import Finding
+from candor.study.profile import Edition, Kind
+from candor.study.provenance import Provenance
+from candor.words.texts import Texts
+from operators.graph.base import CaseOperator, attempt, kind, refuse
+from operators.graph.publish import staging
+from operators.graph.sdk import Fragment
+
+
+class ObjectWriter(CaseOperator):
+    """Base of the operators that write objects of one kind.
+
+    Named input:
+        case: a study with results, and with the objects that those of this kind refer to.
+
+    Named output:
+        case: the same; ``written`` names the objects.
+    """
+
+    makes: ClassVar[Kind]
+
+    def __init__(
+        self,
+        fragment: Fragment,
+        *args: Any,
+        provenance: Provenance,
+        editions: Sequence[Edition],
+        texts: Texts,
+        **kwargs: Any,
+    ) -> None:
+        """Take the editions of all receivers: what none of them takes is not written."""
+        self.provenance = provenance
+        self.texts = texts
+        self.editions = [edition for edition in dict.fromkeys(editions) if self.makes in edition.kinds]
+        super().__init__(fragment, *args, **kwargs)
+
+    def store(
+        self,
+        case: Case,
+        dataset: Dataset,
+        name: str,
+        *,
+        finding: Finding | None = None,
+        source: str | None = None,
+        editions: frozenset[str] | None = None,
+    ) -> WrittenObject:
+        """Write an object into the study's folder, and say what was written."""
+        write(dataset, staging(case) / name)
+        return WrittenObject(
+            kind=self.makes,
+            file=f"{case.output.name}/{name}",
+            sop_instance_uid=dataset.SOPInstanceUID,
+            sop_class_uid=dataset.SOPClassUID,
+            series_instance_uid=dataset.SeriesInstanceUID,
+            finding=finding,
+            source=source,
+            editions=editions,
+        )
+
+
+class ImageObjectWriter(ObjectWriter):
+    """Base of the writers whose objects belong to one image each, and are the same in every edition."""
+
+    def work(self, case: Case) -> None:
+        """Write the objects of one study; an image whose object fails is refused, and all its objects go."""
+        if self.editions and case.study_instance_uid:
+            self.write_all(case)
+        self._drop_lost(case)
+
+    def write_all(self, case: Case) -> None:
+        """Write the objects of one study, each with :meth:`attempt_object`."""
+        raise NotImplementedError
+
+    def attempt_object(
+        self, case: Case, image: CaseImage, build: Callable[[], Dataset], name: str, finding: Finding | None = None
+    ) -> None:
+        """Build and write one object, and refuse its image if that fails.
+
+        An image that another of its objects has failed for is left alone.
+        """
+
+        def store() -> None:
+            case.written.append(self.store(case, build(), name, finding=finding, source=image.sop_instance_uid))
+
+        if image.assessed:
+            attempt(store, on_failure=lambda error: refuse(image, self.name, error))
+
+    def _drop_lost(self, case: Case) -> None:
+        """Remove all objects of images that are assessed no more: nothing else refers to them yet."""
+        kept = {image.sop_instance_uid for image in case.assessed_images}
+        for lost in [written for written in case.written if written.source not in kept]:
+            (staging(case) / lost.file.rpartition("/")[2]).unlink()
+            case.written.remove(lost)
+
+
+class EditionObjectWriter(ObjectWriter):
+    """Base of the writers whose objects refer to those of one edition each.
+
+    Editions for which the object comes out the same, and so under the same SOP Instance UID, share one file.
+    """
+
+    what: ClassVar[str]
+    """The object in words, for the failure: a study that lacks it is silent, so its results are not published."""
+
+    def work(self, case: Case) -> None:
+        """Write the objects of one study; files without a study, and a study that failed, get none."""
+        if case.study_instance_uid and not case.failure:
+            self.write_all(case)
+
+    def write_all(self, case: Case) -> None:
+        """Write the objects of one study, each group of one purpose with :meth:`write_once_each`."""
+        raise NotImplementedError
+
+    def write_once_each(self, case: Case, built: Iterable[tuple[Edition, Dataset]], name: str) -> list[WrittenObject]:
+        """Write one purpose's objects of all editions, each SOP Instance UID once.
+
+        Parameters
+        ----------
+        built
+            Editions with their objects.
+        name
+            The file's, without ``.dcm``; those after the first get a number.
+
+        Returns
+        -------
+        The objects, with the keys of all editions that each is part of.
+        """
+        distinct: dict[str, tuple[Dataset, set[str]]] = {}
+        for edition, dataset in built:
+            distinct.setdefault(dataset.SOPInstanceUID, (dataset, set()))[1].add(edition.key)
+        return [
+            self.store(case, dataset, f"{name}{f'-{number}' * (number > 1)}.dcm", editions=frozenset(keys))
+            for number, (dataset, keys) in enumerate(distinct.values(), start=1)
+        ]
+
+    def fail(self, case: Case, error: Exception) -> None:
+        """Record that the study lacks its object."""
+        case.failure = f"the {self.what} could not be written: {kind(error)}"

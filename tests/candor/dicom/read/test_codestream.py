@@ -1,0 +1,64 @@
+"""A codestream's own size: as encoders write it, and as hostile ones claim it."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+import pytest
+from openjpeg.utils import encode_array
+from pydicom.encaps import get_frame
+from pydicom.uid import JPEGLSLossless
+
+from candor.dicom.read.codestream import Size, stated_size
+from tests.factory import radiograph_dataset
+from tests.hostile.bombs import jpeg, jpeg_2000
+
+PIXELS = np.arange(70 * 90, dtype=np.uint16).reshape(70, 90) % 4096
+
+
+def test_what_encoders_write() -> None:
+    dataset = radiograph_dataset(PIXELS)
+    dataset.compress(JPEGLSLossless, generate_instance_uid=False)
+    assert stated_size(get_frame(dataset.PixelData, 0, number_of_frames=1)) == Size(70, 90, 1)
+    assert stated_size(bytes(encode_array(PIXELS, bits_stored=12, use_mct=False))) == Size(70, 90, 1)
+    colour = np.zeros((70, 90, 3), np.uint8)
+    assert stated_size(bytes(encode_array(colour, photometric_interpretation=1, use_mct=False))) == Size(70, 90, 3)
+
+
+@pytest.mark.parametrize("marker", [0xC0, 0xC1, 0xC2, 0xC3, 0xCF, 0xF7])
+def test_every_frame_header_is_known(marker: int) -> None:
+    assert stated_size(jpeg(60_000, 50_000, marker)) == Size(60_000, 50_000, 1)
+
+
+def test_segments_fill_bytes_and_bare_markers_before_the_frame_header_are_passed_over() -> None:
+    content = jpeg(3, 4, 0xC3)
+    table = struct.pack(">BBH", 0xFF, 0xC4, 6) + b"\xff\xc0\xff\xc0"
+    assert stated_size(content[:2] + b"\xff\xff" + b"\xff\x01" + table + content[2:]) == Size(3, 4, 1)
+
+
+def test_offsets_and_steps_of_jpeg_2000() -> None:
+    content = bytearray(jpeg_2000(100, 50))
+    struct.pack_into(">2L", content, 4 + 12, 10, 21)  # XOsiz, YOsiz
+    assert stated_size(bytes(content)) == Size(79, 40, 1)
+    content[4 + 39 : 4 + 41] = b"\x02\x04"  # XRsiz, YRsiz
+    assert stated_size(bytes(content)) == Size(25 - 6, 25 - 5, 1)
+    assert stated_size(b"\0\0\0\x0cjP  " + bytes(content)) == Size(19, 20, 1)
+
+
+@pytest.mark.parametrize(
+    ("frame", "error"),
+    [
+        (b"", ValueError),
+        (b"\xff\xd8", struct.error),
+        (b"\xff\xd8\x00\x00\x00\x00", ValueError),
+        (jpeg(3, 4, 0xC3)[:8], struct.error),
+        (jpeg_2000(3, 4)[:20], struct.error),
+        (jpeg_2000(9_000, 9_000, tile=9), ValueError),
+        (jpeg_2000(0, 0), ValueError),
+        (bytes(5000) + jpeg_2000(3, 4), ValueError),
+    ],
+)
+def test_what_has_no_size(frame: bytes, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        stated_size(frame)

@@ -1,0 +1,230 @@
+"""The verbs around studies, as an operator calls them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from candor.study.errors import CandorError, SettingsError
+from gateway.assess.assessor import ApplicationStopped
+from gateway.cli import studies as studies_verbs
+from gateway.cli.studies import (
+    add_live,
+    add_replay,
+    add_shadow,
+    add_status,
+    add_tend,
+    add_work,
+    work,
+)
+from gateway.settings import Settings, load_settings
+from gateway.store import schema
+from gateway.store.alarms import AlarmKind, raise_alarm
+from tests.gateway.assess.test_assessor import PACS
+from tests.gateway.conftest import Clock
+from tests.gateway.network import image
+from tests.gateway.node import FakeApplication, Node
+from tests.gateway.test_recovery import queue, wait_for
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    file = tmp_path / "gateway.yaml"
+    destination = PACS.model_dump(include={"name", "ae_title", "host", "port"})
+    values: dict[str, Any] = {"destinations": [destination], "studies": {"quiet_s": 0.0}}
+    file.write_text(yaml.safe_dump(values))
+    return file
+
+
+@pytest.fixture
+def node(config: Path, clock: Clock) -> Iterator[Node]:
+    node = Node(load_settings(config), clock)
+    yield node
+    node.close()
+
+
+def call(*words: str | Path) -> None:
+    parser = argparse.ArgumentParser()
+    verbs = parser.add_subparsers()
+
+    def add(run: Callable[[argparse.Namespace], None], name: str, text: str) -> argparse.ArgumentParser:
+        verb = verbs.add_parser(name, help=text)
+        verb.set_defaults(verb=run)
+        return verb
+
+    for adder in (add_work, add_tend, add_status, add_replay, add_live, add_shadow):
+        adder(add)
+    options = parser.parse_args([str(word) for word in words])
+    options.verb(options)
+
+
+def test_status_says_what_a_person_wants_to_know(node: Node, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call("status", "--config", config)
+    assert capsys.readouterr().out == "mode: shadow\n"
+    call("live", "--reason", "validated", "--config", config)
+    uid = node.receive(image("a"))
+    node.receive(image("b"))
+    node.wait(uid)
+    node.assessor.assess(uid, 1)
+    raise_alarm(node.engine, AlarmKind.DISK, "", "the disk is full", 1.0)
+    raise_alarm(node.engine, AlarmKind.NO_RESULT, "f" * 24, "no result", 1.0)
+    capsys.readouterr()
+    call("status", "--config", config)
+    assert capsys.readouterr().out.splitlines() == [
+        "mode: live",
+        "studies receiving: 1",
+        "studies delivering: 1",
+        "objects of kind sr: 1",
+        "objects of kind sc: 1",
+        "objects for pacs, due: 2",
+        "alarm disk: the disk is full",
+        f"alarm no_result ({'f' * 24}): no result",
+    ]
+
+
+def test_going_live_and_back_is_an_act_of_the_audit_trail(
+    node: Node, config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for verb in ("live", "live", "shadow"):
+        call(verb, "--reason", "because", "--config", config)
+    assert capsys.readouterr().out.splitlines() == [
+        "the node is live",
+        "the node is live already",
+        "the node is shadow",
+    ]
+    acts = [(row.what, row.detail) for row in node.table(schema.audit_trail)]
+    assert acts == [("mode live", "because"), ("mode shadow", "because")]
+    assert all(row.who for row in node.table(schema.audit_trail))
+
+
+def test_nobody_goes_live_without_a_destination(tmp_path: Path) -> None:
+    config = tmp_path / "gateway.yaml"
+    config.write_text("")
+    with pytest.raises(SettingsError, match="names no destination"):
+        call("live", "--config", config)
+
+
+def test_replay_starts_what_is_parked(node: Node, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    uid, other = node.receive(image("a")), node.receive(image("b"))
+    with pytest.raises(CandorError, match="no such study is parked"):
+        call("replay", "--all", "--config", config)
+    node.put(uid, state="failed", finished=1.0)
+    node.put(other, state="failed", finished=2.0)
+    call("replay", "--study", uid, "--config", config)
+    assert [node.study(each).state for each in (uid, other)] == ["waiting", "failed"]
+    call("replay", "--all", "--config", config)
+    assert node.study(other).state == "waiting"
+    assert capsys.readouterr().out == "1 started again\n" * 2
+
+
+def in_background(node: Node, application: Any) -> tuple[threading.Thread, threading.Event]:
+    stopping = threading.Event()
+    arguments = (node.settings, node.engine, node.spool, application, stopping)
+    thread = threading.Thread(target=work, args=arguments)
+    thread.start()
+    return thread, stopping
+
+
+def test_a_worker_works_until_it_is_stopped_and_gives_its_lease_back(node: Node) -> None:
+    uid = queue(node, "a")
+    thread, stopping = in_background(node, FakeApplication())
+    wait_for(lambda: node.study(uid).state == "stored")
+    assert len(node.table(schema.leases)) == 1
+    stopping.set()
+    thread.join(60)
+    assert not thread.is_alive()
+    assert node.table(schema.leases) == []
+
+
+def test_a_worker_whose_application_has_ended_ends_too(node: Node) -> None:
+    uid = queue(node, "a")
+    thread, _ = in_background(node, FakeApplication(error=ApplicationStopped("ended")))
+    thread.join(60)
+    assert not thread.is_alive()
+    assert node.study(uid).state == "waiting"
+
+
+def test_what_takes_too_long_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    killed: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "kill", lambda pid, number: killed.append((pid, number)))
+    studies_verbs._end_process()
+    assert killed == [(os.getpid(), signal.SIGKILL)]
+
+
+class FakeWorker(FakeApplication):
+    """Stands for the resident application: a context that is called."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+
+    def __enter__(self) -> FakeWorker:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        return
+
+
+@pytest.fixture
+def process_state() -> Iterator[None]:
+    """What the verbs of processes change in theirs, put back afterwards."""
+    mask, hook = os.umask(0o022), threading.excepthook
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    root, ours = logging.getLogger(), logging.getLogger("candor")
+    before = (root.handlers[:], ours.handlers[:], ours.propagate, ours.level, logging.lastResort)
+    yield
+    root.handlers[:], ours.handlers[:], ours.propagate, logging.lastResort = before[0], before[1], before[2], before[4]
+    ours.setLevel(before[3])
+    os.umask(mask)
+    threading.excepthook = hook
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("process_state")
+def test_the_processes_tend_and_work_bring_a_study_to_its_result(
+    node: Node, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node.clock.time = time.time()
+    uid = node.receive(image("a"))
+    monkeypatch.setitem(sys.modules, "gateway.assess.application", types.SimpleNamespace(Worker=FakeWorker))
+
+    def stop_when(state: str) -> None:
+        wait_for(lambda: node.study(uid).state == state)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    for verb, state in (("tend", "waiting"), ("work", "stored")):
+        stopper = threading.Thread(target=stop_when, args=(state,))
+        stopper.start()
+        call(verb, "--config", config)
+        stopper.join()
+    assert node.study(uid).state == "stored"
+    report = node.spool.path(node.rows(schema.objects.select())[0].file)
+    assert report.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.usefixtures("process_state")
+def test_a_thread_that_fails_says_what_and_not_about_whom(capsys: pytest.CaptureFixture[str]) -> None:
+    def fail() -> None:
+        raise ValueError("CANARY^PATIENT")
+
+    studies_verbs.configure_logs("info", "work")
+    threading.excepthook = studies_verbs._say_thread_failed
+    thread = threading.Thread(target=fail)
+    thread.start()
+    thread.join()
+    line = json.loads(capsys.readouterr().err)
+    assert (line["event"], line["kind"]) == ("thread failed", "ValueError")
+    assert "CANARY" not in str(line)

@@ -1,0 +1,99 @@
+"""The circuit breaker: several processes share it, and one of them tries a destination that was down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import sqlalchemy as sa
+
+from gateway.deliver import breaker
+from gateway.settings import Deliver, Settings
+from gateway.store.database import open_database
+from gateway.store.schema import alarms, destinations
+
+DELIVER = Deliver(breaker_failures=3, breaker_s=30.0)
+NOW = 1000.0
+
+
+@pytest.fixture
+def shared(either: Settings) -> Iterator[sa.Engine]:
+    engine = open_database(either.database)
+    yield engine
+    engine.dispose()
+
+
+def fail(engine: sa.Engine, times: int, now: float = NOW) -> None:
+    for _ in range(times):
+        breaker.failed(engine, "pacs", "it is down", DELIVER, now)
+
+
+def row(engine: sa.Engine) -> sa.Row[tuple[object, ...]]:
+    with engine.connect() as connection:
+        return connection.execute(sa.select(destinations)).one()
+
+
+def opened(engine: sa.Engine) -> list[str]:
+    with engine.connect() as connection:
+        return list(connection.execute(sa.select(alarms.c.text).where(alarms.c.cleared.is_(None))).scalars())
+
+
+def test_it_opens_after_so_many_failures_in_a_row(shared: sa.Engine) -> None:
+    fail(shared, 2)
+    assert breaker.wait_s(shared, "pacs", DELIVER, NOW) == 0
+    assert opened(shared) == []
+    fail(shared, 1)
+    assert breaker.wait_s(shared, "pacs", DELIVER, NOW) == 30.0
+    assert breaker.wait_s(shared, "pacs", DELIVER, NOW + 29) == 1.0
+    assert opened(shared) == ["pacs is down: it is down"]
+
+
+def test_a_success_in_between_begins_the_count_anew(shared: sa.Engine) -> None:
+    fail(shared, 2)
+    breaker.succeeded(shared, "pacs", NOW)
+    fail(shared, 2)
+    assert breaker.wait_s(shared, "pacs", DELIVER, NOW) == 0
+    assert row(shared).last_success == NOW
+
+
+def test_when_its_time_is_over_one_may_try_and_the_others_wait(shared: sa.Engine) -> None:
+    fail(shared, 3)
+    later = NOW + 30
+    assert breaker.wait_s(shared, "pacs", DELIVER, later) == 0
+    assert breaker.wait_s(shared, "pacs", DELIVER, later) == 30.0
+
+
+def test_the_trial_closes_it_or_opens_it_again(shared: sa.Engine) -> None:
+    fail(shared, 3)
+    breaker.wait_s(shared, "pacs", DELIVER, NOW + 30)
+    fail(shared, 1, NOW + 31)
+    assert breaker.wait_s(shared, "pacs", DELIVER, NOW + 60) == 1.0
+    assert breaker.wait_s(shared, "pacs", DELIVER, NOW + 61) == 0
+    breaker.succeeded(shared, "pacs", NOW + 62)
+    assert breaker.wait_s(shared, "pacs", DELIVER, NOW + 62) == 0
+    assert opened(shared) == []
+
+
+def test_of_two_that_find_its_time_over_at_once_one_tries(shared: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    fail(shared, 3)
+    later = NOW + 30
+    writing = breaker.writing
+    others: list[float] = []
+
+    def overtaken(engine: sa.Engine) -> object:
+        monkeypatch.setattr(breaker, "writing", writing)
+        others.append(breaker.wait_s(shared, "pacs", DELIVER, later))
+        return writing(engine)
+
+    monkeypatch.setattr(breaker, "writing", overtaken)
+    assert breaker.wait_s(shared, "pacs", DELIVER, later) == 30.0
+    assert others == [0.0]
+
+
+def test_an_unknown_destination_is_let_out(shared: sa.Engine) -> None:
+    assert breaker.wait_s(shared, "new", DELIVER, NOW) == 0
+
+
+def test_a_remark_changes_nothing_but_the_reason(shared: sa.Engine) -> None:
+    breaker.remark(shared, "pacs", "storage commitment: refused")
+    assert (row(shared).reason, row(shared).failures) == ("storage commitment: refused", 0)

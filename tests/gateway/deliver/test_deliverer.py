@@ -1,0 +1,395 @@
+"""Delivering: what goes out, what each answer leads to, and that nothing is lost between two tries."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from pydicom.uid import ImplicitVRLittleEndian, KeyObjectSelectionDocumentStorage, SecondaryCaptureImageStorage
+
+from candor.study.result import Disposition
+from gateway.deliver.completion import settle_studies
+from gateway.deliver.deliverer import backoff, breaker
+from gateway.dimse.tls import server_context
+from gateway.logs import configure_logs
+from gateway.settings import Deliver, Settings, Tls
+from gateway.store.schema import alarms, counters, deliveries, destinations, objects, studies
+from gateway.store.spool import Spool
+from tests.gateway.archive import STUDY, Archive, Sender, data_set_of, decoded, running
+from tests.gateway.conftest import Clock
+from tests.gateway.network import Authority
+
+DAY_S = 86400.0
+
+
+@pytest.fixture
+def archive() -> Iterator[Archive]:
+    with running(Archive()) as listening:
+        yield listening
+
+
+@pytest.fixture
+def sender(settings: Settings, engine: sa.Engine, spool: Spool, clock: Clock, archive: Archive) -> Sender:
+    return Sender(settings, engine, spool, clock).towards(archive)
+
+
+def nobody(sender: Sender) -> Sender:
+    """Let the destination's port be one where nobody listens."""
+    return sender.towards(Archive(port=1))
+
+
+def open_alarms(sender: Sender) -> list[tuple[str, str]]:
+    query = sa.select(alarms.c.kind, alarms.c.subject).where(alarms.c.cleared.is_(None)).order_by(alarms.c.kind)
+    return [(row[0], row[1]) for row in sender.rows(query)]
+
+
+def test_every_object_goes_out_as_its_file_is_images_first(sender: Sender, archive: Archive) -> None:
+    overlay, report = sender.both()
+    sender.deliver()
+    assert archive.uids() == [overlay, report]
+    assert archive.contents == [data_set_of(sender.path(overlay)), data_set_of(sender.path(report))]
+    assert archive.associations == 1
+    assert sender.states() == ["sent", "sent"]
+    row = sender.delivery(overlay)
+    assert (row.status, row.tries, row.sent, row.reason) == (0, 1, sender.clock(), "")
+    assert sender.state_of_study() == "delivered"
+    assert sender.queue.queued == []
+
+
+def test_a_study_that_was_not_assessed_ends_so(sender: Sender) -> None:
+    sender.both()
+    sender.change("studies", disposition=Disposition.NOT_ASSESSED.value)
+    sender.deliver()
+    assert sender.state_of_study() == "not assessed"
+    assert sender.column(studies.c.finished) == [sender.clock()]
+
+
+def test_a_second_job_for_the_same_sends_nothing(sender: Sender, archive: Archive) -> None:
+    sender.both()
+    sender.deliver()
+    sender.deliver()
+    assert len(archive.received) == 2
+
+
+def test_a_refused_object_is_dead_at_once_and_the_others_go(sender: Sender, archive: Archive) -> None:
+    archive.statuses = [0xA900]
+    overlay, report = sender.both()
+    sender.deliver()
+    assert sender.delivery(overlay).state == "dead"
+    assert sender.delivery(overlay).status == 0xA900
+    assert "does not match" in sender.delivery(overlay).reason
+    assert sender.delivery(report).state == "sent"
+    assert open_alarms(sender) == [("dead_letter", "pacs")]
+    assert sender.queue.queued == []
+    assert sender.state_of_study() == "failed"
+    assert "1 of its objects" in sender.column(studies.c.reason)[0]
+
+
+def test_a_class_that_is_not_negotiated_is_dead_at_once(
+    settings: Settings, engine: sa.Engine, spool: Spool, clock: Clock
+) -> None:
+    with running(Archive(classes=(SecondaryCaptureImageStorage,))) as archive:
+        sender = Sender(settings, engine, spool, clock).towards(archive)
+        overlay, report = sender.both()
+        sender.deliver()
+    assert sender.delivery(overlay).state == "sent"
+    assert (sender.delivery(report).state, sender.delivery(report).status) == ("dead", None)
+    assert "neither this SOP class" in sender.delivery(report).reason
+
+
+def test_an_archive_that_takes_nothing_of_it_makes_it_dead_at_once(
+    settings: Settings, engine: sa.Engine, spool: Spool, clock: Clock
+) -> None:
+    with running(Archive(classes=(KeyObjectSelectionDocumentStorage,))) as archive:
+        sender = Sender(settings, engine, spool, clock).towards(archive)
+        sender.both()
+        sender.deliver()
+    assert sender.states() == ["dead", "dead"]
+    assert sender.column(destinations.c.failures) == []
+
+
+def test_an_archive_of_the_default_syntax_alone_gets_it(
+    settings: Settings, engine: sa.Engine, spool: Spool, clock: Clock
+) -> None:
+    with running(Archive(syntaxes=(ImplicitVRLittleEndian,))) as archive:
+        sender = Sender(settings, engine, spool, clock).towards(archive)
+        overlay, _ = sender.both()
+        sender.deliver()
+    assert sender.states() == ["sent", "sent"]
+    assert archive.received[0] == (overlay, ImplicitVRLittleEndian)
+    assert decoded(archive.contents[0]).SOPInstanceUID == overlay
+
+
+def test_out_of_resources_is_tried_again_later(sender: Sender, archive: Archive) -> None:
+    archive.statuses = [0xA700]
+    overlay, report = sender.both()
+    sender.deliver()
+    row = sender.delivery(overlay)
+    assert (row.state, row.status, row.tries) == ("due", 0xA700, 1)
+    assert row.due == sender.clock() + 5.0
+    assert sender.queue.queued == [(1, "pacs", 2, 5.0, "")]
+    assert sender.delivery(report).state == "sent"
+    assert sender.state_of_study() == "delivering"
+    assert sender.column(destinations.c.failures) == [0]  # it answered: no business of the breaker's
+    sender.clock.pass_s(5)
+    sender.deliver(attempt=1)
+    assert archive.uids() == [overlay, report, overlay]
+    assert sender.state_of_study() == "delivered"
+
+
+def test_an_abort_in_the_middle_leaves_the_rest_due(sender: Sender, archive: Archive) -> None:
+    archive.statuses = [0, None]
+    overlay, report = sender.both()
+    sender.deliver()
+    assert sender.delivery(overlay).state == "sent"
+    assert sender.delivery(report).state == "due"
+    assert "ended without an answer" in sender.delivery(report).reason
+    assert sender.column(destinations.c.failures) == [1]
+
+
+def test_after_an_abort_nothing_more_is_sent_on_that_association(sender: Sender, archive: Archive) -> None:
+    archive.statuses = [None]
+    sender.both()
+    sender.deliver()
+    assert archive.received == []
+    assert sender.states() == ["due", "due"]
+    assert sender.queue.queued == [(1, "pacs", 2, 5.0, "")]
+
+
+def test_nobody_there_is_tried_again_later(sender: Sender) -> None:
+    overlay, _ = nobody(sender).both()
+    sender.deliver()
+    assert sender.states() == ["due", "due"]
+    assert "does not answer" in sender.delivery(overlay).reason
+    assert sender.queue.queued == [(1, "pacs", 2, 5.0, "")]
+
+
+def test_a_job_before_its_time_waits_and_counts_no_try(sender: Sender, archive: Archive) -> None:
+    sender.both()
+    sender.change("deliveries", due=sender.clock() + 60)
+    sender.deliver(attempt=3)
+    assert archive.associations == 0
+    ((version, name, attempt, delay_s, occasion),) = sender.queue.queued
+    assert (version, name, attempt, delay_s) == (1, "pacs", 3, 60.0)
+    sender.deliver(attempt=3)
+    assert sender.queue.queued[1][4] == occasion  # the same moment, the same job
+    assert set(sender.column(deliveries.c.tries)) == {0}
+
+
+def test_an_open_breaker_holds_deliveries_back_without_counting_tries(sender: Sender, archive: Archive) -> None:
+    nobody(sender).with_deliver(breaker_failures=2, breaker_s=30.0).both()
+    for attempt in range(2):
+        sender.deliver(attempt=attempt)
+        sender.clock.pass_s(10)
+    assert open_alarms(sender) == [("destination", "pacs")]
+    sender.towards(archive).deliver(attempt=2)
+    assert archive.associations == 0
+    assert sender.queue.queued[-1][2:4] == (2, 20.0)
+    sender.clock.pass_s(20)
+    sender.deliver(attempt=2)
+    assert sender.states() == ["sent", "sent"]
+    assert open_alarms(sender) == []
+
+
+def test_a_job_that_comes_back_for_a_moment_never_waits_under_its_own_name(sender: Sender, archive: Archive) -> None:
+    """The breaker opened anew just before a job came that had waited for it: the engine takes a known name for done."""
+    sender.both()
+    sender.change("deliveries", due=sender.clock() + 60.25)
+    sender.deliver(attempt=2)
+    sender.clock.pass_s(60.25)
+    sender.with_deliver(breaker_failures=1)
+    for _ in range(5):
+        breaker.failed(sender.engine, "pacs", "gone", Deliver(breaker_failures=1, breaker_s=0.2), sender.clock())
+        sender.deliver(attempt=2)
+        sender.clock.pass_s(sender.queue.queued[-1][3])
+    names = [(attempt, occasion) for _, _, attempt, _, occasion in sender.queue.queued]
+    assert len(names) == len(set(names)) == 6
+    assert archive.associations == 0
+
+
+def test_what_is_undeliverable_for_too_long_is_given_up(sender: Sender) -> None:
+    overlay, _ = nobody(sender).with_deliver(give_up_d=14.0).both()
+    sender.deliver()
+    sender.clock.pass_s(14 * DAY_S)
+    sender.deliver(attempt=1)
+    assert sender.states() == ["due", "due"]
+    sender.clock.pass_s(DAY_S)
+    sender.deliver(attempt=2)
+    assert sender.states() == ["dead", "dead"]
+    assert sender.delivery(overlay).reason.startswith("given up after 14 days; the last try: ")
+
+
+def test_a_destination_that_left_the_settings_is_dead(sender: Sender) -> None:
+    overlay, _ = sender.both()
+    sender.settings = sender.settings.model_copy(update={"destinations": ()})
+    sender.deliver()
+    assert sender.delivery(overlay).state == "dead"
+    assert "no such destination" in sender.delivery(overlay).reason
+
+
+@pytest.mark.parametrize("damage", ["gone", "changed"])
+def test_a_damaged_file_never_leaves_the_node(sender: Sender, archive: Archive, damage: str) -> None:
+    overlay, report = sender.both()
+    if damage == "gone":
+        sender.path(overlay).unlink()
+    else:
+        sender.path(overlay).write_bytes(sender.path(overlay).read_bytes()[:-2] + b"??")
+    sender.deliver()
+    assert archive.uids() == [report]
+    assert sender.delivery(overlay).state == "dead"
+
+
+def test_with_no_whole_file_nobody_is_called(sender: Sender, archive: Archive) -> None:
+    sender.study()
+    sender.path(sender.result("sc")).unlink()
+    sender.deliver()
+    assert archive.associations == 0
+
+
+def test_what_a_version_shares_with_an_earlier_one_goes_with_it(sender: Sender, archive: Archive) -> None:
+    sender.study(state="stored")
+    sender.study(version=2)
+    overlay = sender.result("sc", version=1)
+    sender.deliver(version=2)
+    assert archive.uids() == [overlay]
+    assert sender.state_of_study(2) == "delivered"
+    assert sender.state_of_study(1) == "stored"
+
+
+def test_a_later_versions_results_wait_for_their_own_job(sender: Sender, archive: Archive) -> None:
+    sender.study()
+    sender.study(version=2)
+    sender.result("sc", version=2)
+    sender.deliver(version=1)
+    assert archive.received == []
+    assert sender.state_of_study(2) == "delivering"
+
+
+def test_a_recalled_object_stays_recalled_when_it_was_on_its_way(sender: Sender, archive: Archive) -> None:
+    overlay, report = sender.both()
+    deliverer = sender.deliverer
+    pending = deliverer._pending
+
+    def recalled_in_between(job: object) -> object:
+        rows = pending(job)
+        sender.execute(deliveries.update().where(deliveries.c.sop_instance_uid == overlay).values(state="recalled"))
+        return rows
+
+    deliverer._pending = recalled_in_between
+    deliverer.deliver(STUDY, 1, "pacs", 0)
+    assert archive.uids() == [report]
+    assert (sender.delivery(overlay).state, sender.delivery(overlay).tries) == ("recalled", 0)
+
+
+def test_a_crash_before_the_outcome_is_written_sends_the_same_bytes_again(sender: Sender, archive: Archive) -> None:
+    overlay, report = sender.both()
+    deliverer = sender.deliverer
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    deliverer._note = crash
+    with pytest.raises(KeyboardInterrupt):
+        deliverer.deliver(STUDY, 1, "pacs", 0)
+    assert set(sender.column(deliveries.c.tries)) == {1}  # counted before it was made
+    sender.deliver()
+    assert archive.uids() == [overlay, report] * 2
+    assert archive.contents[:2] == archive.contents[2:]
+    assert sender.state_of_study() == "delivered"
+
+
+def test_over_tls_with_certificates_on_both_sides(
+    settings: Settings, engine: sa.Engine, spool: Spool, clock: Clock, tmp_path: Path
+) -> None:
+    authority, stranger = Authority(tmp_path), Authority(tmp_path, "stranger")
+    certificate, key, _ = authority.issue("archive")
+    theirs = server_context(Tls(certificate=str(certificate), key=str(key), authorities=str(authority.file)))
+    with running(Archive(), theirs) as archive:
+        sender = Sender(settings, engine, spool, clock)
+        overlay, report = sender.both()
+        for issuer, name, expected in ((stranger, "other", []), (authority, "node", [overlay, report])):
+            certificate, key, _ = issuer.issue(name)
+            ours = Tls(certificate=str(certificate), key=str(key), authorities=str(authority.file))
+            sender.towards(archive, tls=ours).deliver()
+            assert archive.uids() == expected
+            sender.clock.pass_s(60)
+    assert sender.states() == ["sent", "sent"]
+
+
+def test_keys_that_cannot_be_used_are_the_destinations_trouble(sender: Sender, archive: Archive) -> None:
+    sender.towards(archive, tls=Tls(certificate="no.crt", key="no.key", authorities="no.pem"))
+    overlay, _ = sender.both()
+    sender.deliver()
+    assert sender.delivery(overlay).state == "due"
+    assert "no.crt" in sender.delivery(overlay).reason
+
+
+def test_deliveries_are_counted(sender: Sender, archive: Archive) -> None:
+    archive.statuses = [0xC000]
+    sender.both()
+    sender.deliver()
+    rows = sender.rows(sa.select(counters.c.labels, counters.c.value).where(counters.c.name == "deliveries_total"))
+    counted = {row[0]: row[1] for row in rows}
+    assert counted == {
+        'destination="pacs",outcome="dead"': 1.0,
+        'destination="pacs",outcome="sent"': 1.0,
+    }
+
+
+def test_logs_say_what_happened_and_name_nobody(
+    sender: Sender, archive: Archive, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logs("debug", "deliver")
+    archive.statuses = [0xC000]
+    overlay, _ = sender.both()
+    sender.deliver()
+    said = capsys.readouterr().err
+    logging.getLogger("candor").handlers.clear()
+    events = [json.loads(line)["event"] for line in said.splitlines()]
+    assert "results sent" in events
+    assert "object not deliverable" in events
+    for secret in (STUDY, overlay, "Test^", "T-sc"):
+        assert secret not in said
+
+
+def test_settling_waits_for_what_is_due(sender: Sender) -> None:
+    sender.both()
+    assert settle_studies(sender.engine, sender.settings, sender.clock()) == 0
+    sender.change("deliveries", state="sent")
+    assert settle_studies(sender.engine, sender.settings, sender.clock()) == 1
+    assert settle_studies(sender.engine, sender.settings, sender.clock()) == 0
+
+
+@pytest.mark.parametrize(
+    ("elapsed_s", "random", "expected_s"),
+    [(0, 0.5, 5.0), (0, 0.0, 2.5), (40, 0.5, 40.0), (40, 0.9, 56.0), (1e6, 0.5, 3600.0)],
+)
+def test_the_wait_is_as_long_as_it_was_tried_within_bounds(elapsed_s: float, random: float, expected_s: float) -> None:
+    assert backoff(elapsed_s, Deliver(), random) == pytest.approx(expected_s)
+
+
+def test_the_waits_double(sender: Sender) -> None:
+    nobody(sender).with_deliver(breaker_failures=100).both()
+    for attempt in range(5):
+        sender.deliver(attempt=attempt)
+        sender.clock.pass_s(sender.queue.queued[-1][3])
+    assert [round(item[3]) for item in sender.queue.queued] == [5, 5, 10, 20, 40]
+    assert [item[2] for item in sender.queue.queued] == [2, 4, 6, 8, 10]
+    assert sender.column(objects.c.kind).count("sc") == 1
+
+
+def test_no_two_jobs_of_a_destination_have_one_number(sender: Sender, archive: Archive) -> None:
+    """The engine runs a job of a number once: a number that is taken would lose the next try."""
+    archive.statuses = [0xA700, 0xA700, 0, 0xA700, 0xA700]
+    sender.both()
+    for attempt in range(4):
+        sender.deliver(attempt=attempt)
+        sender.clock.pass_s(3600)
+    numbers = [item[2] for item in sender.queue.queued]
+    assert len(numbers) == 3
+    assert len(set(numbers)) == 3
+    assert sender.states() == ["sent", "sent"]

@@ -1,0 +1,212 @@
+"""Recall: what is listed, what goes out, and what does not go out any more; and sending stored results again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import sqlalchemy as sa
+from pydicom import Dataset
+
+from candor.dicom.write.rejection_note import Rejection
+from gateway.deliver.recall import Answered, answered_with, answers_to, recall
+from gateway.deliver.resend import Selection, resend
+from gateway.settings import Settings
+from gateway.store.schema import audit_trail, deliveries, objects, studies
+from gateway.store.spool import Spool
+from tests.gateway.archive import STUDY, Archive, Sender, running
+from tests.gateway.conftest import Clock
+from tests.gateway.network import reread
+
+OTHER = f"{STUDY[:-1]}7" if STUDY[-1] != "7" else f"{STUDY[:-1]}8"
+
+
+@pytest.fixture
+def archive() -> Iterator[Archive]:
+    with running(Archive()) as listening:
+        yield listening
+
+
+@pytest.fixture
+def sender(settings: Settings, engine: sa.Engine, spool: Spool, clock: Clock, archive: Archive) -> Sender:
+    return Sender(settings, engine, spool, clock).towards(archive)
+
+
+def recall_one(sender: Sender, answered: Answered, rejection: Rejection = Rejection.PATIENT_SAFETY) -> bool:
+    return recall(sender.engine, sender.spool, sender.queue, answered, rejection, "ann", sender.clock())
+
+
+def recall_study(sender: Sender) -> bool:
+    (answered,) = answers_to(sender.engine, STUDY)
+    return recall_one(sender, answered)
+
+
+def acts(sender: Sender) -> list[tuple[str, str, str]]:
+    rows = sender.rows(sa.select(audit_trail).order_by(audit_trail.c.id))
+    return [(row.who, row.what, row.detail) for row in rows]
+
+
+def note_of(sender: Sender) -> Dataset:
+    (uid,) = sender.column(objects.c.sop_instance_uid, objects.c.kind == "note")
+    return reread(sender.path(uid))
+
+
+def test_a_bundles_answers_are_listed_by_how_its_hash_begins(sender: Sender) -> None:
+    sender.both()
+    sender.study(uid=OTHER, bundle_sha256="cd" * 32)
+    sender.result("sr", study=OTHER)
+    sender.study(version=2, bundle_sha256="ab" * 32)  # without a result: nothing was answered
+    (found,) = answered_with(sender.engine, "ABABAB")
+    assert (found.study_instance_uid, found.version, found.unsent) == (STUDY, 1, 2)
+    assert {item.kind for item in found.rejected} == {"sr", "sc"}
+    assert found.destinations == ()
+    assert [each.study_instance_uid for each in answered_with(sender.engine, "cd")] == [OTHER]
+    assert answered_with(sender.engine, "%") == []
+
+
+def test_a_note_goes_to_whoever_has_the_results(sender: Sender, archive: Archive) -> None:
+    overlay, report = sender.both()
+    sender.deliver()
+    assert recall_study(sender)
+    note = note_of(sender)
+    named = {
+        item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID
+        for item in note.ContentSequence
+        if "ReferencedSOPSequence" in item
+    }
+    assert named == {overlay, report}
+    assert note.StudyInstanceUID == STUDY
+    assert note.PatientID == reread(sender.path(overlay)).PatientID
+    assert sender.queue.queued[-1][:2] == (1, "pacs")
+    sender.deliver()
+    assert archive.uids() == [overlay, report, str(note.SOPInstanceUID)]
+    assert sender.states() == ["recalled", "recalled", "sent"]
+    assert acts(sender) == [("ann", "recall", "Rejected for Patient Safety Reasons: pacs")]
+
+
+def test_results_of_all_kinds_are_rejected_after_what_refers_to_them(sender: Sender, archive: Archive) -> None:
+    _, report = sender.both()
+    outlines, key_objects, heatmaps = (sender.result(kind) for kind in ("gsps", "ko", "pm"))
+    sender.deliver()
+    assert archive.uids()[-2:] == [report, key_objects]  # after the images that they refer to
+    assert recall_study(sender)
+    sender.deliver()
+    assert archive.uids()[5:] == [str(note_of(sender).SOPInstanceUID)]
+    named = {
+        item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID: item.ValueType
+        for item in note_of(sender).ContentSequence
+        if "ReferencedSOPSequence" in item
+    }
+    assert {outlines: "COMPOSITE", key_objects: "COMPOSITE", heatmaps: "IMAGE"}.items() <= named.items()
+    (found,) = answers_to(sender.engine, STUDY)
+    assert sorted(item.kind for item in found.rejected) == ["gsps", "ko", "pm", "sc", "sr"]
+
+
+def test_what_was_not_sent_is_never_sent(sender: Sender, archive: Archive) -> None:
+    sender.both()
+    assert recall_study(sender)
+    sender.deliver()
+    assert archive.received == []
+    assert sender.states() == ["recalled", "recalled"]
+    assert "note" not in sender.column(objects.c.kind)  # nobody has what a note would name
+    assert resend(sender.engine, sender.queue, Selection(sent=True), "ann", sender.clock()) == 0
+
+
+def test_who_was_sent_something_without_an_answer_gets_the_note_too(sender: Sender, archive: Archive) -> None:
+    archive.statuses = [None]
+    sender.both()
+    sender.deliver()
+    assert recall_study(sender)
+    sender.clock.pass_s(60)
+    sender.deliver(attempt=1)
+    assert archive.uids() == [note_of(sender).SOPInstanceUID]
+
+
+def test_a_second_recall_adds_nothing(sender: Sender, archive: Archive) -> None:
+    sender.both()
+    sender.deliver()
+    assert recall_study(sender)
+    (before,) = answers_to(sender.engine, STUDY)
+    assert before.is_recalled
+    content = sender.path(note_of(sender).SOPInstanceUID).read_bytes()
+    sender.clock.pass_s(60)
+    assert recall_one(sender, before)
+    assert sender.path(note_of(sender).SOPInstanceUID).read_bytes() == content
+    sender.deliver()
+    assert len(archive.received) == 3
+    assert len(sender.queue.queued) == 1
+
+
+def test_a_crash_before_the_recall_is_written_leaves_everything_as_it_was(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender.both()
+    sender.deliver()
+
+    def crash(*_: object, **__: object) -> str:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sender.queue, "enqueue_delivery", crash)
+        with pytest.raises(KeyboardInterrupt):
+            recall_study(sender)
+    assert sender.states() == ["sent", "sent"]
+    assert acts(sender) == []
+    sender.clock.pass_s(60)
+    assert recall_study(sender)  # the file that was left is written anew, under the same name
+
+
+def test_after_retention_nothing_says_whose_the_results_are(sender: Sender) -> None:
+    overlay, report = sender.both()
+    sender.deliver()
+    for uid in (overlay, report):
+        sender.path(uid).unlink()
+    assert not recall_study(sender)
+    assert sender.states() == ["sent", "sent"]
+
+
+def test_dead_letters_go_out_again_as_the_files_that_they_are(sender: Sender, archive: Archive) -> None:
+    archive.statuses = [0xC000]
+    overlay, report = sender.both()
+    sender.deliver()
+    assert sender.state_of_study() == "failed"
+    sender.clock.pass_s(60)
+    assert resend(sender.engine, sender.queue, Selection(destination="pacs"), "ann", sender.clock()) == 1
+    assert sender.state_of_study() == "delivering"
+    assert sender.queue.queued == [(1, "pacs", 1, 0.0, f"resend-{int(sender.clock())}")]
+    sender.deliver(attempt=1)
+    assert archive.uids() == [overlay, report, overlay]
+    assert archive.contents[0] == archive.contents[2]
+    assert sender.state_of_study() == "delivered"
+    assert acts(sender) == [("ann", "resend", "pacs")]
+
+
+def test_a_resent_object_has_all_its_time_again(sender: Sender, archive: Archive) -> None:
+    archive.statuses = [0xC000, 0, 0xA700]
+    overlay, _ = sender.both()
+    sender.deliver()
+    sender.clock.pass_s(30 * 86400)
+    resend(sender.engine, sender.queue, Selection(), "ann", sender.clock())
+    sender.deliver(attempt=1)
+    assert sender.delivery(overlay).state == "due"
+    assert sender.queue.queued[-1] == (1, "pacs", 3, 5.0, "")
+
+
+def test_what_was_sent_goes_again_when_asked_for(sender: Sender, archive: Archive) -> None:
+    sender.both()
+    sender.deliver()
+    assert resend(sender.engine, sender.queue, Selection(STUDY), "ann", sender.clock()) == 0
+    assert resend(sender.engine, sender.queue, Selection(OTHER, sent=True), "ann", sender.clock()) == 0
+    assert resend(sender.engine, sender.queue, Selection(destination="no", sent=True), "ann", sender.clock()) == 0
+    assert resend(sender.engine, sender.queue, Selection(STUDY, sent=True), "ann", sender.clock()) == 2
+    sender.deliver(attempt=1)
+    assert len(archive.received) == 4
+
+
+def test_a_study_that_was_parked_stays_parked(sender: Sender) -> None:
+    sender.both()
+    sender.change("studies", state="failed", assessed=None)
+    sender.change("deliveries", state="dead")
+    assert resend(sender.engine, sender.queue, Selection(), "ann", sender.clock()) == 2
+    assert sender.column(studies.c.state) == ["failed"]
+    assert set(sender.column(deliveries.c.state)) == {"due"}

@@ -1,0 +1,226 @@
+"""Jobs and leases: queued with their transaction, done in their order, taken over from the dead."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer
+
+from gateway.jobs.jobs import DELIVERIES, STUDIES, Jobs
+from gateway.jobs.lease import Lease, live_executors, new_executor_id
+from gateway.settings import Settings
+from gateway.store import schema
+from gateway.store.database import writing
+from gateway.store.states import Priority
+from tests.gateway.conftest import Clock
+from tests.gateway.network import image
+from tests.gateway.node import Node
+
+
+@pytest.fixture
+def node(either: Settings, clock: Clock) -> Iterator[Node]:
+    node = Node(either, clock)
+    yield node
+    node.close()
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
+    give_up = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < give_up, "nothing happened"
+        time.sleep(0.01)
+
+
+def enqueue(node: Node, uid: str, priority: Priority = Priority.ROUTINE) -> str:
+    with writing(node.engine) as connection:
+        return node.jobs.enqueue_study(connection, uid, 1, priority)
+
+
+def test_a_job_is_queued_with_its_transaction_or_not_at_all(node: Node) -> None:
+    uid = node.receive(image("a"))
+
+    class Undone(Exception):
+        pass
+
+    def undone() -> None:
+        with writing(node.engine) as connection:
+            node.jobs.enqueue_study(connection, uid, 1, Priority.ROUTINE)
+            raise Undone
+
+    with pytest.raises(Undone):
+        undone()
+    assert node.jobs.under_way(STUDIES) == []
+    assert node.study(uid).jobs == 0
+    token = node.tokens.token(uid)
+    assert enqueue(node, uid) == f"study:{token}:1:1"
+    assert enqueue(node, uid) == f"study:{token}:1:2"
+    assert sorted(node.jobs.under_way(STUDIES)) == [f"study:{token}:1:1", f"study:{token}:1:2"]
+
+
+def test_the_same_attempt_at_a_delivery_is_one_job(node: Node) -> None:
+    uid = node.receive(image("a"))
+    with writing(node.engine) as connection:
+        for attempt, occasion in ((0, ""), (0, ""), (1, ""), (0, "again")):
+            node.jobs.enqueue_delivery(connection, uid, 1, "pacs", attempt, 60.0, occasion)
+    start = f"deliver:{node.tokens.token(uid)}:1:pacs"
+    assert sorted(node.jobs.under_way(DELIVERIES)) == [f"{start}:0", f"{start}:0:again", f"{start}:1"]
+
+
+def test_jobs_hold_uids_as_json_and_nothing_else(node: Node) -> None:
+    uid = node.receive(image("a"))
+    enqueue(node, uid)
+    client = DBOSClient(system_database_url=node.settings.database, serializer=DBOSPortableJSONSerializer())
+    (job,) = client.list_workflows()
+    assert job.input == {"args": (uid, 1), "kwargs": {}}
+    assert job.app_version == "1"
+    table = "workflow_status" if node.engine.dialect.name == "sqlite" else "dbos.workflow_status"
+    assert node.rows(sa.text(f"SELECT serialization FROM {table}")) == [("portable_json",)]
+    client.destroy()
+
+
+def test_studies_run_one_at_a_time_the_urgent_ones_first(node: Node) -> None:
+    uids = [node.receive(image(seed)) for seed in "abcd"]
+    for uid, priority in zip(
+        uids, (Priority.BACKFILL, Priority.ROUTINE, Priority.URGENT, Priority.ROUTINE), strict=True
+    ):
+        enqueue(node, uid, priority)
+    done: list[str] = []
+    at_once: list[int] = []
+    running = threading.Semaphore(1)
+
+    def assess(uid: str, version: int) -> None:
+        at_once.append(running.acquire(blocking=False))
+        time.sleep(0.02)
+        done.append(uid)
+        running.release()
+
+    node.jobs.run_studies(assess)
+    wait_for(lambda: len(done) == 4)
+    assert done == [uids[2], uids[1], uids[3], uids[0]]
+    assert all(at_once)
+
+
+def test_a_failed_job_holds_nothing_up_and_tells_no_more_than_its_place(
+    node: Node, caplog: pytest.LogCaptureFixture
+) -> None:
+    uids = [node.receive(image(seed)) for seed in "ab"]
+    for uid in uids:
+        enqueue(node, uid)
+    done: list[str] = []
+
+    def assess(uid: str, version: int) -> None:
+        if uid == uids[0]:
+            raise ValueError("CANARY^PATIENT")
+        done.append(uid)
+
+    with caplog.at_level(logging.DEBUG):
+        node.jobs.run_studies(assess)
+        wait_for(lambda: done and node.jobs.broken())
+    assert node.jobs.broken() == [f"study:{node.tokens.token(uids[0])}:1:1"]
+    failed = [record for record in caplog.records if record.getMessage() == "job failed"]
+    assert failed[0].__dict__["facts"]["kind"] == "ValueError"
+    name = "workflow_status" if node.engine.dialect.name == "sqlite" else "dbos.workflow_status"
+    assert "CANARY" not in caplog.text + str(node.rows(sa.text(f"SELECT * FROM {name}")))
+    assert node.jobs.forget(time.time() - 3600) == 0
+    wait_for(lambda: node.jobs.under_way(STUDIES) == [])
+    assert node.jobs.forget(time.time() + 3600) == 2
+    assert node.jobs.broken() == []
+
+
+def test_deliveries_have_a_queue_of_their_own(node: Node) -> None:
+    uid = node.receive(image("a"))
+    enqueue(node, uid)
+    with writing(node.engine) as connection:
+        node.jobs.enqueue_delivery(connection, uid, 1, "pacs", 3)
+    done: list[tuple[Any, ...]] = []
+    node.jobs.run_deliveries(lambda *arguments: done.append(arguments))
+    wait_for(lambda: done)
+    assert done == [(uid, 1, "pacs", 3)]
+    assert len(node.jobs.under_way(STUDIES)) == 1
+
+
+def test_a_delayed_job_is_done_after_its_time(node: Node) -> None:
+    uid = node.receive(image("a"))
+    began, done = time.time(), []
+    with writing(node.engine) as connection:
+        node.jobs.enqueue_delivery(connection, uid, 1, "pacs", 1, 1.5)
+    node.jobs.run_deliveries(lambda *arguments: done.append(time.time()))
+    wait_for(lambda: done)
+    assert done[0] - began > 1.4
+
+
+def test_what_a_dead_process_was_at_is_done_by_one_that_lives(node: Node) -> None:
+    uid = node.receive(image("a"))
+    enqueue(node, uid)
+    began, hold, done = threading.Event(), threading.Event(), []
+
+    def hang(uid: str, version: int) -> None:
+        began.set()
+        hold.wait(60)
+
+    first = Jobs(node.engine, node.settings, "dead:1", ttl_s=60)
+    first.run_studies(hang)
+    assert began.wait(60)
+    first._lease.stop()  # as if it had been killed: its job is under way, and its lease is gone
+    DBOS.destroy()
+    first._running = False
+    second = Jobs(node.engine, node.settings, new_executor_id(), ttl_s=0.4)
+    second.run_studies(lambda uid, version: done.append((uid, version)))
+    wait_for(lambda: done)
+    assert done == [(uid, 1)]
+    hold.set()
+    second.stop()
+    first.stop()
+
+
+def test_the_engine_still_has_the_private_call_that_recovery_needs() -> None:
+    parameters = inspect.signature(DBOS._recover_pending_workflows).parameters
+    assert list(parameters) == ["executor_ids"]
+
+
+def test_a_lease_holds_until_it_is_given_back_or_runs_out(node: Node) -> None:
+    leases = {name: Lease(node.engine, name, lambda dead: 0, ttl) for name, ttl in (("long", 60.0), ("short", -1.0))}
+    for lease in leases.values():
+        lease.beat()
+    assert node.rows(live_executors(node.engine)) == [("long",)]
+    assert leases["long"].dead({"long", "short", "never"}) == ["never", "short"]
+    leases["long"].beat()
+    leases["long"].stop()
+    assert node.rows(live_executors(node.engine)) == []
+    assert node.scalars(schema.leases.c.executor_id) == ["short"]
+
+
+def test_leases_of_long_ago_are_forgotten(node: Node) -> None:
+    node.execute(schema.leases.insert().values(executor_id="old", expires=1.0))
+    Lease(node.engine, "new", lambda dead: 0).beat()
+    assert node.scalars(schema.leases.c.executor_id) == ["new"]
+
+
+def test_a_lease_outlives_a_database_that_is_away(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    swept = threading.Event()
+
+    def recover(dead: object) -> int:
+        swept.set()
+        return 3
+
+    lease = Lease(node.engine, "here", recover, 0.02)
+    lease.start()
+    beat, failed = lease.beat, threading.Event()
+
+    def broken() -> None:
+        failed.set()
+        raise sa.exc.OperationalError("", {}, Exception())
+
+    monkeypatch.setattr(lease, "beat", broken)
+    assert failed.wait(10)
+    monkeypatch.setattr(lease, "beat", beat)
+    swept.clear()
+    assert swept.wait(10)
+    lease.stop()

@@ -1,0 +1,587 @@
+"""The receiver against well-behaved peers: what is acknowledged, what is refused, and in which order it is done."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import (
+    BasicTextSRStorage,
+    DeflatedExplicitVRLittleEndian,
+    EncapsulatedPDFStorage,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+)
+from pynetdicom.presentation import build_role
+from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
+
+from gateway.dimse.tls import client_context
+from gateway.receive import receiver as receive_module
+from gateway.receive.receiver import Receiver
+from gateway.settings import Caller, Settings, Tls
+from gateway.store import schema
+from gateway.store.spool import Spool
+from gateway.store.states import InstanceState, Priority
+from gateway.store.tokens import Tokens
+from tests.gateway.conftest import Clock
+from tests.gateway.network import Authority, association, image, reread, store
+
+Start = Callable[..., Receiver]
+
+
+@dataclass
+class Reports:
+    """Storage commitment reports that were handed on."""
+
+    taken: list[tuple[int, str, float]] = field(default_factory=list)
+    error: Exception | None = None
+
+    def __call__(self, engine: sa.Engine, event_type: int, information: Dataset, now: float) -> None:
+        if self.error:
+            raise self.error
+        self.taken.append((event_type, information.TransactionUID, now))
+
+
+@pytest.fixture
+def reports() -> Reports:
+    return Reports()
+
+
+@pytest.fixture
+def start(
+    settings: Settings, engine: sa.Engine, spool: Spool, tokens: Tokens, clock: Clock, reports: Reports
+) -> Iterator[Start]:
+    """Start a receiver with changed settings of its block ``receive``."""
+    started: list[Receiver] = []
+
+    def start(keep: dict[str, Any] | None = None, **changes: Any) -> Receiver:
+        changed = settings.model_copy(
+            update={
+                "receive": settings.receive.model_copy(update=changes),
+                "keep": settings.keep.model_copy(update=keep or {}),
+            }
+        )
+        receiver = Receiver(changed, engine, spool, tokens, reports, clock)
+        receiver.start()
+        started.append(receiver)
+        return receiver
+
+    yield start
+    for receiver in started:
+        with suppress(Exception):
+            receiver.stop(0.0)
+
+
+def rows(engine: sa.Engine, table: sa.Table = schema.instances) -> list[Any]:
+    with engine.connect() as connection:
+        return list(connection.execute(sa.select(table)))
+
+
+def parts(spool: Spool) -> list[Path]:
+    return list((spool.root / "incoming").iterdir())
+
+
+def test_echo(start: Start) -> None:
+    with association(start().port, (Verification, ImplicitVRLittleEndian)) as opened:
+        assert opened.send_c_echo().Status == 0x0000
+
+
+def test_an_image_is_kept_as_it_came_and_joins_its_study(
+    start: Start, engine: sa.Engine, spool: Spool, tokens: Tokens, clock: Clock
+) -> None:
+    sent = image("1")
+    assert store(start().port, sent).Status == 0x0000
+
+    (row,) = rows(engine)
+    assert (row.sop_instance_uid, row.study_instance_uid) == (sent.SOPInstanceUID, sent.StudyInstanceUID)
+    assert (row.calling_ae_title, row.called_ae_title, row.peer) == ("MODALITY", "CANDOR", "127.0.0.1")
+    assert (row.state, row.received) == (InstanceState.KEPT.value, clock.time)
+    kept = reread(spool.path(row.file))
+    assert kept == sent
+    assert kept.file_meta.TransferSyntaxUID == sent.file_meta.TransferSyntaxUID
+    assert kept.file_meta.MediaStorageSOPInstanceUID == sent.SOPInstanceUID
+    (study,) = rows(engine, schema.studies)
+    assert (study.version, study.images, study.token) == (1, 1, tokens.token(sent.StudyInstanceUID))
+    assert [(link.version, link.instance) for link in rows(engine, schema.study_instances)] == [(1, row.id)]
+    assert not parts(spool)
+
+
+def test_only_the_owner_can_read_the_spool(start: Start, spool: Spool) -> None:
+    store(start().port, image())
+    for path in spool.root.rglob("*"):
+        if path.name not in ("gateway.db-wal", "gateway.db-shm"):
+            assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_the_same_bytes_again_are_acknowledged_and_change_nothing(start: Start, engine: sa.Engine) -> None:
+    port = start().port
+    for _ in range(3):
+        assert store(port, image()).Status == 0x0000
+    assert len(rows(engine)) == 1
+    assert rows(engine, schema.studies)[0].images == 1
+
+
+def test_other_bytes_under_the_same_uid_are_kept_beside_the_first(start: Start, engine: sa.Engine) -> None:
+    port = start().port
+    store(port, image())
+    assert store(port, image(PatientSex="F")).Status == 0x0000
+    assert len({row.file for row in rows(engine)}) == 2
+
+
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian])
+def test_native_transfer_syntaxes(start: Start, engine: sa.Engine, spool: Spool, syntax: str) -> None:
+    sent = image()
+    sent.file_meta.TransferSyntaxUID = syntax
+    assert store(start().port, sent).Status == 0x0000
+    assert reread(spool.path(rows(engine)[0].file)).file_meta.TransferSyntaxUID == syntax
+
+
+def test_what_is_no_image_or_cannot_be_decoded_is_refused_at_the_negotiation(start: Start) -> None:
+    dx = image().SOPClassUID
+    offered = [
+        (EncapsulatedPDFStorage, ExplicitVRLittleEndian),
+        (dx, DeflatedExplicitVRLittleEndian),
+        (dx, "1.2.840.10008.1.2.4.100"),  # MPEG2
+        (dx, JPEG2000Lossless),
+    ]
+    with association(start().port, *offered) as opened:
+        assert [context.transfer_syntax[0] for context in opened.accepted_contexts] == [JPEG2000Lossless]
+
+
+def test_the_order_of_durability(
+    start: Start, engine: sa.Engine, spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Content, its fsync, its name, the folder's fsync, the row's commit, and only then the answer."""
+    receiver = start()
+    trace: list[str] = []
+
+    def traced(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            result = function(*arguments, **named)
+            trace.append(name)
+            return result
+
+        return call
+
+    def fsync(descriptor: int) -> None:
+        target = str(Path(f"/proc/self/fd/{descriptor}").readlink())
+        if ".part-" in target:
+            assert Path(target).stat().st_size > len(image().PixelData), "all content is written by now"
+        real_fsync(descriptor)
+        trace.append("fsync file" if ".part-" in target else "fsync folder")
+
+    real_fsync = os.fsync
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(Path, "rename", traced("rename", Path.rename))
+    sa.event.listen(
+        engine,
+        "before_cursor_execute",
+        lambda _c, _cur, statement, *_: trace.append("commit") if statement == "COMMIT" else None,
+    )
+    real_send = receive_module.StreamingDimse.send_msg
+    monkeypatch.setattr(receive_module.StreamingDimse, "send_msg", traced("response", real_send))
+
+    assert store(receiver.port, image()).Status == 0x0000
+    assert trace == ["fsync file", "rename", "fsync folder", "commit", "response"]
+
+
+def test_the_reserve_of_the_disk(start: Start, engine: sa.Engine, spool: Spool) -> None:
+    port = start(keep={"reserve_gib": 1e6}).port
+    answer = store(port, image())
+    assert (answer.Status, answer.ErrorComment) == (0xA700, "the disk is down to its reserve")
+    assert not rows(engine)
+    assert not parts(spool)
+    assert not list(spool.instances())
+    (alarm,) = rows(engine, schema.alarms)
+    assert alarm.kind == "disk"
+    assert alarm.cleared is None
+
+
+def test_the_alarm_ends_when_there_is_room_again(
+    start: Start, engine: sa.Engine, spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = start(keep={"reserve_gib": 1.0}).port
+    monkeypatch.setattr(Spool, "free_bytes", lambda self: 0)
+    assert store(port, image()).Status == 0xA700
+    monkeypatch.setattr(Spool, "free_bytes", lambda self: 1 << 40)
+    assert store(port, image()).Status == 0x0000
+    assert rows(engine, schema.alarms)[0].cleared is not None
+
+
+def test_a_disk_that_fails_while_writing(start: Start, spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    port = start().port
+    monkeypatch.setattr("gateway.store.spool.Part.write", fail)
+    assert store(port, image()).Status == 0xA700
+    monkeypatch.undo()
+    monkeypatch.setattr("gateway.store.spool.sync_folder", fail)
+    assert store(port, image()).Status == 0xA700
+    assert not parts(spool)
+
+
+def test_a_journal_that_is_locked(start: Start, engine: sa.Engine, settings: Settings) -> None:
+    receiver = start()
+    engine.dispose()  # new connections wait less long
+    sa.event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout=50"))
+    locked = sa.create_engine(settings.database)
+    with locked.connect() as connection:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        answer = store(receiver.port, image())
+        assert (answer.Status, answer.ErrorComment) == (0xA700, "the journal cannot be written")
+        connection.exec_driver_sql("ROLLBACK")
+    locked.dispose()
+    assert not rows(engine)
+    assert store(receiver.port, image()).Status == 0x0000
+    assert len(rows(engine)) == 1
+
+
+def test_an_object_over_the_limit(start: Start, engine: sa.Engine, spool: Spool) -> None:
+    port = start(max_object_mib=1).port
+    huge = image(PixelData=bytes(2 << 20))
+    answer = store(port, huge)
+    assert answer.Status == 0xC000
+    assert "max_object_mib" in answer.ErrorComment
+    assert not rows(engine)
+    assert not parts(spool)
+    assert store(port, image()).Status == 0x0000
+
+
+def test_uids_that_disagree(start: Start, engine: sa.Engine, spool: Spool) -> None:
+    with association(start().port) as opened:
+        for keyword, other in (("SOPInstanceUID", "1.2.3"), ("SOPClassUID", "1.2.840.10008.5.1.4.1.1.1")):
+            assert _store_as(opened, image(), **{keyword: other}).Status == 0xA900
+    assert not rows(engine)
+    assert not parts(spool)
+    assert not list(spool.instances())
+
+
+@pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"])
+@pytest.mark.parametrize("uid", ["../../../tmp/x", "1.2\x00.3", "1." * 40 + "1", "", None])
+def test_uids_that_are_none_never_get_far(
+    start: Start, engine: sa.Engine, spool: Spool, keyword: str, uid: str | None
+) -> None:
+    before = sorted(spool.root.rglob("*"))
+    with association(start().port) as opened:
+        assert _store_as(opened, image(), **{keyword: uid}).Status == 0xC000
+    assert not rows(engine)
+    assert [path for path in sorted(spool.root.rglob("*")) if "gateway.db" not in path.name] == [
+        path for path in before if "gateway.db" not in path.name
+    ]
+
+
+def test_a_path_in_the_request(start: Start, engine: sa.Engine) -> None:
+    with association(start().port) as opened:
+        opened.send_c_store(dataset := image())
+        dataset.SOPInstanceUID = "../../x"
+        assert _store_as(opened, dataset, request="../../x").Status == 0xC000
+    assert len(rows(engine)) == 1
+
+
+def test_own_results_coming_back_join_no_study(start: Start, engine: sa.Engine, clock: Clock) -> None:
+    port = start().port
+    report = _report_document(Manufacturer="Candor")
+    assert store(port, report).Status == 0x0000
+    known = image("known")
+    with engine.begin() as connection:
+        connection.execute(
+            schema.objects.insert().values(
+                sop_instance_uid=known.SOPInstanceUID,
+                sop_class_uid=known.SOPClassUID,
+                series_instance_uid="1.2",
+                study_instance_uid="1.2",
+                version=1,
+                kind="sc",
+                file="x",
+                sha256="0",
+                made=clock.time,
+            )
+        )
+    assert store(port, known).Status == 0x0000
+    assert [row.state for row in rows(engine)] == [InstanceState.OWN_RESULT.value] * 2
+    assert not rows(engine, schema.studies)
+
+
+def test_documents_of_others_are_not_taken(start: Start, engine: sa.Engine) -> None:
+    assert store(start().port, _report_document(Manufacturer="Somebody")).Status == 0x0122
+    assert not rows(engine)
+
+
+@pytest.mark.parametrize(
+    ("c_store", "requested", "rule", "study_date", "expected"),
+    [
+        (0, None, None, "20260101", Priority.ROUTINE),
+        (1, None, None, "20260101", Priority.URGENT),
+        (2, None, None, "20260101", Priority.BACKFILL),
+        (0, "STAT", None, "20260101", Priority.URGENT),
+        (2, "HIGH", None, "20260101", Priority.URGENT),
+        (0, "ROUTINE", None, "", Priority.ROUTINE),
+        (1, "STAT", "routine", "20260101", Priority.ROUTINE),
+        (0, None, "urgent", "20260101", Priority.URGENT),
+        (1, "STAT", "urgent", "20240101", Priority.BACKFILL),
+        (0, None, None, "yesterday", Priority.ROUTINE),
+    ],
+)
+def test_priorities(
+    start: Start,
+    engine: sa.Engine,
+    c_store: int,
+    requested: str | None,
+    rule: str | None,
+    study_date: str,
+    expected: Priority,
+) -> None:
+    port = start(callers=(Caller(ae_title="MODALITY", priority=rule),)).port
+    sent = image(StudyDate=study_date, **({"RequestedProcedurePriority": requested} if requested else {}))
+    with association(port) as opened:
+        assert _store_as(opened, sent, priority=c_store).Status == 0x0000
+    assert Priority(rows(engine)[0].priority) is expected
+    assert Priority(rows(engine, schema.studies)[0].priority) is expected
+
+
+def test_callers(start: Start, engine: sa.Engine) -> None:
+    callers = (
+        Caller(ae_title="MODALITY", addresses=("127.0.0.0/8",)),
+        Caller(ae_title="FAR", addresses=("192.0.2.1",)),
+    )
+    port = start(callers=callers).port
+    assert store(port, image()).Status == 0x0000
+    for names in ({"calling": "STRANGER"}, {"calling": "FAR"}, {"called": "SOMEBODY"}):
+        with association(port, **names) as opened:
+            assert opened.is_rejected, names
+    assert len(rows(engine)) == 1
+
+
+def test_addresses_that_nobody_has_are_not_listened_to(start: Start) -> None:
+    port = start(callers=(Caller(ae_title="FAR", addresses=("192.0.2.1",)),)).port
+    with association(port, calling="FAR") as opened:
+        assert not opened.is_established
+        assert not opened.is_rejected
+
+
+def test_nothing_is_taken_from_an_association_that_was_never_admitted(
+    start: Start, engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pynetdicom goes on after an error in the handler that admits; the others do not."""
+    monkeypatch.setattr("gateway.receive.callers.Callers.admit", lambda *_: 1 / 0)
+    port = start().port
+    assert store(port, image()).Status == 0x0124
+    with association(port, (Verification, ImplicitVRLittleEndian)) as opened:
+        assert opened.send_c_echo().Status == 0x0124
+    assert not rows(engine)
+
+
+def test_too_many_associations(start: Start) -> None:
+    port = start(max_associations=1).port
+    with association(port) as first:
+        assert first.is_established
+        with association(port) as second:
+            assert second.is_rejected
+    while "Status" not in store(port, image()):  # until the first has ended on the other side too
+        pass
+
+
+def test_mutual_tls(start: Start, tmp_path: Path, engine: sa.Engine) -> None:
+    authority, stranger = Authority(tmp_path), Authority(tmp_path, "stranger")
+    ours, known, unlisted, foreign = (
+        _tls(who.issue(name)[:2], authority)
+        for who, name in ((authority, "node"), (authority, "known"), (authority, "unlisted"), (stranger, "foreign"))
+    )
+    der = client_certificate(Path(known.certificate))
+    port = start(tls=ours, callers=(Caller(ae_title="MODALITY", certificate_sha256=der),)).port
+
+    assert store(port, image(), tls=client_context(known)).Status == 0x0000
+    with association(port, tls=client_context(unlisted)) as opened:
+        assert opened.is_rejected
+    without = client_context(known)
+    without = type(without)(without.protocol)
+    without.load_verify_locations(authority.file)
+    for context in (client_context(foreign), without, None):
+        with association(port, tls=context) as opened:
+            assert not opened.is_established
+    assert len(rows(engine)) == 1
+
+
+def test_storage_commitment_reports(start: Start, reports: Reports, clock: Clock) -> None:
+    with _commitment(start().port) as opened:
+        assert _send_report(opened, 1).Status == 0x0000
+        assert _send_report(opened, 3).Status == 0x0113
+        reports.error = sa.exc.OperationalError("", {}, Exception())
+        assert _send_report(opened, 2).Status == 0x0110
+        reports.error = AttributeError("no TransactionUID")
+        assert _send_report(opened, 2).Status == 0x0115
+    assert reports.taken == [(1, "1.2.3", clock.time)]
+
+
+def test_a_report_that_is_too_long(start: Start, reports: Reports, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.receive.stream._LONGEST_REPORT", 10)
+    with _commitment(start().port) as opened:
+        assert _send_report(opened, 1).Status == 0x0213
+    assert not reports.taken
+
+
+def test_eight_associations_at_once(start: Start, engine: sa.Engine) -> None:
+    port, statuses = start().port, []
+
+    def send(number: int) -> None:
+        with association(port, calling=f"SENDER{number}") as opened:
+            statuses.extend(opened.send_c_store(image(f"{number}.{count}")).Status for count in range(4))
+
+    threads = [threading.Thread(target=send, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert statuses == [0x0000] * 32
+    assert len(rows(engine)) == 32
+
+
+@pytest.mark.full
+def test_a_thousand_images_from_eight_associations(start: Start, engine: sa.Engine) -> None:
+    """No refusal, no loss, and the memory that the first two hundred took is enough for all."""
+    port, statuses = start(idle_timeout_s=300.0).port, list[int]()  # eight senders share this process's cores
+
+    def send(number: int, counts: range) -> None:
+        with association(port, calling=f"SENDER{number}") as opened:
+            opened.network_timeout = opened.dimse_timeout = 300
+            statuses.extend(opened.send_c_store(image(f"{number}.{count}")).Status for count in counts)
+
+    memory = []
+    for counts in (range(25), range(25, 125)):
+        threads = [threading.Thread(target=send, args=(number, counts)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        memory.append(_resident_mib())
+    assert statuses == [0x0000] * 1000
+    assert len(rows(engine)) == 1000
+    assert memory[1] - memory[0] < 32
+
+
+def test_stopping_lets_a_message_finish_and_ends_idle_associations(
+    start: Start, engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver = start()
+    reached, goes_on = threading.Event(), threading.Event()
+    real = Spool.keep
+
+    def slow(spool: Spool, part: Any) -> Any:
+        reached.set()
+        goes_on.wait(10)
+        return real(spool, part)
+
+    monkeypatch.setattr(Spool, "keep", slow)
+    answers: list[Dataset] = []
+    with association(receiver.port) as idle:
+        sender = threading.Thread(target=lambda: answers.append(store(receiver.port, image())))
+        sender.start()
+        assert reached.wait(10)
+        stopper = threading.Thread(target=receiver.stop, args=(10.0,))
+        stopper.start()
+        while idle.is_established:
+            idle.join(0.05)
+        goes_on.set()
+        stopper.join(10)
+        sender.join(10)
+    assert [answer.Status for answer in answers] == [0x0000]
+    assert len(rows(engine)) == 1
+
+
+def test_the_port_of_a_receiver_that_does_not_listen(
+    settings: Settings, engine: sa.Engine, spool: Spool, tokens: Tokens, reports: Reports
+) -> None:
+    receiver = Receiver(settings, engine, spool, tokens, reports)
+    receiver.stop(0.0)
+    with pytest.raises(RuntimeError, match="not started"):
+        _ = receiver.port
+
+
+@pytest.mark.skipif(shutil.which("storescu") is None, reason="DCMTK is not installed")
+def test_dcmtk_sends(start: Start, engine: sa.Engine, tmp_path: Path) -> None:
+    for number in range(3):
+        image(str(number)).save_as(tmp_path / f"{number}.dcm", enforce_file_format=True)
+    command = ["storescu", "-aet", "MODALITY", "-aec", "CANDOR", "127.0.0.1", str(start().port), "+sd", str(tmp_path)]
+    subprocess.run(command, check=True, timeout=60)
+    assert len(rows(engine)) == 3
+
+
+def _resident_mib() -> float:
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
+    return int(line.split()[1]) / 1024
+
+
+def client_certificate(file: Path) -> str:
+    """SHA-256 of a certificate, as OpenSSL says it."""
+    command = ["openssl", "x509", "-in", str(file), "-noout", "-fingerprint", "-sha256"]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return said.partition("=")[2].strip().replace(":", "").lower()
+
+
+def _tls(files: tuple[Path, Path], authority: Authority) -> Tls:
+    certificate, key = files
+    return Tls(certificate=str(certificate), key=str(key), authorities=str(authority.file))
+
+
+def _store_as(
+    opened: Any, dataset: Dataset, request: str | None = None, priority: int = 0, **contents: str | None
+) -> Dataset:
+    """Send a data set whose content is not what the request says."""
+    from pynetdicom import dimse_primitives
+    from pynetdicom.dsutils import encode
+
+    original = dimse_primitives.C_STORE()
+    original.MessageID, original.Priority = 7, 0
+    original._priority = priority
+    original.AffectedSOPClassUID = dataset.SOPClassUID
+    original._affected_sop_instance_uid = request or dataset.SOPInstanceUID
+    for keyword, value in contents.items():
+        if value is None:
+            delattr(dataset, keyword)
+        else:
+            dataset.add_new(keyword, "UI", value)
+    from io import BytesIO
+
+    original.DataSet = BytesIO(encode(dataset, False, True) or b"")
+    opened._reactor_checkpoint.clear()
+    opened.dimse.send_msg(original, opened.accepted_contexts[0].context_id)
+    _, answer = opened.dimse.get_msg(block=True)
+    opened._reactor_checkpoint.set()
+    status = Dataset()
+    status.Status = answer.Status
+    return status
+
+
+def _report_document(**attributes: Any) -> Dataset:
+    document = image("report", **attributes)
+    document.SOPClassUID = BasicTextSRStorage
+    document.file_meta = FileMetaDataset()
+    document.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    return document
+
+
+def _commitment(port: int) -> Any:
+    role = build_role(StorageCommitmentPushModel, scp_role=True)
+    return association(port, (StorageCommitmentPushModel, ImplicitVRLittleEndian), ext_neg=[role])
+
+
+def _send_report(opened: Any, event_type: int) -> Dataset:
+    information = Dataset()
+    information.TransactionUID = "1.2.3"
+    answer, _ = opened.send_n_event_report(
+        information, event_type, StorageCommitmentPushModel, "1.2.840.10008.1.20.1.1"
+    )
+    return answer  # type: ignore[no-any-return]

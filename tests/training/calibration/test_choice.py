@@ -1,0 +1,120 @@
+"""Choosing the kind of a calibration: what the data need, on patients left out, and nothing where nothing helps."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from candor.decide.calibration import IDENTITY, Beta, CalibrationKind, Curve, Line, LogitMap
+from tests.training.calibration.test_scaling import drawn
+from training.calibration.choice import FEWEST_POSITIVES, FOLDS, chosen_map, cross_validated, enough, fit_maps, folds_of
+from training.calibration.scaling import FLAT, PRIOR, fit_curve, shared_slope
+
+TEMPERED = Line(CalibrationKind.TEMPERATURE, 0.4, 0.0)
+
+
+def floats(labels: np.ndarray) -> np.ndarray:
+    """Labels as numbers."""
+    return labels.astype(np.float64)
+
+
+@pytest.mark.parametrize(
+    ("truth", "kinds"),
+    [
+        (IDENTITY, {CalibrationKind.IDENTITY}),
+        (TEMPERED, {CalibrationKind.TEMPERATURE}),
+        (Line(CalibrationKind.PLATT, 0.3, -2.0), {CalibrationKind.PLATT}),
+        (Beta(0.2, 3.0, -1.0), {CalibrationKind.BETA, CalibrationKind.ISOTONIC}),
+    ],
+)
+def test_the_kind_is_the_one_that_the_data_need(truth: Curve, kinds: set[CalibrationKind]) -> None:
+    chosen = []
+    for seed in range(9):
+        rng = np.random.default_rng(seed)
+        logits = rng.normal(0, 2, 3000)
+        labels = floats(rng.random(3000) < expit(truth.log_odds(logits)))
+        chosen.append(chosen_map(logits, labels, np.arange(3000) % FOLDS).kind)
+    assert sum(kind in kinds for kind in chosen) > len(chosen) / 2
+
+
+def test_slack_takes_what_fits_less() -> None:
+    order = list(CalibrationKind)
+    strict, lax = [], []
+    for seed in range(6):
+        logits, labels = drawn(seed, 400, 0.8, -0.2)
+        for slack, kinds in ((0.0, strict), (2.0, lax)):
+            kinds.append(order.index(chosen_map(logits, floats(labels), np.arange(400) % FOLDS, slack=slack).kind))
+    assert all(a >= b for a, b in zip(strict, lax, strict=True))
+    assert sum(strict) > sum(lax)
+
+
+def test_folds_keep_patients_together_and_do_not_depend_on_order() -> None:
+    patients = np.asarray([f"p{k % 40}" for k in range(100)])
+    folds = folds_of(patients)
+    assert {len(set(folds[patients == p])) for p in patients} == {1}
+    assert set(folds) == set(range(FOLDS))
+    assert np.array_equal(folds_of(patients[::-1]), folds[::-1])
+
+
+def test_cross_validated_probabilities_never_saw_their_patient() -> None:
+    rng = np.random.default_rng(0)
+    patients = np.asarray([f"p{k // 2}" for k in range(200)])
+    logits = rng.normal(size=(200, 2))
+    labels = floats(rng.random((200, 2)) < 0.3)
+    before = cross_validated(logits, labels, patients, [None, None])
+    mine = patients == "p3"
+    labels[mine] = 1 - labels[mine]
+    after = cross_validated(logits, labels, patients, [None, None])
+    assert np.array_equal(before[mine], after[mine])
+    assert not np.array_equal(before, after)
+
+
+def test_few_of_either_are_not_enough_and_unknown_ones_do_not_count() -> None:
+    labels = np.zeros((60, 4))
+    labels[:FEWEST_POSITIVES] = 1
+    labels[0, 1] = 0
+    labels[:, 2] = 1 - labels[:, 1]
+    labels[0, 3] = np.nan
+    assert enough(labels).tolist() == [True, False, False, False]
+
+
+def test_a_rare_finding_keeps_its_curve_or_shares_the_slope_of_the_others() -> None:
+    common, rare = drawn(0, 600, slope=0.4, intercept=0.3), drawn(1, 600, slope=0.4, intercept=-5)
+    logits, labels = (np.stack(part, axis=1) for part in zip(common, rare, rare, strict=True))
+    labels = floats(labels)
+    assert 0 < labels[:, 1].sum() < FEWEST_POSITIVES <= labels[:, 0].sum()
+    patients = np.asarray([str(k) for k in range(600)])
+    kept = LogitMap(TEMPERED, 0.3, 0.01)
+    maps = fit_maps(logits, labels, patients, [None, None, kept])
+    curves = [m.curve for m in maps]
+    assert isinstance(curves[1], Line)
+    assert curves[1].slope == shared_slope(logits[:, :1], labels[:, :1])
+    assert maps[2] is kept
+    alone = fit_maps(logits[:, 1:2], labels[:, 1:2], patients, [None])[0].curve
+    assert isinstance(alone, Line)
+    assert alone.slope == 1
+    nobody_knows = fit_maps(logits[:, :1], np.full((600, 1), np.nan), patients, [None])
+    assert nobody_knows[0].curve is IDENTITY
+
+
+def test_a_finding_that_is_fitted_leaves_what_it_had() -> None:
+    logits, labels = drawn(0, 2000, slope=0.4, intercept=-2)
+    patients = np.asarray([str(k) for k in range(2000)])
+    before = LogitMap(IDENTITY, 0.5, 0.5)
+    curve = fit_maps(logits[:, np.newaxis], floats(labels)[:, np.newaxis], patients, [before])[0].curve
+    assert curve == fit_curve(curve.kind, logits, labels, PRIOR) != fit_curve(curve.kind, logits, labels, FLAT)
+
+
+def test_what_a_finding_has_stays_at_the_prevalence_of_the_images_where_nothing_does_better() -> None:
+    before = LogitMap(Beta(0.2, 3.0, -1.0), 0.5, 0.02)
+    stayed = []
+    for seed in range(7):
+        rng = np.random.default_rng(seed)
+        logits = rng.normal(0, 2, 800)
+        labels = floats(rng.random(800) < expit(before.curve.log_odds(logits)))
+        share = labels.mean()
+        m = chosen_map(logits, labels, np.arange(800) % FOLDS, LogitMap(before.curve, float(share), 0.02))
+        stayed.append(m.curve is before.curve)
+        assert m.assumed_prevalence == pytest.approx(share, abs=0.01)
+    assert sum(stayed) > len(stayed) / 2

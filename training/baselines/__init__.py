@@ -1,0 +1,1 @@
+"""Classifiers to compare a network with."""

@@ -1,0 +1,104 @@
+"""PCANet on a data set: what a classifier without gradients reaches on small pictures, to compare a network with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from candor import RESEARCH_USE
+from candor.model.preprocess import InputSpec, to_network_input
+from candor.study.errors import DataError
+from training.baselines.pcanet import PcaNet, PcaNetSpec
+from training.data.dataset import Dataset
+from training.data.pictures import as_radiograph, read_picture
+from training.data.splits import Subset
+from training.markdown import display, table, with_interval
+from training.measure.evaluation.figures import ranking
+from training.measure.evaluation.sample import Record, Sample
+
+CHUNK: Final = 64
+"""Pictures whose features are held at once while answering."""
+
+SPEC: Final = PcaNetSpec(block=8, step=8)
+"""Blocks side by side: half the overlap of the paper's would take four times the memory."""
+
+WATCHED: Final = {"validation": (Subset.VALIDATION,), "test": (Subset.GATE, Subset.CALIBRATION, Subset.TEST)}
+"""Whom the baseline is measured on; it fits nothing to the patients of the gate and of the calibration."""
+
+
+def measure_pcanet(dataset: Dataset, *, side: int, pictures: int, seed: int = 0, spec: PcaNetSpec = SPEC) -> Record:
+    """Fit PCANet to TRAIN, and measure it on the other patients.
+
+    Parameters
+    ----------
+    side
+        Of the pictures, in pixels. At 64 a picture to learn from takes about 1 MB, the linear classifiers' copy
+        included.
+    pictures
+        At most so many of TRAIN are learned from, drawn at random: that bounds the memory.
+
+    Returns
+    -------
+    For JSON: what was fitted, and the ranking of each part with intervals by patient. A finding that TRAIN has
+    never or always is left out.
+
+    Raises
+    ------
+    DataError
+        TRAIN or another part is empty, or no finding can be learned.
+    """
+    learning = _at_most(dataset.only(Subset.TRAIN), pictures, seed)
+    labels = learning.labels()
+    both = np.asarray((labels > 0).any(axis=0) & (labels <= 0).any(axis=0), np.bool_)
+    if not both.any():
+        raise DataError("no finding is both present and absent in TRAIN; give more training pictures")
+    net = PcaNet(spec, seed).fit(np.concatenate(list(_images(learning, side))), labels[:, both].astype(np.float64))
+    return {
+        "what": f"PCANet of Chan et al. 2015, a baseline. {RESEARCH_USE}.",
+        "side": side,
+        "seed": seed,
+        "spec": asdict(spec),
+        "train": {"images": len(learning.images), "patients": len(set(learning.patients().tolist()))},
+        **{name: _ranking(net, dataset.only(*subsets), both, side) for name, subsets in WATCHED.items()},
+    }
+
+
+def _at_most(learning: Dataset, pictures: int, seed: int) -> Dataset:
+    if len(learning.images) <= pictures:
+        return learning
+    drawn = np.sort(np.random.default_rng(seed).choice(len(learning.images), pictures, replace=False))
+    return replace(learning, images=tuple(learning.images[position] for position in drawn))
+
+
+def _images(dataset: Dataset, side: int) -> Iterator[NDArray[np.float64]]:
+    """Read pictures as the application would, in chunks: ``(n, side, side)`` in [0, 1]."""
+    spec = InputSpec(side, 0.0, 1.0)
+    for start in range(0, len(dataset.images), CHUNK):
+        chunk = dataset.images[start : start + CHUNK]
+        read = [to_network_input(as_radiograph(read_picture(image.path)), spec)[0] for image in chunk]
+        yield np.asarray(read, np.float64)
+
+
+def _ranking(net: PcaNet, dataset: Dataset, both: NDArray[np.bool_], side: int) -> Record:
+    if not dataset.images:
+        raise DataError("no picture is left to measure PCANet on; give a data set with validation and test patients")
+    decisions = np.zeros((len(dataset.images), len(dataset.findings)))
+    decisions[:, both] = np.concatenate([net.decision(images) for images in _images(dataset, side)])
+    labels = np.where(both, dataset.labels(), np.nan).astype(np.float64)
+    distances_are_no_probabilities = np.full_like(decisions, np.nan)
+    return ranking(Sample(dataset.images, dataset.findings, labels, decisions, distances_are_no_probabilities))
+
+
+def auc_table(record: dict[str, Any]) -> str:
+    """Write what :func:`measure_pcanet` gave as a table: the AUC of each finding on each part, and their mean."""
+    parts = [record[name] for name in WATCHED]
+    header = ("finding", *(f"{name}, {part['images']} images" for name, part in zip(WATCHED, parts, strict=True)))
+    rows = [
+        (display(label), *(with_interval(part["findings"][label]["auc"]) for part in parts))
+        for label in parts[0]["findings"]
+    ]
+    return table(header, [*rows, ("mean", *(with_interval(part["mean_auc"]) for part in parts))])

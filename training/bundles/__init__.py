@@ -1,0 +1,1 @@
+"""Bundles: export, import, and the files that belong together."""

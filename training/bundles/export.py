@@ -1,0 +1,76 @@
+"""Make a bundle of what training left in its work folder.
+
+Calibration and gate are written too, as what is honest before either is fitted: the logits as they are, and a
+gate that defers everything. So a bundle can be loaded at every step of its making.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from candor.model.bundle import GRAPH, METADATA, WEIGHTS, load_bundle, load_model
+from candor.model.networks.registry import reads_two_views, trunk_of
+from candor.model.torch_engine import build_network
+from candor.study.errors import BundleError, OutputError
+from training.bundles.fitted import identity_calibration, write_calibration
+from training.bundles.graph import write_graph
+from training.bundles.metadata import SPLITS, TEMPLATE, metadata
+from training.bundles.trained import TRAIN_AGAIN, Trained
+from training.records import write_json
+
+
+def export(trained: Trained, bundle: Path) -> Path:
+    """Write a bundle; one that lies there already is replaced once the new one is whole.
+
+    Parameters
+    ----------
+    bundle
+        The bundle's folder; its parent is made where needed.
+
+    Returns
+    -------
+    ``bundle``.
+
+    Raises
+    ------
+    BundleError
+        What training left is incomplete or reads two views, or the exported graph does not answer as torch does.
+    OutputError
+        Something else lies at ``bundle``.
+    """
+    if reads_two_views(trained.architecture):
+        raise BundleError(
+            f"{trained.architecture} reads a frontal and a lateral radiograph, and the application gives a network one "
+            f"picture; train {trunk_of(trained.architecture)} for a bundle"
+        )
+    if bundle.exists() and not (bundle / METADATA).is_file():
+        raise OutputError(f"{bundle} is no bundle, so it is not replaced; name another place")
+    bundle.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{bundle.name}-", dir=bundle.parent) as scratch:
+        made = Path(scratch, "new")
+        _assemble(trained, made)
+        load_bundle(made)
+        if bundle.exists():
+            bundle.rename(Path(scratch, "old"))
+        made.rename(bundle)
+    return bundle
+
+
+def _assemble(trained: Trained, bundle: Path) -> None:
+    shutil.copytree(TEMPLATE, bundle, ignore=shutil.ignore_patterns("metadata.json"))
+    (bundle / WEIGHTS).parent.mkdir()
+    for source, target in ((trained.weights, WEIGHTS), (trained.folder / "splits.json", SPLITS)):
+        _copy(source, bundle / target)
+    network = build_network(trained.architecture, len(trained.shares), bundle / WEIGHTS)
+    outputs = write_graph(network, trained.input.side, bundle / WEIGHTS, bundle / GRAPH)
+    write_json(bundle / METADATA, metadata(bundle, trained, outputs))
+    write_calibration(load_model(bundle), identity_calibration(trained.shares), {})
+
+
+def _copy(source: Path, target: Path) -> None:
+    try:
+        shutil.copyfile(source, target)
+    except FileNotFoundError as error:
+        raise BundleError(f"{source} is not there; {TRAIN_AGAIN}") from error

@@ -1,0 +1,101 @@
+"""Write the two files of a bundle that are fitted to its model: calibration and gate.
+
+Each names the SHA-256 of what it was fitted to. A new calibration closes the gate, since thresholds fitted to
+the old probabilities mean nothing for the new ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from candor.decide.calibration import IDENTITY, Beta, Calibration, Curve, Isotonic, Line, LogitMap
+from candor.decide.gate import Gate, Thresholds
+from candor.files.document import file_sha256, read_document
+from candor.model.bundle import CALIBRATION, ERROR_MODEL, ERROR_MODEL_WEIGHTS, GATE, METADATA, Model
+from candor.study.findings import Finding
+from training.records import write_json
+
+Facts = Mapping[str, object]
+"""What a reader of the file may want to know and loading does not need."""
+
+NO_FACTS: Mapping[Finding, Facts] = {}
+
+
+def write_calibration(
+    model: Model, calibration: Calibration, facts: Facts, by_finding: Mapping[Finding, Facts] = NO_FACTS
+) -> None:
+    """Write ``calibration.json``, bound to the model's weights, and close the gate.
+
+    Parameters
+    ----------
+    facts, by_finding
+        Added to the file as they are: data, date, n; figures before and after.
+    """
+    maps = {
+        finding.label: _map_record(m) | dict(by_finding.get(finding, {})) for finding, m in calibration.maps.items()
+    }
+    record = {"description": calibration.description, "weights_sha256": model.weights_sha256, **facts}
+    if calibration.origin is not None:
+        origin = calibration.origin
+        record |= {"site": origin.site, "date": origin.day.isoformat(), "images": origin.images}
+    for outdated in (ERROR_MODEL, ERROR_MODEL_WEIGHTS):  # a learned gate judges the answers of one calibration
+        (model.root / outdated).unlink(missing_ok=True)
+    write_json(model.root / CALIBRATION, record | {"findings": maps})
+    write_gate(model, closed_gate(model), {"kind": "closed"})
+
+
+def write_gate(model: Model, gate: Gate, facts: Facts, by_finding: Mapping[Finding, Facts] = NO_FACTS) -> None:
+    """Write ``gate.json``, bound to the model's weights and to the calibration that lies beside it."""
+    thresholds = {
+        finding.label: {"lo": pair.lo, "hi": pair.hi} | dict(by_finding.get(finding, {}))
+        for finding, pair in gate.thresholds.items()
+    }
+    hashes = {
+        "weights_sha256": model.weights_sha256,
+        "calibration_sha256": file_sha256(model.root / CALIBRATION),
+    }
+    write_json(model.root / GATE, {"description": gate.description, **hashes, **facts, "findings": thresholds})
+
+
+def identity_calibration(shares: Mapping[Finding, float]) -> Calibration:
+    """Take the logits as they are, at the share of positives that the network was trained on."""
+    maps = {f: LogitMap(IDENTITY, share, share) for f, share in shares.items()}
+    return Calibration(maps, "not calibrated: the network's own probabilities, at the prevalence of its training data")
+
+
+def trained_shares(model: Model) -> dict[Finding, float]:
+    """Share of positives of each finding among the pictures that trained the network, as its bundle says.
+
+    Raises
+    ------
+    BundleError
+        It does not say so, or not in (0, 1).
+    """
+    metadata = read_document(model.root / METADATA, "export the bundle again (python -m training export)")
+    shares = metadata.at("candor").at("training").at("shares")
+    return {finding: shares.number(finding.label, 1e-6, 1 - 1e-6) for finding in model.findings}
+
+
+def closed_gate(model: Model) -> Gate:
+    """Defer every finding: the gate before thresholds are fitted."""
+    return Gate(dict.fromkeys(model.findings, Thresholds(None, None)), "not fitted: every finding is deferred")
+
+
+def _map_record(logit_map: LogitMap) -> dict[str, object]:
+    return {
+        "kind": logit_map.kind.value,
+        **_curve_record(logit_map.curve),
+        "fitted_prevalence": logit_map.fitted_prevalence,
+        "assumed_prevalence": logit_map.assumed_prevalence,
+    }
+
+
+def _curve_record(curve: Curve) -> dict[str, object]:
+    match curve:
+        case Line():
+            return {"slope": curve.slope, "intercept": curve.intercept}
+        case Beta():
+            return {"a": curve.a, "b": curve.b, "c": curve.c}
+        case Isotonic():
+            return {"logits": list(curve.logits), "log_odds": list(curve.values)}
+    raise TypeError(f"{type(curve).__name__} is no curve of calibration.json")

@@ -1,0 +1,140 @@
+"""Export the network as an ONNX graph whose tensors are offsets into the safetensors file.
+
+So the weights lie in the bundle once, both engines read the same bytes, and the graph itself stays small.
+
+References
+----------
+ONNX, external data: keys ``location``, ``offset`` and ``length``. safetensors: a little-endian header length of
+8 bytes, a JSON header whose ``data_offsets`` count from the header's end.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+
+from candor.model.engine import Engine, OnnxEngine, Outputs
+from candor.model.networks.classifier import Answering, ClassActivationNetwork
+from candor.study.errors import BundleError
+
+TOLERANCE = 1e-4
+"""Largest difference between the engines that an export may have, in units of the logit."""
+
+PREFIX = "network."
+"""Of the tensors' names in a graph, before those in the safetensors file: the network is a part of what is exported."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Where a tensor's bytes lie in a file."""
+
+    offset: int
+    length: int
+
+
+def write_graph(network: ClassActivationNetwork, side: int, weights: Path, graph: Path) -> Outputs:
+    """Export a network beside its weights, and check that ONNX Runtime answers as torch does.
+
+    Parameters
+    ----------
+    network
+        Holds the same values as ``weights``.
+    side
+        Of the network's input, in pixels.
+    weights
+        The safetensors file, in the folder of ``graph``: the graph names it by its file name.
+    graph
+        Where to write.
+
+    Returns
+    -------
+    What ONNX Runtime answered to noise, for its shapes.
+
+    Raises
+    ------
+    BundleError
+        A tensor of the graph is not in ``weights``, or the engines differ by more than ``TOLERANCE``.
+    """
+    model = _trace(network.eval(), side)
+    point_into(model, weights)
+    graph.write_bytes(model.SerializeToString(deterministic=True))
+    images = np.random.default_rng(0).standard_normal((3, 1, side, side), np.float32)
+    difference, outputs = compare_engines(network, OnnxEngine(graph), images)
+    if not difference <= TOLERANCE:  # NaN is refused too
+        raise BundleError(f"{graph.name} differs from torch by {difference:.1e}, more than {TOLERANCE:g}; not exported")
+    return outputs
+
+
+def _trace(network: ClassActivationNetwork, side: int) -> onnx.ModelProto:
+    # The other exporter folds batch normalisation into the convolutions: its tensors are not those of the file.
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.onnx.export(
+            Answering(network).eval(),
+            (torch.zeros(1, 1, side, side),),
+            buffer,  # type: ignore[arg-type]  # the stub knows paths only
+            dynamo=False,
+            do_constant_folding=False,
+            training=torch.onnx.TrainingMode.PRESERVE,
+            input_names=["image"],
+            output_names=list(Outputs._fields),
+            dynamic_axes={name: {0: "batch"} for name in ("image", *Outputs._fields)},
+        )
+    model = onnx.load_from_string(buffer.getvalue())
+    for node in model.graph.node:
+        node.doc_string = ""  # holds the paths of the exporting machine
+    return model
+
+
+def point_into(model: onnx.ModelProto, weights: Path) -> None:
+    """Replace the tensors that a graph holds by their place in a safetensors file.
+
+    Raises
+    ------
+    BundleError
+        A tensor is not in the file, or has other bytes there.
+    """
+    extents = tensor_extents(weights)
+    content = np.memmap(weights, np.uint8, mode="r")
+    for tensor in model.graph.initializer:
+        name = tensor.name.removeprefix(PREFIX)
+        extent = extents.get(name)
+        if extent is None or bytes(content[extent.offset : extent.offset + extent.length]) != tensor.raw_data:
+            raise BundleError(f"the graph's tensor {name} is not that of {weights.name}; not exported")
+        tensor.ClearField("raw_data")
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        for key, value in (("location", weights.name), ("offset", extent.offset), ("length", extent.length)):
+            tensor.external_data.add(key=key, value=str(value))
+
+
+def tensor_extents(weights: Path) -> dict[str, Extent]:
+    """Read where each tensor of a safetensors file lies, from the file's header."""
+    with weights.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        header: dict[str, dict[str, list[int]]] = json.loads(file.read(length))
+    header.pop("__metadata__", None)
+    spans = {name: entry["data_offsets"] for name, entry in header.items()}
+    return {name: Extent(8 + length + start, end - start) for name, (start, end) in spans.items()}
+
+
+def compare_engines(
+    network: ClassActivationNetwork, engine: Engine, images: NDArray[np.float32]
+) -> tuple[float, Outputs]:
+    """Largest difference of any output between torch and an engine; what the engine answered.
+
+    ``images`` is ``(n, 1, side, side)`` float32.
+    """
+    with torch.inference_mode():
+        expected = [output.numpy() for output in network.answer(torch.from_numpy(images))]
+    given = engine.run(images)
+    return max(float(np.abs(a - b).max()) for a, b in zip(expected, given, strict=True)), given

@@ -1,0 +1,90 @@
+"""Fill ``configs/metadata.json`` in, by MONAI's schema, with Candor's part under ``candor``.
+
+References
+----------
+MONAI bundle specification; schema ``meta_schema_20240725.json``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from candor import __version__
+from candor.files.document import file_sha256, read_document
+from candor.model.bundle import GRAPH, WEIGHTS
+from candor.model.engine import Outputs
+from candor.model.preprocess import InputSpec
+from training.bundles.trained import Trained
+
+TEMPLATE: Final = Path(__file__).parent / "template"
+"""The files of a bundle that no training changes."""
+
+SPLITS: Final = Path("models", "splits.json")
+"""Which patients were in which set, in a bundle."""
+
+_PACKAGES: Final = ("onnxruntime", "opencv-python-headless", "safetensors")
+
+
+def metadata(bundle: Path, trained: Trained, outputs: Outputs) -> dict[str, object]:
+    """Describe the weights, the graph and the splits that lie in ``bundle``.
+
+    Parameters
+    ----------
+    outputs
+        Of any batch: their shapes are described.
+    """
+    labels = [finding.label for finding in trained.shares]
+    template = read_document(TEMPLATE / "configs" / "metadata.json", "install Candor again").values
+    return template | {
+        "monai_version": version("monai"),
+        "pytorch_version": version("torch").partition("+")[0],
+        "numpy_version": version("numpy"),
+        "required_packages_version": {name: version(name) for name in _PACKAGES} | {"candor-cxr": __version__},
+        "network_data_format": {"inputs": {"image": _image(trained.input)}, "outputs": output_formats(labels, outputs)},
+        "candor": {
+            "architecture": trained.architecture,
+            "findings": labels,
+            "input": asdict(trained.input),
+            "weights_sha256": file_sha256(bundle / WEIGHTS),
+            "graph_sha256": file_sha256(bundle / GRAPH),
+            "splits_sha256": file_sha256(bundle / SPLITS),
+            "training": dict(trained.record),
+        },
+    }
+
+
+def _image(spec: InputSpec) -> dict[str, object]:
+    return {
+        "type": "image",
+        "format": "magnitude",
+        "modality": "X-ray",
+        "num_channels": 1,
+        "spatial_shape": [spec.side, spec.side],
+        "dtype": "float32",
+        "value_range": [-spec.mean / spec.std, (1 - spec.mean) / spec.std],
+        "is_patch_data": False,
+        "channel_def": {"0": "radiograph"},
+    }
+
+
+def output_formats(labels: list[str], outputs: Outputs) -> dict[str, object]:
+    """Describe the network's outputs for ``network_data_format``; ``labels`` are the findings' in order."""
+    by_finding = {
+        "num_channels": len(labels),
+        "channel_def": {str(position): label for position, label in enumerate(labels)},
+    }
+    unnamed = {"num_channels": outputs.features.shape[1], "channel_def": {}}
+    shared = {
+        "format": "raw",
+        "dtype": "float32",
+        "value_range": [],  # unknown, by the specification: logits have no bounds
+        "is_patch_data": False,
+    }
+    return {
+        "pred": {"type": "tuples", "spatial_shape": [], **shared, **by_finding},
+        "activation": {"type": "image", "spatial_shape": list(outputs.activation.shape[2:]), **shared, **by_finding},
+        "features": {"type": "tuples", "spatial_shape": [], **shared, **unnamed},
+    }

@@ -1,0 +1,1 @@
+"""Fitting the calibration, and what a fit is worth."""

@@ -1,0 +1,201 @@
+"""Fit a bundle's calibration to patients that the network never saw: those of its data set, or a site's own.
+
+A first fit starts from the network's own probabilities, and a finding with few positives shares the slope of the
+others: its intercept follows the same count as the fitting prevalence, so at the assumed one the count's noise mostly
+cancels out. A refit starts from the calibration that the bundle has: a finding with few positives keeps it, and one
+with many keeps it at the site's prevalence unless another does better.
+
+References
+----------
+Guo et al. 2017. Saerens et al. 2002 (prior shift). Stone 1974 (cross-validated choice and assessment).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from candor.decide.calibration import Calibration, LogitMap, Origin, sigmoid
+from candor.model.bundle import Model, load_calibration
+from candor.study.errors import BundleError, DataError
+from candor.study.findings import Finding
+from training.bundles.fitted import Facts, identity_calibration, trained_shares, write_calibration
+from training.bundles.leakage import require_unseen
+from training.calibration.choice import FEWEST_POSITIVES, FOLDS, Kept, cross_validated, enough, fit_maps, share_of
+from training.calibration.prevalence import Prevalence
+from training.calibration.scaling import Floats, negative_log_likelihood
+from training.data.readers import Dataset
+from training.data.splits import Subset
+from training.predictions.table import Predictions, predictions_of
+from training.records import Occasion
+from training.statistics.metrics import calibration_errors
+
+NOBODY_KNOWS: Final = "no image of the fit has a known label"
+"""Why a finding is not fitted."""
+
+BEFORE: Final = "before"
+SHIFTED: Final = "before_at_this_prevalence"
+AFTER: Final = "after_cross_validated"
+"""Under which names the figures stand in the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refit:
+    """A new calibration, with what a person wants to know of each finding before using it."""
+
+    calibration: Calibration
+    facts: Mapping[Finding, Facts]
+
+
+def calibrate(model: Model, dataset: Dataset, prevalence: Prevalence, occasion: Occasion) -> Refit:
+    """Fit ``calibration.json`` to the CALIBRATION patients of a data set, and close the gate.
+
+    Parameters
+    ----------
+    dataset
+        Of the model's findings, in the model's order.
+    prevalence
+        The assumed one; a finding that it does not know keeps the one that the bundle assumes.
+    occasion
+        Stands in the file.
+
+    Raises
+    ------
+    DataError
+        The data set has no CALIBRATION patient, or knows no label of them.
+    """
+    part = calibration_part(model, dataset)
+    return recalibrate(model, predictions_of(model, part, part.source), prevalence, occasion)
+
+
+def calibration_part(model: Model, dataset: Dataset) -> Dataset:
+    """Take the CALIBRATION patients, to whom calibration and gate are fitted.
+
+    Raises
+    ------
+    DataError
+        There is none, no label of theirs is known, or some trained the network.
+    """
+    part = dataset.only(Subset.CALIBRATION)
+    if not part.images:
+        raise DataError(
+            "no picture belongs to a calibration patient; give a data set with official test patients, or a split by "
+            "hash, as 70-15-15"
+        )
+    if np.isnan(part.labels()).all():
+        names = ", ".join(finding.label for finding in dataset.findings)
+        raise DataError(f"{NOBODY_KNOWS} for any of {names}; give a data set that knows the bundle's findings")
+    require_unseen(model, part)
+    return part
+
+
+def recalibrate(model: Model, predictions: Predictions, prevalence: Prevalence, occasion: Occasion) -> Refit:
+    """Fit ``calibration.json`` to predictions of the model, and close the gate.
+
+    Parameters
+    ----------
+    predictions
+        Of the model's findings, in the model's order; ``source`` names the site.
+    prevalence
+        The assumed one; a finding that it does not know is assumed as frequent as in these images, or, if it is not
+        fitted, as before.
+
+    Raises
+    ------
+    DataError
+        No finding has enough labels to be fitted.
+    """
+    if predictions.findings != model.findings:
+        raise DataError("the predictions are not of the bundle's findings in its order; read them with its findings")
+    shipped = _shipped(model)
+    _require_enough(predictions, refit=shipped.origin is not None)
+    first = shipped.origin is None
+    kept = [
+        None if first and not np.isnan(predictions.labels[:, k]).all() else m
+        for k, m in enumerate(shipped.maps.values())
+    ]
+    fitted = fit_maps(predictions.logits, predictions.labels, predictions.patients, kept)
+    maps = {
+        finding: replace(m, assumed_prevalence=prevalence.of(finding, m.assumed_prevalence))
+        for finding, m in zip(model.findings, fitted, strict=True)
+    }
+    description = f"calibrated on {predictions.description} ({occasion.day}); assumes the {prevalence.source}"
+    origin = Origin(predictions.source, occasion.day, len(predictions.images))
+    refit = Refit(Calibration(maps, description, origin), _facts(predictions, shipped, kept, fitted))
+    facts = occasion.facts | {
+        "data": predictions.source,
+        "patients": len(np.unique(predictions.patients)),
+        "folds": FOLDS,
+        "assumed_prevalence": prevalence.source,
+    }
+    write_calibration(model, refit.calibration, facts, refit.facts)
+    return refit
+
+
+def _shipped(model: Model) -> Calibration:
+    """Load what the bundle has; where it belongs to other weights or is damaged, start anew, and say so."""
+    try:
+        return load_calibration(model)
+    except BundleError as error:
+        print(f"the calibration that is there cannot be kept for any finding: {error}", file=sys.stderr)
+        return identity_calibration(trained_shares(model))
+
+
+def _require_enough(predictions: Predictions, refit: bool) -> None:
+    known = ~np.isnan(predictions.labels)
+    if not (enough(predictions.labels).any() if refit else known.any()):
+        raise DataError(
+            f"{predictions.source} has no finding that can be fitted: none has {FEWEST_POSITIVES} images with it and "
+            f"{FEWEST_POSITIVES} without; give more labelled images"
+        )
+
+
+def _facts(
+    predictions: Predictions, shipped: Calibration, kept: Kept, fitted: Sequence[LogitMap]
+) -> dict[Finding, Facts]:
+    after = cross_validated(predictions.logits, predictions.labels, predictions.patients, kept)
+    odds = shipped.log_odds(predictions.logits)
+    alone = enough(predictions.labels)
+    facts: dict[Finding, Facts] = {}
+    for k, (finding, m) in enumerate(shipped.maps.items()):
+        labels = predictions.labels[:, k]
+        here = replace(m, assumed_prevalence=share_of(labels))
+        facts[finding] = _counts(labels, bool(alone[k]), kept[k]) | {
+            "kept": kept[k] is not None and fitted[k].curve is m.curve,
+            BEFORE: calibration_figures(labels, sigmoid(odds[:, k] + m.shift)),
+            SHIFTED: calibration_figures(labels, sigmoid(odds[:, k] + here.shift)),
+            AFTER: calibration_figures(labels, after[:, k]) if alone[k] or kept[k] is None else None,
+        }
+    return facts
+
+
+def _counts(labels: Floats, alone: bool, kept: LogitMap | None) -> dict[str, object]:
+    positives, negatives = int((labels > 0).sum()), int((labels <= 0).sum())
+    few = f"{positives} positives and {negatives} negatives; {FEWEST_POSITIVES} of each are needed"
+    nobody_knows = not positives + negatives
+    return {
+        "known": positives + negatives,
+        "positives": positives,
+        "shared_slope": not alone and kept is None and not nobody_knows,
+        "unfitted": None if alone else NOBODY_KNOWS if nobody_knows else few,
+    }
+
+
+def calibration_figures(labels: Floats, probabilities: Floats) -> dict[str, float] | None:
+    """Mean negative log-likelihood, expected calibration error (15 bins) and Brier score of ``(images,)``.
+
+    None where no label is known.
+    """
+    known = ~np.isnan(labels)
+    if not known.any():
+        return None
+    truth, said = labels[known] > 0, probabilities[known]
+    return {
+        "nll": negative_log_likelihood(truth, said),
+        "ece": float(calibration_errors(truth[:, np.newaxis], said[:, np.newaxis])[0, 0]),
+        "brier": float(np.mean((said - truth) ** 2)),
+    }

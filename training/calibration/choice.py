@@ -1,0 +1,149 @@
+"""Choose each finding's kind of curve on patients that were left out, and measure the choice the same way.
+
+The kind with the least cross-validated negative log-likelihood is taken; kinds that come out equal go to the one that
+fits less. Identity is among them, and before it the map that the finding has already, shifted to the prevalence of the
+images: where nothing helps, nothing else is changed. A finding with few positives (or few negatives) is not fitted
+alone: it keeps the map that it has, or shares the slope of the others where it has none.
+
+References
+----------
+Stone 1974 (cross-validated choice and assessment).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from candor.decide.calibration import IDENTITY, CalibrationKind, LogitMap, sigmoid
+from training.calibration.scaling import (
+    Bools,
+    Floats,
+    fit_curve,
+    line_with_slope,
+    log_likelihoods,
+    shared_slope,
+    softened,
+)
+from training.data.splits import unit_hash
+
+_Fit = Callable[[Floats, Floats], LogitMap]
+
+FOLDS: Final = 5
+FEWEST_POSITIVES: Final = 20
+"""A finding with fewer positives or fewer negatives is not fitted alone."""
+
+Kept = Sequence[LogitMap | None]
+"""The map that each finding has already; None where it has none worth keeping."""
+
+
+def folds_of(patients: NDArray[np.str_]) -> NDArray[np.int64]:
+    """Which of the folds each image is left out in; all of a patient's images go together."""
+    return np.asarray([int(unit_hash(str(patient), "folds") * FOLDS) for patient in patients], np.int64)
+
+
+def enough(labels: Floats) -> Bools:
+    """Which findings of ``(images, findings)`` labels can be fitted alone: ``(findings,)``."""
+    return np.asarray(np.minimum((labels > 0).sum(axis=0), (labels <= 0).sum(axis=0)) >= FEWEST_POSITIVES, np.bool_)
+
+
+def share_of(labels: Floats) -> float:
+    """Softened share of positives among the known labels, in (0, 1)."""
+    known = labels[~np.isnan(labels)]
+    return float(softened(known > 0).mean()) if len(known) else 0.5
+
+
+def fit_maps(logits: Floats, labels: Floats, patients: NDArray[np.str_], kept: Kept) -> list[LogitMap]:
+    """Choose and fit every finding's map; one that is fitted assumes the prevalence of these images.
+
+    Parameters
+    ----------
+    logits, labels
+        ``(images, findings)``; a label that is NaN is not known.
+    patients
+        ``(images,)``.
+    """
+    return _fit_maps(logits, labels, folds_of(patients), kept, enough(labels))
+
+
+def cross_validated(logits: Floats, labels: Floats, patients: NDArray[np.str_], kept: Kept) -> Floats:
+    """Probabilities of each image, ``(images, findings)``, from maps that were chosen and fitted without its patient.
+
+    The kinds are chosen anew without each fold, so that the choice flatters nobody; which findings are fitted is
+    decided once.
+    """
+    folds, alone = folds_of(patients), enough(labels)
+    log_odds = np.empty_like(logits)
+    for fold in np.unique(folds):
+        out = folds == fold
+        maps = _fit_maps(logits[~out], labels[~out], folds[~out], kept, alone)
+        log_odds[out] = np.stack([_log_odds(m, logits[out, k]) for k, m in enumerate(maps)], axis=1)
+    return sigmoid(log_odds)
+
+
+def _fit_maps(logits: Floats, labels: Floats, folds: NDArray[np.int64], kept: Kept, alone: Bools) -> list[LogitMap]:
+    slope = shared_slope(logits[:, alone], labels[:, alone]) if alone.any() else 1.0
+    return [
+        chosen_map(logits[:, k], labels[:, k], folds, before)
+        if alone[k]
+        else before or _borrowed(slope, logits[:, k], labels[:, k])
+        for k, before in enumerate(kept)
+    ]
+
+
+def _borrowed(slope: float, logits: Floats, labels: Floats) -> LogitMap:
+    curve = IDENTITY if np.isnan(labels).all() else line_with_slope(slope, logits, labels)
+    return LogitMap(curve, share_of(labels), share_of(labels))
+
+
+def chosen_map(
+    logits: Floats, labels: Floats, folds: NDArray[np.int64], kept: LogitMap | None = None, slack: float = 0.0
+) -> LogitMap:
+    """Choose one finding's kind, and fit it to all images.
+
+    Parameters
+    ----------
+    logits, labels, folds
+        ``(images,)``.
+    kept
+        The map that it has, which is tried first, at the prevalence of these images.
+    slack
+        How much worse than the best a kind that fits less may be, in standard errors of the difference.
+    """
+    fits: list[_Fit] = [partial(_fitted, kind) for kind in CalibrationKind]
+    if kept is not None:
+        fits.insert(0, partial(_shifted, kept))
+    losses = [_losses(fit, logits, labels, folds) for fit in fits]
+    best = min(losses, key=np.mean)
+    return next(fit for fit, loss in zip(fits, losses, strict=True) if _within(loss - best, slack))(logits, labels)
+
+
+def _fitted(kind: CalibrationKind, logits: Floats, labels: Floats) -> LogitMap:
+    return LogitMap(fit_curve(kind, logits, labels), share_of(labels), share_of(labels))
+
+
+def _shifted(kept: LogitMap, _: Floats, labels: Floats) -> LogitMap:
+    return replace(kept, assumed_prevalence=share_of(labels))
+
+
+def _within(excess: Floats, slack: float) -> bool:
+    return bool(excess.mean() <= slack * excess.std() / np.sqrt(len(excess)))
+
+
+def _losses(fit: _Fit, logits: Floats, labels: Floats, folds: NDArray[np.int64]) -> Floats:
+    """-ln P(label) of each image whose label is known, from a fit without its fold."""
+    log_odds = np.empty_like(logits)
+    for fold in np.unique(folds):
+        out = folds == fold
+        log_odds[out] = _log_odds(fit(logits[~out], labels[~out]), logits[out])
+    known = ~np.isnan(labels)
+    return -log_likelihoods(labels[known], sigmoid(log_odds[known]))
+
+
+def _log_odds(logit_map: LogitMap, logits: Floats) -> Floats:
+    return logit_map.curve.log_odds(logits) + logit_map.shift

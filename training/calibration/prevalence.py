@@ -1,0 +1,122 @@
+"""The prevalence that a calibration assumes: a table's, that of all ChestX-ray14, or the data set's own share.
+
+A selection of pictures says little about how frequent a finding is where the bundle will be used, so the one who
+calibrates may give a table. ChestX-ray14 states it for its 112,120 images whatever part of them is at hand. For any
+other data set its own share is taken, and the calibration's description says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from candor.files.document import read_document
+from candor.study.errors import DataError
+from candor.study.findings import Finding, finding_named
+from training.data.readers import Dataset, nih
+from training.data.readers.tables import read_table
+from training.learn.objective import shares
+
+COLUMNS: Final = ("finding", "prevalence")
+_REMEDY: Final = "correct the table of prevalences"
+
+
+@dataclass(frozen=True, slots=True)
+class Prevalence:
+    """How frequent findings are where the bundle is used.
+
+    Parameters
+    ----------
+    shares
+        Each in (0, 1); a finding that is not there is not known.
+    source
+        In words, after "assumes the".
+    """
+
+    shares: Mapping[Finding, float]
+    source: str
+
+    def of(self, finding: Finding, unknown: float) -> float:
+        """Look a finding's prevalence up; ``unknown`` where there is none."""
+        return self.shares.get(finding, unknown)
+
+
+def assumed_prevalence(folder: Path, dataset: Dataset, table: Path | None = None) -> Prevalence:
+    """Choose the prevalence to assume for the findings of a data set.
+
+    Parameters
+    ----------
+    folder
+        Of the data set; of ChestX-ray14 it holds the label table of all images.
+    table
+        If given it decides, see :func:`read_prevalence`.
+
+    Raises
+    ------
+    DataError
+        A table is missing or damaged, or lacks a finding.
+    BundleError
+        A table in JSON cannot be used.
+    """
+    if table is not None:
+        return Prevalence(read_prevalence(table, dataset.findings), f"prevalence of the table {table.name}")
+    if dataset.source == nih.NAME:
+        whole = nih.prevalence(nih.label_table(folder), dataset.findings)
+        return Prevalence(whole, "prevalence of all ChestX-ray14")
+    return Prevalence(own_shares(dataset), f"share of its positives in all of {dataset.source}")
+
+
+def own_shares(dataset: Dataset) -> dict[Finding, float]:
+    """Share of positives of each finding among all pictures with a known label, softened by half a picture.
+
+    A finding without any known label is left out.
+    """
+    labels = dataset.labels()
+    each = zip(dataset.findings, shares(labels), labels.T, strict=True)
+    return {finding: float(share) for finding, share, column in each if not np.isnan(column).all()}
+
+
+def read_prevalence(table: Path, findings: tuple[Finding, ...]) -> dict[Finding, float]:
+    """Read a table with the columns ``finding`` and ``prevalence``, or a JSON object of the same; more may be there.
+
+    Raises
+    ------
+    DataError
+        The table cannot be read, names an unknown finding, lacks one of these, or a prevalence is not in (0, 1).
+    BundleError
+        The JSON cannot be read, or holds what is no number in (0, 1).
+    """
+    rows = _from_json(table) if table.suffix == ".json" else _from_csv(table)
+    missing = [finding.label for finding in findings if finding not in rows]
+    if missing:
+        raise DataError(f"{table} gives no prevalence of {', '.join(missing)}; {_REMEDY}")
+    for finding in findings:
+        if not 0 < rows[finding] < 1:
+            raise DataError(f"{table}: the prevalence of {finding.label} must lie between 0 and 1; {_REMEDY}")
+    return {finding: rows[finding] for finding in findings}
+
+
+def _from_json(table: Path) -> dict[Finding, float]:
+    document = read_document(table, _REMEDY)
+    return {finding_named(label): document.number(label) for label in document.values}
+
+
+def _from_csv(table: Path) -> dict[Finding, float]:
+    shares_of: dict[Finding, float] = {}
+    for cells in read_table(table, COLUMNS):
+        finding = finding_named(cells["finding"])
+        if finding in shares_of:
+            raise DataError(f"{table} gives {finding.label} twice; {_REMEDY}")
+        shares_of[finding] = _number(cells["prevalence"], finding, table)
+    return shares_of
+
+
+def _number(cell: str, finding: Finding, table: Path) -> float:
+    try:
+        return float(cell)
+    except ValueError:
+        raise DataError(f"{table}: the prevalence of {finding.label} is {cell!r}, no number; {_REMEDY}") from None

@@ -1,0 +1,1 @@
+"""Making the checks of a picture, and measuring them."""

@@ -1,0 +1,227 @@
+"""Fit a bundle's check of familiarity, and measure what it would do to other pictures.
+
+The distance is fitted to the pictures that trained the network; both limits to adults whom it never saw, those of the
+gate and of the calibration: one alarms for a stated share of them, the other lies beyond the farthest of them by a
+margin. Neither needs a picture that is no chest. Where the data set states enough ages, the look for children is fitted
+too (:mod:`training.checks.paediatric`). The test patients, and any other set, are only measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save
+
+from candor.dicom.read.file import read_pixels
+from candor.files.document import file_sha256
+from candor.files.durable import whole_file
+from candor.model.bundle import FAMILIARITY, FAMILIARITY_TENSORS, Model, load_familiarity
+from candor.model.engine import OnnxEngine
+from candor.model.preprocess import to_network_input
+from candor.ood.familiarity import Familiarity, fit_tensors
+from candor.ood.paediatric import ChildLook
+from candor.picture.quality import ADULT
+from candor.study.errors import CandorError, DataError, SettingsError
+from training.checks.paediatric import learn_child, quantile_limit, told_apart
+from training.data.dataset import Dataset
+from training.data.pictures import as_radiograph, read_picture
+from training.data.splits import Subset
+from training.predictions.predict import predict
+from training.records import Occasion, write_json
+
+_PICTURES: Final = frozenset({".jpg", ".jpeg", ".png"})
+
+_TESTED: Final = {"test patients, adults": "test", f"under {ADULT} years, not seen": "children"}
+"""What is measured of the data set itself: its name, and the part of :func:`_parts`."""
+
+Features = NDArray[np.float32]
+Figures = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """How the check is fitted.
+
+    Parameters
+    ----------
+    kept
+        Variances kept one by one, at least 1.
+    alarms
+        Share of the held-out adults that is unlike the training images, in (0, 1).
+    margin
+        How far "no chest" lies beyond the farthest held-out adult, as a share of that distance, at least 0.
+
+    Raises
+    ------
+    SettingsError
+        A value is out of its range.
+    """
+
+    kept: int = 64
+    alarms: float = 0.01
+    margin: float = 0.25
+
+    def __post_init__(self) -> None:
+        if self.kept < 1 or not 0 < self.alarms < 1 or not 0 <= self.margin < np.inf:
+            raise SettingsError(
+                f"kept {self.kept}, alarms {self.alarms} and margin {self.margin} are not at least 1, between 0 and 1, "
+                "and at least 0"
+            )
+
+
+def fit_familiarity(
+    model: Model, dataset: Dataset, others: Mapping[str, Sequence[Path]], choice: Choice, occasion: Occasion
+) -> tuple[Familiarity, dict[str, Figures]]:
+    """Fit the check, measure it on the test patients and on other sets, and write it into the bundle.
+
+    Parameters
+    ----------
+    others
+        Files of each set that is only measured, by its name.
+
+    Returns
+    -------
+    The check, and what it says of each set, see :func:`shares`.
+
+    Raises
+    ------
+    DataError
+        The data set lacks pictures for training, held-out adults or adults to test on.
+    """
+    parts = _parts(dataset)
+    features = {name: predict(model, part).features for name, part in parts.items()}
+    trained = np.asarray([image.subset is Subset.TRAIN for image in parts["seen"].images], np.bool_)
+    features["training"] = features["seen"][trained]
+    try:
+        tensors = fit_tensors(features["training"], choice.kept)
+    except ValueError as error:
+        raise DataError(f"familiarity cannot be fitted: {error}") from error
+    learnt = learn_child(features["seen"], parts["seen"], features["held out"], choice.alarms)
+    unlimited = Familiarity(tensors, 1.0, 1.0, "not fitted yet")
+    training, chest = limits(unlimited.distances(features["held out"]), choice)
+    description = (
+        f"fitted to {len(features['training'])} training images; at most {choice.alarms:.1%} of "
+        f"{len(features['held out'])} images of adults held out lie over the limit ({occasion.day})"
+    )
+    fitted = Familiarity(tensors, training, chest, description, learnt.look)
+    tested: dict[str, Figures] = {
+        name: shares(fitted, features[part]) | {"unread": 0} for name, part in _TESTED.items() if len(features[part])
+    }
+    figures = tested | dict(measure(model, fitted, others))
+    child = learnt.facts | ({} if learnt.look is None else {"told_apart": _told_apart(learnt.look, parts, features)})
+    write_familiarity(model, fitted, _facts(dataset, choice, features, occasion) | {"child": child}, figures)
+    return fitted, figures
+
+
+def _told_apart(look: ChildLook, parts: Mapping[str, Dataset], features: Mapping[str, Features]) -> dict[str, object]:
+    """Compare children with adults among the patients whom neither network nor look was fitted to."""
+    unseen = ("children", "held out", "test")
+    children, *grown = (features[name] for name in unseen)
+    patients = np.concatenate([parts[name].patients() for name in unseen])
+    return told_apart(look, children, np.concatenate(grown), patients)
+
+
+def limits(held_out: NDArray[np.float64], choice: Choice) -> tuple[float, float]:
+    """Set both limits from the distances of adults whom the network never saw.
+
+    At most a share of ``alarms`` of them exceeds the first, see :func:`training.checks.paediatric.quantile_limit`.
+    """
+    return quantile_limit(held_out, choice.alarms), float(held_out.max() * (1 + choice.margin))
+
+
+def shares(familiarity: Familiarity, features: Features) -> dict[str, object]:
+    """Count what the check says of images: ``images``, and the shares over each limit.
+
+    A share is None of no image. ``like_a_child``, which counts only where no age is stated, is None also where the
+    check has no look for children.
+    """
+    distances, scores = familiarity.distances(features), familiarity.child_scores(features)
+    chest = distances > familiarity.unlike_chest
+    training = (distances > familiarity.unlike_training) & ~chest
+    child = None if familiarity.child is None or scores is None else scores > familiarity.child.limit
+    named = {"unlike_training": training, "unlike_chest": chest, "like_a_child": child}
+    return {"images": len(distances)} | {name: _mean(over) for name, over in named.items()}
+
+
+def _mean(over: NDArray[np.bool_] | None) -> float | None:
+    return None if over is None or not len(over) else float(over.mean())
+
+
+def features_of_files(model: Model, paths: Sequence[Path]) -> tuple[Features, int]:
+    """Run the network on pictures and DICOM files, and count those that it never sees.
+
+    Returns
+    -------
+    ``(n, channels)`` of the files whose pixels can be read and are large enough, and the number of the others.
+    """
+    engine, found = OnnxEngine(model.graph), []
+    for path in paths:
+        try:
+            found.append(engine.run(_network_input(model, path)[np.newaxis]).features[0])
+        except CandorError:  # counted: a reader or the preprocessing refuses such a file before any network
+            continue
+    return np.stack(found) if found else np.empty((0, 0), np.float32), len(paths) - len(found)
+
+
+def _network_input(model: Model, path: Path) -> NDArray[np.float32]:
+    drawn = path.suffix.lower() in _PICTURES
+    return to_network_input(as_radiograph(read_picture(path)) if drawn else read_pixels(path).radiograph, model.input)
+
+
+def measure(model: Model, familiarity: Familiarity, sets: Mapping[str, Sequence[Path]]) -> Mapping[str, Figures]:
+    """Count what the check says of other sets; ``unread`` are the files that never reach it."""
+    figures: dict[str, Figures] = {}
+    for name, paths in sets.items():
+        features, unread = features_of_files(model, paths)
+        known = features if len(features) else np.empty((0, familiarity.channels), np.float32)
+        figures[name] = shares(familiarity, known) | {"unread": unread}
+    return figures
+
+
+def write_familiarity(model: Model, fitted: Familiarity, facts: Figures, figures: Mapping[str, Figures]) -> None:
+    """Write ``familiarity.json`` and its tensors, bound to the model's weights and to each other."""
+    with whole_file(model.root / FAMILIARITY_TENSORS) as file:
+        file.write(save(dict(fitted.tensors) | dict(fitted.child.tensors if fitted.child else {})))
+    hashes = {
+        "weights_sha256": model.weights_sha256,
+        "tensors_sha256": file_sha256(model.root / FAMILIARITY_TENSORS),
+    }
+    given = {"unlike_training": fitted.unlike_training, "unlike_chest": fitted.unlike_chest}
+    if fitted.child is not None:
+        given["child"] = fitted.child.limit
+    record = {"description": fitted.description, **hashes, "limits": given, **facts, "figures": dict(figures)}
+    write_json(model.root / FAMILIARITY, record)
+    load_familiarity(model)
+
+
+def _parts(dataset: Dataset) -> dict[str, Dataset]:
+    """Pick the pictures to fit to, to set the limits by, and to measure on."""
+    unseen = dataset.only(Subset.GATE, Subset.CALIBRATION, Subset.TEST)
+    parts = {
+        "seen": dataset.only(Subset.TRAIN, Subset.VALIDATION),
+        "held out": adults(unseen.only(Subset.GATE, Subset.CALIBRATION)),
+        "test": adults(unseen.only(Subset.TEST)),
+    }
+    for name, part in (("training", dataset.only(Subset.TRAIN)), *parts.items()):
+        if not part.images:
+            raise DataError(f"the data set has no {name} picture of an adult; give one with official test patients")
+    return parts | {"children": _under_age(unseen)}
+
+
+def adults(dataset: Dataset) -> Dataset:
+    """Keep the pictures of patients of 18 years and over, and of those whose age is not known."""
+    return replace(dataset, images=tuple(i for i in dataset.images if i.age is None or i.age >= ADULT))
+
+
+def _under_age(dataset: Dataset) -> Dataset:
+    return replace(dataset, images=tuple(i for i in dataset.images if i.age is not None and i.age < ADULT))
+
+
+def _facts(dataset: Dataset, choice: Choice, features: Mapping[str, Features], occasion: Occasion) -> dict[str, object]:
+    images = {name: len(of) for name, of in features.items()}
+    return occasion.facts | {"data": dataset.source, "images": images, **asdict(choice)}

@@ -1,0 +1,1 @@
+"""The network that finds the lung field: its data, training, export and score."""

@@ -1,0 +1,164 @@
+"""What the screen learns from and is measured on: pictures with their licences.
+
+Only pictures whose licence lets anyone use what was learnt from them teach: those of ChestX-ray14 are free with
+attribution, the others' rows must say CC BY or CC0. The collection of COVID-19 images gives most of its rows, and
+all its lateral views, for non-commercial use alone: they are measured on and never learnt from. So the screen meets
+no real lateral view while it learns; :func:`training.checks.orientation.examples.from_the_side` makes something like
+one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from training.data.pictures import as_radiograph, read_picture
+from training.data.readers.cells import view_of
+from training.data.readers.nih import shared_rows
+from training.data.readers.tables import read_table
+from training.data.splits import OFFICIAL, Subset, unit_hash
+
+STORED_SIDE: Final = 128
+"""Pixels a side at which pictures are kept: a third more than the screen sees, so that augmentation has some left."""
+
+NIH: Final = "free with attribution"
+FREE: Final = frozenset({NIH, "CC0", "CC BY", "CC BY 3.0", "CC BY 4.0"})
+"""Licences that ask for attribution at most."""
+
+HELD_OUT: Final = 0.2
+"""Share of the patients of each set without official lists who are only measured on."""
+
+LATERAL: Final = "LL"
+
+_CHILD: Final = re.compile(r"person\d+_[a-z]+|IM-\d+")  # bacterial_person1001_bacteria_2932, normal_IM-0115-0001
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One picture that may be learnt from or measured on.
+
+    Parameters
+    ----------
+    data
+        The set that it is of.
+    licence
+        As its publisher states it.
+    subset
+        What its patient is used for.
+    view
+        ``PA``, ``AP``, ``LL`` (lateral) or empty.
+    age
+        Years; None where it is not known.
+    """
+
+    path: Path
+    data: str
+    licence: str
+    subset: Subset
+    view: str
+    age: float | None = None
+
+    @property
+    def teaches(self) -> bool:
+        """Whether the screen may learn from it."""
+        return self.subset is Subset.TRAIN and self.licence in FREE and self.view in ("PA", "AP")
+
+
+def nih_sources(folder: Path) -> list[Source]:
+    """Take ChestX-ray14 by its official lists: one for learning, the other for testing in its three parts."""
+    return [
+        Source(
+            path=row.path,
+            data="NIH ChestX-ray14",
+            licence=NIH,
+            subset=OFFICIAL.subset(row.patient, row.listed),
+            view=row.view or "PA",  # all its pictures are frontal
+            age=row.age,
+        )
+        for row in shared_rows(folder)[1]
+    ]
+
+
+def covid_sources(folder: Path) -> list[Source]:
+    """Take the COVID-19 image data collection, row by row under the row's own licence.
+
+    A patient of whom no picture teaches is measured on.
+    """
+    rows = read_table(folder / "metadata.csv", ["image", "patientid", "view", "license"])
+    taught = {row["patientid"] for row in rows if row["license"] in FREE and _subset(row["patientid"]) is Subset.TRAIN}
+    return [
+        Source(
+            path=folder / "images" / row["image"],
+            data="COVID-19 image data collection",
+            licence=row["license"],
+            subset=Subset.TRAIN if row["patientid"] in taught else Subset.TEST,
+            view=view_of(row["view"]),
+        )
+        for row in rows
+    ]
+
+
+def hannover_sources(folder: Path) -> list[Source]:
+    """Take one hospital's COVID-19 patients, all frontal; rows without their picture here are left out."""
+    rows = read_table(folder / "metadata.csv", ["patient_id", "image_id", "projection"])
+    sources = [
+        Source(
+            path=folder / "images" / f"{row['image_id']}.jpg",
+            data="Hannover",
+            licence="CC BY 3.0",
+            subset=_subset(row["patient_id"]),
+            view=view_of(row["projection"]),
+        )
+        for row in rows
+    ]
+    return [source for source in sources if source.path.is_file()]
+
+
+def kermany_sources(folder: Path) -> list[Source]:
+    """Take children's frontal radiographs; their patients are known by the files' names."""
+    return [
+        Source(
+            path=folder / "images" / row["image"],
+            data="Kermany",
+            licence="CC BY 4.0",
+            subset=_subset(_child(row["image"])),
+            view="AP",
+        )
+        for row in read_table(folder / "labels.csv", ["image"])
+    ]
+
+
+def each_once(sources: Iterable[Source]) -> list[Source]:
+    """Keep the first of the pictures with one file name: some of Hannover's stand in the COVID-19 collection too."""
+    first: dict[str, Source] = {}
+    for source in sources:
+        first.setdefault(source.path.stem, source)
+    return list(first.values())
+
+
+def stored(source: Source) -> NDArray[np.float32]:
+    """Read a picture, squeezed to ``(STORED_SIDE, STORED_SIDE)`` float32 in [0, 1].
+
+    Raises
+    ------
+    DataError
+        It cannot be decoded.
+    """
+    pixels = as_radiograph(read_picture(source.path)).pixels
+    return np.asarray(cv2.resize(pixels, (STORED_SIDE, STORED_SIDE), interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _child(name: str) -> str:
+    found = _CHILD.search(name)
+    return found[0] if found else name
+
+
+def _subset(patient: str) -> Subset:
+    return Subset.TEST if unit_hash(patient) < HELD_OUT else Subset.TRAIN

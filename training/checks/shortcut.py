@@ -1,0 +1,80 @@
+"""How far blanking marks and borders moves a bundle's answers on patients whom it never saw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from candor.decide.gate import Gate
+from candor.model.bundle import Bundle
+from candor.model.engine import OnnxEngine
+from candor.model.preprocess import to_network_input
+from candor.picture.lungs import LungField
+from candor.picture.shortcut import Auditor
+from candor.study.findings import Finding
+from candor.study.result import Decision
+from training.data.dataset import Dataset
+from training.data.pictures import as_radiograph, read_picture
+
+LIMITS: Final = (0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
+"""In log-odds."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shifts:
+    """What the audit found on pictures.
+
+    Parameters
+    ----------
+    what
+        Of each picture, what was blanked; empty where there was nothing.
+    changes
+        ``(pictures, findings)``: absolute changes of the calibrated log-odds.
+    answered
+        ``(pictures, findings)``: whether the gate answers.
+    """
+
+    what: tuple[str, ...]
+    changes: NDArray[np.float64]
+    answered: NDArray[np.bool_]
+
+    def over(self, limit: float) -> tuple[float, float]:
+        """Give the share of pictures with a change over the limit: in any finding, and in one that is answered."""
+        moved = self.changes > limit
+        return float(moved.any(axis=1).mean()), float((moved & self.answered).any(axis=1).mean())
+
+
+def measure_shifts(bundle: Bundle, dataset: Dataset) -> Shifts:
+    """Audit every picture of a data set that is not empty.
+
+    Raises
+    ------
+    BundleError, DataError, Refused
+        As for :func:`training.predictions.predict.predict`.
+    """
+    engine, auditor = OnnxEngine(bundle.graph), Auditor(bundle.input, LungField(), bundle.calibration)
+    what, changes, logits = [], [], []
+    for image in dataset.images:
+        network_input = to_network_input(as_radiograph(read_picture(image.path)), bundle.input)
+        blanked = auditor.blank(network_input)
+        inputs = [network_input] if blanked is None else [network_input, blanked.network_input]
+        answers = engine.run(np.stack(inputs)).logits
+        logits.append(answers[0])
+        what.append("" if blanked is None else blanked.what)
+        changes.append(
+            np.zeros(len(bundle.findings)) if blanked is None else auditor.compare(blanked, *answers).changes
+        )
+    answered = _answered(bundle.gate, bundle.findings, bundle.calibration.probabilities(np.stack(logits)))
+    return Shifts(tuple(what), np.abs(np.stack(changes)), answered)
+
+
+def _answered(gate: Gate, findings: Sequence[Finding], probabilities: NDArray[np.float64]) -> NDArray[np.bool_]:
+    rows = [
+        [gate.decide(finding, float(p))[0] is not Decision.DEFERRED for finding, p in zip(findings, row, strict=True)]
+        for row in probabilities
+    ]
+    return np.asarray(rows, np.bool_)

@@ -1,0 +1,178 @@
+"""Pictures with labels in batches whose content is a function of the seed and the step alone.
+
+So a run that was killed goes on at any step with the batches that it would have seen, whatever the number of
+processes and of readers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from candor.model.preprocess import InputSpec, to_network_input
+from candor.study.errors import DataError
+from candor.study.radiograph import Radiograph
+from training.data.augmentation import Augmentation, augment
+from training.data.cache import PixelCache, open_cache
+from training.data.views import LateralPixels, Paired
+from training.distributed import rank, world
+
+Drawn = tuple[int, int]
+"""A picture's position, and the epoch that it is drawn in."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Examples:
+    """Pictures with labels, addressed by position.
+
+    Parameters
+    ----------
+    labels
+        ``(images, findings)``: 1 present, 0 absent, NaN not to be used.
+    targets
+        What the loss compares with: the labels, or softer ones.
+    laterals
+        For a network of two views.
+    """
+
+    pixels: PixelCache
+    labels: NDArray[np.float32]
+    targets: NDArray[np.float32]
+    laterals: LateralPixels | None = None
+
+    @classmethod
+    def of(
+        cls,
+        seen: Paired,
+        cache: Path,
+        targets: NDArray[np.float32] | None = None,
+    ) -> Examples:
+        """Decode pictures, or open what was decoded before; without targets the labels are those."""
+        labels = seen.frontal.labels()
+        laterals = None if seen.laterals is None else LateralPixels.of(seen.laterals, cache)
+        pixels = open_cache(seen.frontal.images, cache)
+        return cls(pixels, labels, labels if targets is None else targets, laterals)
+
+    def views(self, position: int) -> list[Radiograph | None]:
+        """Read one example: its picture, and for two views its lateral, None where there is none."""
+        frontal = self.pixels.radiograph(position)
+        if self.laterals is None:
+            return [frontal]
+        place = int(self.laterals.places[position])
+        pixels = self.laterals.pixels
+        return [frontal, None if pixels is None or place < 0 else pixels.radiograph(place)]
+
+
+def training_input(
+    image: Radiograph, spec: InputSpec, how: Augmentation | None, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Make the network input for training; without augmentation it is the application's own."""
+    return to_network_input(image if how is None else augment(image, how, rng), spec)
+
+
+def pixel_statistics(cache: PixelCache) -> tuple[float, float]:
+    """Mean and standard deviation over all pixels of all pictures, in [0, 1]."""
+    histogram = np.zeros(256, np.int64)
+    for position in range(len(cache)):
+        histogram += np.bincount(cache.stored(position).ravel(), minlength=256)
+    levels = np.arange(256) / 255
+    mean = float(np.average(levels, weights=histogram))
+    return mean, float(np.sqrt(np.average((levels - mean) ** 2, weights=histogram)))
+
+
+class Inputs(Dataset[dict[str, Tensor]]):
+    """Examples as the network's input: ``image`` ``(views, side, side)`` and ``label`` ``(findings,)``.
+
+    A lateral that is missing is all NaN, see :class:`training.learn.objective.Forward`.
+
+    Parameters
+    ----------
+    key
+        What the random changes of a picture depend on, beside its position and the epoch.
+    """
+
+    def __init__(self, examples: Examples, spec: InputSpec, how: Augmentation | None, key: tuple[int, ...]) -> None:
+        self._examples, self._spec, self._how, self._key = examples, spec, how, key
+
+    def __getitem__(self, drawn: Drawn) -> dict[str, Tensor]:
+        """Read one picture, changed as it is in that epoch."""
+        position, epoch = drawn
+        rng = np.random.default_rng([*self._key, epoch, position])
+        image = np.concatenate([self._input(view, rng) for view in self._examples.views(position)])
+        return {"image": torch.from_numpy(image), "label": torch.from_numpy(self._examples.targets[position])}
+
+    def _input(self, view: Radiograph | None, rng: np.random.Generator) -> NDArray[np.float32]:
+        if view is None:
+            return np.full((1, self._spec.side, self._spec.side), np.nan, np.float32)
+        return training_input(view, self._spec, self._how, rng)
+
+
+class Order(Sampler[list[Drawn]]):
+    """Batches without end, in a new random order each epoch; what is left over of an epoch is not used.
+
+    Parameters
+    ----------
+    pictures, size
+        How many there are, and how many a batch holds over all processes; each process gets its share of it.
+    key
+        What the order depends on, beside the epoch.
+    start
+        The batch to begin with, counted over all epochs.
+    """
+
+    def __init__(self, pictures: int, size: int, key: tuple[int, ...], start: int = 0) -> None:
+        self._pictures, self._size, self._key, self._start = pictures, size, key, start
+        self.batches_an_epoch = pictures // size
+
+    def __iter__(self) -> Iterator[list[Drawn]]:
+        drawn_for, order = -1, np.empty(0, np.int64)
+        for step in count(self._start):
+            epoch, batch = divmod(step, self.batches_an_epoch)
+            if epoch != drawn_for:
+                drawn_for, order = epoch, np.random.default_rng([*self._key, epoch]).permutation(self._pictures)
+            chosen = order[batch * self._size : (batch + 1) * self._size]
+            yield [(int(position), epoch) for position in chosen[rank() :: world()]]
+
+
+def batch_size(wanted: int, pictures: int) -> int:
+    """Give each process as many pictures a batch as the others: at most ``wanted`` in all, and at most all.
+
+    Raises
+    ------
+    DataError
+        There are fewer pictures than processes.
+    """
+    size = min(wanted, pictures) // world() * world()
+    if not size:
+        raise DataError(f"{min(wanted, pictures)} pictures a batch cannot be shared by {world()} processes; take fewer")
+    return size
+
+
+def training_loader(inputs: Inputs, order: Order, workers: int) -> DataLoader[dict[str, Tensor]]:
+    """Load without end, in that order."""
+    return DataLoader(
+        inputs,
+        batch_sampler=order,
+        num_workers=workers,
+        pin_memory=torch.cuda.is_available(),
+        generator=_aside(),
+    )
+
+
+def watching_loader(inputs: Inputs, pictures: int, size: int) -> DataLoader[dict[str, Tensor]]:
+    """Load each picture once, this process's share of them."""
+    mine = [(position, 0) for position in range(rank(), pictures, world())]
+    return DataLoader(inputs, batch_size=size, sampler=mine, generator=_aside())
+
+
+def _aside() -> torch.Generator:
+    # A loader draws a number when it is iterated: from torch's own generator, a resumed run would draw once more.
+    return torch.Generator()

@@ -1,0 +1,46 @@
+"""Read a picture file as the radiograph that its DICOM twin would be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from candor.study.errors import DataError
+from candor.study.radiograph import Radiograph
+
+
+def read_picture(path: Path) -> NDArray[np.uint8]:
+    """Decode a PNG or JPEG as grey, whatever its channels: ``(rows, columns)`` uint8.
+
+    Raises
+    ------
+    DataError
+        The file is no picture.
+    """
+    picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if picture is None:
+        raise DataError(f"{path.name} cannot be decoded as a picture; fetch it again, or take it off the table")
+    return np.asarray(picture, np.uint8)
+
+
+def shrunk(picture: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
+    """Scale a picture down, by area, until its longer side is at most ``longest`` pixels; never up.
+
+    Parameters
+    ----------
+    picture
+        ``(rows, columns)`` uint8.
+    """
+    scale = longest / max(picture.shape)
+    if scale >= 1:
+        return picture
+    rows, columns = (max(1, round(side * scale)) for side in picture.shape)
+    return np.asarray(cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def as_radiograph(picture: NDArray[np.uint8]) -> Radiograph:
+    """Scale ``(rows, columns)`` uint8 to [0, 1], 0 is black."""
+    return Radiograph(picture.astype(np.float32) * np.float32(1 / 255))

@@ -1,0 +1,99 @@
+"""What the cells of the publishers' tables mean.
+
+References
+----------
+Irvin et al. 2019 (four answers of a labeller: present, absent, uncertain, not mentioned).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import Enum, unique
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Final
+
+from candor.study.errors import DataError
+from candor.study.findings import NO_FINDING, Finding, finding_named
+
+
+@unique
+class Mark(Enum):
+    """What a source says of one finding on one picture."""
+
+    PRESENT = "present"
+    ABSENT = "absent"
+    UNCERTAIN = "uncertain"
+    UNMENTIONED = "unmentioned"  # counts as absent, as in CheXpert's baseline
+    UNKNOWN = "unknown"  # nobody looked for it
+
+
+_MARKS: Final = {1.0: Mark.PRESENT, 0.0: Mark.ABSENT, -1.0: Mark.UNCERTAIN}
+
+OLDEST_YEARS: Final = 120
+"""ChestX-ray14's first table has ages up to 414; beyond this an age is taken as not known."""
+
+
+def mark_of(cell: str, blank: Mark) -> Mark:
+    """Read a cell: 1, 0, -1, as whole numbers or with a point, or nothing.
+
+    Raises
+    ------
+    DataError
+        It holds something else.
+    """
+    if not cell.strip():
+        return blank
+    try:
+        return _MARKS[float(cell)]
+    except (KeyError, ValueError):
+        raise DataError(f"unknown label {cell!r}; a label is 1, 0, -1 (uncertain) or blank") from None
+
+
+_AGE: Final = re.compile(r"(\d+(?:\.\d+)?)([YMWD]?)")
+_A_YEAR: Final = {"": 1.0, "Y": 1.0, "M": 12.0, "W": 52.18, "D": 365.25}
+
+
+def years(cell: str) -> float | None:
+    """Read an age: years, or a number with DICOM's unit (``058Y``, ``010M``); None where it is none or impossible.
+
+    References
+    ----------
+    DICOM PS3.5 6.2 (AS).
+    """
+    found = _AGE.fullmatch(cell.strip().upper())
+    if found is None:
+        return None
+    age = float(found[1]) / _A_YEAR[found[2]]
+    return age if age <= OLDEST_YEARS else None
+
+
+def sex_of(cell: str) -> str:
+    """``F``, ``M`` or empty, from a letter or a word."""
+    return {"F": "F", "M": "M"}.get(cell.strip().upper()[:1], "")
+
+
+def view_of(cell: str) -> str:
+    """``PA``, ``AP``, ``LL`` or empty, from the many ways to say it ("AP Supine", "LATERAL", "L")."""
+    words = re.split(r"[^A-Z]+", cell.strip().upper())
+    names = {"PA": "PA", "AP": "AP"} | dict.fromkeys(("LL", "RL", "L", "LATERAL"), "LL")
+    return names.get(words[0], "")
+
+
+def parse_labels(text: str) -> frozenset[Finding]:
+    """Read ChestX-ray14's ``A|B|C``; "No Finding" is the empty set.
+
+    Raises
+    ------
+    DataError
+        A label is no finding.
+    """
+    return frozenset(finding_named(label) for label in text.split("|") if label.strip() != NO_FINDING)
+
+
+@lru_cache(maxsize=1024)  # ChestX-ray14 has 836 combinations on 112,120 images
+def marks_of_labels(text: str) -> Mapping[Finding, Mark]:
+    """Read ``A|B|C`` where what is not named is absent."""
+    found = parse_labels(text)
+    return MappingProxyType({finding: Mark.PRESENT if finding in found else Mark.ABSENT for finding in Finding})

@@ -1,0 +1,152 @@
+"""Who is in which set: disjoint sets of patients, by official lists and a seeded hash, or by the hash alone.
+
+Four uses never share a patient: the classifier (a part of its patients only watches), the gate, the calibration
+and the test. Where a publisher gives lists, the classifier learns from those for training and the other three
+are divided from those for testing.
+
+References
+----------
+Levin, Ruh, Yin 2020 (70/15/15).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import Enum, unique
+from itertools import accumulate
+from typing import Final
+
+from candor.study.errors import SettingsError
+
+SEED: Final = "candor-1"
+"""Part of every hash: another seed gives other sets."""
+
+
+@unique
+class Subset(Enum):
+    """What a patient's images are used for."""
+
+    TRAIN = "train"  # gradients
+    VALIDATION = "validation"  # watched while training, to choose among classifiers
+    GATE = "gate"
+    CALIBRATION = "calibration"
+    TEST = "test"
+
+
+@unique
+class Listed(Enum):
+    """Which of its publisher's lists a patient stands on."""
+
+    TRAIN_VAL = "train_val"  # to learn from, with no list of whom to watch
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+    NOWHERE = ""  # the data set comes without lists
+
+
+Shares = Mapping[Subset, float]
+"""The part of the patients in each set; the order is the hash's range from 0 to 1, and the sum is 1."""
+
+
+def unit_hash(patient: str, seed: str = SEED) -> float:
+    """Map a patient to a number in [0, 1) that depends on nothing but the patient and the seed."""
+    digest = hashlib.sha256(f"{seed}:{patient}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """How patients are divided.
+
+    Parameters
+    ----------
+    shares
+        For each list of the publisher; a list that is not named cannot be divided.
+    seed
+        Part of every hash.
+
+    Raises
+    ------
+    SettingsError
+        The shares of a list are not in (0, 1] or do not sum to 1.
+    """
+
+    shares: Mapping[Listed, Shares]
+    seed: str = SEED
+
+    def __post_init__(self) -> None:
+        for shares in self.shares.values():
+            if not all(0 < share <= 1 for share in shares.values()) or not math.isclose(sum(shares.values()), 1):
+                given = ", ".join(f"{subset.value} {share:g}" for subset, share in shares.items())
+                raise SettingsError(f"a split into {given} is none; give shares over 0 that sum to 1")
+
+    @classmethod
+    def by_hash(cls, shares: Shares, seed: str = SEED) -> Split:
+        """Divide all patients by the hash alone, whatever lists there are."""
+        return cls(dict.fromkeys(Listed, shares), seed)
+
+    def seeded(self, seed: str) -> Split:
+        """Give the same division with another seed."""
+        return replace(self, seed=seed)
+
+    @property
+    def needs_lists(self) -> bool:
+        """Whether a data set without lists cannot be divided so."""
+        return Listed.NOWHERE not in self.shares
+
+    def subset(self, patient: str, listed: Listed) -> Subset:
+        """Say which set a patient belongs to; all of a patient's images go together."""
+        shares = self.shares[listed]
+        position = unit_hash(patient, self.seed)
+        ends = [round(end, 9) for end in accumulate(shares.values())]
+        return next(subset for subset, end in zip(shares, [*ends[:-1], 1.0], strict=True) if position < end)
+
+    @property
+    def rule(self) -> str:
+        """The rule in words, for whoever reads the bundle."""
+        texts = {listed: _in_words(shares) for listed, shares in self.shares.items()}
+        lists = (
+            [f"Official {listed.value} patients: {text}." for listed, text in texts.items()]
+            if self.needs_lists
+            else [f"All patients: {texts[Listed.NOWHERE]}."]
+        )
+        return " ".join(["SHA-256 of 'seed:patient', its first 8 bytes as a number in [0, 1).", *lists])
+
+
+def _in_words(shares: Shares) -> str:
+    *first, last = shares
+    ends = accumulate(shares.values())
+    return ", ".join(
+        [f"{subset.value} under {round(end, 9):g}" for subset, end in zip(first, ends, strict=False)]
+        + [f"else {last.value}" if first else f"all {last.value}"]
+    )
+
+
+OFFICIAL: Final = Split(
+    {
+        Listed.TRAIN_VAL: {Subset.VALIDATION: 0.10, Subset.TRAIN: 0.90},
+        Listed.TEST: {Subset.GATE: 0.25, Subset.CALIBRATION: 0.35, Subset.TEST: 0.40},
+        Listed.TRAIN: {Subset.TRAIN: 1.0},
+        Listed.VALIDATION: {Subset.VALIDATION: 1.0},
+    }
+)
+"""The publisher's lists; a tenth of a list for learning only watches where there is no list of whom to watch."""
+
+PAPER: Final = Split.by_hash(
+    {
+        Subset.VALIDATION: 0.07,
+        Subset.TRAIN: 0.63,
+        Subset.GATE: 0.075,
+        Subset.CALIBRATION: 0.075,
+        Subset.TEST: 0.15,
+    }
+)
+"""The deferral paper's 70/15/15: classifier, deferral, test.
+
+A tenth of the classifier's patients only watches; the gate and the calibration share the deferral's evenly.
+"""
+
+SPLITS: Final = {"official": OFFICIAL, "70-15-15": PAPER}

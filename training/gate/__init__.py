@@ -1,0 +1,1 @@
+"""Thresholds with a guarantee: fitting them, and whether the guarantee was kept."""

@@ -1,0 +1,139 @@
+"""Fit a bundle's gate to patients that the network never saw: those of its data set, or a site's own.
+
+A gate is fitted to a guarantee (:class:`training.gate.thresholds.Promise`) or to a workload
+(:class:`training.gate.coverage.Coverage`). ``gate.json`` says to which, on whose images, how many, and when.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from itertools import compress
+from typing import Final
+
+import numpy as np
+
+from candor.decide.gate import Gate, Thresholds
+from candor.model.bundle import Model, load_calibration
+from candor.study.errors import DataError
+from candor.study.findings import Finding
+from training.bundles.fitted import Facts, write_gate
+from training.calibration.calibrate import calibration_part
+from training.calibration.scaling import Floats
+from training.data.readers import Dataset
+from training.gate.coverage import Coverage, workload_facts, workload_thresholds
+from training.gate.draws import draws
+from training.gate.facts import guarantee_facts
+from training.gate.thresholds import Promise, guaranteed
+from training.predictions.table import Predictions, predictions_of
+from training.records import Occasion
+
+Goal = Promise | Coverage
+
+ASSUMPTION: Final = (
+    "It holds for each finding by itself, not for all at once, and for patients exchangeable with those of the fit "
+    "(drawn as they were, at the same site, with the same devices and referrals), one image a patient: of a patient "
+    "who has the finding an image that shows it. The confidence is over the draw of the patients of the fit."
+)
+NO_GUARANTEE: Final = "A workload: how much is answered was chosen, and no bound on errors comes with it."
+
+
+@dataclass(frozen=True, slots=True)
+class FittedGate:
+    """A new gate, with the counts of each finding."""
+
+    gate: Gate
+    facts: Mapping[Finding, Facts]
+
+
+def fit_gate(model: Model, dataset: Dataset, goal: Goal, occasion: Occasion) -> FittedGate:
+    """Fit ``gate.json`` to the CALIBRATION patients of a data set.
+
+    Parameters
+    ----------
+    dataset
+        Of the model's findings, in the model's order. For a guarantee only the images that are drawn are classified.
+
+    Raises
+    ------
+    BundleError
+        The calibration belongs to other weights.
+    DataError
+        The data set has no CALIBRATION patient, or knows no label of them, or some of them trained the network.
+    """
+    part = calibration_part(model, dataset)
+    if isinstance(goal, Promise):
+        names = np.asarray([image.name for image in part.images], np.str_)
+        needed = draws(names, part.patients(), part.labels()).needed
+        part = replace(part, images=tuple(compress(part.images, needed.tolist())))
+    return fit_gate_to(model, predictions_of(model, part, part.source), goal, occasion)
+
+
+def fit_gate_to(model: Model, predictions: Predictions, goal: Goal, occasion: Occasion) -> FittedGate:
+    """Fit ``gate.json`` to predictions of the model.
+
+    Parameters
+    ----------
+    predictions
+        Of the model's findings, in the model's order, of patients who did not train it; ``source`` names the site.
+
+    Raises
+    ------
+    BundleError
+        The calibration belongs to other weights.
+    DataError
+        The predictions are not of the model's findings in its order.
+    """
+    if predictions.findings != model.findings:
+        raise DataError("the predictions are not of the bundle's findings in its order; read them with its findings")
+    probabilities = load_calibration(model).probabilities(predictions.logits)
+    if isinstance(goal, Promise):
+        pairs, facts = _guarantee(probabilities, predictions, goal)
+    else:
+        pairs, facts = _workload(probabilities, predictions, goal)
+    thresholds = dict(zip(model.findings, pairs, strict=True))
+    by_finding = dict(zip(model.findings, facts, strict=True))
+    gate = Gate(thresholds, _description(predictions, goal, occasion))
+    write_gate(model, gate, _facts(predictions, goal, occasion), by_finding)
+    return FittedGate(gate, by_finding)
+
+
+def _guarantee(
+    probabilities: Floats, predictions: Predictions, promise: Promise
+) -> tuple[list[Thresholds], list[Facts]]:
+    labels = predictions.labels
+    drawn = draws(predictions.images, predictions.patients, labels)
+    pairs = guaranteed(probabilities, labels, drawn, promise)
+    facts = [guarantee_facts(probabilities, labels, drawn, promise, pair, k) for k, pair in enumerate(pairs)]
+    return pairs, [*facts]
+
+
+def _workload(
+    probabilities: Floats, predictions: Predictions, coverage: Coverage
+) -> tuple[list[Thresholds], list[Facts]]:
+    pairs = [workload_thresholds(column, coverage) for column in probabilities.T]
+    columns = zip(probabilities.T, predictions.labels.T, pairs, strict=True)
+    return pairs, [workload_facts(*column) for column in columns]
+
+
+def _description(predictions: Predictions, goal: Goal, occasion: Occasion) -> str:
+    patients = len(np.unique(predictions.patients))
+    if isinstance(goal, Coverage):
+        return f"workload: {goal.text}; set on {predictions.description} ({occasion.day})"
+    return (
+        f"guarantee, for each finding by itself: {goal.text}, for patients like the {patients:,} of "
+        f"{predictions.source} of its fit, one image a patient ({occasion.day})"
+    )
+
+
+def _facts(predictions: Predictions, goal: Goal, occasion: Occasion) -> Facts:
+    guarantee = isinstance(goal, Promise)
+    return {
+        "kind": "guarantee" if guarantee else "coverage",
+        "assumption": ASSUMPTION if guarantee else NO_GUARANTEE,
+        **asdict(goal),
+        **occasion.facts,
+        "data": predictions.source,
+        "images": len(predictions.images),
+        "patients": len(np.unique(predictions.patients)),
+    }

@@ -1,0 +1,76 @@
+"""Train the classifier: by default cross entropy, one-cycle AdamW in bfloat16, small pictures first, then full size.
+
+References
+----------
+Smith 2017 (one-cycle). Tan and Le 2021 (progressive sizes). Polyak and Juditsky 1992 (weight averaging).
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from training.data.readers import Dataset
+from training.data.splits import Subset
+from training.distributed import process_group, rank
+from training.learn.checkpoint import write_weights
+from training.learn.learner import make_learner
+from training.learn.objective import shares
+from training.learn.recipe import Recipe
+from training.learn.trainer import Trainer
+from training.records import write_json
+
+
+def train(dataset: Dataset, work: Path, recipe: Recipe, *, resume: bool = False, board: bool = False) -> Path:
+    """Train a classifier and write ``model.safetensors``, ``train.json`` and ``splits.json`` under ``work``.
+
+    Under ``torchrun`` all processes call it, and process 0 writes.
+
+    Parameters
+    ----------
+    dataset
+        The pictures; TRAIN gives the gradients, VALIDATION is only watched.
+    work
+        Folder for the cache, the checkpoints and the result.
+    resume
+        Go on from the checkpoint in ``work``, if there is one.
+    board
+        Write TensorBoard's log under ``work/tensorboard``.
+
+    Returns
+    -------
+    The path of the weights that the recipe keeps: the running average, float32.
+
+    Raises
+    ------
+    DataError
+        TRAIN or VALIDATION is empty or does not suit the network, or the checkpoint is damaged.
+    SettingsError
+        The recipe does not suit the data or this machine, or the checkpoint is of another one.
+    BundleError
+        The weights to start from cannot be had, or do not fit.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    with process_group() as device:
+        learner = make_learner(dataset, work, recipe, device)
+        if not rank() and learner.learning.in_words:
+            print(learner.learning.in_words, file=sys.stderr, flush=True)
+        trainer = Trainer(learner, work, recipe, resume=resume, board=board)
+        trainer.run()
+        if not rank():
+            write_weights(work / "model.safetensors", trainer.kept_state())
+            write_json(work / "splits.json", dataset.splits())
+            write_json(work / "train.json", trainer.record() | summary(learner.learning.frontal))
+    return work / "model.safetensors"
+
+
+def summary(dataset: Dataset) -> dict[str, object]:
+    """Describe what gave the gradients: images, patients, and the share of positives of each finding in (0, 1)."""
+    learning = dataset.only(Subset.TRAIN)
+    each = zip(dataset.findings, shares(learning.labels()), strict=True)
+    return {
+        "data": dataset.source,
+        "images": len(learning.images),
+        "patients": len(set(learning.patients())),
+        "shares": {finding.label: float(share) for finding, share in each},
+    }

@@ -1,0 +1,59 @@
+"""Watch the validation patients while training: the mean area under the ROC curve, over all processes."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from monai.engines import SupervisedEvaluator
+from monai.handlers import IgniteMetricHandler
+from monai.metrics.metric import CumulativeIterationMetric
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from training.learn.objective import watched_batch
+from training.statistics.metrics import aucs
+
+AUC = "auc"
+
+
+class MeanAuc(CumulativeIterationMetric):
+    """Mean area under the ROC curve of the findings that have positives and negatives; NaN where none has.
+
+    Scores and labels are gathered from all processes. Labels that are NaN are left out; unlike MONAI's ``ROCAUC``,
+    which gives NaN for the mean where one finding has no positive.
+    """
+
+    def _compute_tensor(self, y_pred: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        return y_pred, y
+
+    def aggregate(self) -> float:
+        """Compute it from what was gathered."""
+        scores, labels = self.get_buffer()  # type: ignore[no-untyped-call]
+        return mean_auc(labels.cpu().numpy(), scores.cpu().numpy().astype(np.float64))
+
+
+def mean_auc(labels: NDArray[np.float32], scores: NDArray[np.float64]) -> float:
+    """Mean over the findings, of their known labels: both ``(images, findings)``."""
+    each = []
+    for column, score in zip(labels.T, scores.T, strict=True):
+        known = ~np.isnan(column)
+        positive = column[known] >= 0.5
+        if 0 < positive.sum() < len(positive):
+            each.append(float(aucs(positive[:, None], score[known][:, None])[0, 0]))
+    return float(np.mean(each)) if each else float("nan")
+
+
+def make_watch(forward: nn.Module, loader: DataLoader[dict[str, Tensor]], device: torch.device) -> SupervisedEvaluator:
+    """Make MONAI's evaluator for validation; its ``state.metrics["auc"]`` is the result of a run."""
+    metric = IgniteMetricHandler(
+        metric_fn=MeanAuc(), output_transform=lambda output: (output["pred"][0], output["label"])
+    )
+    return SupervisedEvaluator(
+        device=device,
+        val_data_loader=loader,
+        network=forward,
+        prepare_batch=watched_batch,
+        key_val_metric={AUC: metric},
+        decollate=False,
+    )

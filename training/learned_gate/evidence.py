@@ -1,0 +1,101 @@
+"""What the error model learns from: where the classifier looked, what it said, and whether that was wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import compress
+
+import numpy as np
+from numpy.typing import NDArray
+
+from candor.decide.calibration import sigmoid
+from candor.decide.heatmap_spread import Mask
+from candor.model.bundle import Model, load_calibration
+from candor.picture.lungs import LungField, implausible
+from training.calibration.scaling import Bools
+from training.data.dataset import Dataset
+from training.data.pictures import as_radiograph, read_picture
+from training.predictions.predict import predict
+from training.statistics.metrics import Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """Images with the classifier's answers to every finding.
+
+    Parameters
+    ----------
+    maps
+        Class activation ``(images, findings, height, width)`` float32.
+    log_odds
+        ``(images, findings)``, calibrated, at the prevalence of the calibration's patients.
+    labels
+        ``(images, findings)``: 1 present, 0 absent, NaN not known.
+    patients
+        ``(images,)``: whose picture each is.
+    lung_fields
+        For each image where the lungs are, or None; None for a model without lung fields.
+    """
+
+    maps: NDArray[np.float32]
+    log_odds: Floats
+    labels: Floats
+    patients: NDArray[np.str_]
+    lung_fields: Sequence[Mask | None] | None = None
+
+    @property
+    def probabilities(self) -> Floats:
+        """``(images, findings)``: calibrated P(present)."""
+        return sigmoid(self.log_odds)
+
+    @property
+    def known(self) -> Bools:
+        """``(images, findings)``: where the label is known."""
+        return ~np.isnan(self.labels)
+
+    @property
+    def wrong(self) -> Bools:
+        """``(images, findings)``: where the answer, present from 0.5 up, is not the label."""
+        return np.asarray(self.known & ((self.log_odds >= 0) != (self.labels > 0)), np.bool_)
+
+    def take(self, mask: Bools) -> Evidence:
+        """Keep the images where ``(images,)`` is true."""
+        fields = self.lung_fields
+        return replace(
+            self,
+            maps=self.maps[mask],
+            log_odds=self.log_odds[mask],
+            labels=self.labels[mask],
+            patients=self.patients[mask],
+            lung_fields=None if fields is None else list(compress(fields, mask)),
+        )
+
+
+def evidence_of(model: Model, dataset: Dataset, lung_fields: Sequence[Mask | None] | None = None) -> Evidence:
+    """Run a calibrated bundle's network over a data set of its findings.
+
+    Raises
+    ------
+    BundleError, DataError, Refused
+        As for :func:`training.predictions.predict.predict`, or the calibration belongs to other weights.
+    """
+    calibration = load_calibration(model)
+    outputs, labels = predict(model, dataset), dataset.labels().astype(np.float64)
+    log_odds = calibration.log_odds(outputs.logits)
+    return Evidence(outputs.activation, log_odds, labels, dataset.patients(), lung_fields)
+
+
+def lung_fields_of(dataset: Dataset) -> list[Mask | None]:
+    """Find the lungs on every picture; None where what was found is no plausible lung field.
+
+    Raises
+    ------
+    BundleError
+        The network that finds them is missing.
+    DataError
+        A picture cannot be decoded.
+    """
+    lungs = LungField()
+    masks = (lungs.mask(as_radiograph(read_picture(image.path))) for image in dataset.images)
+    return [None if implausible(mask) else mask for mask in masks]

@@ -1,0 +1,191 @@
+"""Fit the error model to patients that the classifier never saw.
+
+The network's output is no probability of its own: it is turned into P(wrong) by Platt scaling of the outputs that each
+patient gets from a network fitted without that patient. The network that is kept is fitted to all of them.
+
+References
+----------
+Levin, Ruh and Yin 2020. Platt 1999. Stone 1974 (cross-validation). Loshchilov and Hutter 2019 (AdamW).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from candor.decide.calibration import IDENTITY, CalibrationKind, Line, sigmoid
+from candor.decide.learned_gate import ErrorModel, Tensors, map_inputs, side_inputs
+from candor.study.errors import DataError, SettingsError
+from candor.study.findings import Finding
+from training.calibration.scaling import fit_curve
+from training.data.splits import unit_hash
+from training.learned_gate.evidence import Evidence
+from training.learned_gate.network import ErrorNetwork
+from training.statistics.metrics import Floats
+
+EPOCHS: Final = 20
+BATCH: Final = 256
+RATE: Final = 3e-3
+DECAY: Final = 0.1
+FOLDS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How an error model is fitted.
+
+    Parameters
+    ----------
+    prior
+        Whether the network sees the classifier's log-odds, and how much evidence the map holds.
+    balanced
+        Whether the wrong answers weigh as much as all right ones together; else each answer weighs the same.
+    limit
+        Of P(wrong), over which the gate defers, in (0, 0.5).
+    seed
+        Of weights, order and bootstrap, at least 0.
+    epochs
+        Passes over the answers.
+
+    Raises
+    ------
+    SettingsError
+        The limit is not in (0, 0.5), the seed is negative, or there is no epoch.
+    """
+
+    prior: bool = True
+    balanced: bool = False
+    limit: float = 0.25
+    seed: int = 0
+    epochs: int = EPOCHS
+
+    def __post_init__(self) -> None:
+        if not 0 < self.limit < 0.5:
+            raise SettingsError(f"limit is {self.limit}; it must lie between 0 and 0.5 of the cost of an error")
+        if self.seed < 0:
+            raise SettingsError(f"seed is {self.seed}; give 0 or more")
+        if self.epochs < 1:
+            raise SettingsError(f"epochs is {self.epochs}; give at least 1")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """An error model, and the P(wrong) of each image by a network that never saw its patient."""
+
+    model: ErrorModel
+    out_of_fold: Floats
+
+
+def fit(evidence: Evidence, findings: tuple[Finding, ...], options: Options) -> Fitted:
+    """Fit network and calibration.
+
+    Parameters
+    ----------
+    evidence
+        Of patients that the classifier never saw; its answers to ``findings``, in that order.
+
+    Raises
+    ------
+    DataError
+        There are too few patients to leave some out, or no answer is wrong, or none is right.
+    """
+    folds = folds_of(evidence.patients)
+    _require_enough(evidence, folds)
+    scores = np.zeros_like(evidence.log_odds)
+    for fold in np.unique(folds):
+        left_out = evidence.take(folds == fold)
+        made = _model(evidence.take(folds != fold), findings, options)
+        scores[folds == fold] = made.scores(left_out.maps, left_out.log_odds, left_out.lung_fields)
+    known = evidence.known
+    line = cast(Line, fit_curve(CalibrationKind.PLATT, scores[known], evidence.wrong[known]))
+    return Fitted(_model(evidence, findings, options, line), sigmoid(line.log_odds(scores)))
+
+
+def folds_of(patients: NDArray[np.str_]) -> NDArray[np.int64]:
+    """Which of the folds each image is left out in; all of a patient's images go together."""
+    return np.asarray([int(unit_hash(str(patient), "error model") * FOLDS) for patient in patients], np.int64)
+
+
+def _require_enough(evidence: Evidence, folds: NDArray[np.int64]) -> None:
+    for fold in np.unique(folds):
+        rest = evidence.take(folds != fold)
+        wrong, known = int(rest.wrong.sum()), int(rest.known.sum())
+        if not 0 < wrong < known:
+            raise DataError(
+                f"without one part of the patients {wrong} of {known} answers are wrong, and nothing tells wrong from "
+                "right; give more gate and calibration patients"
+            )
+
+
+def _model(evidence: Evidence, findings: tuple[Finding, ...], options: Options, line: Line = IDENTITY) -> ErrorModel:
+    patients = len(np.unique(evidence.patients))
+    return ErrorModel(
+        findings=findings,
+        prior=options.prior,
+        lung_field=evidence.lung_fields is not None,
+        limit=options.limit,
+        line=line,
+        tensors=fit_network(evidence, options),
+        description=f"fitted to the answers on {len(evidence.labels)} images of {patients} patients",
+    )
+
+
+def fit_network(evidence: Evidence, options: Options) -> Tensors:
+    """Fit one network to all known answers: its tensors, the same for the same seed, whatever the machine's cores."""
+    known = evidence.known
+    beside = side_inputs(evidence.maps, evidence.log_odds, evidence.lung_fields, prior=options.prior)
+    mean, scale = _standard(beside[known])
+    which = np.broadcast_to(np.eye(known.shape[1]), (*known.shape, known.shape[1]))
+    inputs = np.concatenate([(beside - mean) / scale, which], axis=-1)
+    maps, others, wrong = (
+        torch.from_numpy(part[known]).float() for part in (map_inputs(evidence.maps), inputs, evidence.wrong)
+    )
+    with _reproducible(options.seed):
+        network = ErrorNetwork(inputs.shape[-1])
+        _descend(network, maps, others, wrong, options)
+    state = {name: tensor.detach().numpy() for name, tensor in network.state_dict().items()}
+    return state | {"side.mean": mean, "side.scale": scale}
+
+
+def _standard(values: Floats) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean and deviation of each column; what does not vary keeps its unit."""
+    deviation = values.std(axis=0)
+    return values.mean(axis=0).astype(np.float32), np.where(deviation > 1e-6, deviation, 1).astype(np.float32)
+
+
+def _descend(network: ErrorNetwork, maps: Tensor, beside: Tensor, wrong: Tensor, options: Options) -> None:
+    weight = (len(wrong) - wrong.sum()) / wrong.sum() if options.balanced else None
+    steps = options.epochs * -(-len(wrong) // BATCH)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    for _ in range(options.epochs):
+        order = torch.randperm(len(wrong))
+        for start in range(0, len(wrong), BATCH):
+            batch = order[start : start + BATCH]
+            score = network(maps[batch], beside[batch])
+            loss = binary_cross_entropy_with_logits(score, wrong[batch], pos_weight=weight)
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            schedule.step()
+
+
+@contextmanager
+def _reproducible(seed: int) -> Iterator[None]:
+    """Seed torch for a while and keep it to one thread: sums in another order would give other bytes."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            yield
+    finally:
+        torch.set_num_threads(threads)

@@ -1,0 +1,1 @@
+"""Measuring a bundle and its gate on patients that trained neither."""

@@ -1,0 +1,242 @@
+"""Audit a gate: what it leaves wrong, what it costs, what it promises and keeps, whom it defers, and its team.
+
+Nothing is measured on a patient to whom it was fitted. Predictions are calibrated, and thresholds fitted, on one half
+of their patients and measured on the other. A bundle was calibrated and its gate fitted on the CALIBRATION patients; it
+is measured on the TEST patients. The team is cross-fitted: each image is answered with a calibration and a threshold of
+the other part of the patients.
+
+References
+----------
+Geifman and El-Yaniv 2017. Traub et al. 2024. Madras et al. 2018.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from candor.decide.calibration import sigmoid
+from candor.decide.heatmap_spread import spread
+from candor.model.bundle import Bundle
+from candor.model.engine import OnnxEngine
+from candor.model.preprocess import to_network_input
+from candor.study.errors import DataError
+from training.data.augmentation import PRESETS, Augmentation, augment
+from training.data.dataset import Dataset
+from training.data.pictures import as_radiograph, read_picture
+from training.data.readers import read_dataset
+from training.data.splits import Subset
+from training.gate.thresholds import Promise
+from training.measure.evaluation.populations import ATTRIBUTES
+from training.measure.evaluation.readers import Reads
+from training.measure.evaluation.sample import SEED, Record
+from training.measure.selective.figures import audit
+from training.measure.selective.promises import fitted_pairs, promise_record
+from training.measure.selective.sources import audited, radiologists, read_answers, read_signal, readers_of
+from training.measure.selective.team import simulated_reader
+from training.measure.selective.teamwork import calibrated, cross_fitted, team_record
+from training.measure.selective.verdict import verdict
+from training.predictions.predict import predict
+from training.predictions.table import AGE_GROUP, Predictions, read_predictions
+from training.records import Occasion
+from training.statistics.metrics import Floats
+from training.statistics.risk import Bools
+
+LEARNED: Final = "learned"
+"""The signal that is judged; see :func:`training.measure.selective.verdict.verdict`."""
+
+FEWEST_IN_VIEW: Final = 50
+"""Fewer AP pictures are not measured for themselves."""
+
+SPOILT: Final = PRESETS["poor-equipment"] or Augmentation()
+"""How the pictures are spoilt: moved, in other tones, blurred and noisy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What an audit may be given besides the model's answers.
+
+    Parameters
+    ----------
+    experts
+        Folder with ChestX-ray14's radiologists, ``experts_*.csv``.
+    readers
+        Table of readers' answers; see :func:`training.measure.selective.sources.read_answers`.
+    simulated
+        Sensitivity and specificity of a simulated reader.
+    signals
+        Tables of uncertainties by name; one named "learned" is judged.
+    shifted
+        Folders or tables of predictions by name.
+    """
+
+    experts: Path | None = None
+    readers: Path | None = None
+    simulated: tuple[float, float] | None = None
+    signals: Mapping[str, Path] = field(default_factory=dict)
+    shifted: Mapping[str, Path] = field(default_factory=dict)
+
+
+def audit_predictions(predictions: Predictions, beside: Beside, promise: Promise, occasion: Occasion) -> Record:
+    """Audit the gate that a model's predictions would get.
+
+    Raises
+    ------
+    DataError
+        A table cannot be used, or a half of the patients has no known label of some finding.
+    """
+    fit, measured = predictions.halves(SEED)
+    if np.isnan(fit.labels).all(axis=0).any() or np.isnan(measured.labels).all(axis=0).any():
+        raise DataError("a half of the patients has no known label of some finding; give more images")
+    probabilities = calibrated(fit.labels, fit.logits, measured.logits)
+    single = fit.one_image_a_patient()
+    pairs = fitted_pairs(single.labels, calibrated(fit.labels, fit.logits, single.logits), promise)
+    parts = _view_alone(measured, probabilities)
+    for name, table in beside.shifted.items():
+        other = read_predictions(table, None, predictions.findings)
+        parts[name] = other, calibrated(fit.labels, fit.logits, other.logits)
+    return {
+        **occasion.facts,
+        "model": predictions.source,
+        "fitted": f"calibration and thresholds: {fit.description}",
+        "promise": promise.text,
+        **_measured(measured, probabilities, _signals(measured, beside)),
+        "promises": promise_record(measured.findings, measured.labels, probabilities, pairs, measured.patients),
+        "shifted": {name: audit(audited(*part)) for name, part in parts.items()},
+        "teams": _teams(predictions, np.isin(predictions.patients, fit.patients), beside),
+    }
+
+
+def audit_bundle(bundle: Bundle, dataset: Dataset, source: str, beside: Beside, occasion: Occasion) -> Record:
+    """Audit a bundle's own gate.
+
+    Parameters
+    ----------
+    dataset
+        Of the bundle's findings, in the bundle's order.
+    source
+        The data set's name.
+
+    Raises
+    ------
+    DataError
+        The data set has no TEST or no CALIBRATION patient, or a table cannot be used.
+    """
+    part = dataset.only(Subset.GATE, Subset.CALIBRATION, Subset.TEST)
+    if not (part.only(Subset.TEST).images and part.only(Subset.CALIBRATION).images):
+        raise DataError("no picture belongs to a test or to a calibration patient; give the official test patients")
+    subsets = np.asarray([image.subset for image in part.images])
+    test = subsets == Subset.TEST
+    outputs = predict(bundle, part)
+    predictions = predicted(part, outputs.logits, source)
+    measured = predictions.take(test)
+    probabilities = _fitted_probabilities(bundle, measured)
+    signals = {"heatmap spread": spread(outputs.activation[test])[..., 0]} | _signals(measured, beside)
+    parts = _view_alone(measured, probabilities)
+    spoilt = predicted(part.only(Subset.TEST), spoilt_logits(bundle, part.only(Subset.TEST)), "spoilt pictures")
+    parts["poor equipment"] = spoilt, _fitted_probabilities(bundle, spoilt)
+    for name, place in beside.shifted.items():
+        other = _shifted(bundle, name, place)
+        parts[name] = other, _fitted_probabilities(bundle, other)
+    pairs = [bundle.gate.thresholds[finding] for finding in bundle.findings]
+    assumed = bundle.calibration.probabilities(outputs.logits[test])
+    return {
+        **occasion.facts,
+        "model": f"bundle {bundle.sha256[:12]}",
+        "fitted": bundle.calibration.description,
+        "promise": bundle.gate.description,
+        **_measured(measured, probabilities, signals),
+        "promises": promise_record(measured.findings, measured.labels, assumed, pairs, measured.patients),
+        "shifted": {name: audit(audited(*part)) for name, part in parts.items()},
+        "teams": _teams(predictions, np.asarray(subsets == Subset.CALIBRATION, np.bool_), beside),
+    }
+
+
+def predicted(dataset: Dataset, logits: NDArray[np.float32], source: str) -> Predictions:
+    """Put logits ``(images, findings)`` beside what the data set knows."""
+    groups = {
+        AGE_GROUP if name == "age" else name: np.asarray([of(image) for image in dataset.images], np.str_)
+        for name, of in ATTRIBUTES.items()
+    }
+    names = np.asarray([image.name for image in dataset.images], np.str_)
+    labels = dataset.labels().astype(np.float64)
+    return Predictions(source, dataset.findings, names, dataset.patients(), labels, logits.astype(np.float64), groups)
+
+
+def spoilt_logits(bundle: Bundle, dataset: Dataset) -> NDArray[np.float32]:
+    """Classify the pictures as poor equipment would have taken them; the same at every call."""
+    engine, rng = OnnxEngine(bundle.graph), np.random.default_rng(SEED)
+    found = []
+    for image in dataset.images:
+        picture = augment(as_radiograph(read_picture(image.path)), SPOILT, rng)
+        found.append(engine.run(to_network_input(picture, bundle.input)[np.newaxis]).logits)
+    return np.concatenate(found)
+
+
+def _fitted_probabilities(bundle: Bundle, predictions: Predictions) -> Floats:
+    """Calibrate at the prevalence of the fit, which is the one of these pictures, not at the one of a clinic."""
+    return sigmoid(bundle.calibration.log_odds(predictions.logits))
+
+
+def _shifted(bundle: Bundle, name: str, place: Path) -> Predictions:
+    if not place.is_dir():
+        return read_predictions(place, None, bundle.findings)
+    dataset = read_dataset(place, findings=bundle.findings)
+    return predicted(dataset, predict(bundle, dataset).logits, name)
+
+
+def _measured(measured: Predictions, probabilities: Floats, signals: Mapping[str, Floats]) -> Record:
+    record: Record = {"audit": audit(audited(measured, probabilities, signals))}
+    if LEARNED in signals:
+        judged = verdict(measured.labels, probabilities, signals[LEARNED], measured.patients, SEED)
+        record["verdict"] = {"active": judged.active, "text": judged.text, "figures": judged.figures}
+    return record
+
+
+def _signals(measured: Predictions, beside: Beside) -> dict[str, Floats]:
+    return {name: read_signal(table, measured.images, measured.findings) for name, table in beside.signals.items()}
+
+
+def _view_alone(measured: Predictions, probabilities: Floats) -> dict[str, tuple[Predictions, Floats]]:
+    """Take the AP pictures, of patients who could not stand, for themselves: where there are enough and others too."""
+    ap = measured.groups.get("view", np.full(len(measured.images), "")) == "AP"
+    if ap.sum() < FEWEST_IN_VIEW or ap.all():
+        return {}
+    return {"AP alone": (measured.take(ap), probabilities[ap])}
+
+
+def _teams(predictions: Predictions, first: Bools, beside: Beside) -> Record:
+    """Measure each kind of reader that there is."""
+    record: Record = {}
+    operated = cross_fitted(predictions.labels, predictions.logits, first)
+
+    def measure(truth: Floats, readers: Mapping[str, Floats], mask: Bools, source: str) -> Record:
+        return team_record(
+            predictions.findings,
+            predictions.patients[mask],
+            truth[mask],
+            operated.take(mask),
+            {name: answers[mask] for name, answers in readers.items()},
+            source,
+        )
+
+    reads: Reads | None = None if beside.experts is None else radiologists(beside.experts, predictions)
+    if reads is not None:
+        source = "images of ChestX-ray14 read by radiologists; the truth is the majority of three others"
+        record["radiologists"] = measure(reads.majority, readers_of(reads), reads.read, source)
+    if beside.readers is not None:
+        readers = read_answers(beside.readers, predictions.images, predictions.findings)
+        read = np.any([~np.isnan(answers).all(axis=1) for answers in readers.values()], axis=0)
+        record["readers"] = measure(predictions.labels, readers, read, f"images read in {beside.readers.name}")
+    if beside.simulated is not None:
+        sensitivity, specificity = beside.simulated
+        name = f"sensitivity {sensitivity:g}, specificity {specificity:g}"
+        simulated = {name: simulated_reader(predictions.labels, sensitivity, specificity)}
+        everything = np.ones(len(predictions.images), np.bool_)
+        record["simulated"] = measure(predictions.labels, simulated, everything, "all images, with a simulated reader")
+    return record

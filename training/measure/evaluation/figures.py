@@ -1,0 +1,107 @@
+"""The figures of a sample: how well it ranks, what its probabilities mean, how it answers at thresholds.
+
+Every figure has its 95% interval from a bootstrap of the patients, and is null where it is not defined.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from candor.decide.calibration import sigmoid
+from training.calibration.scaling import negative_log_likelihood
+from training.measure.evaluation.sample import Record, Sample, by_finding, mean_of
+from training.statistics.decisions import Counts, count, samples_f1
+from training.statistics.metrics import Floats, aucs, average_precisions, brier_scores, calibration_errors, interval
+
+
+def ranking(sample: Sample) -> Record:
+    """AUC and average precision of every finding, and their means over the findings that have them."""
+    weights, positives = sample.weights(), (sample.labels > 0).sum(axis=0)
+    auc = aucs(sample.labels, sample.logits), aucs(sample.labels, sample.logits, weights)
+    precision = (
+        average_precisions(sample.labels, sample.logits),
+        average_precisions(sample.labels, sample.logits, weights),
+    )
+    rows = zip(sample.findings, positives, by_finding(sample, *auc), by_finding(sample, *precision), strict=True)
+    return {
+        "images": len(sample.images),
+        "patients": len(set(sample.patients.tolist())),
+        "mean_auc": mean_of(*auc).json,
+        "mean_average_precision": mean_of(*precision).json,
+        "findings": {
+            finding.label: {"positives": int(n), "auc": a.json, "average_precision": p.json}
+            for finding, n, a, p in rows
+        },
+    }
+
+
+def ranking_compared(sample: Sample, common: NDArray[np.bool_]) -> Record:
+    """:func:`ranking`, with the means over some findings alone: ``(findings,)``, the same for all that is compared."""
+    compared = ranking(sample.labelled(np.where(common, sample.labels, np.nan)))
+    return ranking(sample) | {key: compared[key] for key in ("mean_auc", "mean_average_precision")}
+
+
+def calibration(sample: Sample) -> Record:
+    """Negative log-likelihood, calibration error (15 bins) and Brier score of every finding, before and after.
+
+    Before is the sigmoid of the logit; after is the calibrated probability at the prevalence of the fit.
+    """
+    weights = sample.weights()
+    before, after = (_calibration(sample, p, weights) for p in (sigmoid(sample.logits), sample.probabilities))
+    return {f.label: {"before": b, "after": a} for f, b, a in zip(sample.findings, before, after, strict=True)}
+
+
+def _calibration(sample: Sample, probabilities: Floats, weights: Floats) -> list[Record]:
+    eces, briers = (
+        by_finding(sample, metric(sample.labels, probabilities), metric(sample.labels, probabilities, weights))
+        for metric in (calibration_errors, brier_scores)
+    )
+    nlls = (_likelihood(sample.labels[:, k], probabilities[:, k]) for k in range(len(sample.findings)))
+    return [{"nll": n, "ece": e.json, "brier": b.json} for n, e, b in zip(nlls, eces, briers, strict=True)]
+
+
+def _likelihood(labels: Floats, probabilities: Floats) -> float | None:
+    known = ~np.isnan(labels)
+    return negative_log_likelihood(labels[known] > 0, probabilities[known]) if known.any() else None
+
+
+def answers(sample: Sample, thresholds: Floats) -> Record:
+    """Sensitivity, specificity and F1 where a finding is called from its threshold up, and F1's four averages.
+
+    Parameters
+    ----------
+    thresholds
+        ``(findings,)`` calibrated probabilities from other patients; a finding whose threshold is NaN is left out.
+    """
+    chosen = ~np.isnan(thresholds)
+    labels = np.where(chosen, sample.labels, np.nan)
+    called = sample.probabilities >= np.where(chosen, thresholds, np.inf)
+    weights = sample.weights()
+    once, drawn = count(labels, called), count(labels, called, weights)
+    samples = samples_f1(labels, called), samples_f1(labels, called, weights)
+    return {
+        "images": len(sample.images),
+        "f1": {
+            "micro": interval(float(once.micro_f1[0]), drawn.micro_f1).json,
+            "macro": interval(float(once.macro_f1[0]), drawn.macro_f1).json,
+            "weighted": interval(float(once.weighted_f1[0]), drawn.weighted_f1).json,
+            "samples": interval(float(samples[0][0]), samples[1]).json,
+        },
+        "findings": _by_finding(sample, thresholds, once, drawn),
+    }
+
+
+def _by_finding(sample: Sample, thresholds: Floats, once: Counts, drawn: Counts) -> Record:
+    sensitivity = by_finding(sample, once.sensitivity, drawn.sensitivity)
+    specificity = by_finding(sample, once.specificity, drawn.specificity)
+    f1 = by_finding(sample, once.f1, drawn.f1)
+    return {
+        finding.label: {
+            "threshold": None if np.isnan(thresholds[k]) else float(thresholds[k]),
+            "sensitivity": sensitivity[k].json,
+            "specificity": specificity[k].json,
+            "f1": f1[k].json,
+        }
+        for k, finding in enumerate(sample.findings)
+    }

@@ -1,0 +1,94 @@
+"""The same answers among other pictures: against all or normal ones, among the ill, by sex, age and view.
+
+References
+----------
+Seyyed-Kalantari et al. 2021 (chest X-ray classifiers answer worse for some groups of patients).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.data.dataset import LabelledImage
+from training.measure.evaluation.figures import ranking, ranking_compared
+from training.measure.evaluation.sample import Record, Sample
+from training.statistics.metrics import Floats
+
+FEWEST_IMAGES: Final = 50
+"""A smaller group is counted, but not measured."""
+
+FEWEST_POSITIVES: Final = 5
+"""A finding with fewer positives or negatives in one group is left out of the means that compare the groups."""
+
+AGES: Final = MappingProxyType(
+    {"under 18": (0.0, 18.0), "18 to 39": (18.0, 40.0), "40 to 64": (40.0, 65.0), "65 and over": (65.0, np.inf)}
+)
+"""In years, the lower end included."""
+
+Attribute = Callable[[LabelledImage], str]
+"""Names a picture's group; empty where it is not known."""
+
+
+def age_group(image: LabelledImage) -> str:
+    """Name the age group of the patient when the picture was taken; empty where the age is not known."""
+    if image.age is None:
+        return ""
+    return next(name for name, (low, high) in AGES.items() if low <= image.age < high)
+
+
+ATTRIBUTES: Final[Mapping[str, Attribute]] = MappingProxyType(
+    {"sex": lambda image: image.sex, "age": age_group, "view": lambda image: image.view}
+)
+
+
+def groups(sample: Sample) -> Record:
+    """Figures of :func:`ranking` for every group of patients: ``{attribute: {group: figures}}``.
+
+    ``compared`` names the findings that every measured group has enough of; a group's ``mean_auc`` is theirs alone,
+    so that the groups' means are of the same findings.
+    """
+    return {name: _compared(sample, attribute) for name, attribute in ATTRIBUTES.items()}
+
+
+def _compared(sample: Sample, attribute: Attribute) -> Record:
+    names = np.asarray([attribute(image) for image in sample.images], np.str_)
+    sizes = {name: int((names == name).sum()) for name in sorted(set(names.tolist()) - {""}, key=_position)}
+    parts = {name: sample.take(names == name) for name, size in sizes.items() if size >= FEWEST_IMAGES}
+    common = np.all([_enough(part.labels) for part in parts.values()], axis=0) if parts else np.zeros(0, np.bool_)
+    return {
+        "compared": [finding.label for finding, enough in zip(sample.findings, common, strict=False) if enough],
+        "too_small": {name: size for name, size in sizes.items() if name not in parts},
+        "groups": {name: ranking_compared(part, common) for name, part in parts.items()},
+    }
+
+
+def _position(name: str) -> tuple[int, str]:
+    return (list(AGES).index(name) if name in AGES else 0, name)
+
+
+def _enough(labels: Floats) -> NDArray[np.bool_]:
+    fewest = np.minimum((labels > 0).sum(axis=0), (labels <= 0).sum(axis=0))
+    return np.asarray(fewest >= FEWEST_POSITIVES, np.bool_)
+
+
+def modes(sample: Sample) -> Record:
+    """Figures of :func:`ranking` against three kinds of negatives.
+
+    ``one_vs_all``: every picture without the finding. ``one_vs_normal``: pictures without any finding, of those that
+    the data set knows. ``disease_only``: pictures with another finding; what is left once normal pictures are known to
+    be normal.
+    """
+    ill = np.asarray((sample.labels > 0).any(axis=1), np.bool_)
+    labelled = ~np.isnan(sample.labels).all(axis=0)
+    normal = np.asarray((sample.labels[:, labelled] <= 0).all(axis=1), np.bool_)
+    without_the_ill = np.where(~normal[:, np.newaxis] & (sample.labels <= 0), np.nan, sample.labels)
+    return {
+        "one_vs_all": ranking(sample),
+        "one_vs_normal": ranking(sample.labelled(without_the_ill)),
+        "disease_only": ranking(sample.take(ill)),
+    }

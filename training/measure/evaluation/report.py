@@ -1,0 +1,166 @@
+"""Render an evaluation as Markdown, ``docs/evaluation.md``, from its figures: no number is typed by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+from training.markdown import display, table, with_interval
+from training.measure.evaluation.populations import FEWEST_IMAGES, FEWEST_POSITIVES
+from training.measure.evaluation.report_experts import beside_radiologists, localised, picture
+
+REPORT: Final = Path("docs", "evaluation.md")
+"""Where the report stands in a bundle; its plots stand beside it."""
+
+Json = dict[str, Any]
+
+
+def write_report(root: Path, record: Json) -> Path:
+    """Write the report of what ``evaluation.json`` holds into a bundle, and return its path."""
+    path = root / REPORT
+    path.write_text("\n\n".join(_sections(path.parent, record)) + "\n")
+    return path
+
+
+def _sections(folder: Path, record: Json) -> Iterable[str]:
+    yield "# Evaluation"
+    yield (
+        "**Research use only, not for diagnosis.** The classifier was trained here on none of these patients. Brackets "
+        f"are 95% intervals from {record['resamples']} bootstrap resamples of patients. Findings may be far more "
+        "frequent among the pictures than in a clinic: average precision, F1 and calibration hold for them alone. "
+        "All figures are in `models/evaluation.json`."
+    )
+    yield from _ranking(folder, record)
+    yield from _answers(record["test"])
+    yield from _calibration(folder, record["test"])
+    yield from _modes(record["official_test"]["modes"])
+    yield from _groups(folder, record["official_test"]["groups"])
+    yield from beside_radiologists(folder, record["readers"])
+    yield from localised(folder, record["localisation"])
+    yield from _labels(folder)
+    yield "## The command behind the numbers"
+    yield f"```\n{record['command']}  # {record['date']}\n```"
+    yield f"Bundle SHA-256 {record['bundle_sha256']}."
+
+
+def _ranking(folder: Path, record: Json) -> Iterable[str]:
+    official, test = record["official_test"], record["test"]
+    yield "## How well it ranks"
+    yield (
+        f"AUC is the area under the ROC curve, AP the average precision. All {official['images']} pictures "
+        f"({official['patients']} patients) that were {held_out(record)}, then the test patients alone "
+        f"({test['images']} pictures, {test['patients']} patients), to whom calibration and gate were not fitted "
+        "either."
+    )
+    yield table(
+        ("finding", "positives", "AUC, held out", "AP", "positives", "AUC, test patients", "AP"),
+        [
+            *(
+                (display(label), *_ranked(a), *_ranked(test["findings"][label]))
+                for label, a in official["findings"].items()
+            ),
+            ("**mean**", *_means(official), *_means(test)),
+        ],
+    )
+    yield from picture(folder, "auc", "AUC of every finding with its interval")
+    yield (
+        "The curves are those of the test patients. Macro is the mean over the findings; micro takes all answers to "
+        "all findings together, by calibrated probability."
+    )
+    yield from picture(folder, "curves", "ROC and precision-recall curves")
+
+
+def held_out(record: Json) -> str:
+    """Say which pictures were held out from training."""
+    source = record["data"]
+    return f"held out from {source}" + (" by its official test list" if record["held_out_by"] != "hash" else " by hash")
+
+
+def _ranked(figures: Json) -> tuple[object, ...]:
+    return figures["positives"], with_interval(figures["auc"]), with_interval(figures["average_precision"])
+
+
+def _means(figures: Json) -> tuple[str, ...]:
+    return "", with_interval(figures["mean_auc"]), with_interval(figures["mean_average_precision"])
+
+
+def _answers(test: Json) -> Iterable[str]:
+    found = test["answers"]
+    yield "## How it would answer without a gate"
+    yield (
+        "Yes from a threshold up, chosen on the calibration patients so that sensitivity + specificity is greatest "
+        f"there (Youden), measured on the {found['images']} pictures of the test patients. The gate does not use these."
+    )
+    yield table(
+        ("finding", "threshold", "sensitivity", "specificity", "F1"),
+        [(display(label), _threshold(f["threshold"]), *_answered(f)) for label, f in found["findings"].items()],
+    )
+    yield table([f"F1, {name}" for name in found["f1"]], [[with_interval(value) for value in found["f1"].values()]])
+
+
+def _threshold(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _answered(figures: Json) -> list[str]:
+    return [with_interval(figures[name]) for name in ("sensitivity", "specificity", "f1")]
+
+
+def _calibration(folder: Path, test: Json) -> Iterable[str]:
+    yield "## What its probabilities mean"
+    yield (
+        "Expected calibration error (15 bins) and Brier score of the test patients, at the prevalence of the fit. "
+        "Resampling adds noise to the bins, so that the calibration error's intervals lean upwards."
+    )
+    yield table(
+        ("finding", "ECE before", "ECE after", "Brier before", "Brier after"),
+        [
+            (
+                display(label),
+                *(with_interval(f[when][name]) for name in ("ece", "brier") for when in ("before", "after")),
+            )
+            for label, f in test["calibration"].items()
+        ],
+    )
+    yield from picture(folder, "reliability", "Reliability diagrams before and after calibration")
+
+
+def _modes(modes: Json) -> Iterable[str]:
+    yield "## Against whom"
+    yield (
+        "AUC against all pictures without the finding, against normal ones alone (easier), and among pictures with at "
+        "least one finding (harder: what is left once normal pictures are known to be normal). All held out."
+    )
+    names = ("one_vs_all", "one_vs_normal", "disease_only")
+    rows = [
+        (display(label), *(with_interval(modes[name]["findings"][label]["auc"]) for name in names))
+        for label in modes["one_vs_all"]["findings"]
+    ]
+    mean = ("**mean**", *(with_interval(modes[name]["mean_auc"]) for name in names))
+    yield table(("finding", "one against all", "against normal", "disease only"), [*rows, mean])
+
+
+def _groups(folder: Path, groups: Json) -> Iterable[str]:
+    yield "## By sex, age and view"
+    yield (
+        f"Mean AUC of all held out over the findings with at least {FEWEST_POSITIVES} positives and negatives in "
+        f"every group of the same kind; groups of fewer than {FEWEST_IMAGES} pictures are not measured. `models/"
+        "evaluation.json` has every finding."
+    )
+    rows = [
+        (kind, group, f["images"], f["patients"], len(part["compared"]), with_interval(f["mean_auc"]))
+        for kind, part in groups.items()
+        for group, f in part["groups"].items()
+    ]
+    yield table(("", "group", "pictures", "patients", "findings compared", "mean AUC"), rows)
+    small = [f"{kind} {name} ({n})" for kind, part in groups.items() for name, n in part["too_small"].items()]
+    if small:
+        yield f"Too few pictures to be measured: {', '.join(small)}."
+    yield from picture(folder, "groups", "Mean AUC by group")
+
+
+def _labels(folder: Path) -> Iterable[str]:
+    yield "## What occurs together"
+    yield "Labels of all held out: counts, and in colour the share of the row's pictures with the column's."
+    yield from picture(folder, "cooccurrence", "Co-occurrence of the findings")

@@ -1,0 +1,167 @@
+"""Two thresholds for each finding, fitted on some patients and measured on others, to see which promises were kept.
+
+References
+----------
+Angelopoulos et al. 2021 (learn then test); see :mod:`training.gate.thresholds`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from candor.decide.gate import Thresholds
+from candor.study.findings import Finding
+from training.gate.thresholds import Promise, fit_thresholds
+from training.measure.evaluation.sample import RESAMPLES, SEED, Record
+from training.statistics.metrics import Floats, interval, patient_weights
+from training.statistics.risk import Bools, ratio
+
+
+def fitted_pairs(labels: Floats, probabilities: Floats, promise: Promise) -> list[Thresholds]:
+    """Fit every finding's thresholds to the images whose label is known.
+
+    Parameters
+    ----------
+    labels, probabilities
+        ``(images, findings)``, one image a patient: the exact test wants independent draws.
+    """
+    pairs = []
+    for k in range(labels.shape[1]):
+        known = ~np.isnan(labels[:, k])
+        pairs.append(fit_thresholds(probabilities[known, k], labels[known, k] > 0, promise))
+    return pairs
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kinds:
+    """Counts of the gate's three answers, each ``(resamples, findings + 1)``; the last column is all findings'."""
+
+    absent: Floats
+    missed: Floats
+    present: Floats
+    present_and_positive: Floats
+    images: Floats
+    positives: Floats
+    answered_in_full: Floats  # (resamples,): share of the images without a deferral
+
+    @property
+    def missed_share(self) -> Floats:
+        """Share of the positives that are called absent: what the lower threshold promises to keep small."""
+        return ratio(self.missed, self.positives)
+
+    @property
+    def npv(self) -> Floats:
+        """Share of ABSENT that is right."""
+        return ratio(self.absent - self.missed, self.absent)
+
+    @property
+    def prior_npv(self) -> Floats:
+        """1 - prevalence: the NPV, and the accuracy, of always answering "absent"."""
+        return 1 - ratio(self.positives, self.images)
+
+    @property
+    def ppv(self) -> Floats:
+        """Share of PRESENT that is right: what the upper threshold promises to keep great."""
+        return ratio(self.present_and_positive, self.present)
+
+    @property
+    def absent_share(self) -> Floats:
+        """Share of the answers that is ABSENT."""
+        return ratio(self.absent, self.images)
+
+    @property
+    def present_share(self) -> Floats:
+        """Share of the answers that is PRESENT."""
+        return ratio(self.present, self.images)
+
+    @property
+    def deferred_share(self) -> Floats:
+        """Share of the answers that is DEFERRED."""
+        return 1 - self.absent_share - self.present_share
+
+    @property
+    def accuracy(self) -> Floats:
+        """Share of what is answered that is right."""
+        return ratio(self.absent - self.missed + self.present_and_positive, self.absent + self.present)
+
+
+def decided(labels: Floats, probabilities: Floats, pairs: Sequence[Thresholds], weights: Floats | None = None) -> Kinds:
+    """Count what the thresholds do to other patients than those of the fit.
+
+    Parameters
+    ----------
+    labels, probabilities
+        ``(images, findings)``; where the label is NaN nothing counts.
+    weights
+        ``(resamples, images)``; None is one resample.
+    """
+    known, positive = ~np.isnan(labels), labels > 0
+    absent = (probabilities <= [-1.0 if pair.lo is None else pair.lo for pair in pairs]) & known
+    present = (probabilities >= [2.0 if pair.hi is None else pair.hi for pair in pairs]) & known
+    rows = np.ones((1, len(labels))) if weights is None else weights
+
+    def counted(kind: Bools) -> Floats:
+        found = rows @ kind.astype(np.float64)
+        return np.concatenate([found, found.sum(axis=1, keepdims=True)], axis=1)
+
+    whole = (absent | present | ~known).all(axis=1)
+    return Kinds(
+        counted(absent),
+        counted(absent & positive),
+        counted(present),
+        counted(present & positive),
+        counted(known),
+        counted(positive & known),
+        ratio(rows @ whole.astype(np.float64), rows.sum(axis=1)),
+    )
+
+
+_MEASURES = (
+    "absent_share",
+    "missed_share",
+    "npv",
+    "prior_npv",
+    "present_share",
+    "ppv",
+    "deferred_share",
+    "accuracy",
+)
+
+
+def promise_record(
+    findings: Sequence[Finding],
+    labels: Floats,
+    probabilities: Floats,
+    pairs: Sequence[Thresholds],
+    patients: NDArray[np.str_],
+) -> Record:
+    """Measure thresholds on patients to whom they were not fitted, with intervals by patient.
+
+    Parameters
+    ----------
+    labels, probabilities
+        ``(images, findings)``.
+    pairs
+        One for each finding.
+
+    Returns
+    -------
+    ``findings``, and ``pooled`` over them, with ``answered_in_full``: the share of the images without a deferral.
+    """
+    once = decided(labels, probabilities, pairs)
+    drawn = decided(labels, probabilities, pairs, patient_weights(patients, RESAMPLES, SEED))
+
+    def figures(k: int) -> Record:
+        return {name: interval(float(getattr(once, name)[0, k]), getattr(drawn, name)[:, k]).json for name in _MEASURES}
+
+    by_finding = {
+        finding.label: {"lo": pair.lo, "hi": pair.hi, "positives": int(once.positives[0, k]), **figures(k)}
+        for k, (finding, pair) in enumerate(zip(findings, pairs, strict=True))
+    }
+    full = interval(float(once.answered_in_full[0]), drawn.answered_in_full).json
+    pooled: Record = figures(-1) | {"answered_in_full": full, "positives": int(once.positives[0, -1])}
+    return {"findings": by_finding, "pooled": pooled, "images": len(labels)}

@@ -1,0 +1,1 @@
+"""A bundle's model card, from its JSON files."""

@@ -1,0 +1,175 @@
+"""What a model card says of the weights: what they started from, whose pictures trained them, and by what command."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import PurePath
+from typing import Any, Final
+
+from candor.model.networks.initial import imagenet_source
+from training.bundles.layouts import LAYOUTS
+from training.data.augmentation import PRESETS
+from training.data.readers import nih
+from training.learn.recipe import IMAGENET, Recipe
+from training.markdown import table
+
+Json = dict[str, Any]
+
+_NIH_LIMITS: Final = """\
+- Labels were mined from radiology reports by software, not read from the pictures; readers disagree with them often.
+- The pictures are a selection of ChestX-ray14 in which findings are far more frequent than in the whole: the figures
+  on it are no estimate of performance in any clinic, and precision would be lower at the assumed prevalence.
+- All patients come from one US research hospital, almost all of them adults, many of them very ill.
+- Only frontal views, reduced to 384 pixels before anything else."""
+
+_ALWAYS: Final = """\
+- Findings are not independent of each other, of the patient's position (AP or PA), or of tubes and lines: the network
+  may have learned the company that a finding keeps."""
+
+_CREDIT: Final = {
+    nih.NAME: "Data: NIH Clinical Center, ChestX-ray14, https://nihcc.app.box.com/v/ChestXray-NIHCC, free to use with "
+    "attribution: Wang X, Peng Y, Lu L, Lu Z, Bagheri M, Summers RM. ChestX-ray8: hospital-scale chest X-ray "
+    "database and benchmarks on weakly-supervised classification and localization of common thorax diseases. "
+    "CVPR 2017."
+}
+
+
+def trained_on(metadata: Json) -> str | None:
+    """Name the data set that trained the weights; None where nobody knows here.
+
+    Records of before data sets had names are all of ChestX-ray14.
+    """
+    record = metadata["candor"]["training"]
+    return None if "imported" in record else str(record.get("data", nih.NAME))
+
+
+def origin(metadata: Json, splits: Json) -> Iterable[str]:
+    """Tell what the weights started from, what trained them, and which patients were in which set."""
+    ours, record = metadata["candor"], metadata["candor"]["training"]
+    side, mean, std = (ours["input"][name] for name in ("side", "mean", "std"))
+    squeezed = (
+        f"Pictures are squeezed to {side} x {side} pixels by area averaging and standardised (mean {mean:.4f}, "
+        f"standard deviation {std:.4f})."
+    )
+    source = trained_on(metadata)
+    if source is None:
+        yield f"{ours['architecture']}, {_imported(record['imported'])} {squeezed}"
+        yield splits["rule"]
+        return
+    stages = ", then ".join(f"{stage['epochs']} epochs at {stage['side']} px" for stage in record["recipe"]["stages"])
+    yield (
+        f"{ours['architecture']}, {stages}, on {record['images']} radiographs of {record['patients']} train patients "
+        f"of {source}; {start(record['recipe'])}. {squeezed}"
+    )
+    yield from _taught(record)
+    yield _CREDIT.get(source, f"Data: {source}, under its publisher's own terms.")
+    yield (
+        "Patients, all sets disjoint (`models/splits.json` lists them and states the rule). Validation was only "
+        "watched; the set named gate is kept for a gate that learns, and nothing has used it yet:"
+    )
+    yield table(("set", "patients"), [(name, len(ids)) for name, ids in splits["patients"].items()])
+
+
+def _taught(record: Json) -> Iterable[str]:
+    """Say whose probabilities were mixed into the labels, and what that may have let in."""
+    soft, recipe = record.get("soft_labels"), record["recipe"]
+    if soft:
+        yield (
+            f"Soft labels: for {soft['images']} of these pictures {recipe['soft_weight']:.0%} of the target is another "
+            f"classifier's probability (`{PurePath(recipe['soft_labels']).name}`, SHA-256 {soft['sha256']}). {_TEACHER}"
+        )
+
+
+_TEACHER: Final = (
+    "What that classifier was trained on is not known here: it may have seen patients that judge this one, though "
+    "none of their pictures or labels came here by it."
+)
+
+
+def start(recipe: Json) -> str:
+    """Say what training started from: chance, ImageNet's weights or a file; old recipes knew chance alone."""
+    initial = recipe.get("initial")
+    if initial is None:
+        return "no other data and no pretrained weights"
+    if initial == IMAGENET:
+        return f"it started from {imagenet_source(recipe['network'])}"
+    return (
+        f"it started from the weights in the file `{PurePath(initial).name}`, and what trained those is not known here"
+    )
+
+
+def _imported(origin_of: Json) -> str:
+    return (
+        f"with published weights that were taken over and not trained here: the file `{origin_of['file']}` in the "
+        f"layout `{origin_of['layout']}`, SHA-256 {origin_of['sha256']}. Their publisher's licence holds."
+    )
+
+
+def unseen(metadata: Json) -> str:
+    """Say whether the classifier saw the patients that judge it."""
+    record = metadata["candor"]["training"]
+    if "imported" in record:
+        return "whether the imported weights were trained on any of them is not known here"
+    if record.get("soft_labels"):
+        return "the classifier saw none of them; whether the one behind its soft labels did is not known here"
+    if record["recipe"].get("initial") not in (None, IMAGENET):
+        return "training here saw none of them, and what trained the weights that it started from is not known"
+    return "the classifier saw none of them"
+
+
+def limits(metadata: Json, evaluation: Json) -> str:
+    """Tell what the figures cannot show, by whose pictures trained and judged the weights."""
+    source, judged = trained_on(metadata), evaluation["data"]
+    if source == judged == nih.NAME:
+        return f"{_NIH_LIMITS}\n{_ALWAYS}"
+    trained = "pictures that are not known here" if source is None else source
+    return (
+        f"- Trained on {trained}, measured on {judged}: the figures are no estimate of performance in any other "
+        f"place.\n- The labels are those of {judged} as they are; readers disagree with any labels often.\n{_ALWAYS}"
+    )
+
+
+def training_command(metadata: Json) -> str:
+    """Write the command that made the weights; the whole recipe stands in ``configs/metadata.json``."""
+    record = metadata["candor"]["training"]
+    if "imported" in record:
+        imported = record["imported"]
+        own = imported["outputs"] != list(LAYOUTS[imported["layout"]].outputs)
+        outputs = f" --outputs {shlex.quote(','.join(imported['outputs']))}" if own else ""
+        file = shlex.quote(imported["file"])
+        return f"python -m training import-weights {file} --layout {imported['layout']} --labels TABLE{outputs}"
+    recipe = record["recipe"]
+    stages = "".join(f" --stage {s['side']} {s['epochs']} {s['peak_learning_rate']:g}" for s in recipe["stages"])
+    given = "".join(f" --set {shlex.quote(f'{name}={value}')}" for name, value in _changed(recipe))
+    soft = recipe.get("soft_labels")
+    taught = f" --soft-labels {shlex.quote(soft)} --soft-weight {recipe['soft_weight']:g}" if soft else ""
+    return (
+        f"python -m training train --data DATA --network {recipe['network']}{stages} --batch {recipe['batch']} "
+        f"--seed {recipe['seed']}{taught}{given}"
+    )
+
+
+def _augmentation(recorded: Json | None) -> str | None:
+    """Find the preset that a recipe used, by the values that it recorded: old recipes knew fewer."""
+    if recorded is None:
+        return "none"
+    presets = {name: asdict(how) for name, how in PRESETS.items() if how is not None}
+    return next((name for name, how in presets.items() if all(how.get(k) == v for k, v in recorded.items())), None)
+
+
+_OWN_OPTIONS: Final = ("network", "stages", "batch", "seed", "soft_labels", "soft_weight", "initial", "augmentation")
+
+
+def _changed(recipe: Json) -> Iterable[tuple[str, object]]:
+    """List what a recipe sets beside the options of the verb: all that is not its default."""
+    if recipe.get("initial") is not None:
+        yield "initial", recipe["initial"]
+    name = _augmentation(recipe.get("augmentation"))
+    if name not in (None, "plain"):
+        yield "augmentation", name
+    usual = asdict(Recipe())
+    for key, value in recipe.items():
+        if key not in _OWN_OPTIONS and key in usual and value != usual[key]:
+            yield f"recipe#{key}", value

@@ -1,0 +1,45 @@
+"""Run a bundle's network over a data set, exactly as the application would."""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from candor.model.bundle import Model
+from candor.model.engine import OnnxEngine, Outputs
+from candor.model.preprocess import to_network_input
+from training.data.pictures import as_radiograph, read_picture
+from training.data.readers import Dataset
+
+BATCH: Final = 8
+
+
+def predict_logits(model: Model, dataset: Dataset) -> NDArray[np.float32]:
+    """Classify every picture: logits ``(images, findings)``; see :func:`predict`."""
+    return predict(model, dataset).logits
+
+
+def predict(model: Model, dataset: Dataset) -> Outputs:
+    """Classify every picture with ONNX Runtime; of no picture the outputs are empty.
+
+    Raises
+    ------
+    BundleError
+        The graph cannot be loaded.
+    DataError
+        A picture cannot be decoded.
+    Refused
+        A picture is smaller than the network's input.
+    """
+    engine = OnnxEngine(model.graph)
+    none = np.empty((0, len(model.findings)), np.float32)
+    parts = [Outputs(none, none[:, :, np.newaxis, np.newaxis], none[:, :0])]
+    for start in range(0, len(dataset.images), BATCH):
+        batch = dataset.images[start : start + BATCH]
+        inputs = [to_network_input(as_radiograph(read_picture(image.path)), model.input) for image in batch]
+        parts.append(engine.run(np.stack(inputs)))
+    print(f"classified {len(dataset.images)} pictures", file=sys.stderr)
+    return Outputs(*map(np.concatenate, zip(*(parts[1:] or parts), strict=True)))

@@ -1,1 +1,0 @@
-"""Makes the screen, the small network of :mod:`cxr.quality.screen`, and measures it."""

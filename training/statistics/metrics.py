@@ -1,0 +1,181 @@
+"""Areas under the ROC and the precision-recall curve, calibration error and Brier score, with bootstrap intervals.
+
+Resampling patients only changes the weights of the images. So each finding is sorted once, and every resample is one
+weighted pass over the sorted order; what is a mean over images is one matrix product for all resamples. A label
+that is NaN is not known: it counts neither as positive nor as negative.
+
+References
+----------
+Fawcett 2006 (ROC). Davis and Goadrich 2006 (precision-recall). Efron 1979 (bootstrap), here of patients.
+Guo et al. 2017 (expected calibration error). Brier 1950.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.statistics.bootstrap_kernels import precision_areas, roc_areas
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.bool_] | NDArray[np.float32] | Floats
+"""``(images, findings)``: true or over 0 where the finding is there, NaN where it is not known."""
+
+BINS: Final = 15
+"""Of equal width, for the calibration error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate with the ends of its 95% interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+    @property
+    def json(self) -> dict[str, float] | None:
+        """For JSON, which has no NaN: null where the estimate or an end is undefined."""
+        if np.isnan([self.value, self.low, self.high]).any():
+            return None
+        return {"value": self.value, "low": self.low, "high": self.high}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ranking:
+    """Images sorted by each finding's score, highest first, once for all weightings.
+
+    Parameters
+    ----------
+    order
+        ``(findings, images)`` int32: which image stands at each place.
+    positive, negative
+        ``(findings, images)``: 1 where that image has the finding, or has it not; neither where it is not known.
+    ends
+        ``(findings, images)``: whether the next image's score is another one.
+    """
+
+    order: NDArray[np.int32]
+    positive: Floats
+    negative: Floats
+    ends: NDArray[np.bool_]
+
+
+def rank(labels: Labels, scores: Floats) -> Ranking:
+    """Sort ``(images, findings)`` scores."""
+    order = np.argsort(-scores.T, axis=1)
+    ordered = np.take_along_axis(scores.T, order, axis=1)
+    ends = np.concatenate([np.diff(ordered, axis=1) != 0, np.ones((len(order), 1), np.bool_)], axis=1)
+    truth = np.take_along_axis(np.asarray(labels, np.float64).T, order, axis=1)
+    return Ranking(order.astype(np.int32), (truth > 0).astype(np.float64), (truth <= 0).astype(np.float64), ends)
+
+
+def aucs(labels: Labels, scores: Floats, weights: Floats | None = None) -> Floats:
+    """Area under the ROC curve of every finding, for many weightings of the same images; ties count half.
+
+    Parameters
+    ----------
+    labels, scores
+        ``(images, findings)``.
+    weights
+        ``(resamples, images)``, at least 0; None is one resample, the images as they are.
+
+    Returns
+    -------
+    ``(resamples, findings)``; NaN where a weighting leaves no positive or no negative.
+    """
+    r = rank(labels, scores)
+    return roc_areas(_rows(labels, weights), r.order, r.positive, r.negative, r.ends)
+
+
+def average_precisions(labels: Labels, scores: Floats, weights: Floats | None = None) -> Floats:
+    """Average precision: the sum over the distinct scores of (recall - recall before) x precision.
+
+    Parameters and shapes as for :func:`aucs`; NaN where a weighting leaves no positive.
+    """
+    r = rank(labels, scores)
+    return precision_areas(_rows(labels, weights), r.order, r.positive, r.negative, r.ends)
+
+
+def _rows(labels: Labels, weights: Floats | None) -> Floats:
+    return np.ones((1, len(labels))) if weights is None else np.ascontiguousarray(weights, np.float64)
+
+
+def mean_defined(values: Floats) -> Floats:
+    """Mean over the findings, ``(resamples, findings)`` to ``(resamples,)``, of the values that are defined.
+
+    NaN where none is.
+    """
+    defined = ~np.isnan(values)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.where(defined, values, 0).sum(axis=1) / defined.sum(axis=1), np.float64)
+
+
+def patient_weights(patients: NDArray[np.str_], resamples: int, seed: int) -> Floats:
+    """How often each image is drawn when patients are drawn with replacement: ``(resamples, images)``."""
+    names, owner = np.unique(patients, return_inverse=True)
+    rng = np.random.default_rng(seed)
+    draws = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
+    return np.asarray(draws[:, owner], np.float64)
+
+
+def interval(value: float, resampled: Floats) -> Interval:
+    """Take the percentile interval of a bootstrap; resamples that leave it undefined are left out."""
+    if np.all(np.isnan(resampled)):
+        return Interval(value, float("nan"), float("nan"))
+    low, high = np.nanquantile(resampled, (0.025, 0.975))
+    return Interval(value, float(low), float(high))
+
+
+def bins_of(probabilities: Floats, bins: int = BINS) -> NDArray[np.int64]:
+    """Which of the bins of equal width over [0, 1] each probability falls into; 1 falls into the last."""
+    return np.minimum((probabilities * bins).astype(np.int64), bins - 1)
+
+
+def calibration_errors(
+    labels: Labels, probabilities: Floats, weights: Floats | None = None, bins: int = BINS
+) -> Floats:
+    """Average the gap of probability and frequency over the bins, by their counts: the expected calibration error.
+
+    Parameters
+    ----------
+    labels, probabilities
+        ``(images, findings)``.
+    weights
+        As for :func:`aucs`.
+
+    Returns
+    -------
+    ``(resamples, findings)``; NaN where a weighting leaves no image with a known label.
+    """
+    rows, truth = _rows(labels, weights), np.asarray(labels, np.float64)
+    known, index = ~np.isnan(truth), bins_of(probabilities, bins)
+    gaps = np.where(known, probabilities - (truth > 0), 0.0)
+    totals = [
+        np.abs(rows @ (gaps[:, [k]] * (index[:, [k]] == np.arange(bins)))).sum(axis=1) for k in range(truth.shape[1])
+    ]
+    return _over(np.stack(totals, axis=1), rows @ known)
+
+
+def brier_scores(labels: Labels, probabilities: Floats, weights: Floats | None = None) -> Floats:
+    """Mean squared distance of the probability from the label, 0 or 1; shapes as for :func:`calibration_errors`."""
+    rows, truth = _rows(labels, weights), np.asarray(labels, np.float64)
+    known = ~np.isnan(truth)
+    squares = np.where(known, (probabilities - (truth > 0)) ** 2, 0.0)
+    return _over(rows @ squares, rows @ known)
+
+
+def _over(sums: Floats, counts: Floats) -> Floats:
+    with np.errstate(invalid="ignore"):
+        return np.asarray(sums / counts, np.float64)
+
+
+def expected_calibration_error(labels: NDArray[np.bool_], probabilities: Floats, bins: int = BINS) -> float:
+    """:func:`calibration_errors` of one finding: ``(images,)`` labels and probabilities, each image once."""
+    return float(calibration_errors(labels[:, np.newaxis], probabilities[:, np.newaxis], bins=bins)[0, 0])
