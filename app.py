@@ -23,7 +23,8 @@ from candor import RESEARCH_USE, __version__
 from candor.decide.gate import Gate
 from candor.dicom.read.folder import input_files
 from candor.model.bundle import Bundle, find_bundle, load_bundle
-from candor.model.engine import Engine, open_engine
+from candor.model.engine import open_engine
+from candor.model.outputs import Engine
 from candor.picture.lungs import LungField
 from candor.picture.orientation import load_screen
 from candor.picture.shortcut import Auditor

@@ -23,7 +23,8 @@ import torch
 
 from benchmarks.timing import interleaved, milliseconds, ratio
 from candor.model.bundle import Bundle, find_bundle, load_bundle
-from candor.model.engine import Engine, OnnxEngine
+from candor.model.onnx_engine import OnnxEngine
+from candor.model.outputs import Engine
 from candor.model.torch_engine import TorchEngine, load_network
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -30,11 +30,12 @@ from candor.dicom.read.file import read_header, read_pixels
 from candor.dicom.shared.identity import fingerprint
 from candor.study.case import Case, CaseImage
 from candor.study.findings import Finding
-from candor.study.profile import KINDS, Edition
+from candor.study.profile import Edition
 from candor.study.provenance import Provenance
 from candor.study.radiograph import Radiograph
 from candor.study.reasons import Reason
 from candor.study.result import Decision, FindingResult, Heatmap
+from candor.study.result_object import KINDS
 from candor.words.texts import ENGLISH
 from operators.graph.publish import clear
 from operators.graph.sdk import Application

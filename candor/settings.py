@@ -23,8 +23,9 @@ from candor.decide.costs import Costs, costs_of, equal_costs
 from candor.study.errors import SettingsError
 from candor.study.findings import Finding
 from candor.study.policy import CHECKS, DEFAULT_POLICY, Action, Policy
-from candor.study.profile import KINDS, Edition, Kind, ReportClass
+from candor.study.profile import Edition, ReportClass
 from candor.study.reasons import Reason
+from candor.study.result_object import KINDS, Kind
 from candor.words.texts import Language
 
 ENGINES = ("auto", "onnx", "torch")

@@ -19,7 +19,8 @@ from pydantic_core import ErrorDetails
 
 from candor.study.errors import DataError, SettingsError
 from candor.study.findings import findings_named
-from candor.study.profile import Edition, Kind, ReportClass
+from candor.study.profile import Edition, ReportClass
+from candor.study.result_object import Kind
 
 _AE_TITLE: Final = r"^[!-\[\]-~]([ -\[\]-~]*[!-\[\]-~])?$"
 AETitle = Annotated[str, StringConstraints(min_length=1, max_length=16, pattern=_AE_TITLE)]

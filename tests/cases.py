@@ -18,13 +18,14 @@ from candor.dicom.write.key_objects import build_key_objects, select_key_objects
 from candor.dicom.write.overlay import build_overlay, select_overlays
 from candor.dicom.write.parametric_map import build_parametric_map
 from candor.dicom.write.presentation_state import build_presentation_state, select_presentation_states
-from candor.study.case import Case, CaseImage, WrittenObject
+from candor.study.case import Case, CaseImage
 from candor.study.findings import Finding
-from candor.study.profile import KINDS, Edition, Kind
+from candor.study.profile import Edition
 from candor.study.provenance import Provenance
 from candor.study.radiograph import Radiograph
 from candor.study.reasons import Reason
 from candor.study.result import Decision, FindingResult, Heatmap, Note
+from candor.study.result_object import KINDS, Kind, WrittenObject
 from candor.words.texts import ENGLISH, Texts
 from tests.factory import chest_like, radiograph_dataset
 

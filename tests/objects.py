@@ -13,10 +13,11 @@ from candor.dicom.write.key_objects import build_key_objects
 from candor.dicom.write.overlay import build_overlay
 from candor.dicom.write.parametric_map import build_parametric_map
 from candor.dicom.write.presentation_state import build_presentation_state
-from candor.study.case import Case, WrittenObject
+from candor.study.case import Case
 from candor.study.findings import Finding
-from candor.study.profile import KINDS, Edition, Kind
+from candor.study.profile import Edition
 from candor.study.result import Decision
+from candor.study.result_object import KINDS, Kind, WrittenObject
 from candor.words.texts import ENGLISH, Texts
 from tests.cases import PROVENANCE, assessed, case_of, result
 

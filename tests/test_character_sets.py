@@ -20,7 +20,7 @@ from pydicom.charset import convert_encodings
 from pydicom.valuerep import PersonName
 
 from candor.dicom.read.file import read_header
-from candor.study.profile import KINDS, Kind
+from candor.study.result_object import KINDS, Kind
 from candor.words.texts import ENGLISH, GERMAN
 from tests.factory import radiograph_dataset
 from tests.objects import write_objects

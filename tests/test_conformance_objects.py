@@ -18,9 +18,10 @@ from candor.dicom.shared import codes
 from candor.dicom.write.rejection_note import Rejected, Rejection, build_rejection_note
 from candor.study.case import Case
 from candor.study.findings import PRIVATE_SCHEME
-from candor.study.profile import KINDS, Edition, Kind, Predecessor, ReportClass
+from candor.study.profile import Edition, Predecessor, ReportClass
 from candor.study.reasons import Reason
 from candor.study.result import Note
+from candor.study.result_object import KINDS, Kind
 from tests.cases import CASES, EVERYTHING, PROVENANCE, TIME, assessed, case_of, header_of, pa_and_lateral, write_results
 from tests.statement import Row, section, table, tables
 

@@ -15,12 +15,12 @@ from app import ResidentApplication
 from candor.dicom.check.templates import missing_rows
 from candor.dicom.read.file import read_pixels
 from candor.model.bundle import Bundle, find_bundle, load_bundle
-from candor.model.engine import OnnxEngine
+from candor.model.onnx_engine import OnnxEngine
 from candor.model.preprocess import to_network_input
 from candor.model.torch_engine import TorchEngine
 from candor.settings import Settings
 from candor.study.findings import Finding
-from candor.study.profile import KINDS
+from candor.study.result_object import KINDS
 from operators.graph.jobs import Job, JobResult
 from tests.conftest import ROOT
 from tests.validators import pixelmed_errors, skip_without_validators, validation_errors

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from candor.model.engine import Outputs
+from candor.model.outputs import Outputs
 from candor.model.preprocess import InputSpec
 
 SPEC = InputSpec(side=224, mean=0.5, std=0.25)

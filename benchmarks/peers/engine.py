@@ -17,7 +17,7 @@ from benchmarks.engines import ROOT, PlainForward, convolution_rate, pictures
 from benchmarks.peers.table import Row, Section, timed
 from benchmarks.timing import interleaved
 from candor.model.bundle import find_bundle, load_bundle
-from candor.model.engine import OnnxEngine
+from candor.model.onnx_engine import OnnxEngine
 from candor.model.torch_engine import load_network
 
 _SERVED_S = 2.0

@@ -11,16 +11,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from candor.model.bundle import Model
-from candor.model.engine import Outputs
 from candor.model.networks.classifier import ClassActivationNetwork
 from candor.model.networks.registry import build
+from candor.model.outputs import Outputs
 from candor.study.errors import BundleError
 
 Floats = NDArray[np.float32]
 
 
 class TorchEngine:
-    """See :class:`candor.model.engine.Engine`.
+    """See :class:`candor.model.outputs.Engine`.
 
     Raises
     ------
@@ -34,11 +34,11 @@ class TorchEngine:
 
     @property
     def name(self) -> str:
-        """See :attr:`candor.model.engine.Engine.name`."""
+        """See :attr:`candor.model.outputs.Engine.name`."""
         return f"torch-{self._device.type}"
 
     def run(self, images: Floats) -> Outputs:
-        """See :meth:`candor.model.engine.Engine.run`."""
+        """See :meth:`candor.model.outputs.Engine.run`."""
         with torch.inference_mode():
             answer = self._network.answer(torch.from_numpy(images).to(self._device))
         return Outputs(*(output.cpu().numpy() for output in answer))

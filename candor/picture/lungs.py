@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from candor.files.document import read_document
-from candor.model.engine import open_session
+from candor.model.onnx_engine import open_session
 from candor.model.preprocess import InputSpec, to_network_input
 from candor.study.radiograph import Radiograph
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from candor.files.document import file_sha256, read_document
-from candor.model.engine import open_session
+from candor.model.onnx_engine import open_session
 from candor.study.radiograph import Radiograph
 
 SIDE: Final = 96

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from candor.decide.calibration import Calibration
-from candor.model.engine import Engine
+from candor.model.outputs import Engine
 from candor.model.preprocess import InputSpec
 from candor.picture.lungs import LungField, field
 from candor.picture.marks import Marks, candidates, in_corners, inner, outside, without, without_borders

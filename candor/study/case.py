@@ -13,10 +13,11 @@ from pydicom import Dataset
 
 from candor.study.findings import Finding
 from candor.study.policy import Action
-from candor.study.profile import Kind, Predecessor
+from candor.study.profile import Predecessor
 from candor.study.radiograph import Radiograph
 from candor.study.reasons import Reason
 from candor.study.result import Decision, Disposition, FindingResult, Heatmap, Note, ShortcutAudit, disposition, roll_up
+from candor.study.result_object import WrittenObject
 
 T = TypeVar("T")
 
@@ -116,33 +117,6 @@ class CaseImage:
             self.deferrals.append(Note(reason, detail))
         else:
             self.notices.append(Note(reason, detail))
-
-
-@dataclass(frozen=True, slots=True)
-class WrittenObject:
-    """One result object on disk.
-
-    Parameters
-    ----------
-    file
-        Its path below the output folder, with ``/``.
-    finding
-        What it is about; None where it is about more than one finding.
-    source
-        SOP Instance UID of the image that it belongs to; None where it is about the study.
-    editions
-        Keys of the editions that it is part of (:attr:`candor.study.profile.Edition.key`); None for an object that is
-        the same in every edition that takes its kind.
-    """
-
-    kind: Kind
-    file: str
-    sop_instance_uid: str
-    sop_class_uid: str
-    series_instance_uid: str
-    finding: Finding | None = None
-    source: str | None = None
-    editions: frozenset[str] | None = None
 
 
 @dataclass(slots=True)

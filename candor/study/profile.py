@@ -5,17 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, unique
-from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from candor.study.findings import Finding
-
-if TYPE_CHECKING:
-    from candor.study.case import WrittenObject
-
-Kind = Literal["sr", "sc", "gsps", "ko", "pm"]
-"""Kinds of result objects: report, overlay, outlines, key objects, heatmaps as numbers."""
-
-KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+from candor.study.result_object import KINDS, Kind, WrittenObject
 
 
 @unique

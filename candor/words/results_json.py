@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from candor import RESEARCH_USE
-from candor.study.case import Case, CaseImage, WrittenObject
+from candor.study.case import Case, CaseImage
 from candor.study.provenance import APPLICATION_NAME, NO_FAMILIARITY, Provenance
 from candor.study.reasons import Reason
 from candor.study.result import Disposition, FindingResult, Note, ShortcutAudit
+from candor.study.result_object import WrittenObject
 
 Json = dict[str, Any]
 

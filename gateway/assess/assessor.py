@@ -17,10 +17,10 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from candor.study.case import WrittenObject
 from candor.study.errors import CandorError
 from candor.study.profile import Predecessor
 from candor.study.result import Disposition
+from candor.study.result_object import WrittenObject
 from gateway.assess.duplicates import Received, content_of, note_states, received_files, tell_apart
 from gateway.assess.outcome import Made, ResultConflict, earlier_reports, made, plan_deliveries, record_objects
 from gateway.assess.unassessed import time_of, unassessed_reports

@@ -11,10 +11,10 @@ import sqlalchemy as sa
 from pydicom import dcmread
 
 from candor.files.document import file_sha256
-from candor.study.case import WrittenObject
 from candor.study.errors import ReportError
 from candor.study.findings import Finding, finding_named
-from candor.study.profile import Kind, Predecessor
+from candor.study.profile import Predecessor
+from candor.study.result_object import Kind, WrittenObject
 from gateway.jobs.jobs import Jobs
 from gateway.settings import Destination, Settings
 from gateway.store.database import insert_once

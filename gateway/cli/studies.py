@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from candor.command_line import AddVerb
 from candor.study.errors import SettingsError
-from candor.study.profile import KINDS
+from candor.study.result_object import KINDS
 from gateway.assess.assessor import Application, ApplicationStopped, Assessor
 from gateway.assess.replay import parked, replay_study
 from gateway.cli.options import NothingToDo, with_config

@@ -15,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from candor import __version__
-from candor.study.profile import KINDS
+from candor.study.result_object import KINDS
 from gateway.jobs.lease import live_executors
 from gateway.settings import Settings
 from gateway.store.alarms import AlarmKind

@@ -6,7 +6,7 @@ from typing import Any
 
 from candor.decide.calibration import Calibration
 from candor.decide.gate import Gate
-from candor.model.engine import Engine
+from candor.model.outputs import Engine
 from candor.picture.shortcut import Auditor, Blanked
 from candor.study.case import CaseImage, given
 from candor.study.policy import Policy

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from candor.model.engine import Engine, Outputs
+from candor.model.outputs import Engine, Outputs
 from candor.study.case import Case, CaseImage
 from operators.graph.base import ImageOperator, attempt
 from operators.graph.sdk import Fragment

@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 from pydicom import Dataset
 
 from candor.dicom.shared.file import write
-from candor.study.case import Case, CaseImage, WrittenObject
+from candor.study.case import Case, CaseImage
 from candor.study.findings import Finding
-from candor.study.profile import Edition, Kind
+from candor.study.profile import Edition
 from candor.study.provenance import Provenance
+from candor.study.result_object import Kind, WrittenObject
 from candor.words.texts import Texts
 from operators.graph.base import CaseOperator, attempt, kind, refuse
 from operators.graph.publish import staging

@@ -25,8 +25,9 @@ from candor.dicom.shared.file import write
 from candor.dicom.write.rejection_note import Rejected, Rejection, build_rejection_note
 from candor.study.case import Case
 from candor.study.findings import Finding
-from candor.study.profile import KINDS, Edition, ReportClass
+from candor.study.profile import Edition, ReportClass
 from candor.study.result import Decision
+from candor.study.result_object import KINDS
 from tests import rendering
 from tests.cases import CASES, PROVENANCE, TIME, assessed, case_of, header_of, heatmap, result, write_results
 from tests.e2e.orthanc import AE_TITLE, Orthanc, skip_without

@@ -14,11 +14,11 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from candor.files.document import file_sha256
-from candor.study.case import WrittenObject
 from candor.study.findings import Finding
-from candor.study.profile import Edition, Kind, Predecessor
+from candor.study.profile import Edition, Predecessor
 from candor.study.provenance import derived_uid
 from candor.study.result import Decision, Disposition
+from candor.study.result_object import Kind, WrittenObject
 from gateway.assess.assessor import Assessed, Assessor
 from gateway.dimse.header import read_head
 from gateway.jobs.jobs import Jobs

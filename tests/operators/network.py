@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from candor.model.engine import Outputs
+from candor.model.outputs import Outputs
 
 
 class Brightest:

@@ -16,7 +16,8 @@ from app import ResidentApplication, effective_gate
 from candor.dicom.shared.file import write
 from candor.dicom.write.overlay import build_overlay
 from candor.model.bundle import load_bundle
-from candor.model.engine import OnnxEngine, Outputs
+from candor.model.onnx_engine import OnnxEngine
+from candor.model.outputs import Outputs
 from candor.settings import Settings
 from candor.study.case import Case, CaseImage
 from candor.study.errors import InputError

@@ -23,13 +23,14 @@ from candor.dicom.write.overlay import build_overlay, select_overlays
 from candor.dicom.write.parametric_map import build_parametric_map
 from candor.dicom.write.presentation_state import build_presentation_state, select_presentation_states
 from candor.dicom.write.rejection_note import Rejected, Rejection, build_rejection_note
-from candor.study.case import Case, CaseImage, WrittenObject
+from candor.study.case import Case, CaseImage
 from candor.study.findings import Finding
-from candor.study.profile import KINDS, Edition, Kind, Predecessor, ReportClass
+from candor.study.profile import Edition, Predecessor, ReportClass
 from candor.study.provenance import Provenance, derived_uid
 from candor.study.radiograph import Radiograph
 from candor.study.reasons import Reason
 from candor.study.result import Decision, FindingResult, Heatmap, Note
+from candor.study.result_object import KINDS, Kind, WrittenObject
 from candor.words.texts import ENGLISH, GERMAN, Texts
 from tools.conformance.sources import BARE, FILLED, source
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from pydicom.datadict import dictionary_description
 
-from candor.study.profile import Kind
+from candor.study.result_object import Kind
 from tools.conformance.attributes import Attribute, Iod, Path, attributes_of
 from tools.conformance.example import Made, results
 from tools.conformance.markdown import code, table, uid_name

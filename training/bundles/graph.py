@@ -22,8 +22,9 @@ import onnx
 import torch
 from numpy.typing import NDArray
 
-from candor.model.engine import Engine, OnnxEngine, Outputs
 from candor.model.networks.classifier import Answering, ClassActivationNetwork
+from candor.model.onnx_engine import OnnxEngine
+from candor.model.outputs import Engine, Outputs
 from candor.study.errors import BundleError
 
 TOLERANCE = 1e-4

@@ -15,7 +15,7 @@ from typing import Final
 from candor import __version__
 from candor.files.document import file_sha256, read_document
 from candor.model.bundle import GRAPH, WEIGHTS
-from candor.model.engine import Outputs
+from candor.model.outputs import Outputs
 from candor.model.preprocess import InputSpec
 from training.bundles.trained import Trained
 

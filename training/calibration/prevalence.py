@@ -19,7 +19,7 @@ from candor.study.errors import DataError
 from candor.study.findings import Finding, finding_named
 from training.data.readers import Dataset, nih
 from training.data.readers.tables import read_table
-from training.learn.objective import shares
+from training.data.shares import shares
 
 COLUMNS: Final = ("finding", "prevalence")
 _REMEDY: Final = "correct the table of prevalences"

@@ -21,7 +21,7 @@ from candor.dicom.read.file import read_pixels
 from candor.files.document import file_sha256
 from candor.files.durable import whole_file
 from candor.model.bundle import FAMILIARITY, FAMILIARITY_TENSORS, Model, load_familiarity
-from candor.model.engine import OnnxEngine
+from candor.model.onnx_engine import OnnxEngine
 from candor.model.preprocess import to_network_input
 from candor.ood.familiarity import Familiarity, fit_tensors
 from candor.ood.paediatric import ChildLook

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from candor.decide.gate import Gate
 from candor.model.bundle import Bundle
-from candor.model.engine import OnnxEngine
+from candor.model.onnx_engine import OnnxEngine
 from candor.model.preprocess import to_network_input
 from candor.picture.lungs import LungField
 from candor.picture.shortcut import Auditor

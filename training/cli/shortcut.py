@@ -7,7 +7,7 @@ from pathlib import Path
 
 from candor.command_line import AddVerb
 from candor.model.bundle import load_bundle, load_model
-from candor.model.engine import OnnxEngine
+from candor.model.onnx_engine import OnnxEngine
 from candor.model.preprocess import to_network_input
 from candor.picture.shortcut import region_map
 from candor.study.errors import DataError

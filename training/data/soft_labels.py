@@ -25,7 +25,7 @@ from candor.study.findings import Finding, finding_named
 from training.data.dataset import Dataset
 from training.data.readers.records import some
 from training.data.readers.tables import Cells, read_table
-from training.learn.objective import shares
+from training.data.shares import shares
 
 Floats = NDArray[np.float64]
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from candor.model.networks.classifier import ClassActivationNetwork
 from candor.model.networks.mimo import MimoNetwork, mixed
 from candor.model.networks.two_view import TwoViewNetwork
+from training.data.shares import shares
 from training.learn.losses import MemberSum, balanced_finding_weights, build_loss, positive_weights
 from training.learn.losses.combined import WeightedSum
 from training.learn.recipe import Terms
@@ -20,12 +21,6 @@ from training.learn.recipe import Terms
 BALANCED = "balanced"
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
-
-
-def shares(labels: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Share of positives of each finding among its known labels, softened by half a picture so as to lie in (0, 1)."""
-    known = (~np.isnan(labels)).sum(axis=0)
-    return np.asarray((np.nansum(labels, axis=0, dtype=np.float64) + 0.5) / (known + 1), np.float64)
 
 
 def start_at_prevalence(network: ClassActivationNetwork, labels: NDArray[np.float32]) -> None:

@@ -11,11 +11,11 @@ import sys
 from pathlib import Path
 
 from training.data.readers import Dataset
+from training.data.shares import shares
 from training.data.splits import Subset
 from training.distributed import process_group, rank
 from training.learn.checkpoint import write_weights
 from training.learn.learner import make_learner
-from training.learn.objective import shares
 from training.learn.recipe import Recipe
 from training.learn.trainer import Trainer
 from training.records import write_json

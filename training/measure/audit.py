@@ -23,16 +23,16 @@ from numpy.typing import NDArray
 from candor.decide.calibration import sigmoid
 from candor.decide.heatmap_spread import spread
 from candor.model.bundle import Bundle
-from candor.model.engine import OnnxEngine
+from candor.model.onnx_engine import OnnxEngine
 from candor.model.preprocess import to_network_input
 from candor.study.errors import DataError
 from training.data.augmentation import PRESETS, Augmentation, augment
 from training.data.dataset import Dataset
+from training.data.groups import ATTRIBUTES
 from training.data.pictures import as_radiograph, read_picture
 from training.data.readers import read_dataset
 from training.data.splits import Subset
 from training.gate.thresholds import Promise
-from training.measure.evaluation.populations import ATTRIBUTES
 from training.measure.evaluation.readers import Reads
 from training.measure.evaluation.sample import SEED, Record
 from training.measure.selective.figures import audit

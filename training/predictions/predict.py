@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from candor.model.bundle import Model
-from candor.model.engine import OnnxEngine, Outputs
+from candor.model.onnx_engine import OnnxEngine
+from candor.model.outputs import Outputs
 from candor.model.preprocess import to_network_input
 from training.data.pictures import as_radiograph, read_picture
 from training.data.readers import Dataset

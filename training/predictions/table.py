@@ -31,10 +31,10 @@ from candor.model.bundle import Model
 from candor.study.errors import DataError
 from candor.study.findings import Finding
 from training.data.dataset import Dataset
+from training.data.groups import AGES, ATTRIBUTES
 from training.data.readers.cells import Mark, mark_of, marks_of_labels, sex_of, view_of, years
 from training.data.readers.tables import Cells, read_table
 from training.data.splits import unit_hash
-from training.measure.evaluation.populations import AGES, ATTRIBUTES
 from training.predictions.predict import predict_logits
 
 Floats = NDArray[np.float64]

@@ -21,7 +21,8 @@ from pydicom import Dataset
 
 from candor.dicom.read.file import read_header, read_pixels
 from candor.model.bundle import Bundle, find_bundle, load_bundle
-from candor.model.engine import Engine, OnnxEngine
+from candor.model.onnx_engine import OnnxEngine
+from candor.model.outputs import Engine
 from candor.model.preprocess import to_network_input
 
 MARKED = 4

@@ -11,8 +11,9 @@ from candor.dicom.report.content_items import Reference
 from candor.dicom.report.study import ReportedStudy
 from candor.dicom.shared import codes
 from candor.evidence.outline import LEVEL, Points, is_localised, outlines
-from candor.study.case import CaseImage, WrittenObject, given
+from candor.study.case import CaseImage, given
 from candor.study.result import Decision, FindingResult
+from candor.study.result_object import WrittenObject
 
 
 def finding_group(study: ReportedStudy, image: CaseImage, number: int, result: FindingResult) -> bytes:

@@ -7,8 +7,9 @@ from typing import Final, NamedTuple
 
 from pydicom import Dataset
 
-from candor.study.case import Case, WrittenObject
-from candor.study.profile import Edition, Kind, Predecessor
+from candor.study.case import Case
+from candor.study.profile import Edition, Predecessor
+from candor.study.result_object import Kind, WrittenObject
 
 _EVIDENCE: Final[tuple[Kind, ...]] = ("sc", "gsps", "pm")
 

@@ -19,10 +19,11 @@ from candor.dicom.report.references import evidence_of
 from candor.dicom.shared import codes
 from candor.dicom.shared.identity import can_be_referenced, carry_character_set, case_fingerprint, reportable_images
 from candor.dicom.shared.values import plain, readable, valid_text
-from candor.study.case import Case, CaseImage, WrittenObject
+from candor.study.case import Case, CaseImage
 from candor.study.findings import Finding
-from candor.study.profile import Edition, Kind
+from candor.study.profile import Edition
 from candor.study.provenance import APPLICATION_NAME, MANUFACTURER, NO_FAMILIARITY, Provenance
+from candor.study.result_object import Kind, WrittenObject
 from candor.words.texts import Texts
 
 _CONTROL_CHARACTERS: Final = re.compile(r"[\x00-\x1f\x7f]+")

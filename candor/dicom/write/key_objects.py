@@ -11,12 +11,13 @@ from candor import RESEARCH_USE
 from candor.dicom.shared import codes
 from candor.dicom.shared.identity import can_be_referenced, case_fingerprint, reportable_images
 from candor.dicom.write.key_object_document import KINDS_OF_IMAGE, Identity, Named, Statement, build_document
-from candor.study.case import Case, CaseImage, WrittenObject, given
+from candor.study.case import Case, CaseImage, given
 from candor.study.errors import ReportError
 from candor.study.findings import Finding
 from candor.study.profile import Edition
 from candor.study.provenance import Provenance
 from candor.study.result import Decision
+from candor.study.result_object import WrittenObject
 from candor.words.texts import ENGLISH, Texts
 
 SERIES_NUMBER: Final = 9104

@@ -22,7 +22,7 @@ from candor.dicom.read.select import check
 from candor.dicom.shared.identity import IDENTITY
 from candor.study.case import CaseImage
 from candor.study.errors import Refused
-from candor.study.profile import KINDS
+from candor.study.result_object import KINDS
 from candor.words.results_json import summarise
 from tests.cases import PROVENANCE
 from tests.factory import radiograph_dataset

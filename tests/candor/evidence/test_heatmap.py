@@ -8,10 +8,10 @@ import torch
 from captum.attr import LayerGradCam
 from torch import nn
 
-from candor.evidence.gradcam import GradCamNetwork
 from candor.evidence.heatmap import heatmap, region_name
 from candor.model.networks.classifier import ClassActivationNetwork
 from candor.model.networks.registry import NETWORKS
+from tests.candor.model.networks.gradcam import GradCamNetwork
 
 
 class Logits(nn.Module):

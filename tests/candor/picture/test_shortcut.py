@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from candor.decide.calibration import IDENTITY, Calibration, CalibrationKind, Line, LogitMap
-from candor.model.engine import Engine, Outputs
+from candor.model.outputs import Engine, Outputs
 from candor.model.preprocess import InputSpec, to_network_input
 from candor.picture.lungs import LungField
 from candor.picture.shortcut import Auditor, Blanked, region_map

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from candor.study.case import WrittenObject
 from candor.study.findings import Finding
-from candor.study.profile import KINDS, Edition, ReportClass
+from candor.study.profile import Edition, ReportClass
+from candor.study.result_object import KINDS, WrittenObject
 
 USUAL = Edition()
 REPORT = WrittenObject("sr", "sr.dcm", "1.1", "1.2", "1.3", editions=frozenset({USUAL.key}))

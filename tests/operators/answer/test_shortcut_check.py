@@ -12,7 +12,7 @@ import pytest
 from candor.decide.calibration import IDENTITY, Calibration, LogitMap
 from candor.decide.costs import equal_costs
 from candor.decide.gate import Gate, Thresholds
-from candor.model.engine import Engine
+from candor.model.outputs import Engine
 from candor.model.preprocess import InputSpec
 from candor.picture.lungs import LungField
 from candor.picture.shortcut import Auditor, Blanked

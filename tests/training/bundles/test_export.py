@@ -18,8 +18,8 @@ import yaml
 from safetensors.numpy import load_file, save_file
 
 from candor.model.bundle import CALIBRATION, GATE, GRAPH, METADATA, WEIGHTS, load_bundle, load_model
-from candor.model.engine import OnnxEngine
 from candor.model.networks.registry import NETWORKS
+from candor.model.onnx_engine import OnnxEngine
 from candor.study.errors import BundleError, DataError, OutputError
 from tests.bundles import THREE, make_trained
 from tests.nih import read_nih

@@ -23,10 +23,10 @@ from candor.study.findings import Finding
 from tests.nih import PLANTED, make_nih
 from training.__main__ import EXIT_UNUSABLE, main
 from training.data.readers import Dataset, read_dataset
+from training.data.shares import shares
 from training.data.soft_labels import read_soft_labels, softened
 from training.data.splits import Subset
 from training.learn.learner import make_learner
-from training.learn.objective import shares
 from training.learn.recipe import Recipe, Stage
 from training.learn.train import train
 

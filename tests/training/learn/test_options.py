@@ -24,10 +24,11 @@ from candor.study.errors import SettingsError
 from candor.study.findings import Finding
 from tests.nih import PLANTED, make_nih, read_nih
 from training.data.readers import Dataset
+from training.data.shares import shares
 from training.data.splits import Subset
 from training.learn.learner import make_learner
 from training.learn.losses import PESG
-from training.learn.objective import criterion, shares
+from training.learn.objective import criterion
 from training.learn.recipe import Recipe, Stage, lasting
 from training.learn.schedule import make_optimiser, make_schedule
 from training.learn.stage import StageRun

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tqdm import trange
 
 from candor.files.durable import whole_file
-from candor.model.engine import open_session
+from candor.model.onnx_engine import open_session
 from candor.picture.orientation import OUTPUTS, SIDE
 from candor.study.errors import BundleError, DataError
 from training.checks.orientation.examples import examples

@@ -7,14 +7,12 @@ Seyyed-Kalantari et al. 2021 (chest X-ray classifiers answer worse for some grou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.dataset import LabelledImage
+from training.data.groups import AGES, ATTRIBUTES, Attribute
 from training.measure.evaluation.figures import ranking, ranking_compared
 from training.measure.evaluation.sample import Record, Sample
 from training.statistics.metrics import Floats
@@ -24,26 +22,6 @@ FEWEST_IMAGES: Final = 50
 
 FEWEST_POSITIVES: Final = 5
 """A finding with fewer positives or negatives in one group is left out of the means that compare the groups."""
-
-AGES: Final = MappingProxyType(
-    {"under 18": (0.0, 18.0), "18 to 39": (18.0, 40.0), "40 to 64": (40.0, 65.0), "65 and over": (65.0, np.inf)}
-)
-"""In years, the lower end included."""
-
-Attribute = Callable[[LabelledImage], str]
-"""Names a picture's group; empty where it is not known."""
-
-
-def age_group(image: LabelledImage) -> str:
-    """Name the age group of the patient when the picture was taken; empty where the age is not known."""
-    if image.age is None:
-        return ""
-    return next(name for name, (low, high) in AGES.items() if low <= image.age < high)
-
-
-ATTRIBUTES: Final[Mapping[str, Attribute]] = MappingProxyType(
-    {"sex": lambda image: image.sex, "age": age_group, "view": lambda image: image.view}
-)
 
 
 def groups(sample: Sample) -> Record:

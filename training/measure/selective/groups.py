@@ -13,7 +13,8 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from training.measure.evaluation.populations import AGES, FEWEST_IMAGES
+from training.data.groups import AGES
+from training.measure.evaluation.populations import FEWEST_IMAGES
 from training.measure.evaluation.sample import Record
 from training.measure.selective.team import deferred_share
 from training.statistics.metrics import Floats, interval

@@ -18,9 +18,10 @@ from candor.dicom.shared.file import write
 from candor.evidence.outline import LEVEL, outlines
 from candor.study.case import Case
 from candor.study.findings import Finding
-from candor.study.profile import KINDS, Edition, ReportClass
+from candor.study.profile import Edition, ReportClass
 from candor.study.reasons import Reason
 from candor.study.result import Decision, Note
+from candor.study.result_object import KINDS
 from candor.words.texts import ENGLISH, GERMAN
 from tests.candor.dicom.report.test_references import case_with_objects
 from tests.cases import CASES, PROVENANCE, assessed, case_of, header_of, heatmap, pa_and_lateral, refused, result

@@ -10,12 +10,13 @@ from pydicom import Dataset
 
 from candor.dicom.report.document import SOP_CLASSES, build_report
 from candor.dicom.report.references import Instance, hierarchy, predecessors_of
-from candor.study.case import Case, WrittenObject
+from candor.study.case import Case
 from candor.study.findings import Finding
-from candor.study.profile import KINDS, Edition, Kind, Predecessor, ReportClass
+from candor.study.profile import Edition, Predecessor, ReportClass
 from candor.study.provenance import derived_uid
 from candor.study.reasons import Reason
 from candor.study.result import Decision
+from candor.study.result_object import KINDS, Kind, WrittenObject
 from candor.words.texts import Language, texts_of
 from tests.cases import PROVENANCE, assessed, case_of, header_of, pa_and_lateral, refused, result
 

@@ -21,12 +21,13 @@ from candor import RESEARCH_USE
 from candor.dicom.check.templates import missing_rows
 from candor.dicom.shared.file import write
 from candor.dicom.write.key_objects import build_key_objects, select_key_objects
-from candor.study.case import Case, WrittenObject
+from candor.study.case import Case
 from candor.study.errors import ReportError
 from candor.study.findings import Finding
-from candor.study.profile import Edition, Kind
+from candor.study.profile import Edition
 from candor.study.reasons import Reason
 from candor.study.result import Decision
+from candor.study.result_object import Kind, WrittenObject
 from candor.words.texts import ENGLISH, GERMAN
 from tests.cases import (
     CASES,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from candor.evidence.gradcam import GradCamNetwork
 from candor.model.networks.trunks import benchmark_cnn
+from tests.candor.model.networks.gradcam import GradCamNetwork
 from tests.candor.model.networks.toys import assert_is_grad_cam, awake, patches, solved, train
 
 

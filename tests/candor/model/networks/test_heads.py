@@ -10,13 +10,13 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from candor.evidence.gradcam import GradCamNetwork
 from candor.model.bundle import load_bundle
-from candor.model.engine import OnnxEngine
 from candor.model.networks.heads import HEADS, ConcatPoolHead, ConcatPoolNetwork
 from candor.model.networks.registry import build
+from candor.model.onnx_engine import OnnxEngine
 from candor.model.torch_engine import TorchEngine
 from tests.bundles import make_bundle
+from tests.candor.model.networks.gradcam import GradCamNetwork
 from tests.candor.model.networks.toys import assert_is_grad_cam, awake, patches, solved, train
 from training.bundles.graph import write_graph
 

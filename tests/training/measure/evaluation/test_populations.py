@@ -11,9 +11,10 @@ from sklearn.metrics import average_precision_score, brier_score_loss, f1_score,
 
 from candor.decide.calibration import sigmoid
 from tests.training.measure.evaluation.samples import THREE, make_sample
+from training.data.groups import age_group
 from training.data.splits import Subset
 from training.measure.evaluation.figures import answers, calibration, ranking
-from training.measure.evaluation.populations import age_group, groups, modes
+from training.measure.evaluation.populations import groups, modes
 from training.measure.evaluation.sample import RESAMPLES, Sample
 from training.statistics.decisions import youden_thresholds
 from training.statistics.metrics import aucs

@@ -1,0 +1,46 @@
+"""What the network says of a batch, and what every engine that runs it can do."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+
+class Outputs(NamedTuple):
+    """What the network says of a batch, all float32.
+
+    Parameters
+    ----------
+    logits
+        ``(n, findings)``.
+    activation
+        Class activation ``(n, findings, height, width)``.
+    features
+        ``(n, channels)``: the mean over the cells of the last feature map that reaches the head, which is what a
+        linear head reads; of other heads see :meth:`candor.model.networks.classifier.ClassActivationNetwork.answer`.
+    """
+
+    logits: Floats
+    activation: Floats
+    features: Floats
+
+
+class Engine(Protocol):
+    """One network, loaded once, that classifies batches."""
+
+    @property
+    def name(self) -> str:
+        """What ran: ``"onnxruntime-cpu"``, ``"torch-cpu"`` or ``"torch-cuda"``."""
+
+    def run(self, images: Floats) -> Outputs:
+        """Classify a batch.
+
+        Parameters
+        ----------
+        images
+            ``(n, 1, side, side)`` float32, from :func:`candor.model.preprocess.to_network_input`.
+        """

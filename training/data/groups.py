@@ -1,0 +1,31 @@
+"""The groups that patients are compared by: sex, age, view."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+
+from training.data.dataset import LabelledImage
+
+AGES: Final = MappingProxyType(
+    {"under 18": (0.0, 18.0), "18 to 39": (18.0, 40.0), "40 to 64": (40.0, 65.0), "65 and over": (65.0, np.inf)}
+)
+"""In years, the lower end included."""
+
+Attribute = Callable[[LabelledImage], str]
+"""Names a picture's group; empty where it is not known."""
+
+
+def age_group(image: LabelledImage) -> str:
+    """Name the age group of the patient when the picture was taken; empty where the age is not known."""
+    if image.age is None:
+        return ""
+    return next(name for name, (low, high) in AGES.items() if low <= image.age < high)
+
+
+ATTRIBUTES: Final[Mapping[str, Attribute]] = MappingProxyType(
+    {"sex": lambda image: image.sex, "age": age_group, "view": lambda image: image.view}
+)
