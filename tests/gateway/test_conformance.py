@@ -210,13 +210,13 @@ class TestStatuses:
     def test_every_number_of_the_code_is_on_the_page(self) -> None:
         """Status codes are written with four digits; masks and lengths in the code are not."""
         page = PAGE.read_text()
-        found = {number for path in CODE.glob("*.py") for number in four_digits(path)}
+        found = {number for path in CODE.rglob("*.py") for number in four_digits(path)}
         assert len(found) >= len(Status)
         assert {hexadecimal(int(number, 16)) for number in found} <= set(re.findall("0x[0-9A-F]{4}", page))
 
     def test_every_status_that_is_answered_is_listed_and_no_other(self) -> None:
         """By the names that the receiving modules use."""
-        modules = ("receive.py", "intake.py", "head.py", "committer.py")
+        modules = ("receive/receiver.py", "receive/stream.py", "dimse/header.py", "deliver/commitment_request.py")
         used = {name for module in modules for name in re.findall(r"\bStatus\.([A-Z_]+)", (CODE / module).read_text())}
         answers = [table("4.2.3 Receiver: Verification"), table(STORED), table("4.2.7 Storage Commitment", 1)]
         rows = {row["status"] for rows in answers for row in rows} - {"0xC211"}

@@ -265,7 +265,7 @@ def test_whoever_waits_when_the_graph_stops_is_told(models: Path, tmp_path: Path
     assert resident.submit(Job(tmp_path, tmp_path)).cancelled()
 
 
-@pytest.mark.parametrize("stage", ["study_loader.scan", "result_sink.summarise"])
+@pytest.mark.parametrize("stage", ["read.study_loader.scan", "write.result_sink.summarise"])
 def test_an_unforeseen_error_at_either_end_fails_its_job_alone(
     application: ResidentApplication, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:

@@ -68,7 +68,7 @@ def _row(status: Status, when: str) -> tuple[str, str, str, str]:
 
 def refusals() -> Iterator[tuple[Status, str]]:
     """Find in the node's code every status with which a message is refused, and the reason that it gives."""
-    for path in sorted(PACKAGE.glob("*.py")):
+    for path in sorted(PACKAGE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             match node:
                 case ast.Call(func=ast.Name(id="NotTaken"), args=[ast.Attribute(attr=name), reason]):

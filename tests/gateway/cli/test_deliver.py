@@ -17,7 +17,7 @@ import sqlalchemy as sa
 import yaml
 
 from gateway.__main__ import main
-from gateway.cli import deliver
+from gateway.cli import deliver as deliver_verbs
 from gateway.jobs.jobs import Jobs
 from gateway.jobs.lease import new_executor_id
 from gateway.settings import Settings, load_settings
@@ -74,7 +74,7 @@ def run_while(sender: Sender, done: Callable[[], object]) -> None:
     """Run the deliverer in this process until something has come about."""
     stopping = threading.Event()
     arguments = (sender.settings, sender.engine, sender.spool, stopping)
-    thread = threading.Thread(target=deliver.deliver, args=arguments)
+    thread = threading.Thread(target=deliver_verbs.deliver, args=arguments)
     thread.start()
     try:
         wait_until(done)
@@ -90,7 +90,7 @@ def test_a_delivery_is_retried_committed_resent_and_recalled(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(deliver, "_LOOK_S", 0.05)
+    monkeypatch.setattr(deliver_verbs, "_LOOK_S", 0.05)
     archive.statuses = [0xA700, 0xA700, 0, 0xC000]
     overlay, report = sender.both()
     enqueue(sender)
@@ -175,7 +175,7 @@ def test_a_signal_ends_the_process_in_good_order(
         os.kill(os.getpid(), signal.SIGTERM)
         stopped.append(stopping.wait(10))
 
-    monkeypatch.setattr(deliver, "deliver", deliver)
+    monkeypatch.setattr(deliver_verbs, "deliver", deliver)
     try:
         assert main(["deliver", "--config", str(config)]) == 0
     finally:

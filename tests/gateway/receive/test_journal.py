@@ -27,7 +27,7 @@ from tests.gateway.network import file_of, image
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from gateway import journal
+from gateway.receive import journal
 from gateway.store.database import open_database
 from gateway.receive.receiver import Receiver
 from gateway.settings import load_settings

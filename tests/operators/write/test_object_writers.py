@@ -243,7 +243,8 @@ def test_an_image_whose_object_fails_is_refused_and_nothing_of_it_is_left(
 
 
 @pytest.mark.parametrize(
-    ("target", "what"), [("sr_writer.build_report", "report"), ("key_object_writer.build_key_objects", "key objects")]
+    ("target", "what"),
+    [("write.sr_writer.build_report", "report"), ("write.key_object_writer.build_key_objects", "key objects")],
 )
 def test_a_study_without_its_report_or_its_key_objects_has_failed(
     write: Write, monkeypatch: pytest.MonkeyPatch, target: str, what: str

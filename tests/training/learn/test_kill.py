@@ -22,7 +22,7 @@ STEPS = 16
 KILLED = """
 import os, signal, sys
 import torch
-from training import checkpoint
+from training.learn import checkpoint
 from training.__main__ import main
 from training.learn.stage import StageRun
 
