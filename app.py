@@ -30,7 +30,7 @@ from candor.picture.orientation import load_screen
 from candor.picture.shortcut import Auditor
 from candor.settings import Settings, load_settings
 from candor.study.errors import CandorError, InputError
-from candor.study.profile import Edition
+from candor.study.profile import Profile
 from candor.study.provenance import Provenance
 from candor.words.texts import Language, texts_of
 from operators.answer.calibrator import Calibrator
@@ -72,10 +72,10 @@ class ChestXrayApp(Application):
         bundle: Bundle,
         engine: Engine,
         settings: Settings,
-        editions: Sequence[Edition] | None = None,
+        profiles: Sequence[Profile] | None = None,
     ) -> None:
-        """Take the editions of all receivers; None for the one of the settings."""
-        self._editions = (settings.edition,) if editions is None else tuple(editions)
+        """Take the profiles of all receivers; None for the one of the settings."""
+        self._profiles = (settings.profile,) if profiles is None else tuple(profiles)
         self._jobs = jobs
         self._bundle = bundle
         self._engine = engine
@@ -88,7 +88,7 @@ class ChestXrayApp(Application):
         bundle, settings = self._bundle, self._settings
         gate, provenance = effective_gate(bundle, settings), provenance_of(bundle, self._engine, settings)
         lungs, texts = LungField(), texts_of(Language(settings.language))
-        writing: dict[str, Any] = {"provenance": provenance, "editions": self._editions, "texts": texts}
+        writing: dict[str, Any] = {"provenance": provenance, "profiles": self._profiles, "texts": texts}
         path: list[CaseOperator] = [
             ImageSelector(self, name="select", minimum_side=bundle.input.side),
             ImageReader(self, name="read"),
@@ -162,8 +162,8 @@ class ResidentApplication:
         The bundle, or a folder that holds exactly one.
     settings
         The application's settings.
-    editions
-        What the receivers of the results take; None for the edition of the settings.
+    profiles
+        What the receivers of the results take; None for the profile of the settings.
 
     Raises
     ------
@@ -171,10 +171,10 @@ class ResidentApplication:
         The model bundle cannot be used.
     """
 
-    def __init__(self, models: Path, settings: Settings, editions: Sequence[Edition] | None = None) -> None:
+    def __init__(self, models: Path, settings: Settings, profiles: Sequence[Profile] | None = None) -> None:
         bundle = load_bundle(find_bundle(models))
         self._jobs = JobQueue()
-        self._app = ChestXrayApp(self._jobs, bundle, open_engine(bundle, settings.engine), settings, editions)
+        self._app = ChestXrayApp(self._jobs, bundle, open_engine(bundle, settings.engine), settings, profiles)
 
     def __enter__(self) -> ResidentApplication:
         self._run = self._app.run_async()

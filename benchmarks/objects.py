@@ -30,7 +30,7 @@ from candor.dicom.read.file import read_header, read_pixels
 from candor.dicom.shared.identity import fingerprint
 from candor.study.case import Case, CaseImage
 from candor.study.findings import Finding
-from candor.study.profile import Edition
+from candor.study.profile import Profile
 from candor.study.provenance import Provenance
 from candor.study.radiograph import Radiograph
 from candor.study.reasons import Reason
@@ -106,9 +106,9 @@ def study(header: Dataset, radiograph: Radiograph, output: Path) -> Case:
     return Case(header.StudyInstanceUID, [image], output, datetime(2026, 1, 2, tzinfo=UTC))
 
 
-def writers(application: Application, edition: Edition) -> Sequence[ObjectWriter]:
+def writers(application: Application, profile: Profile) -> Sequence[ObjectWriter]:
     """Construct the operators that write, in the order of the path."""
-    some: dict[str, Any] = {"provenance": PROVENANCE, "editions": [edition], "texts": ENGLISH}
+    some: dict[str, Any] = {"provenance": PROVENANCE, "profiles": [profile], "texts": ENGLISH}
     return (
         HeatmapWriter(application, name="sc", max_overlays=OVERLAYS, **some),
         PresentationStateWriter(application, name="gsps", **some),
@@ -156,8 +156,8 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     cv2.setNumThreads(1)
     application = Application()  # it must outlive its operators
-    editions = {True: Edition(frozenset(KINDS)), False: Edition(frozenset(KINDS) - {"pm"})}
-    paths = {with_map: writers(application, edition) for with_map, edition in editions.items()}
+    profiles = {True: Profile(frozenset(KINDS)), False: Profile(frozenset(KINDS) - {"pm"})}
+    paths = {with_map: writers(application, profile) for with_map, profile in profiles.items()}
     found: dict[bool, list[dict[str, float]]] = {True: [], False: []}
     header, radiograph = sample()
     folder = Path(tempfile.mkdtemp())

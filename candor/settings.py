@@ -23,7 +23,7 @@ from candor.decide.costs import Costs, costs_of, equal_costs
 from candor.study.errors import SettingsError
 from candor.study.findings import Finding
 from candor.study.policy import CHECKS, DEFAULT_POLICY, Action, Policy
-from candor.study.profile import Edition, ReportClass
+from candor.study.profile import Profile, ReportClass
 from candor.study.reasons import Reason
 from candor.study.result_object import KINDS, Kind
 from candor.words.texts import Language
@@ -34,7 +34,7 @@ ENGINES = ("auto", "onnx", "torch")
 BLOCKS = ("application", "resources", "candor")
 """The top-level blocks of ``app.yaml``: the first two are the MAP's."""
 
-DEFAULT_OBJECTS: Final = tuple(kind for kind in KINDS if kind in Edition().kinds)
+DEFAULT_OBJECTS: Final = tuple(kind for kind in KINDS if kind in Profile().kinds)
 
 
 def _setting(default: Any, text: str, *, changes_results: bool) -> Any:
@@ -174,10 +174,10 @@ class Settings:
         object.__setattr__(self, "objects", tuple(kind for kind in KINDS if kind in named))
 
     @property
-    def edition(self) -> Edition:
+    def profile(self) -> Profile:
         """What is written for a receiver of which no more is known than these settings."""
         kinds = cast(Sequence[Kind], self.objects)
-        return Edition(frozenset(kinds), ReportClass(self.report_class), None, self.flag_deferrals)
+        return Profile(frozenset(kinds), ReportClass(self.report_class), None, self.flag_deferrals)
 
     @property
     def cost_table(self) -> dict[Finding | None, Costs]:

@@ -19,7 +19,7 @@ from pydantic_core import ErrorDetails
 
 from candor.study.errors import DataError, SettingsError
 from candor.study.findings import findings_named
-from candor.study.profile import Edition, ReportClass
+from candor.study.profile import Profile, ReportClass
 from candor.study.result_object import Kind
 
 _AE_TITLE: Final = r"^[!-\[\]-~]([ -\[\]-~]*[!-\[\]-~])?$"
@@ -156,10 +156,10 @@ class Destination(Block):
         return self
 
     @property
-    def edition(self) -> Edition:
+    def profile(self) -> Profile:
         """What it takes of a study's results, and in which form."""
         findings = None if self.findings is None else frozenset(findings_named(self.findings))
-        return Edition(frozenset(self.kinds), ReportClass(self.report_class), findings, self.flag_deferrals)
+        return Profile(frozenset(self.kinds), ReportClass(self.report_class), findings, self.flag_deferrals)
 
 
 class Deliver(Block):
@@ -266,15 +266,15 @@ class Settings(Block):
         return self
 
     @property
-    def editions(self) -> tuple[Edition, ...]:
-        """The distinct editions of all destinations; none where there is no destination.
+    def profiles(self) -> tuple[Profile, ...]:
+        """The distinct profiles of all destinations; none where there is no destination.
 
         Where no destination takes reports there is one for the node itself: a study without a report is silence.
         """
-        editions = dict.fromkeys(destination.edition for destination in self.destinations)
-        if editions and not any("sr" in edition.kinds for edition in editions):
-            editions[Edition(frozenset({"sr"}))] = None
-        return tuple(editions)
+        profiles = dict.fromkeys(destination.profile for destination in self.destinations)
+        if profiles and not any("sr" in profile.kinds for profile in profiles):
+            profiles[Profile(frozenset({"sr"}))] = None
+        return tuple(profiles)
 
     @property
     def delivering_ae_title(self) -> str:

@@ -20,7 +20,7 @@ from candor.dicom.write.parametric_map import build_parametric_map
 from candor.dicom.write.presentation_state import build_presentation_state, select_presentation_states
 from candor.study.case import Case, CaseImage
 from candor.study.findings import Finding
-from candor.study.profile import Edition
+from candor.study.profile import Profile
 from candor.study.provenance import Provenance
 from candor.study.radiograph import Radiograph
 from candor.study.reasons import Reason
@@ -40,8 +40,8 @@ PROVENANCE = Provenance(
     gate="each finding misses at most 10 % of its positives, with 90 % confidence",
     familiarity="fitted to 3000 training images",
 )
-EVERYTHING = Edition(frozenset(KINDS), flag_deferrals=True)
-"""The edition of a receiver that takes all there is."""
+EVERYTHING = Profile(frozenset(KINDS), flag_deferrals=True)
+"""The profile of a receiver that takes all there is."""
 
 TIME = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 _PROBABILITY = {Decision.PRESENT: 0.812, Decision.DEFERRED: 0.123, Decision.ABSENT: 0.0021}
@@ -151,9 +151,9 @@ def _study(results: Iterable[FindingResult] | None, *, lateral: bool = False, **
 
 
 def write_results(
-    case: Case, folder: Path, overlays: int = 4, edition: Edition = EVERYTHING, texts: Texts = ENGLISH
+    case: Case, folder: Path, overlays: int = 4, profile: Profile = EVERYTHING, texts: Texts = ENGLISH
 ) -> list[Path]:
-    """Build and write all objects that an edition takes of a case, as the application does, and list the files.
+    """Build and write all objects that a profile takes of a case, as the application does, and list the files.
 
     ``case.written`` names them all afterwards, the report first.
     """
@@ -165,17 +165,17 @@ def write_results(
         return WrittenObject(kind, name, *uids, **about)
 
     for kind, name, build, about in _objects_of_images(case, overlays, texts):
-        if kind in edition.kinds:
+        if kind in profile.kinds:
             case.written.append(store(kind, name, build(), **about))
-    of_edition = {"editions": frozenset({edition.key})}
-    if "sr" in edition.kinds:
-        case.written.insert(0, store("sr", "sr.dcm", build_report(case, PROVENANCE, edition, texts), **of_edition))
-    if "ko" in edition.kinds:
+    of_profile = {"profiles": frozenset({profile.key})}
+    if "sr" in profile.kinds:
+        case.written.insert(0, store("sr", "sr.dcm", build_report(case, PROVENANCE, profile, texts), **of_profile))
+    if "ko" in profile.kinds:
         documents = [
-            (decision, build_key_objects(case, decision, PROVENANCE, edition, texts))
-            for decision in select_key_objects(case, edition)
+            (decision, build_key_objects(case, decision, PROVENANCE, profile, texts))
+            for decision in select_key_objects(case, profile)
         ]
-        case.written += [store("ko", f"ko-{decision.value}.dcm", each, **of_edition) for decision, each in documents]
+        case.written += [store("ko", f"ko-{decision.value}.dcm", each, **of_profile) for decision, each in documents]
     return sorted(folder.glob("*.dcm"))
 
 

@@ -15,13 +15,13 @@ from candor.dicom.write.parametric_map import build_parametric_map
 from candor.dicom.write.presentation_state import build_presentation_state
 from candor.study.case import Case
 from candor.study.findings import Finding
-from candor.study.profile import Edition
+from candor.study.profile import Profile
 from candor.study.result import Decision
 from candor.study.result_object import KINDS, Kind, WrittenObject
 from candor.words.texts import ENGLISH, Texts
 from tests.cases import PROVENANCE, assessed, case_of, result
 
-EVERYTHING = Edition(frozenset(KINDS))
+EVERYTHING = Profile(frozenset(KINDS))
 
 
 def case_with(header: Dataset) -> Case:

@@ -18,7 +18,7 @@ from candor.dicom.shared import codes
 from candor.dicom.write.rejection_note import Rejected, Rejection, build_rejection_note
 from candor.study.case import Case
 from candor.study.findings import PRIVATE_SCHEME
-from candor.study.profile import Edition, Predecessor, ReportClass
+from candor.study.profile import Predecessor, Profile, ReportClass
 from candor.study.reasons import Reason
 from candor.study.result import Note
 from candor.study.result_object import KINDS, Kind
@@ -104,8 +104,8 @@ def built() -> dict[Kind, list[tuple[Dataset, Case]]]:
     found: dict[Kind, list[tuple[Dataset, Case]]] = {kind: [] for kind in KINDS}
     with TemporaryDirectory() as folder:
         for number, case in enumerate(studies()):
-            edition = EVERYTHING if number else Edition(EVERYTHING.kinds, ReportClass.ENHANCED, None, True)
-            for path in write_results(case, Path(folder) / str(number), edition=edition):
+            profile = EVERYTHING if number else Profile(EVERYTHING.kinds, ReportClass.ENHANCED, None, True)
+            for path in write_results(case, Path(folder) / str(number), profile=profile):
                 kind: Any = path.name.split("-")[0].removesuffix(".dcm")
                 found[kind].append((dcmread(path), case))
             found["ko"] += [(note, case) for note in rejection_notes(case)]

@@ -1,4 +1,4 @@
-"""What one receiver takes of a study's results, and in which form: its edition of them."""
+"""What one receiver takes of a study's results, and in which form: its profile of them."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class ReportClass(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Edition:
+class Profile:
     """What one receiver takes.
 
-    Receivers that take the same share their edition. A report and a key object document refer only to what their
-    edition holds, so that nothing is named that the receiver never gets.
+    Receivers that take the same share their profile. A report and a key object document refer only to what their
+    profile holds, so that nothing is named that the receiver never gets.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class Edition:
 
     @property
     def key(self) -> str:
-        """The edition in one short line, the same for the same edition: what rows and files call it by."""
+        """The profile in one short line, the same for the same profile: what rows and files call it by."""
         chosen = "all" if self.findings is None else "+".join(f.label for f in Finding if f in self.findings)
         kinds = "+".join(kind for kind in KINDS if kind in self.kinds)
         return f"{self.report_class.value}:{kinds}:{chosen}{':deferrals' if self.flag_deferrals else ''}"
@@ -54,8 +54,8 @@ class Edition:
         """Tell whether the receiver takes an object."""
         if written.kind not in self.kinds:
             return False
-        if written.editions is not None:
-            return self.key in written.editions
+        if written.profiles is not None:
+            return self.key in written.profiles
         return written.finding is None or self.findings is None or written.finding in self.findings
 
     def of(self, objects: Iterable[WrittenObject]) -> list[WrittenObject]:
@@ -71,12 +71,12 @@ class Predecessor:
 
     Parameters
     ----------
-    editions
-        Keys of the editions that it was part of; None where it was part of all.
+    profiles
+        Keys of the profiles that it was part of; None where it was part of all.
     """
 
     study_instance_uid: str
     series_instance_uid: str
     sop_class_uid: str
     sop_instance_uid: str
-    editions: frozenset[str] | None = None
+    profiles: frozenset[str] | None = None

@@ -25,9 +25,9 @@ class WrittenObject:
         What it is about; None where it is about more than one finding.
     source
         SOP Instance UID of the image that it belongs to; None where it is about the study.
-    editions
-        Keys of the editions that it is part of (:attr:`candor.study.profile.Edition.key`); None for an object that is
-        the same in every edition that takes its kind.
+    profiles
+        Keys of the profiles that it is part of (:attr:`candor.study.profile.Profile.key`); None for an object that is
+        the same in every profile that takes its kind.
     """
 
     kind: Kind
@@ -37,4 +37,4 @@ class WrittenObject:
     series_instance_uid: str
     finding: Finding | None = None
     source: str | None = None
-    editions: frozenset[str] | None = None
+    profiles: frozenset[str] | None = None

@@ -97,7 +97,7 @@ def _object(written: WrittenObject) -> Json:
         "series_instance_uid": written.series_instance_uid,
         "finding": written.finding.label if written.finding else None,
         "source": written.source,
-        "editions": None if written.editions is None else sorted(written.editions),
+        "editions": None if written.profiles is None else sorted(written.profiles),
     }
 
 

@@ -38,7 +38,7 @@ class Worker:
         models = Path(settings.work.models)
         self._bundle_sha256 = load_bundle(find_bundle(models)).sha256
         own = load_settings(Path(settings.work.application))
-        self._application = ResidentApplication(models, own, settings.editions or None)
+        self._application = ResidentApplication(models, own, settings.profiles or None)
 
     def __enter__(self) -> Self:
         self._application.__enter__()

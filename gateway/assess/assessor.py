@@ -212,7 +212,7 @@ class Assessor:
 
     def _made(self, assessed: Assessed) -> tuple[Made, ...]:
         root = self._spool.root
-        return tuple(made(each.kind, path, root, each.finding, each.editions) for each, path in assessed.written)
+        return tuple(made(each.kind, path, root, each.finding, each.profiles) for each, path in assessed.written)
 
     def _settled(self, attempt: Try) -> list[Received]:
         """Tell duplicates, corrections and contradictions apart; returns the files that are to be assessed."""

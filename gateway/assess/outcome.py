@@ -40,8 +40,8 @@ class Made:
         Its label.
     file
         Its path below the spool.
-    editions
-        Keys of the editions that it is part of; None where it is part of all that take its kind.
+    profiles
+        Keys of the profiles that it is part of; None where it is part of all that take its kind.
     """
 
     sop_instance_uid: str
@@ -51,11 +51,11 @@ class Made:
     finding: str | None
     file: str
     sha256: str
-    editions: tuple[str, ...] | None = None
+    profiles: tuple[str, ...] | None = None
 
     @property
     def written(self) -> WrittenObject:
-        """The object as the application speaks of it, for :meth:`candor.study.profile.Edition.takes`."""
+        """The object as the application speaks of it, for :meth:`candor.study.profile.Profile.takes`."""
         return WrittenObject(
             kind=cast(Kind, self.kind),
             file=self.file,
@@ -63,12 +63,12 @@ class Made:
             sop_class_uid=self.sop_class_uid,
             series_instance_uid=self.series_instance_uid,
             finding=finding_named(self.finding) if self.finding else None,
-            editions=None if self.editions is None else frozenset(self.editions),
+            profiles=None if self.profiles is None else frozenset(self.profiles),
         )
 
 
 def made(
-    kind: str, path: Path, spool: Path, finding: Finding | None = None, editions: Iterable[str] | None = None
+    kind: str, path: Path, spool: Path, finding: Finding | None = None, profiles: Iterable[str] | None = None
 ) -> Made:
     """Describe a result object from its file.
 
@@ -88,7 +88,7 @@ def made(
         finding=finding.label if finding else None,
         file=path.relative_to(spool).as_posix(),
         sha256=file_sha256(path),
-        editions=None if editions is None else tuple(sorted(editions)),
+        profiles=None if profiles is None else tuple(sorted(profiles)),
     )
 
 
@@ -111,20 +111,20 @@ def record_objects(
             "version": version,
             "kind": item.kind,
             "finding": item.finding,
-            "editions": item.editions,
+            "profiles": item.profiles,
             "file": item.file,
             "sha256": item.sha256,
             "made": now,
         }
         insert_once(connection, objects, values)
-        known = sa.select(objects.c.sha256, objects.c.editions).where(
+        known = sa.select(objects.c.sha256, objects.c.profiles).where(
             objects.c.sop_instance_uid == item.sop_instance_uid
         )
-        sha256, editions = connection.execute(known).one()
+        sha256, profiles = connection.execute(known).one()
         if sha256 != item.sha256:
             raise ResultConflict("a result has the UID of an earlier one and other content; it is not delivered")
         same = objects.update().where(objects.c.sop_instance_uid == item.sop_instance_uid)
-        values = {"file": item.file, "editions": _joined(editions, item.editions)}
+        values = {"file": item.file, "profiles": _joined(profiles, item.profiles)}
         connection.execute(same.values(values))  # where it lies now: the earlier file may be gone
 
 
@@ -148,7 +148,7 @@ def plan_deliveries(
         return 0
     senders = _senders(connection, study_instance_uid, version)
     for destination in settings.destinations:
-        wanted = [item for item in made if destination.edition.takes(item.written)]
+        wanted = [item for item in made if destination.profile.takes(item.written)]
         if wanted and wants(destination, senders):
             new = [item for item in wanted if _plan(connection, item, destination, now)]
             if new:
@@ -180,14 +180,14 @@ def earlier_reports(connection: sa.Connection, study_instance_uid: str, version:
             series_instance_uid=row.series_instance_uid,
             sop_class_uid=row.sop_class_uid,
             sop_instance_uid=row.sop_instance_uid,
-            editions=None if row.editions is None else frozenset(row.editions),
+            profiles=None if row.profiles is None else frozenset(row.profiles),
         )
         for row in connection.execute(query)
     )
 
 
 def _joined(known: Sequence[str] | None, new: Sequence[str] | None) -> list[str] | None:
-    """Join the editions of an object that is made again: it may have become part of more."""
+    """Join the profiles of an object that is made again: it may have become part of more."""
     return None if known is None or new is None else sorted({*known, *new})
 
 

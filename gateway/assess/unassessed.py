@@ -22,7 +22,7 @@ from candor.settings import Settings as OwnSettings
 from candor.settings import load_settings as load_own_settings
 from candor.study.case import Case, CaseImage
 from candor.study.errors import CandorError, Refused, ReportError, SettingsError
-from candor.study.profile import Edition
+from candor.study.profile import Profile
 from candor.study.provenance import Provenance
 from candor.study.reasons import Reason
 from candor.words.texts import Language, Texts, texts_of
@@ -68,7 +68,7 @@ def unassessed_reports(
 
     Returns
     -------
-    A report for each distinct edition of the destinations, written into the spool; nothing where none can be made,
+    A report for each distinct profile of the destinations, written into the spool; nothing where none can be made,
     since no file has the identifiers that a report must name, or the files cannot be read or the reports be written.
     """
     with engine.connect() as connection:
@@ -83,7 +83,7 @@ def unassessed_reports(
         folder = spool.results(token, version) / "unassessed"
         case = Case(study_instance_uid, images, folder, time_of(files), earlier)
         texts = texts_of(Language(own.language))
-        return _write(case, settings.editions or (own.edition,), texts, spool.root)
+        return _write(case, settings.profiles or (own.profile,), texts, spool.root)
     except (CandorError, OSError):
         return ()
 
@@ -99,22 +99,22 @@ def _own_settings(settings: Settings) -> OwnSettings:
         return OwnSettings()
 
 
-def _write(case: Case, editions: Sequence[Edition], texts: Texts, root: Path) -> tuple[Made, ...]:
-    """Write the reports; editions for which they come to the same share one.
+def _write(case: Case, profiles: Sequence[Profile], texts: Texts, root: Path) -> tuple[Made, ...]:
+    """Write the reports; profiles for which they come to the same share one.
 
     Each has a name of its own: one that was made before, of fewer images, may still be on its way.
     """
     case.output.mkdir(mode=0o700, exist_ok=True)
     reports: dict[str, tuple[Dataset, set[str]]] = {}
-    for edition in editions:
-        if "sr" in edition.kinds:
-            report = build_report(case, NO_MODEL, edition, texts)
-            reports.setdefault(report.SOPInstanceUID, (report, set()))[1].add(edition.key)
+    for profile in profiles:
+        if "sr" in profile.kinds:
+            report = build_report(case, NO_MODEL, profile, texts)
+            reports.setdefault(report.SOPInstanceUID, (report, set()))[1].add(profile.key)
     written = []
     for uid, (report, keys) in reports.items():
         path = case.output / f"{sha256(uid.encode()).hexdigest()[:16]}.dcm"
         write(report, path)
-        written.append(made("sr", path, root, editions=keys))
+        written.append(made("sr", path, root, profiles=keys))
     return tuple(written)
 
 

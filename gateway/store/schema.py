@@ -90,9 +90,8 @@ objects = sa.Table(
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("kind", sa.String(8), nullable=False),  # candor.study.profile.Kind, or states.NOTE
     sa.Column("finding", sa.String(32)),
-    sa.Column(
-        "editions", sa.JSON(none_as_null=True)
-    ),  # keys (candor.study.profile.Edition.key); null: in all that take its kind
+    # The keys of profiles (candor.study.profile.Profile.key); null: in all that take its kind.
+    sa.Column("editions", sa.JSON(none_as_null=True), key="profiles"),
     sa.Column("file", sa.String(255), nullable=False),  # below the spool
     sa.Column("sha256", sa.String(64), nullable=False),
     sa.Column("made", sa.Double, nullable=False),

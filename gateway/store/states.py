@@ -6,7 +6,7 @@ from enum import Enum, unique
 from typing import Final
 
 NOTE: Final = "note"
-"""The kind of a rejection note, beside :data:`candor.study.profile.KINDS`. No edition takes it:
+"""The kind of a rejection note, beside :data:`candor.study.profile.KINDS`. No profile takes it:
 it goes to whoever has what it names."""
 
 

@@ -8,13 +8,13 @@ from pydicom import Dataset
 
 from candor.dicom.write.key_objects import build_key_objects, select_key_objects
 from candor.study.case import Case
-from candor.study.profile import Edition
+from candor.study.profile import Profile
 from candor.study.result import Decision
-from operators.write.object_writer import EditionObjectWriter
+from operators.write.object_writer import ProfileObjectWriter
 
 
-class KeyObjectWriter(EditionObjectWriter):
-    """Writes key objects for positive images, and for deferred ones where an edition flags them.
+class KeyObjectWriter(ProfileObjectWriter):
+    """Writes key objects for positive images, and for deferred ones where a profile flags them.
 
     Named input:
         case: a study with all its other objects, the reports among them.
@@ -27,7 +27,7 @@ class KeyObjectWriter(EditionObjectWriter):
     what = "key objects"
 
     def write_all(self, case: Case) -> None:
-        """Write the documents of one study, one for each decision and distinct edition."""
+        """Write the documents of one study, one for each decision and distinct profile."""
         written = [
             document
             for decision in (Decision.PRESENT, Decision.DEFERRED)
@@ -35,7 +35,7 @@ class KeyObjectWriter(EditionObjectWriter):
         ]
         case.written.extend(written)
 
-    def _built(self, case: Case, decision: Decision) -> Iterator[tuple[Edition, Dataset]]:
-        for edition in self.editions:
-            if decision in select_key_objects(case, edition):
-                yield edition, build_key_objects(case, decision, self.provenance, edition, self.texts)
+    def _built(self, case: Case, decision: Decision) -> Iterator[tuple[Profile, Dataset]]:
+        for profile in self.profiles:
+            if decision in select_key_objects(case, profile):
+                yield profile, build_key_objects(case, decision, self.provenance, profile, self.texts)

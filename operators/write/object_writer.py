@@ -10,7 +10,7 @@ from pydicom import Dataset
 from candor.dicom.shared.file import write
 from candor.study.case import Case, CaseImage
 from candor.study.findings import Finding
-from candor.study.profile import Edition
+from candor.study.profile import Profile
 from candor.study.provenance import Provenance
 from candor.study.result_object import Kind, WrittenObject
 from candor.words.texts import Texts
@@ -36,14 +36,14 @@ class ObjectWriter(CaseOperator):
         fragment: Fragment,
         *args: Any,
         provenance: Provenance,
-        editions: Sequence[Edition],
+        profiles: Sequence[Profile],
         texts: Texts,
         **kwargs: Any,
     ) -> None:
-        """Take the editions of all receivers: what none of them takes is not written."""
+        """Take the profiles of all receivers: what none of them takes is not written."""
         self.provenance = provenance
         self.texts = texts
-        self.editions = [edition for edition in dict.fromkeys(editions) if self.makes in edition.kinds]
+        self.profiles = [profile for profile in dict.fromkeys(profiles) if self.makes in profile.kinds]
         super().__init__(fragment, *args, **kwargs)
 
     def store(
@@ -54,7 +54,7 @@ class ObjectWriter(CaseOperator):
         *,
         finding: Finding | None = None,
         source: str | None = None,
-        editions: frozenset[str] | None = None,
+        profiles: frozenset[str] | None = None,
     ) -> WrittenObject:
         """Write an object into the study's folder, and say what was written."""
         write(dataset, staging(case) / name)
@@ -66,16 +66,16 @@ class ObjectWriter(CaseOperator):
             series_instance_uid=dataset.SeriesInstanceUID,
             finding=finding,
             source=source,
-            editions=editions,
+            profiles=profiles,
         )
 
 
 class ImageObjectWriter(ObjectWriter):
-    """Base of the writers whose objects belong to one image each, and are the same in every edition."""
+    """Base of the writers whose objects belong to one image each, and are the same in every profile."""
 
     def work(self, case: Case) -> None:
         """Write the objects of one study; an image whose object fails is refused, and all its objects go."""
-        if self.editions and case.study_instance_uid:
+        if self.profiles and case.study_instance_uid:
             self.write_all(case)
         self._drop_lost(case)
 
@@ -105,10 +105,10 @@ class ImageObjectWriter(ObjectWriter):
             case.written.remove(lost)
 
 
-class EditionObjectWriter(ObjectWriter):
-    """Base of the writers whose objects refer to those of one edition each.
+class ProfileObjectWriter(ObjectWriter):
+    """Base of the writers whose objects refer to those of one profile each.
 
-    Editions for which the object comes out the same, and so under the same SOP Instance UID, share one file.
+    Profiles for which the object comes out the same, and so under the same SOP Instance UID, share one file.
     """
 
     what: ClassVar[str]
@@ -123,25 +123,25 @@ class EditionObjectWriter(ObjectWriter):
         """Write the objects of one study, each group of one purpose with :meth:`write_once_each`."""
         raise NotImplementedError
 
-    def write_once_each(self, case: Case, built: Iterable[tuple[Edition, Dataset]], name: str) -> list[WrittenObject]:
-        """Write one purpose's objects of all editions, each SOP Instance UID once.
+    def write_once_each(self, case: Case, built: Iterable[tuple[Profile, Dataset]], name: str) -> list[WrittenObject]:
+        """Write one purpose's objects of all profiles, each SOP Instance UID once.
 
         Parameters
         ----------
         built
-            Editions with their objects.
+            Profiles with their objects.
         name
             The file's, without ``.dcm``; those after the first get a number.
 
         Returns
         -------
-        The objects, with the keys of all editions that each is part of.
+        The objects, with the keys of all profiles that each is part of.
         """
         distinct: dict[str, tuple[Dataset, set[str]]] = {}
-        for edition, dataset in built:
-            distinct.setdefault(dataset.SOPInstanceUID, (dataset, set()))[1].add(edition.key)
+        for profile, dataset in built:
+            distinct.setdefault(dataset.SOPInstanceUID, (dataset, set()))[1].add(profile.key)
         return [
-            self.store(case, dataset, f"{name}{f'-{number}' * (number > 1)}.dcm", editions=frozenset(keys))
+            self.store(case, dataset, f"{name}{f'-{number}' * (number > 1)}.dcm", profiles=frozenset(keys))
             for number, (dataset, keys) in enumerate(distinct.values(), start=1)
         ]
 

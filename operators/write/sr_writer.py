@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from candor.dicom.report.document import build_report
 from candor.study.case import Case
-from operators.write.object_writer import EditionObjectWriter
+from operators.write.object_writer import ProfileObjectWriter
 
 
-class SRWriter(EditionObjectWriter):
-    """Writes a report (TID 1500) for every study, whatever became of its images: one for each distinct edition.
+class SRWriter(ProfileObjectWriter):
+    """Writes a report (TID 1500) for every study, whatever became of its images: one for each distinct profile.
 
     Named input:
         case: a study with results and with all objects that a report refers to.
@@ -22,5 +22,5 @@ class SRWriter(EditionObjectWriter):
 
     def write_all(self, case: Case) -> None:
         """Write the reports of one study."""
-        reports = ((edition, build_report(case, self.provenance, edition, self.texts)) for edition in self.editions)
+        reports = ((profile, build_report(case, self.provenance, profile, self.texts)) for profile in self.profiles)
         case.written[:0] = self.write_once_each(case, reports, "sr")

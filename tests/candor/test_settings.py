@@ -9,7 +9,7 @@ import pytest
 from candor.decide.costs import Costs
 from candor.settings import Settings, load_settings
 from candor.study.errors import SettingsError
-from candor.study.profile import Edition, ReportClass
+from candor.study.profile import Profile, ReportClass
 from candor.words.texts import Language
 
 
@@ -43,9 +43,9 @@ def test_costs_are_read_and_exclude_the_single_cost(tmp_path: Path) -> None:
 def test_the_settings_say_what_is_written_and_in_which_form(tmp_path: Path) -> None:
     text = "candor:\n  objects: [pm, sr]\n  report_class: enhanced\n  flag_deferrals: true\n  language: de-DE\n"
     settings = load_settings(written(tmp_path, text))
-    assert settings.edition == Edition(frozenset({"sr", "pm"}), ReportClass.ENHANCED, flag_deferrals=True)
+    assert settings.profile == Profile(frozenset({"sr", "pm"}), ReportClass.ENHANCED, flag_deferrals=True)
     assert Language(settings.language) is Language.GERMAN
-    assert Settings().edition == Edition()
+    assert Settings().profile == Profile()
 
 
 def test_the_order_of_the_kinds_is_no_other_setting() -> None:

@@ -25,7 +25,7 @@ from candor.dicom.shared.file import write
 from candor.dicom.write.rejection_note import Rejected, Rejection, build_rejection_note
 from candor.study.case import Case
 from candor.study.findings import Finding
-from candor.study.profile import Edition, ReportClass
+from candor.study.profile import Profile, ReportClass
 from candor.study.result import Decision
 from candor.study.result_object import KINDS
 from tests import rendering
@@ -63,9 +63,9 @@ class Study:
         return f"{self.outcome}, {self.kind}, {photometric}, {views}, {self.report_class.value}"
 
     @property
-    def edition(self) -> Edition:
+    def profile(self) -> Profile:
         """Everything, with this report class."""
-        return Edition(frozenset(KINDS), self.report_class, flag_deferrals=True)
+        return Profile(frozenset(KINDS), self.report_class, flag_deferrals=True)
 
     def case(self) -> Case:
         """The study, with made-up results."""
@@ -105,7 +105,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[Study, Written]:
     made = {}
     for number, study in enumerate(STUDIES):
         case = study.case()
-        files = write_results(case, folder / f"{number:02}", overlays=OVERLAYS, edition=study.edition)
+        files = write_results(case, folder / f"{number:02}", overlays=OVERLAYS, profile=study.profile)
         made[study] = Written(case, files)
     return made
 

@@ -15,7 +15,7 @@ from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian, Second
 
 from candor.files.document import file_sha256
 from candor.study.findings import Finding
-from candor.study.profile import Edition, Predecessor
+from candor.study.profile import Predecessor, Profile
 from candor.study.provenance import derived_uid
 from candor.study.result import Decision, Disposition
 from candor.study.result_object import Kind, WrittenObject
@@ -38,7 +38,7 @@ from tests.gateway.network import file_of
 class FakeApplication:
     """Writes a report and an overlay that depend on the input alone; ``error`` and ``failure`` go wrong instead.
 
-    With ``editions`` it writes a report for each of them.
+    With ``profiles`` it writes a report for each of them.
     """
 
     error: Exception | None = None
@@ -47,7 +47,7 @@ class FakeApplication:
     salt: str = ""
     seen: list[list[str]] = field(default_factory=list)
     outputs: list[Path] = field(default_factory=list)
-    editions: Sequence[Edition] = ()
+    profiles: Sequence[Profile] = ()
     predecessors: list[tuple[Predecessor, ...]] = field(default_factory=list)
 
     def __call__(
@@ -61,7 +61,7 @@ class FakeApplication:
         self.predecessors.append(predecessors)
         if self.error is not None:
             raise self.error
-        keys = [edition.key for edition in self.editions] or [None]
+        keys = [profile.key for profile in self.profiles] or [None]
         written = [self._write(output, "sr", None, study_instance_uid, inputs, time, key) for key in keys]
         written.append(self._write(output, "sc", Finding.EFFUSION, study_instance_uid, inputs, time))
         findings = {"Effusion": Decision.PRESENT.value, "Nodule": Decision.DEFERRED.value}
@@ -75,9 +75,9 @@ class FakeApplication:
         study: str,
         inputs: list[str],
         time: datetime,
-        edition: str | None = None,
+        profile: str | None = None,
     ) -> tuple[WrittenObject, Path]:
-        about = (kind, *inputs, *([edition] if edition else []))
+        about = (kind, *inputs, *([profile] if profile else []))
         dataset = Dataset()
         dataset.file_meta = FileMetaDataset()
         dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -88,10 +88,10 @@ class FakeApplication:
         dataset.SeriesDescription = self.salt
         dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
         dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-        path = output / f"{kind}{(edition or '').replace(':', '-')}.dcm"
+        path = output / f"{kind}{(profile or '').replace(':', '-')}.dcm"
         dcmwrite(path, dataset, enforce_file_format=True)
         uids = (dataset.SOPInstanceUID, dataset.SOPClassUID, dataset.SeriesInstanceUID)
-        return WrittenObject(kind, path.name, *uids, finding, editions=frozenset({edition}) if edition else None), path
+        return WrittenObject(kind, path.name, *uids, finding, profiles=frozenset({profile}) if profile else None), path
 
 
 class Node:

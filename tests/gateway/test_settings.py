@@ -8,7 +8,7 @@ import pytest
 
 from candor.study.errors import SettingsError
 from candor.study.findings import Finding
-from candor.study.profile import Edition, ReportClass
+from candor.study.profile import Profile, ReportClass
 from gateway.settings import Settings, load_settings
 
 PEER = "- name: pacs\n  ae_title: ORTHANC\n  host: pacs.example\n  port: 4242\n"
@@ -60,23 +60,23 @@ def test_everything_a_site_sets_is_read(tmp_path: Path) -> None:
 
 def test_a_destination_says_what_it_takes(tmp_path: Path) -> None:
     plain = load_settings(written(tmp_path, f"destinations:\n{PEER}")).destinations[0]
-    assert plain.edition == Edition()
+    assert plain.profile == Profile()
     rules = "  kinds: [sr, pm]\n  report_class: enhanced\n  findings: [Effusion]\n  flag_deferrals: true\n"
     choosy = load_settings(written(tmp_path, f"destinations:\n{PEER}{rules}")).destinations[0]
-    expected = Edition(frozenset({"sr", "pm"}), ReportClass.ENHANCED, frozenset({Finding.EFFUSION}), True)
-    assert choosy.edition == expected
+    expected = Profile(frozenset({"sr", "pm"}), ReportClass.ENHANCED, frozenset({Finding.EFFUSION}), True)
+    assert choosy.profile == expected
 
 
-def test_destinations_that_take_the_same_share_their_edition(tmp_path: Path) -> None:
+def test_destinations_that_take_the_same_share_their_profile(tmp_path: Path) -> None:
     second = PEER.replace("pacs", "second")
     text = f"destinations:\n{PEER}{second}{PEER.replace('pacs', 'third')}  kinds: [sr]\n"
-    assert load_settings(written(tmp_path, text)).editions == (Edition(), Edition(frozenset({"sr"})))
-    assert Settings().editions == ()
+    assert load_settings(written(tmp_path, text)).profiles == (Profile(), Profile(frozenset({"sr"})))
+    assert Settings().profiles == ()
 
 
 def test_a_node_whose_destinations_take_no_report_has_one_for_itself(tmp_path: Path) -> None:
     settings = load_settings(written(tmp_path, f"destinations:\n{PEER}  kinds: [sc]\n"))
-    assert settings.editions == (Edition(frozenset({"sc"})), Edition(frozenset({"sr"})))
+    assert settings.profiles == (Profile(frozenset({"sc"})), Profile(frozenset({"sr"})))
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from candor.dicom.write.presentation_state import build_presentation_state, sele
 from candor.dicom.write.rejection_note import Rejected, Rejection, build_rejection_note
 from candor.study.case import Case, CaseImage
 from candor.study.findings import Finding
-from candor.study.profile import Edition, Predecessor, ReportClass
+from candor.study.profile import Predecessor, Profile, ReportClass
 from candor.study.provenance import Provenance, derived_uid
 from candor.study.radiograph import Radiograph
 from candor.study.reasons import Reason
@@ -87,12 +87,12 @@ def _results_of(case: Case, number: int, texts: Texts) -> Iterator[Made]:
         made = read_back(kind, build())
         case.written.append(_written(made, **about))
         yield made
-    edition = Edition(frozenset(KINDS), _REPORT_CLASSES[number], flag_deferrals=True)
-    report = read_back("sr", build_report(case, provenance, edition, texts))
+    profile = Profile(frozenset(KINDS), _REPORT_CLASSES[number], flag_deferrals=True)
+    report = read_back("sr", build_report(case, provenance, profile, texts))
     case.written.append(_written(report))
     yield report
-    for decision in select_key_objects(case, edition):
-        yield read_back("ko", build_key_objects(case, decision, provenance, edition, texts))
+    for decision in select_key_objects(case, profile):
+        yield read_back("ko", build_key_objects(case, decision, provenance, profile, texts))
     rejected = [Rejected(w.sop_instance_uid, w.sop_class_uid, w.series_instance_uid, w.kind) for w in case.written]
     for rejection in Rejection:
         note = build_rejection_note(sources[0], rejected, rejection, "Withdrawn.", provenance, case.time)

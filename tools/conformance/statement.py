@@ -62,7 +62,7 @@ statement alone does not ensure that two systems work together; test it. What is
 | word | meaning |
 | --- | --- |
 | AE, SCU, SCP, PDU | application entity, service class user and provider, protocol data unit (PS3.8) |
-| edition | what one destination takes of a study's results, and in which form |
+| profile | what one destination takes of a study's results, and in which form |
 | dead letter | an object that a destination will not take; a person is told |
 """
 

@@ -37,11 +37,11 @@ from candor.dicom.shared.file import general_equipment, sign
 from candor.dicom.shared.identity import carry_over, outcome, referenced_request, stamp
 from candor.study.case import Case
 from candor.study.errors import ReportError
-from candor.study.profile import Edition, Predecessor, ReportClass
+from candor.study.profile import Predecessor, Profile, ReportClass
 from candor.study.provenance import APPLICATION_NAME, MANUFACTURER, Provenance
 from candor.words.texts import ENGLISH, Texts
 
-DEFAULT_EDITION: Final = Edition()
+DEFAULT_PROFILE: Final = Profile()
 SERIES_NUMBER: Final = 9100
 SERIES_DESCRIPTION: Final = f"Candor findings: {RESEARCH_USE}"
 SOP_CLASSES: Final = {
@@ -52,7 +52,7 @@ SOP_CLASSES: Final = {
 
 
 def build_report(
-    case: Case, provenance: Provenance, edition: Edition = DEFAULT_EDITION, texts: Texts = ENGLISH
+    case: Case, provenance: Provenance, profile: Profile = DEFAULT_PROFILE, texts: Texts = ENGLISH
 ) -> Dataset:
     """Report a study: what was found, what was deferred, what was not assessed and why.
 
@@ -63,7 +63,7 @@ def build_report(
         of them.
     provenance
         What made the results.
-    edition
+    profile
         For whom the report is: it says of which SOP class it is, and which of the objects that were written for the
         study the report refers to.
     texts
@@ -84,7 +84,7 @@ def build_report(
     DICOM PS3.16 TID 1500, 1501, 1410, 4019; PS3.3 A.35.13 (Comprehensive 3D SR), A.35.3 (Comprehensive SR), A.35.2
     (Enhanced SR); IHE AIR 6.5.3.
     """
-    study = ReportedStudy(case, provenance, edition, texts)
+    study = ReportedStudy(case, provenance, profile, texts)
     if not study.sources:
         raise ReportError(
             "no file of the study has valid Study, Series and SOP Instance and SOP Class UIDs; "
@@ -119,7 +119,7 @@ def observer(provenance: Provenance) -> ObserverContext:
 
 def _identify(report: Dataset, study: ReportedStudy) -> None:
     """Say what the object is: series, equipment, state (PS3.3 C.17.1, C.7.5.1, C.17.2, C.12.1)."""
-    report.SOPClassUID = SOP_CLASSES[study.edition.report_class]
+    report.SOPClassUID = SOP_CLASSES[study.profile.report_class]
     report.Modality = "SR"
     report.SeriesInstanceUID = study.provenance.result_uid("sr-series", study.fingerprint)
     report.SeriesNumber = SERIES_NUMBER
@@ -142,7 +142,7 @@ def _refer(report: Dataset, study: ReportedStudy) -> None:
         report.ReferencedRequestSequence = [request]
     report.PerformedProcedureCodeSequence = []
     report.CurrentRequestedProcedureEvidenceSequence = hierarchy(_evidence(study))
-    predecessors = predecessors_of(study.case, study.edition, lambda earlier: _uid(study, earlier))
+    predecessors = predecessors_of(study.case, study.profile, lambda earlier: _uid(study, earlier))
     report.SOPInstanceUID = _uid(study, predecessors)
     if predecessors:
         report.PredecessorDocumentsSequence = hierarchy(
@@ -162,7 +162,7 @@ def _uid(study: ReportedStudy, predecessors: Sequence[Predecessor]) -> str:
         "sr",
         study.fingerprint,
         outcome(study.case),
-        study.edition.report_class.value,
+        study.profile.report_class.value,
         study.texts.language.value,
         ",".join(written.sop_instance_uid for written in study.objects),
         ",".join(earlier.sop_instance_uid for earlier in predecessors),
@@ -170,7 +170,7 @@ def _uid(study: ReportedStudy, predecessors: Sequence[Predecessor]) -> str:
 
 
 def _evidence(study: ReportedStudy) -> Iterable[Instance]:
-    """Name the study's images and what was made of them for the edition."""
+    """Name the study's images and what was made of them for the profile."""
     for header in study.sources:
         yield Instance(header.StudyInstanceUID, header.SeriesInstanceUID, header.SOPClassUID, header.SOPInstanceUID)
     for made in study.objects:

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from pydicom import Dataset
 
 from candor.study.case import Case
-from candor.study.profile import Edition, Predecessor
+from candor.study.profile import Predecessor, Profile
 from candor.study.result_object import Kind, WrittenObject
 
 _EVIDENCE: Final[tuple[Kind, ...]] = ("sc", "gsps", "pm")
@@ -23,22 +23,22 @@ class Instance(NamedTuple):
     sop_instance_uid: str
 
 
-def evidence_of(case: Case, edition: Edition) -> list[WrittenObject]:
-    """List the overlays, outlines and heatmaps that the edition holds: a report names these and no others.
+def evidence_of(case: Case, profile: Profile) -> list[WrittenObject]:
+    """List the overlays, outlines and heatmaps that the profile holds: a report names these and no others.
 
     In an order of their own, whatever the order in which they were written.
     """
-    held = [written for written in edition.of(case.written) if written.kind in _EVIDENCE]
+    held = [written for written in profile.of(case.written) if written.kind in _EVIDENCE]
     return sorted(held, key=lambda written: (_EVIDENCE.index(written.kind), written.sop_instance_uid))
 
 
 def predecessors_of(
-    case: Case, edition: Edition, uid_after: Callable[[Sequence[Predecessor]], str]
+    case: Case, profile: Profile, uid_after: Callable[[Sequence[Predecessor]], str]
 ) -> list[Predecessor]:
     """Choose the reports that a new one takes the place of.
 
-    Those of its edition. Where its receivers have had none, since they now take other objects than before: the
-    last one of each edition that there was.
+    Those of its profile. Where its receivers have had none, since they now take other objects than before: the
+    last one of each profile that there was.
 
     Parameters
     ----------
@@ -50,8 +50,8 @@ def predecessors_of(
     Oldest first. The report's own UID is not among them: a report that says what its last predecessor says, after
     the same reports, is that one, and keeps its UID.
     """
-    same = [report for report in case.predecessors if report.editions is None or edition.key in report.editions]
-    last = {key: report for report in case.predecessors for key in report.editions or ()}
+    same = [report for report in case.predecessors if report.profiles is None or profile.key in report.profiles]
+    last = {key: report for report in case.predecessors for key in report.profiles or ()}
     chosen = same or [report for report in case.predecessors if report in last.values()]
     if chosen and uid_after(chosen[:-1]) == chosen[-1].sop_instance_uid:
         chosen.pop()

@@ -21,7 +21,7 @@ from candor.dicom.shared.identity import can_be_referenced, carry_character_set,
 from candor.dicom.shared.values import plain, readable, valid_text
 from candor.study.case import Case, CaseImage
 from candor.study.findings import Finding
-from candor.study.profile import Edition
+from candor.study.profile import Profile
 from candor.study.provenance import APPLICATION_NAME, MANUFACTURER, NO_FAMILIARITY, Provenance
 from candor.study.result_object import Kind, WrittenObject
 from candor.words.texts import Texts
@@ -35,7 +35,7 @@ class ReportedStudy:
 
     case: Case
     provenance: Provenance
-    edition: Edition
+    profile: Profile
     texts: Texts
 
     @cached_property
@@ -61,7 +61,7 @@ class ReportedStudy:
     @cached_property
     def objects(self) -> list[WrittenObject]:
         """The overlays, outlines and heatmaps that the report names."""
-        return evidence_of(self.case, self.edition)
+        return evidence_of(self.case, self.profile)
 
     @cached_property
     def labels(self) -> dict[str, str]:

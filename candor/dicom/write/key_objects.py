@@ -14,7 +14,7 @@ from candor.dicom.write.key_object_document import KINDS_OF_IMAGE, Identity, Nam
 from candor.study.case import Case, CaseImage, given
 from candor.study.errors import ReportError
 from candor.study.findings import Finding
-from candor.study.profile import Edition
+from candor.study.profile import Profile
 from candor.study.provenance import Provenance
 from candor.study.result import Decision
 from candor.study.result_object import WrittenObject
@@ -26,22 +26,22 @@ _FLAGGED: Final = (Decision.PRESENT, Decision.DEFERRED)
 """In the order of their Instance Numbers."""
 
 
-def select_key_objects(case: Case, edition: Edition) -> list[Decision]:
-    """Choose the decisions that the edition has a document for: present, and deferred where it is asked for.
+def select_key_objects(case: Case, profile: Profile) -> list[Decision]:
+    """Choose the decisions that the profile has a document for: present, and deferred where it is asked for.
 
     There is one only where an image that a result may name has a finding so decided.
     """
-    wanted = _FLAGGED if edition.flag_deferrals else _FLAGGED[:1]
+    wanted = _FLAGGED if profile.flag_deferrals else _FLAGGED[:1]
     return [decision for decision in wanted if _images(case, decision)]
 
 
 def build_key_objects(
-    case: Case, decision: Decision, provenance: Provenance, edition: Edition | None = None, texts: Texts = ENGLISH
+    case: Case, decision: Decision, provenance: Provenance, profile: Profile | None = None, texts: Texts = ENGLISH
 ) -> KeyObjectSelectionDocument:
     """Name the images with a decision, what shows its evidence, and the report.
 
-    The document names each image that has a finding so decided; of the objects that the edition holds the overlays
-    of these findings, the outlines of positive ones, and the heatmaps of these images; and the edition's report.
+    The document names each image that has a finding so decided; of the objects that the profile holds the overlays
+    of these findings, the outlines of positive ones, and the heatmaps of these images; and the profile's report.
 
     Parameters
     ----------
@@ -49,14 +49,14 @@ def build_key_objects(
         The study with its results, and with the other objects that were written for it.
     decision
         One of :func:`select_key_objects`.
-    edition
+    profile
         What the receiver takes; the standard one where it is None.
     texts
         The language of the description.
 
     Returns
     -------
-    A document "Of Interest". The same case, decision and edition give the same bytes.
+    A document "Of Interest". The same case, decision and profile give the same bytes.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def build_key_objects(
     images = _images(case, decision)
     if not images:
         raise ReportError(f"key objects name at least one image; none has a finding that is {decision.value}")
-    named = _named(case, images, decision, edition or Edition())
+    named = _named(case, images, decision, profile or Profile())
     description = _describe(images, decision, texts)
     fingerprint = case_fingerprint(case)
     uids = (item.sop_instance_uid for item in named)
@@ -99,10 +99,10 @@ def _decided(image: CaseImage, decision: Decision) -> set[Finding]:
     return {result.finding for result in image.results if result.decision is decision}
 
 
-def _named(case: Case, images: list[CaseImage], decision: Decision, edition: Edition) -> list[Named]:
-    """List what the document names: the images, then what the edition holds of them, in the order of writing."""
+def _named(case: Case, images: list[CaseImage], decision: Decision, profile: Profile) -> list[Named]:
+    """List what the document names: the images, then what the profile holds of them, in the order of writing."""
     found = {image.sop_instance_uid: _decided(image, decision) for image in images}
-    held = [written for written in edition.of(case.written) if _belongs(written, found, decision)]
+    held = [written for written in profile.of(case.written) if _belongs(written, found, decision)]
     return [_source(given(image.header)) for image in images] + [_result(written) for written in held]
 
 

@@ -1,4 +1,4 @@
-"""Editions: what a receiver takes, and what rows and files call it by."""
+"""Profiles: what a receiver takes, and what rows and files call it by."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import replace
 import pytest
 
 from candor.study.findings import Finding
-from candor.study.profile import Edition, ReportClass
+from candor.study.profile import Profile, ReportClass
 from candor.study.result_object import KINDS, WrittenObject
 
-USUAL = Edition()
-REPORT = WrittenObject("sr", "sr.dcm", "1.1", "1.2", "1.3", editions=frozenset({USUAL.key}))
+USUAL = Profile()
+REPORT = WrittenObject("sr", "sr.dcm", "1.1", "1.2", "1.3", profiles=frozenset({USUAL.key}))
 OVERLAY = WrittenObject("sc", "sc-1.dcm", "1.4", "1.5", "1.6", Finding.MASS, "1.7")
 OUTLINES = replace(OVERLAY, kind="gsps", finding=None)
 MAP = replace(OUTLINES, kind="pm")
 
 
-def test_the_key_names_the_same_edition_the_same_whatever_the_order() -> None:
+def test_the_key_names_the_same_profile_the_same_whatever_the_order() -> None:
     findings = frozenset({Finding.MASS, Finding.EFFUSION})
-    one = Edition(frozenset({"ko", "sr"}), ReportClass.ENHANCED, findings, flag_deferrals=True)
+    one = Profile(frozenset({"ko", "sr"}), ReportClass.ENHANCED, findings, flag_deferrals=True)
     assert one.key == "enhanced:sr+ko:Effusion+Mass:deferrals"
     assert USUAL.key == "comprehensive-3d:sr+sc+gsps+ko:all"
 
@@ -34,7 +34,7 @@ def test_the_key_names_the_same_edition_the_same_whatever_the_order() -> None:
         {"flag_deferrals": True},
     ],
 )
-def test_another_edition_has_another_key(changes: dict[str, object]) -> None:
+def test_another_profile_has_another_key(changes: dict[str, object]) -> None:
     assert replace(USUAL, **changes).key != USUAL.key
 
 
@@ -42,7 +42,7 @@ def test_a_receiver_takes_its_kinds_its_findings_and_its_own_documents() -> None
     assert USUAL.of([REPORT, OVERLAY, OUTLINES, MAP]) == [REPORT, OVERLAY, OUTLINES]
     other = replace(USUAL, report_class=ReportClass.ENHANCED)
     assert not other.takes(REPORT)
-    assert other.takes(replace(REPORT, editions=frozenset({USUAL.key, other.key})))
+    assert other.takes(replace(REPORT, profiles=frozenset({USUAL.key, other.key})))
     assert replace(USUAL, findings=frozenset({Finding.MASS})).takes(OVERLAY)
     choosy = replace(USUAL, findings=frozenset({Finding.NODULE}))
     assert not choosy.takes(OVERLAY)

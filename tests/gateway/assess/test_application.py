@@ -74,9 +74,9 @@ def test_one_run_writes_for_all_destinations(settings: Settings, tmp_path: Path)
     earlier = Predecessor(dataset.StudyInstanceUID, "1.2.3", "1.2.840.10008.5.1.4.1.1.88.34", "1.2.3.4")
     with Worker(settings.model_copy(update={"destinations": (peer, old)})) as worker:
         assessed = worker(dataset.StudyInstanceUID, source, output, TIME, (earlier,))
-    reports = {each.editions: dcmread(path) for each, path in assessed.written if each.kind == "sr"}
-    assert reports.keys() == {frozenset({peer.edition.key}), frozenset({old.edition.key})}
-    assert reports[frozenset({old.edition.key})].SOPClassUID == EnhancedSRStorage
+    reports = {each.profiles: dcmread(path) for each, path in assessed.written if each.kind == "sr"}
+    assert reports.keys() == {frozenset({peer.profile.key}), frozenset({old.profile.key})}
+    assert reports[frozenset({old.profile.key})].SOPClassUID == EnhancedSRStorage
     assert all("PredecessorDocumentsSequence" in report for report in reports.values())
 
 

@@ -100,21 +100,21 @@ def test_a_destination_wants_studies_of_the_senders_that_it_names() -> None:
     assert wants(PACS, set())
 
 
-def test_a_destination_gets_the_report_of_its_own_edition_and_overlays_of_its_findings(node_of_either: Node) -> None:
+def test_a_destination_gets_the_report_of_its_own_profile_and_overlays_of_its_findings(node_of_either: Node) -> None:
     node = node_of_either
     old = PACS.model_copy(update={"name": "old", "report_class": "enhanced", "findings": ("Nodule",)})
     twin = PACS.model_copy(update={"name": "twin"})
     node.settings = node.settings.model_copy(update={"destinations": (PACS, old, twin)})
-    assert node.settings.editions == (PACS.edition, old.edition)
-    node.application.editions = node.settings.editions
+    assert node.settings.profiles == (PACS.profile, old.profile)
+    node.application.profiles = node.settings.profiles
     set_mode(node.engine, Mode.LIVE, "operator", node.clock())
     node.assessor.assess(waiting(node), 1)
     rows = {row.sop_instance_uid: row for row in objects(node)}
     went = sorted(
-        (each.destination, rows[each.sop_instance_uid].kind, rows[each.sop_instance_uid].editions)
+        (each.destination, rows[each.sop_instance_uid].kind, rows[each.sop_instance_uid].profiles)
         for each in node.table(schema.deliveries)
     )
-    mine, other = [PACS.edition.key], [old.edition.key]
+    mine, other = [PACS.profile.key], [old.profile.key]
     assert went == [
         ("old", "sr", other),
         ("pacs", "sc", None),
@@ -124,7 +124,7 @@ def test_a_destination_gets_the_report_of_its_own_edition_and_overlays_of_its_fi
     ]
 
 
-def test_a_report_that_becomes_part_of_another_edition_stays_one_object(node: Node) -> None:
+def test_a_report_that_becomes_part_of_another_profile_stays_one_object(node: Node) -> None:
     later = PACS.model_copy(update={"name": "later", "kinds": ("sr",)})
     uid = waiting(node)
     node.put(uid, state="failed")
@@ -137,8 +137,8 @@ def test_a_report_that_becomes_part_of_another_edition_stays_one_object(node: No
     with node.engine.begin() as connection:
         record_objects(connection, uid, 1, [second], 0.0)
     (row,) = objects(node)
-    assert row.editions == sorted([PACS.edition.key, later.edition.key])
-    assert (first.editions, second.editions) == ((PACS.edition.key,), tuple(row.editions))
+    assert row.profiles == sorted([PACS.profile.key, later.profile.key])
+    assert (first.profiles, second.profiles) == ((PACS.profile.key,), tuple(row.profiles))
 
 
 def test_a_study_is_assessed_once_however_often_it_is_queued(node: Node) -> None:
@@ -327,7 +327,7 @@ def test_a_study_whose_files_are_gone_is_parked_without_a_report(node: Node) -> 
 
 
 def test_a_late_image_makes_a_version_whose_report_can_name_the_one_before(node: Node) -> None:
-    node.application.editions = (PACS.edition,)
+    node.application.profiles = (PACS.profile,)
     uid = waiting(node)
     node.assessor.assess(uid, 1)
     node.clock.pass_s(60)
@@ -339,7 +339,7 @@ def test_a_late_image_makes_a_version_whose_report_can_name_the_one_before(node:
     assert none == ()
     (expected,) = [row for row in objects(node) if row.kind == "sr" and row.version == 1]
     assert earlier == Predecessor(
-        uid, expected.series_instance_uid, expected.sop_class_uid, expected.sop_instance_uid, {PACS.edition.key}
+        uid, expected.series_instance_uid, expected.sop_class_uid, expected.sop_instance_uid, {PACS.profile.key}
     )
     with node.engine.connect() as connection:
         assert earlier_reports(connection, uid, 1) == (earlier,)

@@ -116,10 +116,10 @@ def test_a_result_that_comes_late_takes_the_place_of_the_report_of_the_deadline(
     assert named.sop_instance_uid == report.sop_instance_uid
     assert (named.sop_class_uid, named.series_instance_uid) == (report.sop_class_uid, report.series_instance_uid)
     assert named.study_instance_uid == uid
-    assert named.editions == {PACS.edition.key}
+    assert named.profiles == {PACS.profile.key}
 
 
-def test_every_edition_gets_a_report_that_names_its_own_predecessors(node: Node) -> None:
+def test_every_profile_gets_a_report_that_names_its_own_predecessors(node: Node) -> None:
     old = PACS.model_copy(update={"name": "old", "report_class": "enhanced"})
     set_mode(node.engine, Mode.LIVE, "operator", node.clock())
     uid = node.receive(image("a"))

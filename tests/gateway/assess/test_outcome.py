@@ -33,7 +33,7 @@ def report(path: Path) -> Dataset:
 def test_a_result_is_described_from_its_file(tmp_path: Path) -> None:
     path = tmp_path / "studies" / "sr.dcm"
     dataset = report(path)
-    assert made("sr", path, tmp_path, editions={"b", "a"}) == Made(
+    assert made("sr", path, tmp_path, profiles={"b", "a"}) == Made(
         sop_instance_uid=dataset.SOPInstanceUID,
         sop_class_uid=Comprehensive3DSRStorage,
         series_instance_uid=dataset.SeriesInstanceUID,
@@ -41,7 +41,7 @@ def test_a_result_is_described_from_its_file(tmp_path: Path) -> None:
         finding=None,
         file="studies/sr.dcm",
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        editions=("a", "b"),
+        profiles=("a", "b"),
     )
 
 

@@ -78,9 +78,9 @@ def test_a_node_of_version_1_starts_with_its_tables(either: Settings) -> None:
     engine = open_database(either.database)
     with writing(engine) as connection:
         assert connection.execute(sa.select(schema_version.c.version)).scalars().all() == [2]
-        new = {"sop_instance_uid": "1.2.3.3", "kind": "ko", "editions": ["a"], **OBJECT}
+        new = {"sop_instance_uid": "1.2.3.3", "kind": "ko", "profiles": ["a"], **OBJECT}
         connection.execute(objects.insert().values(new))
-        rows = connection.execute(sa.select(objects.c.kind, objects.c.editions).order_by(objects.c.sop_instance_uid))
+        rows = connection.execute(sa.select(objects.c.kind, objects.c.profiles).order_by(objects.c.sop_instance_uid))
         assert rows.all() == [("sr", None), ("note", None), ("ko", ["a"])]
     engine.dispose()
 

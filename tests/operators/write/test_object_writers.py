@@ -19,7 +19,7 @@ from candor.settings import Settings
 from candor.study.case import Case
 from candor.study.errors import ReportError
 from candor.study.findings import Finding
-from candor.study.profile import Edition, Predecessor, ReportClass
+from candor.study.profile import Predecessor, Profile, ReportClass
 from candor.study.provenance import Provenance
 from candor.study.reasons import Reason
 from candor.study.result import Decision, Note
@@ -39,7 +39,7 @@ from tests.factory import radiograph_dataset
 from tests.operators.conftest import save
 
 FRAGMENT = Application()  # it must outlive its operators
-USUAL = Edition()
+USUAL = Profile()
 
 
 class Port:
@@ -56,13 +56,13 @@ class Port:
         assert (case, name) == (self._case, CASE)
 
 
-def edition(*kinds: Any, **changes: Any) -> Edition:
-    return Edition(frozenset(kinds), **changes)
+def profile(*kinds: Any, **changes: Any) -> Profile:
+    return Profile(frozenset(kinds), **changes)
 
 
-def writers(editions: tuple[Edition, ...], texts: Texts, provenance: Provenance) -> list[ObjectWriter]:
+def writers(profiles: tuple[Profile, ...], texts: Texts, provenance: Provenance) -> list[ObjectWriter]:
     """All writers in the order of the path."""
-    some: dict[str, Any] = {"provenance": provenance, "editions": editions, "texts": texts}
+    some: dict[str, Any] = {"provenance": provenance, "profiles": profiles, "texts": texts}
     return [
         HeatmapWriter(FRAGMENT, name="write overlays", max_overlays=4, **some),
         PresentationStateWriter(FRAGMENT, name="write outlines", **some),
@@ -77,10 +77,10 @@ def write(tmp_path: Path) -> Callable[..., dict[str, Dataset]]:
     """Let all writers work on a case, and read what they wrote, by file."""
 
     def run(
-        case: Case, *editions: Edition, texts: Texts = ENGLISH, provenance: Provenance = PROVENANCE
+        case: Case, *profiles: Profile, texts: Texts = ENGLISH, provenance: Provenance = PROVENANCE
     ) -> dict[str, Dataset]:
         case.output = tmp_path / "study"
-        for writer in writers(editions, texts, provenance):
+        for writer in writers(profiles, texts, provenance):
             writer.compute(Port(case), Port(case), None)
         folder = tmp_path / ".partial-study"
         files = {path.name: dcmread(path) for path in sorted(folder.glob("*"))}
@@ -114,10 +114,10 @@ def referred(dataset: Dataset) -> set[str]:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", CASES)
-def test_a_kind_is_written_where_an_edition_takes_it_and_the_study_has_it(write: Write, name: str, kind: str) -> None:
+def test_a_kind_is_written_where_an_profile_takes_it_and_the_study_has_it(write: Write, name: str, kind: str) -> None:
     has = {"positive": set(KINDS), "deferred": {"sr", "sc", "pm", "ko"}, "negative": {"sr", "pm"}}
     case = CASES[name]()
-    files = write(case, edition(kind, flag_deferrals=True))
+    files = write(case, profile(kind, flag_deferrals=True))
     assert {each.kind for each in case.written} == has.get(name, {"sr"}) & {kind}
     assert bool(files) == (kind in has.get(name, {"sr"}))
 
@@ -140,15 +140,15 @@ def test_each_object_says_whose_it_is_and_the_reports_come_first(write: Write) -
         assert each.sop_class_uid == stored.SOPClassUID
         assert each.series_instance_uid == stored.SeriesInstanceUID
         assert each.source == (None if each.kind in ("sr", "ko") else frontal)
-        assert each.editions == ({EVERYTHING.key} if each.kind in ("sr", "ko") else None)
+        assert each.profiles == ({EVERYTHING.key} if each.kind in ("sr", "ko") else None)
         assert (each.finding is not None) == (each.kind == "sc")
 
 
-def test_editions_have_reports_that_refer_to_what_they_hold(write: Write) -> None:
+def test_profiles_have_reports_that_refer_to_what_they_hold(write: Write) -> None:
     case = CASES["positive"]()
-    small = edition("sr", "ko")
+    small = profile("sr", "ko")
     files = write(case, USUAL, small)
-    shared = {each.sop_instance_uid for each in case.written if each.editions is None}
+    shared = {each.sop_instance_uid for each in case.written if each.profiles is None}
     documents = [each for each in case.written if each.kind == "ko"]
     assert [each.file for each in case.written if each.kind == "sr"] == ["study/sr.dcm", "study/sr-2.dcm"]
     assert [each.file for each in documents] == ["study/ko-present.dcm", "study/ko-present-2.dcm"]
@@ -159,23 +159,23 @@ def test_editions_have_reports_that_refer_to_what_they_hold(write: Write) -> Non
     for suffix in ("", "-2"):
         report = files[f"sr{suffix}.dcm"].SOPInstanceUID
         assert report in referred(files[f"ko-present{suffix}.dcm"])
-    assert [each.editions for each in documents] == [{USUAL.key}, {small.key}]
+    assert [each.profiles for each in documents] == [{USUAL.key}, {small.key}]
     assert {each.kind for each in small.of(case.written)} == {"sr", "ko"}
 
 
-def test_editions_that_come_to_the_same_share_their_files(write: Write) -> None:
+def test_profiles_that_come_to_the_same_share_their_files(write: Write) -> None:
     """A negative study has no key objects and no overlay: all is the same but the SOP class."""
     case = CASES["negative"]()
-    less, old = edition("sr", "sc"), edition("sr", report_class=ReportClass.ENHANCED)
+    less, old = profile("sr", "sc"), profile("sr", report_class=ReportClass.ENHANCED)
     files = write(case, USUAL, less, USUAL, old)
     assert list(files) == ["sr-2.dcm", "sr.dcm"]
-    assert [each.editions for each in case.written] == [{USUAL.key, less.key}, {old.key}]
+    assert [each.profiles for each in case.written] == [{USUAL.key, less.key}, {old.key}]
     assert files["sr-2.dcm"].SOPClassUID == EnhancedSRStorage
 
 
-def test_overlays_are_chosen_over_all_findings_whatever_an_edition_takes(write: Write) -> None:
+def test_overlays_are_chosen_over_all_findings_whatever_an_profile_takes(write: Write) -> None:
     case = CASES["positive"]()
-    choosy = edition("sr", "sc", findings=frozenset({Finding.HERNIA}))
+    choosy = profile("sr", "sc", findings=frozenset({Finding.HERNIA}))
     write(case, choosy)
     assert len([each for each in case.written if each.kind == "sc"]) == 4
     assert {each.kind for each in choosy.of(case.written)} == {"sr"}
@@ -186,7 +186,7 @@ def test_the_overlays_of_an_image_are_drawn_on_one_canvas(write: Write, monkeypa
     true = Canvas.of
     monkeypatch.setattr(Canvas, "of", lambda *arguments: (made.append(1), true(*arguments))[1])
     case = CASES["positive"]()
-    write(case, edition("sc"))
+    write(case, profile("sc"))
     assert (len(case.written), len(made)) == (4, 1)
 
 
@@ -258,10 +258,10 @@ def test_a_study_without_its_report_or_its_key_objects_has_failed(
     assert case.failure == f"the {what} could not be written: ReportError"
 
 
-def test_one_edition_without_its_report_is_a_failure_too_and_the_first_failure_stays(
+def test_one_profile_without_its_report_is_a_failure_too_and_the_first_failure_stays(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing(case: Case, provenance: Any, of: Edition, texts: Texts) -> Dataset:
+    def failing(case: Case, provenance: Any, of: Profile, texts: Texts) -> Dataset:
         if of.report_class is ReportClass.ENHANCED:
             raise OSError(28, "No space left on device")
         return build_report(case, provenance, of, texts)
@@ -270,7 +270,7 @@ def test_one_edition_without_its_report_is_a_failure_too_and_the_first_failure_s
     monkeypatch.setattr("operators.write.sr_writer.build_report", failing)
     monkeypatch.setattr("operators.write.key_object_writer.build_key_objects", lambda *_: asked.append(1))
     case = CASES["positive"]()
-    write(case, USUAL, edition("sr", "ko", report_class=ReportClass.ENHANCED))
+    write(case, USUAL, profile("sr", "ko", report_class=ReportClass.ENHANCED))
     assert case.failure == "the report could not be written: No space left on device"
     assert asked == []
     assert not [each for each in case.written if each.kind == "sr"]
@@ -297,21 +297,21 @@ def test_a_job_hands_each_study_the_predecessors_of_its_own(application: Residen
     assert "PredecessorDocumentsSequence" not in dcmread(cases[second.StudyInstanceUID].output / "sr.dcm")
 
 
-def test_the_application_writes_for_the_editions_it_is_given_and_else_for_its_settings(
+def test_the_application_writes_for_the_profiles_it_is_given_and_else_for_its_settings(
     models: Path, tmp_path: Path
 ) -> None:
     settings = Settings(objects=["sr", "pm"], report_class="enhanced", language="de-DE")
     source = save(tmp_path / "in", radiograph_dataset())
     kinds = {}
-    for name, editions in (("own", None), ("given", [edition("sr", "sc")])):
+    for name, profiles in (("own", None), ("given", [profile("sr", "sc")])):
         output = tmp_path / name
         output.mkdir()
-        with ResidentApplication(models, settings, editions) as resident:
+        with ResidentApplication(models, settings, profiles) as resident:
             done = resident.submit(Job(source, output)).result(timeout=60)
         (study,) = json.loads(done.index.read_text())["studies"]
         kinds[name] = [each["kind"] for each in study["objects"]]
         report = study["objects"][0]
-        key = (editions or [settings.edition])[0].key
+        key = (profiles or [settings.profile])[0].key
         assert report["editions"] == [key]
         assert report["series_instance_uid"] == dcmread(output / report["file"]).SeriesInstanceUID
         assert study["objects"][1]["editions"] is None

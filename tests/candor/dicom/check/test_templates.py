@@ -34,7 +34,7 @@ from candor.dicom.report.document import build_report
 from candor.dicom.write.rejection_note import Rejected, Rejection, build_rejection_note
 from candor.study.case import CaseImage
 from candor.study.findings import Finding
-from candor.study.profile import Edition, ReportClass
+from candor.study.profile import Profile, ReportClass
 from candor.study.reasons import Reason
 from candor.study.result import Decision
 from tests.cases import CASES, PROVENANCE, TIME, assessed, case_of, header_of, refused, result, write_results
@@ -281,8 +281,8 @@ def test_what_follows_from_the_source_is_named_where_it_is_broken(results: dict[
 @pytest.mark.parametrize("report_class", list(ReportClass))
 def test_good_results_lack_nothing(tmp_path: Path, name: str, report_class: ReportClass) -> None:
     case = CASES[name](lateral=True)
-    edition = Edition(frozenset({"sr", "sc", "gsps", "ko", "pm"}), report_class, flag_deferrals=True)
-    files = write_results(case, tmp_path, edition=edition)
+    profile = Profile(frozenset({"sr", "sc", "gsps", "ko", "pm"}), report_class, flag_deferrals=True)
+    files = write_results(case, tmp_path, profile=profile)
     source = case.images[0].header
     assert {file.name: missing_rows(dcmread(file), source) for file in files} == {file.name: [] for file in files}
 

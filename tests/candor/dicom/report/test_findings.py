@@ -18,7 +18,7 @@ from candor.dicom.shared.file import write
 from candor.evidence.outline import LEVEL, outlines
 from candor.study.case import Case
 from candor.study.findings import Finding
-from candor.study.profile import Edition, ReportClass
+from candor.study.profile import Profile, ReportClass
 from candor.study.reasons import Reason
 from candor.study.result import Decision, Note
 from candor.study.result_object import KINDS
@@ -64,7 +64,7 @@ class TestOutline:
         case = with_one(Decision.PRESENT, heatmap=heatmap(row=2, column=5))
         header = case.images[0].header
         file = BytesIO()
-        build_report(case, PROVENANCE, Edition(report_class=report_class)).save_as(file, enforce_file_format=True)
+        build_report(case, PROVENANCE, Profile(report_class=report_class)).save_as(file, enforce_file_format=True)
         file.seek(0)
         read = srread(file)
         assert type(read) is CLASSES[report_class]
@@ -109,7 +109,7 @@ class TestOutline:
         assert {item.ValueType for item in group.ContentSequence} == {"TEXT", "UIDREF", "CODE", "NUM"}
 
     def test_has_all_rows_of_its_template(self) -> None:
-        assert missing_rows(build_report(case_with_objects(), PROVENANCE, Edition(ALL))) == []
+        assert missing_rows(build_report(case_with_objects(), PROVENANCE, Profile(ALL))) == []
 
 
 class TestLanguage:
@@ -172,6 +172,6 @@ def test_independent_validators_take_reports_of_each_class(tmp_path: Path) -> No
     files = []
     for name, case in cases:
         files.append(tmp_path / f"{name}.dcm".replace(" ", "-"))
-        write(build_report(case, PROVENANCE, Edition(ALL, next(classes))), files[-1])
+        write(build_report(case, PROVENANCE, Profile(ALL, next(classes))), files[-1])
     assert validation_errors(files) == []
     assert {line for file in files for line in missing_rows(dcmread(file))} == set()

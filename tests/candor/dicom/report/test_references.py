@@ -1,4 +1,4 @@
-"""What a report names: the objects of its edition, the reports before it; and what its own UID rests on."""
+"""What a report names: the objects of its profile, the reports before it; and what its own UID rests on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from candor.dicom.report.document import SOP_CLASSES, build_report
 from candor.dicom.report.references import Instance, hierarchy, predecessors_of
 from candor.study.case import Case
 from candor.study.findings import Finding
-from candor.study.profile import Edition, Predecessor, ReportClass
+from candor.study.profile import Predecessor, Profile, ReportClass
 from candor.study.provenance import derived_uid
 from candor.study.reasons import Reason
 from candor.study.result import Decision
@@ -27,7 +27,7 @@ SOP_CLASS = {
     "ko": "1.2.840.10008.5.1.4.1.1.88.59",
     "sr": "1.2.840.10008.5.1.4.1.1.88.34",
 }
-ALL = Edition(frozenset(KINDS))
+ALL = Profile(frozenset(KINDS))
 POSITIVE, DEFERRED, ABSENT = Finding.MASS, Finding.NODULE, Finding.HERNIA
 
 
@@ -90,9 +90,9 @@ def illustrations(report: Dataset) -> dict[str, list[Dataset]]:
 
 class TestObjects:
     @pytest.mark.parametrize("kinds", [("sr",), ("sr", "sc"), ("sr", "gsps"), ("sr", "pm"), ("sr", "ko"), KINDS])
-    def test_evidence_and_content_name_exactly_what_the_edition_holds(self, kinds: tuple[Kind, ...]) -> None:
+    def test_evidence_and_content_name_exactly_what_the_profile_holds(self, kinds: tuple[Kind, ...]) -> None:
         case = case_with_objects()
-        report = build_report(case, PROVENANCE, Edition(frozenset(kinds)))
+        report = build_report(case, PROVENANCE, Profile(frozenset(kinds)))
         header = case.images[0].header
         source = (case.study_instance_uid, header.SeriesInstanceUID, header.SOPClassUID, header.SOPInstanceUID)
         made = {
@@ -103,16 +103,16 @@ class TestObjects:
         assert evidence(report) == made | {source}
         assert set(named_objects(report)) == {named[2:] for named in evidence(report)}
 
-    def test_an_overlay_of_a_finding_that_the_edition_leaves_out_is_not_named(self) -> None:
+    def test_an_overlay_of_a_finding_that_the_profile_leaves_out_is_not_named(self) -> None:
         case = case_with_objects()
-        report = build_report(case, PROVENANCE, Edition(frozenset({"sr", "sc"}), findings=frozenset({DEFERRED})))
+        report = build_report(case, PROVENANCE, Profile(frozenset({"sr", "sc"}), findings=frozenset({DEFERRED})))
         named = {each.sop_instance_uid for each in case.written} & {uid for *_, uid in evidence(report)}
         assert named == {case.written[1].sop_instance_uid}
         assert illustrations(report)[POSITIVE.code.value] == []
 
-    def test_an_object_of_another_edition_is_not_named(self) -> None:
+    def test_an_object_of_another_profile_is_not_named(self) -> None:
         case = case_with_objects()
-        case.written = [replace(each, editions=frozenset({"another"})) for each in case.written]
+        case.written = [replace(each, profiles=frozenset({"another"})) for each in case.written]
         assert len(evidence(build_report(case, PROVENANCE, ALL))) == 1
 
     def test_each_finding_is_illustrated_by_its_own(self) -> None:
@@ -132,7 +132,7 @@ class TestObjects:
         ]
 
     def test_the_frame_of_a_heatmap_is_the_place_among_the_results(self) -> None:
-        shown = illustrations(build_report(case_with_objects(), PROVENANCE, Edition(frozenset({"sr", "pm"}))))
+        shown = illustrations(build_report(case_with_objects(), PROVENANCE, Profile(frozenset({"sr", "pm"}))))
         frames = {code: [item.ReferencedFrameNumber for item in named] for code, named in shown.items()}
         assert frames == {DEFERRED.code.value: [1], POSITIVE.code.value: [2], ABSENT.code.value: [3]}
 
@@ -148,7 +148,7 @@ class TestReportClasses:
     @pytest.mark.parametrize("make", [case_with_objects, pa_and_lateral])
     def test_the_content_is_the_same_in_each(self, make: Callable[[], Case]) -> None:
         case = make()
-        reports = [build_report(case, PROVENANCE, Edition(report_class=each)) for each in ReportClass]
+        reports = [build_report(case, PROVENANCE, Profile(report_class=each)) for each in ReportClass]
         assert [report.SOPClassUID for report in reports] == [SOP_CLASSES[each] for each in ReportClass]
         first = list(flat(reports[0].ContentSequence))
         assert len(first) > 50
@@ -164,31 +164,31 @@ def flat(content: list[Dataset], depth: int = 0) -> Iterator[tuple[int, str]]:
         yield from flat(item.get("ContentSequence", []), depth + 1)
 
 
-def predecessor(name: str, *editions: Edition) -> Predecessor:
-    keys = frozenset(edition.key for edition in editions) or None
+def predecessor(name: str, *profiles: Profile) -> Predecessor:
+    keys = frozenset(profile.key for profile in profiles) or None
     return Predecessor("1.2.3", f"1.2.3.{len(name)}", SOP_CLASS["sr"], derived_uid("report", name), keys)
 
 
 class TestPredecessors:
-    OTHER, THIRD = Edition(frozenset({"sr"})), Edition(frozenset({"sr", "pm"}))
+    OTHER, THIRD = Profile(frozenset({"sr"})), Profile(frozenset({"sr", "pm"}))
 
-    def chosen(self, *reports: Predecessor, edition: Edition = ALL) -> list[Predecessor]:
+    def chosen(self, *reports: Predecessor, profile: Profile = ALL) -> list[Predecessor]:
         case = case_with_objects()
         case.predecessors = reports
-        return predecessors_of(case, edition, lambda _: "1.2.3")
+        return predecessors_of(case, profile, lambda _: "1.2.3")
 
     def test_none_without_earlier_reports(self) -> None:
         assert self.chosen() == []
         assert "PredecessorDocumentsSequence" not in build_report(case_with_objects(), PROVENANCE, ALL)
 
-    def test_those_of_the_same_edition_and_those_of_all(self) -> None:
+    def test_those_of_the_same_profile_and_those_of_all(self) -> None:
         mine, other, everybodys = predecessor("a", ALL, self.THIRD), predecessor("b", self.OTHER), predecessor("c")
         assert self.chosen(mine, other, everybodys) == [mine, everybodys]
 
-    def test_the_last_of_each_edition_for_a_new_one(self) -> None:
+    def test_the_last_of_each_profile_for_a_new_one(self) -> None:
         old, other, last = predecessor("a", self.OTHER), predecessor("b", self.OTHER), predecessor("c", self.THIRD)
         assert self.chosen(old, other, last) == [other, last]
-        assert self.chosen(other, replace(old, editions=last.editions), last) == [other, last]
+        assert self.chosen(other, replace(old, profiles=last.profiles), last) == [other, last]
 
     def test_are_named_with_their_four_uids(self) -> None:
         case = case_with_objects()
@@ -217,11 +217,11 @@ class TestPredecessors:
 class TestUID:
     def test_rests_on_all_that_the_report_says(self) -> None:
         def uid(
-            change: Callable[[Case], object] = lambda _: None, edition: Edition = ALL, language: str = "en-US"
+            change: Callable[[Case], object] = lambda _: None, profile: Profile = ALL, language: str = "en-US"
         ) -> str:
             case = case_with_objects()
             change(case)
-            return str(build_report(case, PROVENANCE, edition, texts_of(Language(language))).SOPInstanceUID)
+            return str(build_report(case, PROVENANCE, profile, texts_of(Language(language))).SOPInstanceUID)
 
         changed = [
             uid(),
@@ -230,13 +230,13 @@ class TestUID:
             uid(lambda case: setattr(case, "predecessors", (predecessor("b"),))),
             uid(lambda case: case.images[0].refuse(Reason.PROCESSING_FAILED, "")),
             uid(lambda case: case.images.append(refused(header_of(seed="2"), Reason.NO_PIXELS))),
-            uid(edition=replace(ALL, report_class=ReportClass.ENHANCED)),
-            uid(edition=replace(ALL, findings=frozenset({POSITIVE}))),
+            uid(profile=replace(ALL, report_class=ReportClass.ENHANCED)),
+            uid(profile=replace(ALL, findings=frozenset({POSITIVE}))),
             uid(language="de-DE"),
         ]
         assert len(set(changed)) == len(changed)
 
-    def test_editions_whose_reports_say_the_same_share_one(self) -> None:
+    def test_profiles_whose_reports_say_the_same_share_one(self) -> None:
         case = case_with_objects()
         flagged = build_report(case, PROVENANCE, replace(ALL, flag_deferrals=True))
         assert flagged.to_json() == build_report(case, PROVENANCE, ALL).to_json()

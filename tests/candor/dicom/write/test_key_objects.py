@@ -24,7 +24,7 @@ from candor.dicom.write.key_objects import build_key_objects, select_key_objects
 from candor.study.case import Case
 from candor.study.errors import ReportError
 from candor.study.findings import Finding
-from candor.study.profile import Edition
+from candor.study.profile import Profile
 from candor.study.reasons import Reason
 from candor.study.result import Decision
 from candor.study.result_object import Kind, WrittenObject
@@ -111,8 +111,8 @@ class TestSelectKeyObjects:
     ) -> None:
         results = [result(finding, decision) for finding, decision in zip(Finding, decisions, strict=False)]
         case = case_of(assessed(header_of(), results=results))
-        assert select_key_objects(case, Edition()) == without
-        assert select_key_objects(case, Edition(flag_deferrals=True)) == with_deferrals
+        assert select_key_objects(case, Profile()) == without
+        assert select_key_objects(case, Profile(flag_deferrals=True)) == with_deferrals
 
     def test_not_of_images_that_were_refused_or_that_no_result_may_name(self) -> None:
         case = study()
@@ -142,7 +142,7 @@ class TestBuildKeyObjects:
             written(case, "pm", 20 + number, source=uid)
         written(case, "gsps", 30, source=one)
         written(case, "gsps", 31, source=two)
-        written(case, "sr", 40, editions=frozenset({EVERYTHING.key}))
+        written(case, "sr", 40, profiles=frozenset({EVERYTHING.key}))
         present = build_key_objects(case, PRESENT, PROVENANCE, EVERYTHING)
         assert named(present)[2:] == [
             ("IMAGE", "2.25.10"),
@@ -166,7 +166,7 @@ class TestBuildKeyObjects:
         image = case.images[0]
         assert image.header is not None
         written(case, "sc", 10, source=image.sop_instance_uid, finding=Finding.NODULE)
-        written(case, "sr", 40, editions=frozenset({EVERYTHING.key}))
+        written(case, "sr", 40, profiles=frozenset({EVERYTHING.key}))
         document = build_key_objects(case, DEFERRED, PROVENANCE, EVERYTHING)
         assert in_evidence(document) == {
             (image.header.SeriesInstanceUID, image.header.SOPClassUID, image.sop_instance_uid),
@@ -174,17 +174,17 @@ class TestBuildKeyObjects:
             ("2.25.940", Comprehensive3DSRStorage, "2.25.40"),
         }
 
-    def test_names_nothing_that_the_edition_lacks(self) -> None:
+    def test_names_nothing_that_the_profile_lacks(self) -> None:
         case = study()
         one = case.images[0].sop_instance_uid
-        small = Edition(kinds=frozenset({"sr", "sc", "ko"}), findings=frozenset({Finding.NODULE}))
+        small = Profile(kinds=frozenset({"sr", "sc", "ko"}), findings=frozenset({Finding.NODULE}))
         written(case, "sc", 10, source=one, finding=Finding.MASS)
         written(case, "pm", 20, source=one)
-        written(case, "sr", 40, editions=frozenset({EVERYTHING.key}))
-        written(case, "sr", 41, editions=frozenset({small.key}))
+        written(case, "sr", 40, profiles=frozenset({EVERYTHING.key}))
+        written(case, "sr", 41, profiles=frozenset({small.key}))
         uids = {uid for _, uid in named(build_key_objects(case, PRESENT, PROVENANCE, small))}
         assert uids == {one, case.images[1].sop_instance_uid, "2.25.41"}
-        nothing = Edition(kinds=frozenset({"ko"}))
+        nothing = Profile(kinds=frozenset({"ko"}))
         assert len(named(build_key_objects(case, PRESENT, PROVENANCE, nothing))) == 2
 
     def test_its_title_is_of_interest_and_its_line_says_which_findings(self) -> None:
@@ -225,7 +225,7 @@ class TestBuildKeyObjects:
 
     def test_what_highdicom_reads_of_it_is_what_stands_in_it(self) -> None:
         case = study()
-        written(case, "sr", 40, editions=frozenset({EVERYTHING.key}))
+        written(case, "sr", 40, profiles=frozenset({EVERYTHING.key}))
         document = build_key_objects(case, PRESENT, PROVENANCE, EVERYTHING)
         references = document.content.get_references()
         assert [item.referenced_sop_instance_uid for item in references] == [uid for _, uid in named(document)]
@@ -241,11 +241,11 @@ class TestBuildKeyObjects:
         assert len(uids | {with_map.SOPInstanceUID}) == 4
         assert with_map.SeriesInstanceUID == first.SeriesInstanceUID
 
-    def test_editions_with_the_same_content_share_a_document(self, tmp_path: Path) -> None:
+    def test_profiles_with_the_same_content_share_a_document(self, tmp_path: Path) -> None:
         case = study()
-        editions = [Edition(), Edition(frozenset({"ko", "pm"}))]
-        for number, edition in enumerate(editions):
-            write(build_key_objects(case, PRESENT, PROVENANCE, edition), tmp_path / f"{number}.dcm")
+        profiles = [Profile(), Profile(frozenset({"ko", "pm"}))]
+        for number, profile in enumerate(profiles):
+            write(build_key_objects(case, PRESENT, PROVENANCE, profile), tmp_path / f"{number}.dcm")
         first, second = (path.read_bytes() for path in sorted(tmp_path.iterdir()))
         assert first == second
 
@@ -287,7 +287,7 @@ def test_independent_validators_take_the_documents(tmp_path: Path) -> None:
         case = study(kind=kind)
         one = case.images[0].sop_instance_uid
         for number, named_kind in enumerate(SOP_CLASSES):
-            about = {"editions": frozenset({EVERYTHING.key})} if named_kind == "sr" else {"source": one}
+            about = {"profiles": frozenset({EVERYTHING.key})} if named_kind == "sr" else {"source": one}
             written(case, named_kind, number, **about)
         for decision in (PRESENT, DEFERRED):
             document = build_key_objects(case, decision, PROVENANCE, EVERYTHING)
