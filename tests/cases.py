@@ -12,7 +12,7 @@ import numpy as np
 from pydicom import Dataset
 
 from candor.dicom.report.document import build_report
-from candor.dicom.shared.file import write
+from candor.dicom.shared.file import describe, write
 from candor.dicom.shared.identity import fingerprint, reportable_images
 from candor.dicom.write.key_objects import build_key_objects, select_key_objects
 from candor.dicom.write.overlay import build_overlay, select_overlays
@@ -25,7 +25,7 @@ from candor.study.provenance import Provenance
 from candor.study.radiograph import Radiograph
 from candor.study.reasons import Reason
 from candor.study.result import Decision, FindingResult, Heatmap, Note
-from candor.study.result_object import KINDS, Kind, WrittenObject
+from candor.study.result_object import KINDS, Kind, ResultObject
 from candor.words.texts import ENGLISH, Texts
 from tests.factory import chest_like, radiograph_dataset
 
@@ -159,10 +159,9 @@ def write_results(
     """
     folder.mkdir(parents=True, exist_ok=True)
 
-    def store(kind: Kind, name: str, dataset: Dataset, **about: Any) -> WrittenObject:
+    def store(kind: Kind, name: str, dataset: Dataset, **about: Any) -> ResultObject:
         write(dataset, folder / name)
-        uids = (dataset.SOPInstanceUID, dataset.SOPClassUID, dataset.SeriesInstanceUID)
-        return WrittenObject(kind, name, *uids, **about)
+        return describe(dataset, kind, name, **about)
 
     for kind, name, build, about in _objects_of_images(case, overlays, texts):
         if kind in profile.kinds:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from pydicom import Dataset
-from pydicom.uid import UID
 
 from candor.dicom.report.document import build_report
-from candor.dicom.shared.file import write
+from candor.dicom.shared.file import describe, write
 from candor.dicom.write.key_objects import build_key_objects
 from candor.dicom.write.overlay import build_overlay
 from candor.dicom.write.parametric_map import build_parametric_map
@@ -17,7 +16,7 @@ from candor.study.case import Case
 from candor.study.findings import Finding
 from candor.study.profile import Profile
 from candor.study.result import Decision
-from candor.study.result_object import KINDS, Kind, WrittenObject
+from candor.study.result_object import KINDS, Kind
 from candor.words.texts import ENGLISH, Texts
 from tests.cases import PROVENANCE, assessed, case_of, result
 
@@ -40,8 +39,7 @@ def write_objects(header: Dataset, folder: Path, texts: Texts = ENGLISH) -> dict
         files[kind] = folder / f"{kind}.dcm"
         write(dataset, files[kind])
         source = None if kind in ("sr", "ko") else image.sop_instance_uid
-        uids = dataset.SOPInstanceUID, UID(dataset.SOPClassUID), dataset.SeriesInstanceUID
-        case.written.append(WrittenObject(kind, files[kind].name, *uids, finding, source))
+        case.written.append(describe(dataset, kind, files[kind].name, finding=finding, source=source))
 
     add("sc", build_overlay(case, image, image.results[0], PROVENANCE, texts=texts), image.results[0].finding)
     add("gsps", build_presentation_state(case, image, PROVENANCE, texts=texts))

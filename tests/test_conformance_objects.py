@@ -15,13 +15,13 @@ from pydicom import DataElement, Dataset, dcmread
 from pydicom.tag import Tag
 
 from candor.dicom.shared import codes
-from candor.dicom.write.rejection_note import Rejected, Rejection, build_rejection_note
+from candor.dicom.write.rejection_note import Rejection, build_rejection_note
 from candor.study.case import Case
 from candor.study.findings import PRIVATE_SCHEME
-from candor.study.profile import Predecessor, Profile, ReportClass
+from candor.study.profile import Profile, ReportClass
 from candor.study.reasons import Reason
 from candor.study.result import Note
-from candor.study.result_object import KINDS, Kind
+from candor.study.result_object import KINDS, Kind, Predecessor
 from tests.cases import CASES, EVERYTHING, PROVENANCE, TIME, assessed, case_of, header_of, pa_and_lateral, write_results
 from tests.statement import Row, section, table, tables
 
@@ -115,9 +115,8 @@ def built() -> dict[Kind, list[tuple[Dataset, Case]]]:
 def rejection_notes(case: Case) -> Iterator[Dataset]:
     source = case.images[0].header
     assert source is not None
-    rejected = [Rejected(w.sop_instance_uid, w.sop_class_uid, w.series_instance_uid, w.kind) for w in case.written]
     for rejection in Rejection:
-        yield build_rejection_note(source, rejected, rejection, "Withdrawn.", PROVENANCE, TIME)
+        yield build_rejection_note(source, case.written, rejection, "Withdrawn.", PROVENANCE, TIME)
 
 
 def is_coded_entry(element: DataElement) -> bool:

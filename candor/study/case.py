@@ -13,11 +13,10 @@ from pydicom import Dataset
 
 from candor.study.findings import Finding
 from candor.study.policy import Action
-from candor.study.profile import Predecessor
 from candor.study.radiograph import Radiograph
 from candor.study.reasons import Reason
 from candor.study.result import Decision, Disposition, FindingResult, Heatmap, Note, ShortcutAudit, disposition, roll_up
-from candor.study.result_object import WrittenObject
+from candor.study.result_object import Predecessor, ResultObject
 
 T = TypeVar("T")
 
@@ -148,7 +147,7 @@ class Case:
     output: Path
     time: datetime
     predecessors: tuple[Predecessor, ...] = ()
-    written: list[WrittenObject] = field(default_factory=list)
+    written: list[ResultObject] = field(default_factory=list)
     failure: str | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 

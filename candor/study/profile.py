@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum, unique
 
 from candor.study.findings import Finding
-from candor.study.result_object import KINDS, Kind, WrittenObject
+from candor.study.result_object import KINDS, Kind, ResultObject
 
 
 @unique
@@ -50,7 +50,7 @@ class Profile:
         kinds = "+".join(kind for kind in KINDS if kind in self.kinds)
         return f"{self.report_class.value}:{kinds}:{chosen}{':deferrals' if self.flag_deferrals else ''}"
 
-    def takes(self, written: WrittenObject) -> bool:
+    def takes(self, written: ResultObject) -> bool:
         """Tell whether the receiver takes an object."""
         if written.kind not in self.kinds:
             return False
@@ -58,25 +58,6 @@ class Profile:
             return self.key in written.profiles
         return written.finding is None or self.findings is None or written.finding in self.findings
 
-    def of(self, objects: Iterable[WrittenObject]) -> list[WrittenObject]:
+    def of(self, objects: Iterable[ResultObject]) -> list[ResultObject]:
         """Choose of the objects those that the receiver takes."""
         return [written for written in objects if self.takes(written)]
-
-
-@dataclass(frozen=True, slots=True)
-class Predecessor:
-    """A report that an earlier version of the results had, and that a new report takes the place of.
-
-    The four UIDs are all that a reference needs (PS3.3 C.17.2, Predecessor Documents Sequence): they outlive the file.
-
-    Parameters
-    ----------
-    profiles
-        Keys of the profiles that it was part of; None where it was part of all.
-    """
-
-    study_instance_uid: str
-    series_instance_uid: str
-    sop_class_uid: str
-    sop_instance_uid: str
-    profiles: frozenset[str] | None = None

@@ -10,7 +10,7 @@ from candor.study.case import Case, CaseImage
 from candor.study.provenance import APPLICATION_NAME, NO_FAMILIARITY, Provenance
 from candor.study.reasons import Reason
 from candor.study.result import Disposition, FindingResult, Note, ShortcutAudit
-from candor.study.result_object import WrittenObject
+from candor.study.result_object import ResultObject
 
 Json = dict[str, Any]
 
@@ -88,7 +88,7 @@ def _shortcut(audit: ShortcutAudit, results: Iterable[FindingResult]) -> Json:
     }
 
 
-def _object(written: WrittenObject) -> Json:
+def _object(written: ResultObject) -> Json:
     return {
         "kind": written.kind,
         "file": written.file,

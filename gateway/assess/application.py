@@ -13,7 +13,7 @@ from candor.model.bundle import find_bundle, load_bundle
 from candor.settings import load_settings
 from candor.study.case import Case
 from candor.study.errors import InputError
-from candor.study.profile import Predecessor
+from candor.study.result_object import Predecessor
 from gateway.assess.assessor import ApplicationStopped, Assessed
 from gateway.settings import Settings
 
@@ -65,16 +65,16 @@ class Worker:
             result = self._application.submit(Job(source, output, time, predecessors)).result()
         except (CancelledError, InterruptedError):
             raise ApplicationStopped("the application has ended") from None
-        return self._assessed(_case_of(result, study_instance_uid), output)
+        return self._assessed(_case_of(result, study_instance_uid))
 
-    def _assessed(self, case: Case, output: Path) -> Assessed:
+    def _assessed(self, case: Case) -> Assessed:
         labelled = {result.finding for image in case.assessed_images for result in image.results}
         return Assessed(
             disposition=case.disposition,
             findings={
                 finding.label: case.decision(finding).value for finding in sorted(labelled, key=lambda f: f.label)
             },
-            written=tuple((written, output / written.file) for written in case.written),
+            written=tuple(case.written),
             bundle_sha256=self._bundle_sha256,
             failure=case.failure,
         )

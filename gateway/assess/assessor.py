@@ -18,11 +18,10 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from candor.study.errors import CandorError
-from candor.study.profile import Predecessor
 from candor.study.result import Disposition
-from candor.study.result_object import WrittenObject
+from candor.study.result_object import Predecessor, ResultObject
 from gateway.assess.duplicates import Received, content_of, note_states, received_files, tell_apart
-from gateway.assess.outcome import Made, ResultConflict, earlier_reports, made, plan_deliveries, record_objects
+from gateway.assess.outcome import ResultConflict, earlier_reports, plan_deliveries, record_objects
 from gateway.assess.unassessed import time_of, unassessed_reports
 from gateway.jobs.jobs import Jobs
 from gateway.jobs.lease import live_executors
@@ -32,6 +31,7 @@ from gateway.store.alarms import AlarmKind, clear_alarm, raise_alarm
 from gateway.store.counters import count
 from gateway.store.database import writing
 from gateway.store.mode import mode_of
+from gateway.store.result_objects import in_spool
 from gateway.store.schema import studies
 from gateway.store.spool import Spool
 from gateway.store.states import InstanceState, Mode, Priority, StudyState
@@ -60,14 +60,14 @@ class Assessed:
     findings
         The study's decision for each finding, by the finding's label.
     written
-        Each object with its file.
+        The objects, with their files below the output folder.
     failure
         Why results are missing; None where none is. It holds no patient's data.
     """
 
     disposition: Disposition
     findings: dict[str, str]
-    written: tuple[tuple[WrittenObject, Path], ...]
+    written: tuple[ResultObject, ...]
     bundle_sha256: str
     failure: str | None = None
 
@@ -208,11 +208,8 @@ class Assessor:
             if assessed.failure is not None:
                 self._again(attempt, assessed.failure)
                 return
-            done = self._finish(attempt, assessed, self._made(assessed), output, earlier)
-
-    def _made(self, assessed: Assessed) -> tuple[Made, ...]:
-        root = self._spool.root
-        return tuple(made(each.kind, path, root, each.finding, each.profiles) for each, path in assessed.written)
+            made = tuple(in_spool(written, output, self._spool.root) for written in assessed.written)
+            done = self._finish(attempt, assessed, made, output, earlier)
 
     def _settled(self, attempt: Try) -> list[Received]:
         """Tell duplicates, corrections and contradictions apart; returns the files that are to be assessed."""
@@ -262,7 +259,7 @@ class Assessor:
         self,
         attempt: Try,
         assessed: Assessed,
-        objects: tuple[Made, ...],
+        objects: tuple[ResultObject, ...],
         output: Path,
         earlier: tuple[Predecessor, ...],
     ) -> bool:
@@ -305,7 +302,7 @@ class Assessor:
         return True
 
     def _record(
-        self, connection: sa.Connection, attempt: Try, objects: tuple[Made, ...], mode: Mode, now: float
+        self, connection: sa.Connection, attempt: Try, objects: tuple[ResultObject, ...], mode: Mode, now: float
     ) -> int:
         uid, version = attempt.study_instance_uid, attempt.version
         record_objects(connection, uid, version, objects, now)
@@ -333,7 +330,7 @@ class Assessor:
             log_event("study parked", "error", study=attempt.token, version=attempt.version, tries=attempt.number)
             raise_alarm(self._engine, AlarmKind.STUDY_FAILED, attempt.token, f"parked: {reason}", self._now())
 
-    def _park_with(self, attempt: Try, reason: str, reports: tuple[Made, ...]) -> bool:
+    def _park_with(self, attempt: Try, reason: str, reports: tuple[ResultObject, ...]) -> bool:
         now = self._now()
         with writing(self._engine) as connection:
             mode = mode_of(connection)

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from gateway.assess.outcome import Made, ResultConflict, plan_deliveries, record_objects
+from candor.study.result_object import ResultObject
+from gateway.assess.outcome import ResultConflict, plan_deliveries, record_objects
 from gateway.assess.unassessed import unassessed_reports
 from gateway.jobs.jobs import Jobs
 from gateway.logs import log_event
@@ -89,7 +90,9 @@ def _text(undelivered: bool, reported: bool) -> str:
     return f"the study was not assessed by its deadline, {said}; it is still being worked on"
 
 
-def _write(engine: sa.Engine, settings: Settings, jobs: Jobs, row: Any, made: tuple[Made, ...], now: float) -> bool:
+def _write(
+    engine: sa.Engine, settings: Settings, jobs: Jobs, row: Any, made: tuple[ResultObject, ...], now: float
+) -> bool:
     """Note that the deadline is past, with the report; False where the study has moved on meanwhile."""
     uid, version = row.study_instance_uid, row.version
     as_found = sa.and_(row_of(uid, version), studies.c.overdue.is_(None), studies.c.state.in_(_as_found(row.state)))

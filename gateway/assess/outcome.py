@@ -3,97 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Final, cast
 
 import sqlalchemy as sa
-from pydicom import dcmread
 
-from candor.files.document import file_sha256
 from candor.study.errors import ReportError
-from candor.study.findings import Finding, finding_named
-from candor.study.profile import Predecessor
-from candor.study.result_object import Kind, WrittenObject
+from candor.study.result_object import Predecessor, ResultObject
 from gateway.jobs.jobs import Jobs
 from gateway.settings import Destination, Settings
 from gateway.store.database import insert_once
+from gateway.store.result_objects import predecessor_from_row, to_row
 from gateway.store.schema import deliveries, instances, objects, study_instances
 from gateway.store.states import DeliveryState, Mode
-
-_NAMES: Final = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID")
 
 
 class ResultConflict(ReportError):
     """A result has the UID of another one and other content; it must never leave the node."""
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
-    """One result object as its row will have it.
-
-    Parameters
-    ----------
-    kind
-        One of :data:`candor.study.profile.KINDS`, or :data:`gateway.store.states.NOTE`.
-    finding
-        Its label.
-    file
-        Its path below the spool.
-    profiles
-        Keys of the profiles that it is part of; None where it is part of all that take its kind.
-    """
-
-    sop_instance_uid: str
-    sop_class_uid: str
-    series_instance_uid: str
-    kind: str
-    finding: str | None
-    file: str
-    sha256: str
-    profiles: tuple[str, ...] | None = None
-
-    @property
-    def written(self) -> WrittenObject:
-        """The object as the application speaks of it, for :meth:`candor.study.profile.Profile.takes`."""
-        return WrittenObject(
-            kind=cast(Kind, self.kind),
-            file=self.file,
-            sop_instance_uid=self.sop_instance_uid,
-            sop_class_uid=self.sop_class_uid,
-            series_instance_uid=self.series_instance_uid,
-            finding=finding_named(self.finding) if self.finding else None,
-            profiles=None if self.profiles is None else frozenset(self.profiles),
-        )
-
-
-def made(
-    kind: str, path: Path, spool: Path, finding: Finding | None = None, profiles: Iterable[str] | None = None
-) -> Made:
-    """Describe a result object from its file.
-
-    Parameters
-    ----------
-    path
-        Of the file.
-    spool
-        The root of the spool, which the file is below.
-    """
-    header = dcmread(path, specific_tags=list(_NAMES), stop_before_pixels=True)  # a report's content is deep: not read
-    return Made(
-        sop_instance_uid=str(header.SOPInstanceUID),
-        sop_class_uid=str(header.SOPClassUID),
-        series_instance_uid=str(header.SeriesInstanceUID),
-        kind=kind,
-        finding=finding.label if finding else None,
-        file=path.relative_to(spool).as_posix(),
-        sha256=file_sha256(path),
-        profiles=None if profiles is None else tuple(sorted(profiles)),
-    )
-
-
 def record_objects(
-    connection: sa.Connection, study_instance_uid: str, version: int, made: Iterable[Made], now: float
+    connection: sa.Connection, study_instance_uid: str, version: int, made: Iterable[ResultObject], now: float
 ) -> None:
     """Give each object its row; one that is there with the same content stays with the version that made it first.
 
@@ -103,20 +31,8 @@ def record_objects(
         The UID stands for other content already.
     """
     for item in made:
-        values = {
-            "sop_instance_uid": item.sop_instance_uid,
-            "sop_class_uid": item.sop_class_uid,
-            "series_instance_uid": item.series_instance_uid,
-            "study_instance_uid": study_instance_uid,
-            "version": version,
-            "kind": item.kind,
-            "finding": item.finding,
-            "profiles": item.profiles,
-            "file": item.file,
-            "sha256": item.sha256,
-            "made": now,
-        }
-        insert_once(connection, objects, values)
+        of_study = {"study_instance_uid": study_instance_uid, "version": version, "made": now}
+        insert_once(connection, objects, to_row(item) | of_study)
         known = sa.select(objects.c.sha256, objects.c.profiles).where(
             objects.c.sop_instance_uid == item.sop_instance_uid
         )
@@ -134,7 +50,7 @@ def plan_deliveries(
     settings: Settings,
     study_instance_uid: str,
     version: int,
-    made: Sequence[Made],
+    made: Sequence[ResultObject],
     mode: Mode,
     now: float,
 ) -> int:
@@ -148,7 +64,7 @@ def plan_deliveries(
         return 0
     senders = _senders(connection, study_instance_uid, version)
     for destination in settings.destinations:
-        wanted = [item for item in made if destination.profile.takes(item.written)]
+        wanted = [item for item in made if destination.profile.takes(item)]
         if wanted and wants(destination, senders):
             new = [item for item in wanted if _plan(connection, item, destination, now)]
             if new:
@@ -174,24 +90,15 @@ def earlier_reports(connection: sa.Connection, study_instance_uid: str, version:
         .where(objects.c.study_instance_uid == study_instance_uid, objects.c.version <= version, objects.c.kind == "sr")
         .order_by(objects.c.version, objects.c.made, objects.c.sop_instance_uid)
     )
-    return tuple(
-        Predecessor(
-            study_instance_uid=study_instance_uid,
-            series_instance_uid=row.series_instance_uid,
-            sop_class_uid=row.sop_class_uid,
-            sop_instance_uid=row.sop_instance_uid,
-            profiles=None if row.profiles is None else frozenset(row.profiles),
-        )
-        for row in connection.execute(query)
-    )
+    return tuple(predecessor_from_row(row) for row in connection.execute(query))
 
 
-def _joined(known: Sequence[str] | None, new: Sequence[str] | None) -> list[str] | None:
+def _joined(known: Iterable[str] | None, new: Iterable[str] | None) -> list[str] | None:
     """Join the profiles of an object that is made again: it may have become part of more."""
     return None if known is None or new is None else sorted({*known, *new})
 
 
-def _plan(connection: sa.Connection, item: Made, destination: Destination, now: float) -> bool:
+def _plan(connection: sa.Connection, item: ResultObject, destination: Destination, now: float) -> bool:
     values = {
         "sop_instance_uid": item.sop_instance_uid,
         "destination": destination.name,

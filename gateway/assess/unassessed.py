@@ -17,7 +17,7 @@ from pydicom import Dataset
 from candor import __version__
 from candor.dicom.read.file import read_header
 from candor.dicom.report.document import build_report
-from candor.dicom.shared.file import write
+from candor.dicom.shared.file import describe, write
 from candor.settings import Settings as OwnSettings
 from candor.settings import load_settings as load_own_settings
 from candor.study.case import Case, CaseImage
@@ -25,11 +25,13 @@ from candor.study.errors import CandorError, Refused, ReportError, SettingsError
 from candor.study.profile import Profile
 from candor.study.provenance import Provenance
 from candor.study.reasons import Reason
+from candor.study.result_object import ResultObject
 from candor.words.texts import Language, Texts, texts_of
 from gateway.assess.duplicates import Received, received_files
-from gateway.assess.outcome import Made, earlier_reports, made
+from gateway.assess.outcome import earlier_reports
 from gateway.logs import log_event
 from gateway.settings import Settings
+from gateway.store.result_objects import in_spool
 from gateway.store.schema import studies
 from gateway.store.spool import Spool
 from gateway.store.study import row_of
@@ -63,7 +65,7 @@ def time_of(files: Sequence[Received]) -> datetime:
 
 def unassessed_reports(
     engine: sa.Engine, settings: Settings, spool: Spool, study_instance_uid: str, version: int
-) -> tuple[Made, ...]:
+) -> tuple[ResultObject, ...]:
     """Report that a version of a study was not assessed because processing failed.
 
     Returns
@@ -99,7 +101,7 @@ def _own_settings(settings: Settings) -> OwnSettings:
         return OwnSettings()
 
 
-def _write(case: Case, profiles: Sequence[Profile], texts: Texts, root: Path) -> tuple[Made, ...]:
+def _write(case: Case, profiles: Sequence[Profile], texts: Texts, root: Path) -> tuple[ResultObject, ...]:
     """Write the reports; profiles for which they come to the same share one.
 
     Each has a name of its own: one that was made before, of fewer images, may still be on its way.
@@ -112,9 +114,9 @@ def _write(case: Case, profiles: Sequence[Profile], texts: Texts, root: Path) ->
             reports.setdefault(report.SOPInstanceUID, (report, set()))[1].add(profile.key)
     written = []
     for uid, (report, keys) in reports.items():
-        path = case.output / f"{sha256(uid.encode()).hexdigest()[:16]}.dcm"
-        write(report, path)
-        written.append(made("sr", path, root, profiles=keys))
+        name = f"{sha256(uid.encode()).hexdigest()[:16]}.dcm"
+        write(report, case.output / name)
+        written.append(in_spool(describe(report, "sr", name, profiles=keys), case.output, root))
     return tuple(written)
 
 

@@ -151,7 +151,7 @@ def describe(answered: Answered) -> str:
     held_by = f"may be at {', '.join(answered.destinations)}" if answered.destinations else "sent nowhere"
     return (
         f"{answered.study_instance_uid} version {answered.version}: {answered.disposition or 'no disposition'}, "
-        f"model {(answered.bundle_sha256 or 'none')[:16]}, {len(answered.rejected)} objects, {held_by}, {state}"
+        f"model {(answered.bundle_sha256 or 'none')[:16]}, {len(answered.results)} objects, {held_by}, {state}"
         + (", files deleted" if answered.is_purged else "")
     )
 

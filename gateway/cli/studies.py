@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from candor.command_line import AddVerb
 from candor.study.errors import SettingsError
-from candor.study.result_object import KINDS
+from candor.study.result_object import KINDS, NOTE
 from gateway.assess.assessor import Application, ApplicationStopped, Assessor
 from gateway.assess.replay import parked, replay_study
 from gateway.cli.options import NothingToDo, with_config
@@ -30,7 +30,7 @@ from gateway.store.database import open_database
 from gateway.store.mode import mode_of, set_mode
 from gateway.store.schema import alarms, deliveries, objects, studies
 from gateway.store.spool import Spool
-from gateway.store.states import NOTE, Mode, StudyState
+from gateway.store.states import Mode, StudyState
 
 _DRAIN_S: Final = 30.0
 

@@ -8,7 +8,7 @@ report of the earlier one counts all the same.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,6 +25,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 
 from candor.dicom.read.file import MALFORMED
 from candor.study.errors import SettingsError
+from candor.study.result_object import ResultObject
 from gateway.deliver import breaker
 from gateway.deliver.commitment import take
 from gateway.dimse.association import NoAssociation, NothingAccepted, Remote, associated
@@ -32,6 +33,7 @@ from gateway.dimse.status import Status, explain
 from gateway.logs import log_event
 from gateway.settings import Destination, Settings
 from gateway.store.database import writing
+from gateway.store.result_objects import from_row
 from gateway.store.schema import commitments, deliveries, objects
 from gateway.store.states import DeliveryState
 
@@ -47,10 +49,10 @@ _PATIENCE_S: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """One request: the instances, as SOP Class and Instance UID, that a destination is to take responsibility for."""
+    """One request: the objects that a destination is to take responsibility for."""
 
     uid: str
-    references: tuple[tuple[str, str], ...]
+    results: tuple[ResultObject, ...]
 
 
 class Committer:
@@ -140,7 +142,7 @@ class Committer:
             chosen = deliveries.c.sop_instance_uid.in_(list(some))
             connection.execute(deliveries.update().where(unasked, chosen).values(transaction_uid=uid))
             found = connection.execute(
-                sa.select(objects.c.sop_class_uid, objects.c.sop_instance_uid)
+                sa.select(objects)
                 .join(deliveries, deliveries.c.sop_instance_uid == objects.c.sop_instance_uid)
                 .where(mine)
                 .order_by(objects.c.sop_instance_uid)
@@ -154,7 +156,7 @@ class Committer:
                 "asked": self._now(),
             }
             connection.execute(commitments.insert().values(values))
-        return Transaction(uid, tuple((row.sop_class_uid, row.sop_instance_uid) for row in found))
+        return Transaction(uid, tuple(map(from_row, found)))
 
     def _request(self, destination: Destination, transaction: Transaction) -> bool:
         """Send the request, and wait a little for the report; returns whether it was taken.
@@ -182,7 +184,7 @@ class Committer:
             log_event("commitment refused", "warning", destination=destination.name, reason=problem)
             breaker.remark(self._engine, destination.name, f"storage commitment: {problem}")
             return False
-        log_event("commitment asked for", destination=destination.name, count=len(transaction.references))
+        log_event("commitment asked for", destination=destination.name, count=len(transaction.results))
         return True
 
     def _take(self, event: evt.Event) -> tuple[int, None]:
@@ -217,7 +219,7 @@ class Committer:
 def _action(association: Association, transaction: Transaction) -> str | None:
     """Send the N-ACTION; returns what is wrong, None where nothing is."""
     answer, _ = association.send_n_action(
-        _information(transaction.uid, transaction.references),
+        _information(transaction),
         _REQUEST,
         StorageCommitmentPushModel,
         StorageCommitmentPushModelInstance,
@@ -228,15 +230,15 @@ def _action(association: Association, transaction: Transaction) -> str | None:
     return None if status == Status.SUCCESS.code else explain(status)
 
 
-def _information(transaction_uid: str, references: Sequence[tuple[str, str]]) -> Dataset:
+def _information(transaction: Transaction) -> Dataset:
     """Make the action information (PS3.4 table J.3-1)."""
     information = Dataset()
-    information.TransactionUID = transaction_uid
-    information.ReferencedSOPSequence = [_reference(*reference) for reference in references]
+    information.TransactionUID = transaction.uid
+    information.ReferencedSOPSequence = [_reference(result) for result in transaction.results]
     return information
 
 
-def _reference(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
+def _reference(result: ResultObject) -> Dataset:
     item = Dataset()
-    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop_class_uid, sop_instance_uid
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = result.sop_class_uid, result.sop_instance_uid
     return item

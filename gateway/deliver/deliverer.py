@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol
 import sqlalchemy as sa
 
 from candor.study.errors import SettingsError
+from candor.study.result_object import NOTE
 from gateway.deliver import breaker
 from gateway.deliver.completion import settle_studies, watch_dead_letters
 from gateway.deliver.sender import NO_ANSWER, Answer, Outgoing, Verdict, contexts, refused, send_all
@@ -28,7 +29,7 @@ from gateway.store.counters import count
 from gateway.store.database import writing
 from gateway.store.schema import deliveries, objects, studies
 from gateway.store.spool import Spool
-from gateway.store.states import NOTE, DeliveryState
+from gateway.store.states import DeliveryState
 from gateway.store.study import row_of
 
 _DAY_S: Final = 86400.0

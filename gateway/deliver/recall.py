@@ -15,18 +15,20 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from candor.dicom.read.file import read_header
-from candor.dicom.shared.file import write
-from candor.dicom.write.rejection_note import Rejected, Rejection, build_rejection_note, rejection_note_uid
+from candor.dicom.shared.file import describe, write
+from candor.dicom.write.rejection_note import Rejection, build_rejection_note, rejection_note_uid
 from candor.study.errors import Refused
-from gateway.assess.outcome import Made, made, record_objects
+from candor.study.result_object import NOTE, ResultObject
+from gateway.assess.outcome import record_objects
 from gateway.assess.unassessed import NO_MODEL
 from gateway.deliver.deliverer import Queue
 from gateway.logs import log_event
 from gateway.store.database import upsert, writing
 from gateway.store.mode import note_act
+from gateway.store.result_objects import from_row, in_spool
 from gateway.store.schema import deliveries, objects, studies
 from gateway.store.spool import Spool
-from gateway.store.states import NOTE, DeliveryState
+from gateway.store.states import DeliveryState
 
 _EXPLANATION: Final = "These results of Candor are withdrawn by the site that made them."
 
@@ -37,8 +39,8 @@ class Answered:
 
     Parameters
     ----------
-    rejected
-        Its results.
+    results
+        What the application made for it, of all kinds.
     unsent
         How many deliveries of them have never been tried.
     destinations
@@ -53,8 +55,7 @@ class Answered:
     disposition: str | None
     bundle_sha256: str | None
     is_purged: bool
-    rejected: tuple[Rejected, ...]
-    files: tuple[str, ...]
+    results: tuple[ResultObject, ...]
     unsent: int
     destinations: tuple[str, ...]
     is_recalled: bool
@@ -90,7 +91,7 @@ def recall(
     -------
     False where an archive has results and no note can be made: the node has deleted all files that know the patient.
     """
-    note: tuple[Made, ...] = ()
+    note: tuple[ResultObject, ...] = ()
     if answered.destinations:
         source = _source(spool, answered)
         if source is None:
@@ -111,7 +112,7 @@ def _answered(engine: sa.Engine, which: sa.ColumnElement[bool]) -> list[Answered
     query = sa.select(studies).where(which).order_by(studies.c.first_image, studies.c.version)
     with engine.connect() as connection:
         found = [_describe(connection, row) for row in connection.execute(query).all()]
-    return [answered for answered in found if answered.rejected]
+    return [answered for answered in found if answered.results]
 
 
 def _describe(connection: sa.Connection, row: Any) -> Answered:
@@ -135,10 +136,7 @@ def _describe(connection: sa.Connection, row: Any) -> Answered:
         disposition=row.disposition,
         bundle_sha256=row.bundle_sha256,
         is_purged=row.purged is not None,
-        rejected=tuple(
-            Rejected(each.sop_instance_uid, each.sop_class_uid, each.series_instance_uid, each.kind) for each in results
-        ),
-        files=tuple(each.file for each in results),
+        results=tuple(map(from_row, results)),
         unsent=sum(not each.tries for each in left),
         destinations=tuple(dict.fromkeys(each.destination for each in sent if each.tries)),
         is_recalled=bool(sent) and not left,
@@ -147,7 +145,7 @@ def _describe(connection: sa.Connection, row: Any) -> Answered:
 
 def _source(spool: Spool, answered: Answered) -> Path | None:
     """Find a result that is still there; all carry the patient and the study."""
-    return next((path for path in map(spool.path, answered.files) if _is_readable(path)), None)
+    return next((path for result in answered.results if _is_readable(path := spool.path(result.file))), None)
 
 
 def _is_readable(path: Path) -> bool:
@@ -158,29 +156,33 @@ def _is_readable(path: Path) -> bool:
     return True
 
 
-def _note(engine: sa.Engine, spool: Spool, answered: Answered, source: Path, rejection: Rejection, now: float) -> Made:
+def _note(
+    engine: sa.Engine, spool: Spool, answered: Answered, source: Path, rejection: Rejection, now: float
+) -> ResultObject:
     """Write the note, unless it has been made before: its UID stands for one content only."""
-    uid = rejection_note_uid(answered.rejected, rejection)
+    uid = rejection_note_uid(answered.results, rejection)
     with engine.connect() as connection:
         row = connection.execute(sa.select(objects).where(objects.c.sop_instance_uid == uid)).one_or_none()
     if row is not None:
-        return Made(uid, row.sop_class_uid, row.series_instance_uid, NOTE, None, row.file, row.sha256)
+        return from_row(row)
     folder = spool.results(answered.token, answered.version) / "recall"
     folder.mkdir(mode=0o700, exist_ok=True)
-    path = folder / f"{sha256(uid.encode()).hexdigest()[:16]}.dcm"
+    name = f"{sha256(uid.encode()).hexdigest()[:16]}.dcm"
     time = datetime.fromtimestamp(now, UTC)
-    header = read_header(source)
-    write(build_rejection_note(header, answered.rejected, rejection, _EXPLANATION, NO_MODEL, time), path)
-    return made(NOTE, path, spool.root)
+    note = build_rejection_note(read_header(source), answered.results, rejection, _EXPLANATION, NO_MODEL, time)
+    write(note, folder / name)
+    return in_spool(describe(note, NOTE, name), folder, spool.root)
 
 
 def _withdraw(connection: sa.Connection, answered: Answered) -> None:
     """Let nothing of the version be sent any more."""
-    here = deliveries.c.sop_instance_uid.in_([item.sop_instance_uid for item in answered.rejected])
+    here = deliveries.c.sop_instance_uid.in_([item.sop_instance_uid for item in answered.results])
     connection.execute(deliveries.update().where(here).values(state=DeliveryState.RECALLED.value))
 
 
-def _plan(connection: sa.Connection, jobs: Queue, answered: Answered, note: Made, destination: str, now: float) -> None:
+def _plan(
+    connection: sa.Connection, jobs: Queue, answered: Answered, note: ResultObject, destination: str, now: float
+) -> None:
     """Send the note wherever a result may be, whatever kinds that destination takes otherwise."""
     values = {
         "sop_instance_uid": note.sop_instance_uid,

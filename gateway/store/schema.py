@@ -88,7 +88,7 @@ objects = sa.Table(
     sa.Column("series_instance_uid", _UID, nullable=False),
     sa.Column("study_instance_uid", _UID, nullable=False),
     sa.Column("version", sa.Integer, nullable=False),
-    sa.Column("kind", sa.String(8), nullable=False),  # candor.study.profile.Kind, or states.NOTE
+    sa.Column("kind", sa.String(8), nullable=False),  # candor.study.result_object.Kind, or NOTE
     sa.Column("finding", sa.String(32)),
     # The keys of profiles (candor.study.profile.Profile.key); null: in all that take its kind.
     sa.Column("editions", sa.JSON(none_as_null=True), key="profiles"),

@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 from enum import Enum, unique
-from typing import Final
-
-NOTE: Final = "note"
-"""The kind of a rejection note, beside :data:`candor.study.profile.KINDS`. No profile takes it:
-it goes to whoever has what it names."""
 
 
 @unique

@@ -15,13 +15,13 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from candor import __version__
-from candor.study.result_object import KINDS
+from candor.study.result_object import KINDS, NOTE
 from gateway.jobs.lease import live_executors
 from gateway.settings import Settings
 from gateway.store.alarms import AlarmKind
 from gateway.store.mode import mode_of
 from gateway.store.schema import alarms, counters, deliveries, destinations, instances, objects, studies
-from gateway.store.states import NOTE, DeliveryState, InstanceState, Mode, StudyState
+from gateway.store.states import DeliveryState, InstanceState, Mode, StudyState
 from gateway.watch.drift import baseline_of, deferral_share
 
 _PREFIX: Final = "candor_"
@@ -140,7 +140,8 @@ def _histogram(connection: sa.Connection, name: str, text: str, seconds: sa.Colu
 def _objects(connection: sa.Connection) -> Metric:
     query = sa.select(objects.c.kind, sa.func.count()).group_by(objects.c.kind)
     found = {row[0]: row[1] for row in connection.execute(query)}
-    shown = [([kind], float(found.get(kind, 0))) for kind in (*KINDS, NOTE)]
+    kinds: tuple[str, ...] = (*KINDS, NOTE)
+    shown = [([kind], float(found.get(kind, 0))) for kind in kinds]
     return _gauge("objects", "Result objects ever made, by kind.", *shown, labels=("kind",))
 
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from candor.study.case import Case
-from candor.study.profile import Predecessor
+from candor.study.result_object import Predecessor
 from operators.graph.publish import remove_unfinished
 
 

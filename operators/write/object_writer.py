@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 
 from pydicom import Dataset
 
-from candor.dicom.shared.file import write
+from candor.dicom.shared.file import describe, write
 from candor.study.case import Case, CaseImage
 from candor.study.findings import Finding
 from candor.study.profile import Profile
 from candor.study.provenance import Provenance
-from candor.study.result_object import Kind, WrittenObject
+from candor.study.result_object import Kind, ResultObject
 from candor.words.texts import Texts
 from operators.graph.base import CaseOperator, attempt, kind, refuse
 from operators.graph.publish import staging
@@ -55,19 +55,11 @@ class ObjectWriter(CaseOperator):
         finding: Finding | None = None,
         source: str | None = None,
         profiles: frozenset[str] | None = None,
-    ) -> WrittenObject:
+    ) -> ResultObject:
         """Write an object into the study's folder, and say what was written."""
         write(dataset, staging(case) / name)
-        return WrittenObject(
-            kind=self.makes,
-            file=f"{case.output.name}/{name}",
-            sop_instance_uid=dataset.SOPInstanceUID,
-            sop_class_uid=dataset.SOPClassUID,
-            series_instance_uid=dataset.SeriesInstanceUID,
-            finding=finding,
-            source=source,
-            profiles=profiles,
-        )
+        file = f"{case.output.name}/{name}"
+        return describe(dataset, self.makes, file, finding=finding, source=source, profiles=profiles)
 
 
 class ImageObjectWriter(ObjectWriter):
@@ -123,7 +115,7 @@ class ProfileObjectWriter(ObjectWriter):
         """Write the objects of one study, each group of one purpose with :meth:`write_once_each`."""
         raise NotImplementedError
 
-    def write_once_each(self, case: Case, built: Iterable[tuple[Profile, Dataset]], name: str) -> list[WrittenObject]:
+    def write_once_each(self, case: Case, built: Iterable[tuple[Profile, Dataset]], name: str) -> list[ResultObject]:
         """Write one purpose's objects of all profiles, each SOP Instance UID once.
 
         Parameters

@@ -22,7 +22,7 @@ from pydicom import Dataset, dcmread
 from candor.dicom.check.templates import missing_rows
 from candor.dicom.read.file import read_pixels
 from candor.dicom.shared.file import write
-from candor.dicom.write.rejection_note import Rejected, Rejection, build_rejection_note
+from candor.dicom.write.rejection_note import Rejection, build_rejection_note
 from candor.study.case import Case
 from candor.study.findings import Finding
 from candor.study.profile import Profile, ReportClass
@@ -223,11 +223,10 @@ def test_the_template_validator_takes_key_objects_and_rejection_notes(tmp_path: 
     skip_without_validators()
     case = CASES["positive"](lateral=True)
     files = [file for file in write_results(case, tmp_path, overlays=1) if file.name.startswith("ko")]
-    rejected = [Rejected(w.sop_instance_uid, w.sop_class_uid, w.series_instance_uid, w.kind) for w in case.written]
     for rejection in Rejection:
         files.append(tmp_path / f"{rejection.name}.dcm")
         source = Written(case, files).source
-        write(build_rejection_note(source, rejected, rejection, "Withdrawn.", PROVENANCE, TIME), files[-1])
+        write(build_rejection_note(source, case.written, rejection, "Withdrawn.", PROVENANCE, TIME), files[-1])
     assert len(files) == 4
     assert validation_errors(files) == []
     assert pixelmed_errors(files) == []

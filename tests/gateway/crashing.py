@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pydicom import dcmread
 
-from candor.study.profile import Predecessor
+from candor.study.result_object import Predecessor
 from gateway.assess.assessor import Assessed
 from gateway.cli.studies import work
 from gateway.settings import Settings

@@ -13,12 +13,13 @@ from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
+from candor.dicom.shared.file import describe
 from candor.files.document import file_sha256
 from candor.study.findings import Finding
-from candor.study.profile import Predecessor, Profile
+from candor.study.profile import Profile
 from candor.study.provenance import derived_uid
 from candor.study.result import Decision, Disposition
-from candor.study.result_object import Kind, WrittenObject
+from candor.study.result_object import Kind, Predecessor, ResultObject
 from gateway.assess.assessor import Assessed, Assessor
 from gateway.dimse.header import read_head
 from gateway.jobs.jobs import Jobs
@@ -76,7 +77,7 @@ class FakeApplication:
         inputs: list[str],
         time: datetime,
         profile: str | None = None,
-    ) -> tuple[WrittenObject, Path]:
+    ) -> ResultObject:
         about = (kind, *inputs, *([profile] if profile else []))
         dataset = Dataset()
         dataset.file_meta = FileMetaDataset()
@@ -90,8 +91,8 @@ class FakeApplication:
         dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
         path = output / f"{kind}{(profile or '').replace(':', '-')}.dcm"
         dcmwrite(path, dataset, enforce_file_format=True)
-        uids = (dataset.SOPInstanceUID, dataset.SOPClassUID, dataset.SeriesInstanceUID)
-        return WrittenObject(kind, path.name, *uids, finding, profiles=frozenset({profile}) if profile else None), path
+        profiles = (profile,) if profile else None
+        return describe(dataset, kind, path.name, finding=finding, profiles=profiles)
 
 
 class Node:

@@ -17,20 +17,21 @@ import numpy as np
 from pydicom import Dataset, dcmread, dcmwrite
 
 from candor.dicom.report.document import SOP_CLASSES, build_report
+from candor.dicom.shared.file import describe
 from candor.dicom.shared.identity import fingerprint
 from candor.dicom.write.key_objects import build_key_objects, select_key_objects
 from candor.dicom.write.overlay import build_overlay, select_overlays
 from candor.dicom.write.parametric_map import build_parametric_map
 from candor.dicom.write.presentation_state import build_presentation_state, select_presentation_states
-from candor.dicom.write.rejection_note import Rejected, Rejection, build_rejection_note
+from candor.dicom.write.rejection_note import Rejection, build_rejection_note
 from candor.study.case import Case, CaseImage
 from candor.study.findings import Finding
-from candor.study.profile import Predecessor, Profile, ReportClass
+from candor.study.profile import Profile, ReportClass
 from candor.study.provenance import Provenance, derived_uid
 from candor.study.radiograph import Radiograph
 from candor.study.reasons import Reason
 from candor.study.result import Decision, FindingResult, Heatmap, Note
-from candor.study.result_object import KINDS, Kind, WrittenObject
+from candor.study.result_object import KINDS, Kind, Predecessor, ResultObject
 from candor.words.texts import ENGLISH, GERMAN, Texts
 from tools.conformance.sources import BARE, FILLED, source
 
@@ -93,9 +94,8 @@ def _results_of(case: Case, number: int, texts: Texts) -> Iterator[Made]:
     yield report
     for decision in select_key_objects(case, profile):
         yield read_back("ko", build_key_objects(case, decision, provenance, profile, texts))
-    rejected = [Rejected(w.sop_instance_uid, w.sop_class_uid, w.series_instance_uid, w.kind) for w in case.written]
     for rejection in Rejection:
-        note = build_rejection_note(sources[0], rejected, rejection, "Withdrawn.", provenance, case.time)
+        note = build_rejection_note(sources[0], case.written, rejection, "Withdrawn.", provenance, case.time)
         yield read_back("ko", note)
 
 
@@ -114,9 +114,8 @@ def _of_images(
         yield "pm", about, partial(build_parametric_map, case, image, provenance, number, texts)
 
 
-def _written(made: Made, **about: Any) -> WrittenObject:
-    uids = made.dataset.SOPInstanceUID, made.dataset.SOPClassUID, made.dataset.SeriesInstanceUID
-    return WrittenObject(made.kind, f"{made.kind}.dcm", *uids, **about)
+def _written(made: Made, **about: Any) -> ResultObject:
+    return describe(made.dataset, made.kind, f"{made.kind}.dcm", **about)
 
 
 def _provenance(number: int) -> Provenance:

@@ -37,8 +37,9 @@ from candor.dicom.shared.file import general_equipment, sign
 from candor.dicom.shared.identity import carry_over, outcome, referenced_request, stamp
 from candor.study.case import Case
 from candor.study.errors import ReportError
-from candor.study.profile import Predecessor, Profile, ReportClass
+from candor.study.profile import Profile, ReportClass
 from candor.study.provenance import APPLICATION_NAME, MANUFACTURER, Provenance
+from candor.study.result_object import Predecessor
 from candor.words.texts import ENGLISH, Texts
 
 DEFAULT_PROFILE: Final = Profile()

@@ -13,7 +13,7 @@ from candor.dicom.shared import codes
 from candor.evidence.outline import LEVEL, Points, is_localised, outlines
 from candor.study.case import CaseImage, given
 from candor.study.result import Decision, FindingResult
-from candor.study.result_object import WrittenObject
+from candor.study.result_object import ResultObject
 
 
 def finding_group(study: ReportedStudy, image: CaseImage, number: int, result: FindingResult) -> bytes:
@@ -114,5 +114,5 @@ def _illustrations(
         yield content_items.image("CONTAINS", codes.BEST_ILLUSTRATION, reference)
 
 
-def _reference(written: WrittenObject, frame: int | None = None) -> Reference:
+def _reference(written: ResultObject, frame: int | None = None) -> Reference:
     return Reference(written.sop_class_uid, written.sop_instance_uid, frame)

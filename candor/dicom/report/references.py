@@ -8,8 +8,8 @@ from typing import Final, NamedTuple
 from pydicom import Dataset
 
 from candor.study.case import Case
-from candor.study.profile import Predecessor, Profile
-from candor.study.result_object import Kind, WrittenObject
+from candor.study.profile import Profile
+from candor.study.result_object import Kind, Predecessor, ResultObject
 
 _EVIDENCE: Final[tuple[Kind, ...]] = ("sc", "gsps", "pm")
 
@@ -23,7 +23,7 @@ class Instance(NamedTuple):
     sop_instance_uid: str
 
 
-def evidence_of(case: Case, profile: Profile) -> list[WrittenObject]:
+def evidence_of(case: Case, profile: Profile) -> list[ResultObject]:
     """List the overlays, outlines and heatmaps that the profile holds: a report names these and no others.
 
     In an order of their own, whatever the order in which they were written.

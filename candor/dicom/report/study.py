@@ -23,7 +23,7 @@ from candor.study.case import Case, CaseImage
 from candor.study.findings import Finding
 from candor.study.profile import Profile
 from candor.study.provenance import APPLICATION_NAME, MANUFACTURER, NO_FAMILIARITY, Provenance
-from candor.study.result_object import Kind, WrittenObject
+from candor.study.result_object import Kind, ResultObject
 from candor.words.texts import Texts
 
 _CONTROL_CHARACTERS: Final = re.compile(r"[\x00-\x1f\x7f]+")
@@ -59,7 +59,7 @@ class ReportedStudy:
         return _algorithm(self.provenance)
 
     @cached_property
-    def objects(self) -> list[WrittenObject]:
+    def objects(self) -> list[ResultObject]:
         """The overlays, outlines and heatmaps that the report names."""
         return evidence_of(self.case, self.profile)
 
@@ -80,7 +80,7 @@ class ReportedStudy:
             Reference(header.SOPClassUID, header.SOPInstanceUID) for header in self.headers(images) if "Rows" in header
         ]
 
-    def written_for(self, kind: Kind, image: CaseImage, finding: Finding | None = None) -> list[WrittenObject]:
+    def written_for(self, kind: Kind, image: CaseImage, finding: Finding | None = None) -> list[ResultObject]:
         """List the objects of a kind that the report names and that were made of an image, about a finding or all."""
         of = (kind, image.sop_instance_uid, finding)
         return [written for written in self.objects if (written.kind, written.source, written.finding) == of]

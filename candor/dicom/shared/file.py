@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Final, TypedDict
@@ -15,7 +16,9 @@ from candor.dicom.shared import codes
 from candor.dicom.shared.values import plain
 from candor.files.durable import whole_file
 from candor.study.errors import OutputError
+from candor.study.findings import Finding
 from candor.study.provenance import APPLICATION_NAME, MANUFACTURER, Provenance, derived_uid
+from candor.study.result_object import ObjectKind, ResultObject
 
 _IMPLEMENTATION_CLASS_UID: Final = UID(derived_uid("implementation class"))
 
@@ -84,3 +87,41 @@ def write(dataset: Dataset, path: Path) -> None:
     except OSError as error:
         reason = f"cannot write a result into {path.parent}: {error.strerror}"
         raise OutputError(f"{reason}; check its space and its rights") from error
+
+
+def describe(
+    dataset: Dataset,
+    kind: ObjectKind,
+    file: str,
+    *,
+    finding: Finding | None = None,
+    source: str | None = None,
+    profiles: Iterable[str] | None = None,
+) -> ResultObject:
+    """Return the result object that a data set is, once it is in its file.
+
+    Parameters
+    ----------
+    dataset
+        The object; its UIDs are read.
+    kind
+        One of :data:`candor.study.result_object.KINDS`, or ``NOTE``.
+    file
+        Its path below the output folder or the spool, with ``/``.
+    finding
+        What it is about; None where it is about more than one finding.
+    source
+        SOP Instance UID of the image that it belongs to; None where it is about the study.
+    profiles
+        Keys of the profiles that it is part of; None where it is the same in all that take its kind.
+    """
+    return ResultObject(
+        kind=kind,
+        file=file,
+        sop_instance_uid=str(dataset.SOPInstanceUID),
+        sop_class_uid=str(dataset.SOPClassUID),
+        series_instance_uid=str(dataset.SeriesInstanceUID),
+        finding=finding,
+        source=source,
+        profiles=None if profiles is None else frozenset(profiles),
+    )

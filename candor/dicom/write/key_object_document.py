@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, Self
 
 from highdicom.ko import KeyObjectSelection, KeyObjectSelectionDocument
 from highdicom.sr import CodeContentItem, ContentItem, LanguageOfContentItemAndDescendants, RelationshipTypeValues
@@ -20,9 +20,10 @@ from candor.dicom.shared.file import general_equipment, sign
 from candor.dicom.shared.identity import carry_character_set, carry_over, referenced_request, stamp
 from candor.dicom.shared.values import readable
 from candor.study.provenance import Provenance
+from candor.study.result_object import ResultObject
 
-KINDS_OF_IMAGE: Final = frozenset({"sc", "pm"})
-"""Kinds of results (:data:`candor.study.profile.Kind`) that an IMAGE item names; all others take a COMPOSITE item."""
+_KINDS_OF_IMAGE: Final = frozenset({"sc", "pm"})
+"""Kinds (:data:`candor.study.result_object.Kind`) that an IMAGE item names; all others take a COMPOSITE item."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,12 @@ class Named:
     sop_class_uid: str
     series_instance_uid: str
     is_image: bool
+
+    @classmethod
+    def of(cls, result: ResultObject) -> Self:
+        """Name a result object."""
+        is_image = result.kind in _KINDS_OF_IMAGE
+        return cls(result.sop_instance_uid, result.sop_class_uid, result.series_instance_uid, is_image)
 
 
 @dataclass(frozen=True, slots=True)

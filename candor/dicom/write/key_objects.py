@@ -10,14 +10,14 @@ from pydicom import Dataset
 from candor import RESEARCH_USE
 from candor.dicom.shared import codes
 from candor.dicom.shared.identity import can_be_referenced, case_fingerprint, reportable_images
-from candor.dicom.write.key_object_document import KINDS_OF_IMAGE, Identity, Named, Statement, build_document
+from candor.dicom.write.key_object_document import Identity, Named, Statement, build_document
 from candor.study.case import Case, CaseImage, given
 from candor.study.errors import ReportError
 from candor.study.findings import Finding
 from candor.study.profile import Profile
 from candor.study.provenance import Provenance
 from candor.study.result import Decision
-from candor.study.result_object import WrittenObject
+from candor.study.result_object import ResultObject
 from candor.words.texts import ENGLISH, Texts
 
 SERIES_NUMBER: Final = 9104
@@ -103,10 +103,10 @@ def _named(case: Case, images: list[CaseImage], decision: Decision, profile: Pro
     """List what the document names: the images, then what the profile holds of them, in the order of writing."""
     found = {image.sop_instance_uid: _decided(image, decision) for image in images}
     held = [written for written in profile.of(case.written) if _belongs(written, found, decision)]
-    return [_source(given(image.header)) for image in images] + [_result(written) for written in held]
+    return [_source(given(image.header)) for image in images] + [Named.of(written) for written in held]
 
 
-def _belongs(written: WrittenObject, found: dict[str, set[Finding]], decision: Decision) -> bool:
+def _belongs(written: ResultObject, found: dict[str, set[Finding]], decision: Decision) -> bool:
     """Tell whether an object is the report, or shows evidence for a finding so decided on an image that is named."""
     if written.kind == "sr":
         return True
@@ -126,8 +126,3 @@ def _describe(images: list[CaseImage], decision: Decision, texts: Texts) -> str:
 
 def _source(header: Dataset) -> Named:
     return Named(header.SOPInstanceUID, header.SOPClassUID, header.SeriesInstanceUID, is_image=True)
-
-
-def _result(written: WrittenObject) -> Named:
-    is_image = written.kind in KINDS_OF_IMAGE
-    return Named(written.sop_instance_uid, written.sop_class_uid, written.series_instance_uid, is_image)

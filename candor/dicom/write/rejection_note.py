@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, unique
 from typing import Final
@@ -13,9 +12,10 @@ from pydicom import Dataset
 
 from candor import RESEARCH_USE
 from candor.dicom.shared import codes
-from candor.dicom.write.key_object_document import KINDS_OF_IMAGE, Identity, Named, Statement, build_document
+from candor.dicom.write.key_object_document import Identity, Named, Statement, build_document
 from candor.study.errors import ReportError
 from candor.study.provenance import Provenance, derived_uid
+from candor.study.result_object import ResultObject
 from candor.words.texts import ENGLISH
 
 SERIES_NUMBER: Final = 9200
@@ -34,24 +34,14 @@ _MODIFIERS: Final = {Rejection.QUALITY: codes.OTHER_FAILURE}
 """The title asks for a reason of CID 7011, which are about the making of images; the description tells ours."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """A result that is rejected; ``kind`` as in :class:`candor.study.case.WrittenObject`."""
-
-    sop_instance_uid: str
-    sop_class_uid: str
-    series_instance_uid: str
-    kind: str
-
-
-def rejection_note_uid(rejected: Sequence[Rejected], rejection: Rejection) -> str:
+def rejection_note_uid(rejected: Sequence[ResultObject], rejection: Rejection) -> str:
     """Derive the note's SOP Instance UID: the same results rejected for the same reason have the same note."""
     return derived_uid("rejection note", rejection.value.value, *sorted(item.sop_instance_uid for item in rejected))
 
 
 def build_rejection_note(
     source: Dataset,
-    rejected: Sequence[Rejected],
+    rejected: Sequence[ResultObject],
     rejection: Rejection,
     explanation: str,
     provenance: Provenance,
@@ -86,7 +76,7 @@ def build_rejection_note(
     uid = rejection_note_uid(rejected, rejection)
     return build_document(
         source,
-        [_named(item) for item in sorted(rejected, key=lambda item: item.sop_instance_uid)],
+        [Named.of(item) for item in sorted(rejected, key=lambda item: item.sop_instance_uid)],
         Statement(
             rejection.value, f"{explanation} {RESEARCH_USE}.", codes.concept(ENGLISH.code), _MODIFIERS.get(rejection)
         ),
@@ -94,8 +84,3 @@ def build_rejection_note(
         provenance,
         time,
     )
-
-
-def _named(item: Rejected) -> Named:
-    is_image = item.kind in KINDS_OF_IMAGE
-    return Named(item.sop_instance_uid, item.sop_class_uid, item.series_instance_uid, is_image)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from candor.study.errors import CandorError
 from candor.study.findings import finding_named
 from candor.study.result import Decision
-from gateway.store.states import NOTE
+from candor.study.result_object import NOTE
 
 FILE: Final = "results.json"
 KIND_WORDS: Final = {

@@ -8,11 +8,11 @@ import pytest
 
 from candor.study.findings import Finding
 from candor.study.profile import Profile, ReportClass
-from candor.study.result_object import KINDS, WrittenObject
+from candor.study.result_object import KINDS, ResultObject
 
 USUAL = Profile()
-REPORT = WrittenObject("sr", "sr.dcm", "1.1", "1.2", "1.3", profiles=frozenset({USUAL.key}))
-OVERLAY = WrittenObject("sc", "sc-1.dcm", "1.4", "1.5", "1.6", Finding.MASS, "1.7")
+REPORT = ResultObject("sr", "sr.dcm", "1.1", "1.2", "1.3", profiles=frozenset({USUAL.key}))
+OVERLAY = ResultObject("sc", "sc-1.dcm", "1.4", "1.5", "1.6", Finding.MASS, "1.7")
 OUTLINES = replace(OVERLAY, kind="gsps", finding=None)
 MAP = replace(OUTLINES, kind="pm")
 

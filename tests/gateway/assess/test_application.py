@@ -19,8 +19,8 @@ from candor.model.bundle import load_bundle
 from candor.study.case import Case
 from candor.study.errors import InputError
 from candor.study.findings import Finding
-from candor.study.profile import Predecessor
 from candor.study.result import Decision, Disposition
+from candor.study.result_object import Predecessor
 from gateway.assess.application import Worker, _case_of
 from gateway.assess.assessor import ApplicationStopped
 from gateway.settings import Destination, Settings, Work
@@ -54,9 +54,10 @@ def test_a_study_goes_through_the_resident_application(settings: Settings, tmp_p
     assert set(assessed.findings) == {Finding.CARDIOMEGALY.label, Finding.EFFUSION.label, Finding.PNEUMOTHORAX.label}
     assert set(assessed.findings.values()) <= {decision.value for decision in Decision}
     assert assessed.bundle_sha256 == load_bundle(Path(settings.work.models)).sha256
-    kinds = [written.kind for written, _ in assessed.written]
+    kinds = [written.kind for written in assessed.written]
     assert kinds.count("sr") == 1
-    for written, path in assessed.written:
+    for written in assessed.written:
+        path = output / written.file
         assert dcmread(path).SOPInstanceUID == written.sop_instance_uid
         assert dcmread(path).ContentDate == "20260102"
     with pytest.raises(ApplicationStopped):
@@ -74,7 +75,7 @@ def test_one_run_writes_for_all_destinations(settings: Settings, tmp_path: Path)
     earlier = Predecessor(dataset.StudyInstanceUID, "1.2.3", "1.2.840.10008.5.1.4.1.1.88.34", "1.2.3.4")
     with Worker(settings.model_copy(update={"destinations": (peer, old)})) as worker:
         assessed = worker(dataset.StudyInstanceUID, source, output, TIME, (earlier,))
-    reports = {each.profiles: dcmread(path) for each, path in assessed.written if each.kind == "sr"}
+    reports = {each.profiles: dcmread(output / each.file) for each in assessed.written if each.kind == "sr"}
     assert reports.keys() == {frozenset({peer.profile.key}), frozenset({old.profile.key})}
     assert reports[frozenset({old.profile.key})].SOPClassUID == EnhancedSRStorage
     assert all("PredecessorDocumentsSequence" in report for report in reports.values())

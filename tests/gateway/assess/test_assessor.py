@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from pydicom import dcmread
 
 from candor.study.errors import InputError
-from candor.study.profile import Predecessor
 from candor.study.result import Disposition
+from candor.study.result_object import Predecessor
 from gateway.assess.assessor import ApplicationStopped
 from gateway.assess.deadline import enforce_deadlines
 from gateway.assess.outcome import earlier_reports, record_objects, wants
@@ -22,6 +22,7 @@ from gateway.settings import Destination, Settings, Work
 from gateway.store import schema
 from gateway.store.database import database_now
 from gateway.store.mode import set_mode
+from gateway.store.result_objects import to_row
 from gateway.store.states import Mode
 from tests.gateway.conftest import Clock
 from tests.gateway.network import image
@@ -138,7 +139,7 @@ def test_a_report_that_becomes_part_of_another_profile_stays_one_object(node: No
         record_objects(connection, uid, 1, [second], 0.0)
     (row,) = objects(node)
     assert row.profiles == sorted([PACS.profile.key, later.profile.key])
-    assert (first.profiles, second.profiles) == ((PACS.profile.key,), tuple(row.profiles))
+    assert (first.profiles, second.profiles) == ({PACS.profile.key}, set(row.profiles))
 
 
 def test_a_study_is_assessed_once_however_often_it_is_queued(node: Node) -> None:
@@ -307,7 +308,7 @@ def test_a_uid_is_never_given_to_other_content(node: Node) -> None:
 def test_a_study_is_parked_even_if_its_report_cannot_be_delivered(node: Node) -> None:
     uid = waiting(node)
     (report,) = unassessed_reports(node.engine, node.settings, node.spool, uid, 1)
-    values = {name: getattr(report, name) for name in report.__slots__} | {"sha256": "0" * 64}
+    values = to_row(report) | {"sha256": "0" * 64}
     node.execute(schema.objects.insert().values(**values, study_instance_uid=uid, version=1, made=0.0))
     node.application.error = InputError("unreadable")
     node.assessor.assess(uid, 1)

@@ -15,6 +15,7 @@ from gateway.jobs.jobs import DELIVERIES
 from gateway.settings import Settings, Work
 from gateway.store import schema
 from gateway.store.mode import set_mode
+from gateway.store.result_objects import to_row
 from gateway.store.states import Mode
 from tests.gateway.assess.test_assessor import PACS
 from tests.gateway.conftest import Clock
@@ -236,7 +237,7 @@ def test_where_no_report_can_be_made_the_alarm_says_so(node: Node) -> None:
 def test_a_report_that_would_contradict_an_earlier_one_stays_here(node: Node) -> None:
     uid = node.receive(image("a"))
     (report,) = unassessed_reports(node.engine, node.settings, node.spool, uid, 1)
-    values = {name: getattr(report, name) for name in report.__slots__} | {"sha256": "0" * 64}
+    values = to_row(report) | {"sha256": "0" * 64}
     node.execute(schema.objects.insert().values(**values, study_instance_uid=uid, version=1, made=0.0))
     node.clock.pass_s(901)
     assert enforce(node) == 1

@@ -58,7 +58,7 @@ def test_a_bundles_answers_are_listed_by_how_its_hash_begins(sender: Sender) -> 
     sender.study(version=2, bundle_sha256="ab" * 32)  # without a result: nothing was answered
     (found,) = answered_with(sender.engine, "ABABAB")
     assert (found.study_instance_uid, found.version, found.unsent) == (STUDY, 1, 2)
-    assert {item.kind for item in found.rejected} == {"sr", "sc"}
+    assert {item.kind for item in found.results} == {"sr", "sc"}
     assert found.destinations == ()
     assert [each.study_instance_uid for each in answered_with(sender.engine, "cd")] == [OTHER]
     assert answered_with(sender.engine, "%") == []
@@ -99,7 +99,7 @@ def test_results_of_all_kinds_are_rejected_after_what_refers_to_them(sender: Sen
     }
     assert {outlines: "COMPOSITE", key_objects: "COMPOSITE", heatmaps: "IMAGE"}.items() <= named.items()
     (found,) = answers_to(sender.engine, STUDY)
-    assert sorted(item.kind for item in found.rejected) == ["gsps", "ko", "pm", "sc", "sr"]
+    assert sorted(item.kind for item in found.results) == ["gsps", "ko", "pm", "sc", "sr"]
 
 
 def test_what_was_not_sent_is_never_sent(sender: Sender, archive: Archive) -> None:

@@ -14,11 +14,11 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 from pydicom import Dataset, dcmread, dcmwrite
 
-from candor.files.document import file_sha256
 from candor.study.reasons import Reason
 from candor.words.results_json import summarise
 from gateway.settings import Settings
 from gateway.store.database import upsert, writing
+from gateway.store.result_objects import in_spool, to_row
 from gateway.store.schema import audit_trail, deliveries, instances, objects, studies, study_instances, users
 from gateway.store.spool import Spool
 from gateway.store.tokens import Tokens
@@ -134,20 +134,9 @@ class Page:
             link = {"study_instance_uid": uid, "version": 1, "instance": number}
             connection.execute(study_instances.insert().values(**link))
             for written in case.written:
-                path = output / written.file
-                row = {
-                    "sop_instance_uid": written.sop_instance_uid,
-                    "sop_class_uid": written.sop_class_uid,
-                    "series_instance_uid": written.series_instance_uid,
-                    "study_instance_uid": uid,
-                    "version": 1,
-                    "kind": written.kind,
-                    "finding": written.finding.label if written.finding else None,
-                    "file": path.relative_to(self.spool.root).as_posix(),
-                    "sha256": file_sha256(path),
-                    "made": now - 30,
-                }
-                connection.execute(objects.insert().values(**row))
+                of_study = {"study_instance_uid": uid, "version": 1, "made": now - 30}
+                row = to_row(in_spool(written, output, self.spool.root)) | of_study
+                connection.execute(objects.insert().values(row))
         return token
 
     def add_delivery(self, token: str, destination: str, state: str, reason: str = "") -> None:

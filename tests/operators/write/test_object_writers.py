@@ -19,11 +19,11 @@ from candor.settings import Settings
 from candor.study.case import Case
 from candor.study.errors import ReportError
 from candor.study.findings import Finding
-from candor.study.profile import Predecessor, Profile, ReportClass
+from candor.study.profile import Profile, ReportClass
 from candor.study.provenance import Provenance
 from candor.study.reasons import Reason
 from candor.study.result import Decision, Note
-from candor.study.result_object import KINDS
+from candor.study.result_object import KINDS, Predecessor
 from candor.words.texts import ENGLISH, GERMAN, Texts
 from operators.graph.base import CASE
 from operators.graph.jobs import Job

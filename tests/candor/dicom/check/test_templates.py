@@ -31,7 +31,7 @@ from candor.dicom.check.requirements import (
 )
 from candor.dicom.check.templates import Place, missing_rows, places
 from candor.dicom.report.document import build_report
-from candor.dicom.write.rejection_note import Rejected, Rejection, build_rejection_note
+from candor.dicom.write.rejection_note import Rejection, build_rejection_note
 from candor.study.case import CaseImage
 from candor.study.findings import Finding
 from candor.study.profile import Profile, ReportClass
@@ -81,8 +81,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
         for name, it in files.items()
         if name.startswith(("sc", "gsps", "pm"))
     }
-    rejected = [Rejected(w.sop_instance_uid, w.sop_class_uid, w.series_instance_uid, w.kind) for w in case.written]
-    note = build_rejection_note(source, rejected, Rejection.QUALITY, "Withdrawn.", PROVENANCE, TIME)
+    note = build_rejection_note(source, case.written, Rejection.QUALITY, "Withdrawn.", PROVENANCE, TIME)
     return made | {"rejection note": Result(note)}
 
 

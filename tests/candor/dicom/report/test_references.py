@@ -12,11 +12,11 @@ from candor.dicom.report.document import SOP_CLASSES, build_report
 from candor.dicom.report.references import Instance, hierarchy, predecessors_of
 from candor.study.case import Case
 from candor.study.findings import Finding
-from candor.study.profile import Predecessor, Profile, ReportClass
+from candor.study.profile import Profile, ReportClass
 from candor.study.provenance import derived_uid
 from candor.study.reasons import Reason
 from candor.study.result import Decision
-from candor.study.result_object import KINDS, Kind, WrittenObject
+from candor.study.result_object import KINDS, Kind, Predecessor, ResultObject
 from candor.words.texts import Language, texts_of
 from tests.cases import PROVENANCE, assessed, case_of, header_of, pa_and_lateral, refused, result
 
@@ -31,9 +31,9 @@ ALL = Profile(frozenset(KINDS))
 POSITIVE, DEFERRED, ABSENT = Finding.MASS, Finding.NODULE, Finding.HERNIA
 
 
-def written(kind: Kind, source: str | None, finding: Finding | None = None) -> WrittenObject:
+def written(kind: Kind, source: str | None, finding: Finding | None = None) -> ResultObject:
     uid = derived_uid("test", kind, str(source), str(finding))
-    return WrittenObject(kind, f"{kind}.dcm", uid, SOP_CLASS[kind], derived_uid("series", kind), finding, source)
+    return ResultObject(kind, f"{kind}.dcm", uid, SOP_CLASS[kind], derived_uid("series", kind), finding, source)
 
 
 def case_with_objects() -> Case:

@@ -27,7 +27,7 @@ from candor.study.findings import Finding
 from candor.study.profile import Profile
 from candor.study.reasons import Reason
 from candor.study.result import Decision
-from candor.study.result_object import Kind, WrittenObject
+from candor.study.result_object import Kind, ResultObject
 from candor.words.texts import ENGLISH, GERMAN
 from tests.cases import (
     CASES,
@@ -62,10 +62,10 @@ def study(**attributes: Any) -> Case:
     )
 
 
-def written(case: Case, kind: Kind, number: int, **about: Any) -> WrittenObject:
+def written(case: Case, kind: Kind, number: int, **about: Any) -> ResultObject:
     """Add an object to what was written; its number is in all its UIDs."""
     uids = (f"2.25.{number}", SOP_CLASSES[kind], f"2.25.9{number}")
-    case.written.append(WrittenObject(kind, f"{kind}-{number}.dcm", *uids, **about))
+    case.written.append(ResultObject(kind, f"{kind}-{number}.dcm", *uids, **about))
     return case.written[-1]
 
 

@@ -11,13 +11,14 @@ from pydicom.uid import Comprehensive3DSRStorage, SecondaryCaptureImageStorage
 
 from candor.dicom.check.templates import missing_rows
 from candor.dicom.shared.file import write
-from candor.dicom.write.rejection_note import Rejected, Rejection, build_rejection_note, rejection_note_uid
+from candor.dicom.write.rejection_note import Rejection, build_rejection_note, rejection_note_uid
 from candor.study.errors import ReportError
+from candor.study.result_object import ResultObject
 from tests.cases import PROVENANCE, TIME, header_of
 from tests.validators import pixelmed_errors, skip_without_validators, validation_errors
 
-OVERLAY = Rejected("1.2.3.1", SecondaryCaptureImageStorage, "1.2.3.91", "sc")
-REPORT = Rejected("1.2.3.2", Comprehensive3DSRStorage, "1.2.3.92", "sr")
+OVERLAY = ResultObject("sc", "sc-1.dcm", "1.2.3.1", SecondaryCaptureImageStorage, "1.2.3.91")
+REPORT = ResultObject("sr", "sr.dcm", "1.2.3.2", Comprehensive3DSRStorage, "1.2.3.92")
 EXPLANATION = "Withdrawn by the site."
 
 
