@@ -40,6 +40,7 @@ from candor.study.errors import Refused
 from candor.study.findings import Finding
 from candor.study.policy import Action
 from candor.study.reasons import Reason
+from candor.words.results_json import NoteEntry
 from operators.graph.base import CaseOperator
 from operators.graph.sdk import Fragment
 from tests.bundles import make_bundle
@@ -214,9 +215,10 @@ def test_files_that_go_through_or_are_wrongly_stopped_are_counted(
     foot, chest = (run_application(tmp_path / name, models, Settings()) for name in ("foot", "chest"))
     assert "2 files with pixels" in list(no_chests(tmp_path / "foot", foot, checks))[1]
     assert list(no_chests(tmp_path / "foot", foot, checks))[-1].endswith("met.")
-    clean = [file | {"deferrals": []} for file in chest]
+    clean = [file.model_copy(update={"deferrals": []}) for file in chest]
     assert list(no_chests(tmp_path / "chest", clean, checks))[-1].endswith("missed, 2 went through.")
-    stopped_too = [file | {"reason": {"code": "NOTCHEST"}, "outcome": "not assessed"} for file in clean]
+    not_chest = NoteEntry(code="NOTCHEST", meaning="", detail="")
+    stopped_too = [file.model_copy(update={"reason": not_chest, "outcome": "not assessed"}) for file in clean]
     assert list(chests(tmp_path / "chest", stopped_too))[-1].endswith("missed, 2 are wrong.")
     assert list(chests(tmp_path / "chest", clean))[-1].endswith("missed, 0 are wrong.")  # none of them is inverted
 

@@ -11,7 +11,6 @@ diagnosis.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import subprocess
@@ -35,6 +34,7 @@ sys.path.insert(0, str(ROOT))
 from candor import RESEARCH_USE  # noqa: E402
 from candor.dicom.read.file import read_pixels  # noqa: E402
 from candor.study.findings import finding_named  # noqa: E402
+from candor.words.results_json import ModelEntry, Results, StudyEntry, read_results  # noqa: E402
 from tools.small_pacs import SmallPacs, free_port  # noqa: E402
 
 SAMPLE: Final = "RG1_UNCI.dcm"
@@ -64,8 +64,8 @@ def main() -> int:
         last_byte = time.time()
         results = wait_for(lambda: delivered(folder), _LOOP_S)
         last_result = max(line["time"] for line in pacs.received())
-        for study in results["studies"]:
-            show(study, results["model"])
+        for study in results.studies:
+            show(study, results.model)
             previews(study, source, folder)
         print(f"\nfrom the last byte in to the last result out: {last_result - last_byte:.2f} s")
         print(f"the PACS has {len({line['sop_instance_uid'] for line in pacs.received()})} new objects in demo/pacs")
@@ -127,15 +127,12 @@ def node(config: Path, folder: Path) -> Iterator[Path]:
             process.wait()
 
 
-def delivered(folder: Path) -> dict[str, Any] | None:
-    """Give the results once every object is at the PACS."""
+def delivered(folder: Path) -> Results | None:
+    """Return the results once every object is at the PACS."""
     if '"study delivered"' not in (folder / "node.log").read_text():
         return None
     index = next((folder / "spool" / "studies").glob("*/*/out/**/results.json"), None)
-    if index is None:
-        return None
-    results: dict[str, Any] = json.loads(index.read_text())
-    return results | {"folder": index.parent}
+    return None if index is None else read_results(index)
 
 
 def wait_for(done: Callable[[], Any], seconds: float) -> Any:
@@ -157,32 +154,32 @@ def wait_for_ever() -> None:
         print()
 
 
-def show(study: dict[str, Any], model: dict[str, Any]) -> None:
+def show(study: StudyEntry, model: ModelEntry) -> None:
     """Print the table of findings, likeliest against prevalence first."""
-    print(f"\nStudy: {study['disposition']}    model {model['name']} {model['version']} on {model['engine']}\n")
+    print(f"\nStudy: {study.disposition}    model {model.name} {model.version} on {model.engine}\n")
     print(f"{'finding':<20}{'P(present)':>11}{'prevalence':>12}  {'decision':<10}{'hottest region':<22}reason")
-    rows = [row for image in study["images"] for row in image["findings"]]
-    for row in sorted(rows, key=lambda row: -row["probability"] / row["prevalence"]):
-        reason = row["reason"]["meaning"] if row["reason"] else ""
+    rows = [row for image in study.images for row in image.findings]
+    for row in sorted(rows, key=lambda row: -row.probability / row.prevalence):
+        reason = row.reason.meaning if row.reason else ""
         print(
-            f"{finding_named(row['finding']).display:<20}{row['probability']:>10.1%} {row['prevalence']:>11.1%}  "
-            f"{row['decision']:<10}{row['region']:<22}{reason}"
+            f"{finding_named(row.finding).display:<20}{row.probability:>10.1%} {row.prevalence:>11.1%}  "
+            f"{row.decision:<10}{row.region:<22}{reason}"
         )
 
 
-def previews(study: dict[str, Any], source: Path, folder: Path) -> None:
+def previews(study: StudyEntry, source: Path, folder: Path) -> None:
     """Write a PNG of each overlay beside the image, and name all the files."""
     grey = (read_pixels(source).radiograph.pixels * 255).astype(np.uint8)
     received = {line["sop_instance_uid"]: line["sha256"] for line in SmallPacs(folder / "pacs").received()}
     print("\nat the PACS:")
-    for written in study["objects"]:
-        path = folder / "pacs" / f"{received[written['sop_instance_uid']]}.dcm"
-        if written["kind"] == "sc":
-            preview = folder / f"{Path(written['file']).stem}.png"
+    for written in study.objects:
+        path = folder / "pacs" / f"{received[written.sop_instance_uid]}.dcm"
+        if written.kind == "sc":
+            preview = folder / f"{Path(written.file).stem}.png"
             Image.fromarray(beside(grey, dcmread(path).pixel_array)).save(preview)
-            print(f"  overlay  {written['finding']:<20} preview {preview.relative_to(ROOT)}")
+            print(f"  overlay  {written.finding or '':<20} preview {preview.relative_to(ROOT)}")
         else:
-            print(f"  {WORDS[written['kind']]}")
+            print(f"  {WORDS[written.kind]}")
 
 
 def beside(grey: NDArray[np.uint8], overlay: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -21,7 +21,6 @@ from pydicom.errors import InvalidDicomError
 from benchmarks.checks.figures import RESAMPLES, Outcome, accepted_share, difference, percent, share
 from benchmarks.checks.run import (
     ComposedApp,
-    Json,
     audit_of_every_picture,
     check_pictures,
     check_pixels,
@@ -34,6 +33,7 @@ from candor.model.bundle import find_bundle, load_bundle
 from candor.settings import load_settings
 from candor.study.errors import Refused
 from candor.study.reasons import Reason
+from candor.words.results_json import FileEntry
 from operators.graph.base import CaseOperator
 from training.learned_gate.report import write_figures
 from training.markdown import table
@@ -89,9 +89,9 @@ def sections(data: Path, models: Path) -> Iterable[str]:
     yield from shortcuts(outcomes | others, bundle.gate, settings.shortcut_limit)
 
 
-def no_chests(folder: Path, files: Sequence[Json], checks: Sequence[CaseOperator]) -> Iterable[str]:
+def no_chests(folder: Path, files: Sequence[FileEntry], checks: Sequence[CaseOperator]) -> Iterable[str]:
     """Tell what became of each file with pixels that is no frontal chest, and what its pixels alone would have done."""
-    shown = [file for file in files if has_pixels(folder / file["name"])]
+    shown = [file for file in files if has_pixels(folder / file.name)]
     missed = [file for file in shown if not codes(file)]
     yield "## What is no frontal chest radiograph"
     yield (
@@ -100,16 +100,16 @@ def no_chests(folder: Path, files: Sequence[Json], checks: Sequence[CaseOperator
         "the header named the chest of an adult."
     )
     yield table(
-        (*_HEADER, "by the pixels alone"), [(*_row(file), by_pixels(folder / file["name"], checks)) for file in shown]
+        (*_HEADER, "by the pixels alone"), [(*_row(file), by_pixels(folder / file.name, checks)) for file in shown]
     )
     yield _goal("every one is refused or deferred", not missed and bool(shown), f"{len(missed)} went through")
 
 
-def chests(folder: Path, files: Sequence[Json]) -> Iterable[str]:
+def chests(folder: Path, files: Sequence[FileEntry]) -> Iterable[str]:
     """Tell what became of each file that is a frontal chest."""
-    true = [f for f in files if f["name"] not in NOT_CHESTS | BROKEN and has_pixels(folder / f["name"])]
-    inverted = [file for file in true if file["name"] in INVERTED]
-    upright = [file for file in true if file["name"] not in INVERTED]
+    true = [f for f in files if f.name not in NOT_CHESTS | BROKEN and has_pixels(folder / f.name)]
+    inverted = [file for file in true if file.name in INVERTED]
+    upright = [file for file in true if file.name not in INVERTED]
     wrong = [file for file in upright if codes(file)] + [f for f in inverted if Reason.INVERTED.code not in codes(f)]
     yield "## Frontal chest radiographs"
     yield (
@@ -131,10 +131,10 @@ def has_pixels(path: Path) -> bool:
         return False
 
 
-def codes(file: Json) -> list[str]:
+def codes(file: FileEntry) -> list[str]:
     """List why a file was refused, or deferred as a whole; a duplicate was assessed as another file."""
-    refused = [] if file["reason"] is None or file["outcome"] == "duplicate" else [file["reason"]]
-    return [note["code"] for note in [*refused, *file["deferrals"]]]
+    refused = [] if file.reason is None or file.outcome == "duplicate" else [file.reason]
+    return [note.code for note in [*refused, *file.deferrals]]
 
 
 def by_pixels(path: Path, checks: Sequence[CaseOperator]) -> str:
@@ -146,9 +146,9 @@ def by_pixels(path: Path, checks: Sequence[CaseOperator]) -> str:
     return ", ".join(sorted(reason.code for reason in found)) or "accepted"
 
 
-def _row(file: Json) -> tuple[str, str, str, str]:
-    noticed = ", ".join(note["code"] for note in file["notices"])
-    return f"`{file['name']}`", file["outcome"], ", ".join(codes(file)), noticed
+def _row(file: FileEntry) -> tuple[str, str, str, str]:
+    noticed = ", ".join(note.code for note in file.notices)
+    return f"`{file.name}`", file.outcome, ", ".join(codes(file)), noticed
 
 
 def _goal(what: str, met: bool, shortfall: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,6 +22,7 @@ from candor.settings import Settings
 from candor.study.case import Case, CaseImage
 from candor.study.policy import Action
 from candor.study.reasons import Reason
+from candor.words.results_json import FileEntry, read_results
 from operators.answer.calibrator import Calibrator
 from operators.answer.classifier import Classifier
 from operators.answer.familiarity_check import FamiliarityCheck
@@ -41,8 +41,6 @@ EVERY_FINDING_COUNTS: Final[dict[str, Any]] = {"deferral_cost": 0.25, "costs": N
 
 _CHECKS: Final = (QualityGate, Preprocessor, Classifier, FamiliarityCheck, Calibrator, ShortcutCheck)
 _DAY: Final = datetime(2026, 1, 1, tzinfo=UTC)
-
-Json = dict[str, Any]
 
 
 class ComposedApp(ChestXrayApp):
@@ -124,9 +122,8 @@ def stopped_for(image: CaseImage) -> frozenset[Reason]:
     return frozenset(note.reason for note in notes)
 
 
-def run_application(folder: Path, models: Path, settings: Settings) -> list[Json]:
+def run_application(folder: Path, models: Path, settings: Settings) -> list[FileEntry]:
     """Run the whole application over a folder: ``files`` of its ``results.json``."""
     with tempfile.TemporaryDirectory() as output, ResidentApplication(models, settings) as application:
         result = application.submit(Job(folder, Path(output))).result()
-        files: list[Json] = json.loads(result.index.read_text())["files"]
-    return files
+        return read_results(result.index).files

@@ -1,127 +1,335 @@
-"""``results.json``: what became of every input file, every study and every finding, for programs and people."""
+"""``results.json``: what became of every input file, every study and every finding, for programs and people.
+
+This module is the one description of the file: it is written from these entries, and read into them. The page
+``docs/reference/results.md`` lists the same fields.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
-from typing import Any
+from pathlib import Path
+from typing import Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from candor import RESEARCH_USE
 from candor.study.case import Case, CaseImage
+from candor.study.errors import DataError
+from candor.study.findings import finding_named
 from candor.study.provenance import APPLICATION_NAME, NO_FAMILIARITY, Provenance
 from candor.study.reasons import Reason
-from candor.study.result import Disposition, FindingResult, Note, ShortcutAudit
-from candor.study.result_object import ResultObject
+from candor.study.result import FindingResult, Note, ShortcutAudit
+from candor.study.result_object import ObjectKind, ResultObject
 
-Json = dict[str, Any]
+FILE_NAME: Final = "results.json"
 
 
-def summarise(cases: Iterable[Case], provenance: Provenance) -> Json:
+class Entry(BaseModel):
+    """A part of ``results.json``; the fields stand in the file in this order. Unknown fields are ignored."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class ApplicationEntry(Entry):
+    """The application that made the results."""
+
+    name: str
+    version: str
+
+
+class ModelEntry(Entry):
+    """The model bundle that made the results."""
+
+    name: str
+    version: str
+    sha256: str
+    engine: str
+    calibration: str
+    gate: str
+    familiarity: str | None
+    notes: list[str]
+
+    @classmethod
+    def of(cls, provenance: Provenance) -> Self:
+        """Describe the model that provenance names."""
+        return cls(
+            name=provenance.model_name,
+            version=provenance.model_version,
+            sha256=provenance.bundle_sha256,
+            engine=provenance.engine,
+            calibration=provenance.calibration,
+            gate=provenance.gate,
+            familiarity=provenance.familiarity,
+            notes=[] if provenance.familiarity else [NO_FAMILIARITY],
+        )
+
+
+class ReasonEntry(Entry):
+    """A coded reason."""
+
+    code: str
+    meaning: str
+
+    @classmethod
+    def of(cls, reason: Reason) -> Self:
+        """Describe a reason."""
+        return cls(code=reason.code, meaning=reason.meaning)
+
+
+class NoteEntry(Entry):
+    """A coded reason with what was found, in a sentence for people."""
+
+    code: str
+    meaning: str
+    detail: str
+
+    @classmethod
+    def of(cls, note: Note) -> Self:
+        """Describe a note."""
+        return cls(code=note.reason.code, meaning=note.reason.meaning, detail=note.detail)
+
+
+class FindingEntry(Entry):
+    """The answer for one finding on one image."""
+
+    finding: str
+    probability: float
+    prevalence: float
+    probability_over_prevalence: float
+    percentile: float | None
+    p_wrong: float
+    logit: float
+    decision: str
+    reason: ReasonEntry | None
+    region: str
+    peak: float
+
+    @classmethod
+    def of(cls, result: FindingResult) -> Self:
+        """Describe a finding's result, rounded."""
+        return cls(
+            finding=result.finding.label,
+            probability=round(result.probability, 6),
+            prevalence=round(result.prevalence, 6),
+            probability_over_prevalence=round(result.probability / result.prevalence, 3),
+            percentile=None if result.percentile is None else round(result.percentile, 1),
+            p_wrong=round(result.wrong, 6),
+            logit=round(result.logit, 6),
+            decision=result.decision.value,
+            reason=ReasonEntry.of(result.reason) if result.reason else None,
+            region=result.heatmap.region,
+            peak=round(result.heatmap.peak, 6),
+        )
+
+
+class ShortcutEntry(Entry):
+    """How far blanking marks and borders moved the answers of an image."""
+
+    blanked: str
+    log_odds_changes: dict[str, float]
+
+    @classmethod
+    def of(cls, audit: ShortcutAudit, results: Iterable[FindingResult]) -> Self:
+        """Describe an audit.
+
+        Parameters
+        ----------
+        audit
+            What was blanked, and the changes.
+        results
+            Of the same image, in the order of the changes.
+        """
+        changes = zip(results, audit.changes, strict=True)
+        return cls(
+            blanked=audit.what,
+            log_odds_changes={result.finding.label: round(float(change), 4) for result, change in changes},
+        )
+
+
+class ImageEntry(Entry):
+    """An image that was assessed."""
+
+    name: str
+    sop_instance_uid: str
+    findings: list[FindingEntry]
+    shortcut: ShortcutEntry | None
+
+    @classmethod
+    def of(cls, image: CaseImage) -> Self:
+        """Describe an assessed image."""
+        return cls(
+            name=image.name,
+            sop_instance_uid=image.sop_instance_uid,
+            findings=[FindingEntry.of(result) for result in image.results],
+            shortcut=ShortcutEntry.of(image.shortcut, image.results) if image.shortcut else None,
+        )
+
+
+class ObjectEntry(Entry):
+    """A result object; ``editions`` are the keys of the profiles that it is part of."""
+
+    kind: ObjectKind
+    file: str
+    sop_instance_uid: str
+    sop_class_uid: str
+    series_instance_uid: str
+    finding: str | None
+    source: str | None
+    editions: list[str] | None
+
+    @classmethod
+    def of(cls, written: ResultObject) -> Self:
+        """Describe a result object."""
+        return cls(
+            kind=written.kind,
+            file=written.file,
+            sop_instance_uid=written.sop_instance_uid,
+            sop_class_uid=written.sop_class_uid,
+            series_instance_uid=written.series_instance_uid,
+            finding=written.finding.label if written.finding else None,
+            source=written.source,
+            editions=None if written.profiles is None else sorted(written.profiles),
+        )
+
+    @property
+    def result_object(self) -> ResultObject:
+        """The result object that this entry describes; its file is below the folder of ``results.json``."""
+        return ResultObject(
+            kind=self.kind,
+            file=self.file,
+            sop_instance_uid=self.sop_instance_uid,
+            sop_class_uid=self.sop_class_uid,
+            series_instance_uid=self.series_instance_uid,
+            finding=finding_named(self.finding) if self.finding else None,
+            source=self.source,
+            profiles=None if self.editions is None else frozenset(self.editions),
+        )
+
+
+class StudyEntry(Entry):
+    """The results of one study."""
+
+    study_instance_uid: str
+    disposition: str
+    time: str
+    failure: str | None
+    findings: dict[str, str]
+    images: list[ImageEntry]
+    objects: list[ObjectEntry]
+
+    @classmethod
+    def of(cls, case: Case) -> Self:
+        """Describe a study."""
+        return cls(
+            study_instance_uid=case.study_instance_uid,
+            disposition=case.disposition.value,
+            time=case.time.isoformat(),
+            failure=case.failure,
+            findings={
+                result.finding.label: case.decision(result.finding).value
+                for image in case.assessed_images[:1]
+                for result in image.results
+            },
+            images=[ImageEntry.of(image) for image in case.assessed_images],
+            objects=[ObjectEntry.of(written) for written in case.written],
+        )
+
+
+class FileEntry(Entry):
+    """What became of one input file."""
+
+    name: str
+    study_instance_uid: str | None
+    outcome: Literal["assessed", "duplicate", "not assessed"]
+    reason: NoteEntry | None
+    deferrals: list[NoteEntry]
+    notices: list[NoteEntry]
+
+    @classmethod
+    def of(cls, case: Case, image: CaseImage) -> Self:
+        """Describe an input file.
+
+        Parameters
+        ----------
+        case
+            The study that it belongs to.
+        image
+            The file and what became of it.
+        """
+        return cls(
+            name=image.name,
+            study_instance_uid=case.study_instance_uid or None,
+            outcome=_outcome(image),
+            reason=NoteEntry.of(image.refusal) if image.refusal else None,
+            deferrals=[NoteEntry.of(note) for note in image.deferrals],
+            notices=[NoteEntry.of(note) for note in image.notices],
+        )
+
+
+class Results(Entry):
+    """The whole of ``results.json``."""
+
+    notice: str
+    application: ApplicationEntry
+    model: ModelEntry
+    studies: list[StudyEntry]
+    files: list[FileEntry]
+
+    def to_json(self) -> bytes:
+        """Return the bytes of the file."""
+        return json.dumps(self.model_dump(), indent=1, ensure_ascii=False).encode() + b"\n"
+
+
+def summarise(cases: Iterable[Case], provenance: Provenance) -> Results:
     """Make the content of ``results.json``.
 
     The same input, model and settings give the same content: no time of day and no duration is in it.
+
+    Parameters
+    ----------
+    cases
+        All studies of the job, and the files without one.
+    provenance
+        What made the results.
     """
     cases = tuple(cases)
-    return {
-        "notice": RESEARCH_USE,
-        "application": {"name": APPLICATION_NAME, "version": provenance.application_version},
-        "model": {
-            "name": provenance.model_name,
-            "version": provenance.model_version,
-            "sha256": provenance.bundle_sha256,
-            "engine": provenance.engine,
-            "calibration": provenance.calibration,
-            "gate": provenance.gate,
-            "familiarity": provenance.familiarity,
-            "notes": [] if provenance.familiarity else [NO_FAMILIARITY],
-        },
-        "studies": [_study(case) for case in cases if case.study_instance_uid],
-        "files": sorted((_file(case, image) for case in cases for image in case.images), key=lambda f: str(f["name"])),
-    }
+    return Results(
+        notice=RESEARCH_USE,
+        application=ApplicationEntry(name=APPLICATION_NAME, version=provenance.application_version),
+        model=ModelEntry.of(provenance),
+        studies=[StudyEntry.of(case) for case in cases if case.study_instance_uid],
+        files=sorted((FileEntry.of(case, image) for case in cases for image in case.images), key=lambda f: f.name),
+    )
 
 
-def _study(case: Case) -> Json:
-    return {
-        "study_instance_uid": case.study_instance_uid,
-        "disposition": case.disposition.value,
-        "time": case.time.isoformat(),
-        "failure": case.failure,
-        "findings": {
-            result.finding.label: case.decision(result.finding).value
-            for image in case.assessed_images[:1]
-            for result in image.results
-        },
-        "images": [_image(image) for image in case.assessed_images],
-        "objects": [_object(written) for written in case.written],
-    }
+def read_results(path: Path) -> Results:
+    """Read a ``results.json``.
+
+    Raises
+    ------
+    DataError
+        The file cannot be read, or is not what the application writes. The error names the first wrong field, and
+        quotes nothing from the file.
+    """
+    advice = f"give the {FILE_NAME} that the application wrote"
+    try:
+        return Results.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}); {advice}") from None
+    except ValidationError as error:
+        raise DataError(f"{path} is no {FILE_NAME}: {_first_problem(error)}; {advice}") from None
 
 
-def _image(image: CaseImage) -> Json:
-    return {
-        "name": image.name,
-        "sop_instance_uid": image.sop_instance_uid,
-        "findings": [_finding(result) for result in image.results],
-        "shortcut": _shortcut(image.shortcut, image.results) if image.shortcut else None,
-    }
+def _first_problem(error: ValidationError) -> str:
+    """Name the first field that is wrong, without its value: that may be a patient's."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "the file"
+    return f"{where} is missing" if first["type"] == "missing" else f"{where} is not valid ({first['type']})"
 
 
-def _finding(result: FindingResult) -> Json:
-    return {
-        "finding": result.finding.label,
-        "probability": round(result.probability, 6),
-        "prevalence": round(result.prevalence, 6),
-        "probability_over_prevalence": round(result.probability / result.prevalence, 3),
-        "percentile": None if result.percentile is None else round(result.percentile, 1),
-        "p_wrong": round(result.wrong, 6),
-        "logit": round(result.logit, 6),
-        "decision": result.decision.value,
-        "reason": _reason(result.reason) if result.reason else None,
-        "region": result.heatmap.region,
-        "peak": round(result.heatmap.peak, 6),
-    }
-
-
-def _shortcut(audit: ShortcutAudit, results: Iterable[FindingResult]) -> Json:
-    changes = zip(results, audit.changes, strict=True)
-    return {
-        "blanked": audit.what,
-        "log_odds_changes": {result.finding.label: round(float(change), 4) for result, change in changes},
-    }
-
-
-def _object(written: ResultObject) -> Json:
-    return {
-        "kind": written.kind,
-        "file": written.file,
-        "sop_instance_uid": written.sop_instance_uid,
-        "sop_class_uid": written.sop_class_uid,
-        "series_instance_uid": written.series_instance_uid,
-        "finding": written.finding.label if written.finding else None,
-        "source": written.source,
-        "editions": None if written.profiles is None else sorted(written.profiles),
-    }
-
-
-def _file(case: Case, image: CaseImage) -> Json:
-    return {
-        "name": image.name,
-        "study_instance_uid": case.study_instance_uid or None,
-        "outcome": _outcome(image),
-        "reason": _note(image.refusal) if image.refusal else None,
-        "deferrals": [_note(note) for note in image.deferrals],
-        "notices": [_note(note) for note in image.notices],
-    }
-
-
-def _outcome(image: CaseImage) -> str:
+def _outcome(image: CaseImage) -> Literal["assessed", "duplicate", "not assessed"]:
     if image.refusal is None:
         return "assessed"
     # Its pixels were assessed, as another file's.
-    return "duplicate" if image.refusal.reason is Reason.DUPLICATE else Disposition.NOT_ASSESSED.value
-
-
-def _note(note: Note) -> Json:
-    return {**_reason(note.reason), "detail": note.detail}
-
-
-def _reason(reason: Reason) -> Json:
-    return {"code": reason.code, "meaning": reason.meaning}
+    return "duplicate" if image.refusal.reason is Reason.DUPLICATE else "not assessed"

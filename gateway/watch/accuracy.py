@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import sqlalchemy as sa
 from pydicom import Dataset
@@ -23,12 +22,12 @@ from candor.dicom.read.file import read_header
 from candor.dicom.shared.age import completed_years
 from candor.files.durable import whole_file
 from candor.study.errors import CandorError, Refused
+from candor.words.results_json import FILE_NAME, ImageEntry, read_results
 from gateway.store.schema import instances, studies
 from gateway.store.spool import Spool
 from gateway.store.tokens import Tokens
 
 TABLE: Final = "predictions.csv"
-INDEX: Final = "results.json"
 _FACTS: Final = ("image", "patient", "sex", "age", "view")
 
 
@@ -46,6 +45,8 @@ def write_table(engine: sa.Engine, spool: Spool, tokens: Tokens, folder: Path) -
     ------
     NothingToAudit
         There is no image with results.
+    DataError
+        A ``results.json`` is not what the application writes.
     """
     rows = list(_rows(engine, spool, tokens))
     if not rows:
@@ -75,22 +76,22 @@ def _rows(engine: sa.Engine, spool: Spool, tokens: Tokens) -> Iterator[dict[str,
         rows = connection.execute(sa.select(instances.c.sop_instance_uid, instances.c.file)).all()
     files = {str(row.sop_instance_uid): str(row.file) for row in rows}
     for results in folders:
-        index = spool.path(results) / INDEX
+        index = spool.path(results) / FILE_NAME
         if index.exists():
-            for study in json.loads(index.read_text())["studies"]:
-                for image in study["images"]:
+            for study in read_results(index).studies:
+                for image in study.images:
                     yield _row(image, _header(spool, files, image), tokens)
 
 
-def _header(spool: Spool, files: dict[str, str], image: dict[str, Any]) -> Dataset:
+def _header(spool: Spool, files: dict[str, str], image: ImageEntry) -> Dataset:
     try:
-        return read_header(spool.path(files[image["sop_instance_uid"]]))
+        return read_header(spool.path(files[image.sop_instance_uid]))
     except (KeyError, OSError, Refused):  # its file is gone: the results stand without sex, age and view
         return Dataset()
 
 
-def _row(image: dict[str, Any], header: Dataset, tokens: Tokens) -> dict[str, object]:
-    uid = str(image["sop_instance_uid"])
+def _row(image: ImageEntry, header: Dataset, tokens: Tokens) -> dict[str, object]:
+    uid = image.sop_instance_uid
     age = completed_years(header)
     return {
         "image": uid,
@@ -98,7 +99,7 @@ def _row(image: dict[str, Any], header: Dataset, tokens: Tokens) -> dict[str, ob
         "sex": str(header.get("PatientSex", "") or ""),
         "age": "" if age is None else age,
         "view": str(header.get("ViewPosition", "") or ""),
-        **{f"{result['finding']}_logit": result["logit"] for result in image["findings"]},
+        **{f"{answer.finding}_logit": answer.logit for answer in image.findings},
     }
 
 

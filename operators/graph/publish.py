@@ -6,17 +6,14 @@ A study's objects are written into a hidden folder beside their place and rename
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from candor.files.durable import sync_folder, whole_file
 from candor.study.case import Case
 from candor.study.errors import OutputError
-
-INDEX = "results.json"
+from candor.words.results_json import FILE_NAME, Results
 
 
 def prepare_output(folder: Path) -> None:
@@ -79,15 +76,22 @@ def publish(case: Case) -> None:
     sync_folder(case.output.parent)
 
 
-def write_index(content: dict[str, Any], output: Path) -> Path:
+def write_index(results: Results, output: Path) -> Path:
     """Write ``results.json`` whole or not at all, and return its path.
+
+    Parameters
+    ----------
+    results
+        The content.
+    output
+        The folder that it goes into.
 
     Raises
     ------
     OSError
         The file system refuses.
     """
-    path = output / INDEX
+    path = output / FILE_NAME
     with whole_file(path) as file:
-        file.write(json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n")
+        file.write(results.to_json())
     return path

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import numpy as np
 from candor.model.bundle import Model
 from candor.study.findings import NO_FINDING, Finding
 from tests.nih import PLANTED, make_nih, picture
+from tests.results import write_results_json
 from tests.training.data.readers.trees import CHEXPERT, NIH_2020
 
 PATIENTS = 160
@@ -115,15 +115,10 @@ def predictions(folder: Path, model: Model, number: int = 600) -> None:
     rng, found = np.random.default_rng(6), list(model.findings)
     labels = rng.random((number, len(found))) < 0.25
     logits = 2.0 * labels - 1.5 + rng.normal(0, 1, labels.shape)
-    images = [
-        {
-            "sop_instance_uid": f"2.25.{k + 1}",
-            "findings": [{"finding": f.label, "logit": x} for f, x in zip(found, logits[k].tolist(), strict=True)],
-        }
-        for k in range(number)
-    ]
-    by = {"name": model.name, "version": model.version}
-    (folder / "results.json").write_text(json.dumps({"model": by, "studies": [{"images": images}]}))
+    images = {
+        f"2.25.{k + 1}": {f.label: x for f, x in zip(found, logits[k].tolist(), strict=True)} for k in range(number)
+    }
+    write_results_json(folder, images, model.name, model.version)
     rows = [[f"2.25.{k + 1}", f"site-{k}", *map(str, labels[k].astype(int).tolist())] for k in range(number)]
     write_table(folder / "labels.csv", ["image", "patient", *(finding.label for finding in found)], rows)
 

@@ -11,11 +11,11 @@ from typing import Any
 
 from candor.command_line import AddVerb
 from candor.decide.gate import Thresholds
-from candor.files.document import read_document
 from candor.files.durable import whole_file
 from candor.model.bundle import Model, load_model
 from candor.study.errors import DataError, SettingsError
 from candor.study.findings import Finding
+from candor.words.results_json import read_results
 from training.cli.bundle import add_bundle_and_data, data_of, occasion_of
 from training.cli.calibration import add_predictions
 from training.gate.coverage import Coverage
@@ -107,21 +107,25 @@ def _predictions(options: argparse.Namespace, model: Model) -> Predictions:
 def require_same_model(results: Path, model: Model) -> None:
     """Check that a ``results.json`` was written with the bundle's network; a CSV does not say what wrote it.
 
+    Parameters
+    ----------
+    results
+        The file with the network's scores.
+    model
+        The bundle's.
+
     Raises
     ------
     DataError
-        It was written with another.
-    BundleError
-        It is no ``results.json``.
+        It was written with another, or is no ``results.json``.
     """
     if results.suffix != ".json":
         return
-    by = read_document(results, "give the results.json that the application wrote").at("model")
-    name, version = by.text("name"), by.text("version")
-    if (name, version) != (model.name, model.version):
+    by = read_results(results).model
+    if (by.name, by.version) != (model.name, model.version):
         raise DataError(
-            f"{results} was written with {name} {version}, but the bundle is {model.name} {model.version}; run the "
-            "application with this bundle over the cases"
+            f"{results} was written with {by.name} {by.version}, but the bundle is {model.name} {model.version}; "
+            "run the application with this bundle over the cases"
         )
 
 

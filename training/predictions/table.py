@@ -17,7 +17,6 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,6 +29,7 @@ from candor.files.durable import whole_file
 from candor.model.bundle import Model
 from candor.study.errors import DataError
 from candor.study.findings import Finding
+from candor.words.results_json import read_results
 from training.data.dataset import Dataset
 from training.data.groups import AGES, ATTRIBUTES
 from training.data.readers.cells import Mark, mark_of, marks_of_labels, sex_of, view_of, years
@@ -186,15 +186,11 @@ def write_predictions(table: Path, predictions: Predictions) -> None:
 
 def _of_results(table: Path) -> list[Cells]:
     """Read the logits of every image in a ``results.json``; its images are named by their SOP Instance UID."""
-    try:
-        images = [image for study in json.loads(table.read_bytes())["studies"] for image in study["images"]]
-        rows = [
-            {"image": str(image["sop_instance_uid"])}
-            | {f"{found['finding']}_logit": str(found["logit"]) for found in image["findings"]}
-            for image in images
-        ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{table} is no results.json of the application ({error!r}); give the one it wrote") from error
+    rows = [
+        {"image": image.sop_instance_uid} | {f"{answer.finding}_logit": str(answer.logit) for answer in image.findings}
+        for study in read_results(table).studies
+        for image in study.images
+    ]
     if not rows:
         raise DataError(f"{table} holds no image that was assessed; run the application over the site's cases")
     return rows

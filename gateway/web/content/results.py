@@ -1,21 +1,27 @@
-"""Read a ``results.json``, and lay it out as the page shows it."""
+"""Lay a ``results.json`` out as the page shows it; :mod:`candor.words.results_json` reads it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from typing import Final
 
-from pydantic import BaseModel, ValidationError
-
-from candor.study.errors import CandorError
+from candor.study.errors import CandorError, DataError
 from candor.study.findings import finding_named
 from candor.study.result import Decision
 from candor.study.result_object import NOTE
+from candor.words.results_json import (
+    FILE_NAME,
+    FileEntry,
+    FindingEntry,
+    ImageEntry,
+    ModelEntry,
+    StudyEntry,
+    read_results,
+)
 
-FILE: Final = "results.json"
 KIND_WORDS: Final = {
     "sr": "Report",
     "sc": "Overlay",
@@ -31,106 +37,6 @@ _ORDER: Final = [decision.value for decision in (Decision.PRESENT, Decision.DEFE
 
 class ResultsUnreadable(CandorError):
     """The results of a study are gone, or are not what the application writes."""
-
-
-class Note(BaseModel):
-    """A coded reason, in words."""
-
-    meaning: str
-    detail: str = ""
-
-
-class FindingRow(BaseModel):
-    """The answer for one finding on one image."""
-
-    finding: str
-    probability: float
-    prevalence: float
-    decision: str
-    reason: Note | None
-    region: str
-    peak: float
-
-    @property
-    def display(self) -> str:
-        """The finding's name for people."""
-        return finding_named(self.finding).display
-
-    @property
-    def times(self) -> float:
-        """How many times likelier than its prevalence the finding is."""
-        return self.probability / self.prevalence if self.prevalence else inf
-
-
-class Image(BaseModel):
-    """An assessed image."""
-
-    name: str
-    sop_instance_uid: str
-    findings: list[FindingRow]
-
-    @property
-    def ranked(self) -> list[FindingRow]:
-        """Present before deferred before absent, then the likeliest against prevalence first."""
-        return sorted(self.findings, key=lambda row: (_rank(row.decision), -row.times))
-
-
-class Object(BaseModel):
-    """A result object."""
-
-    kind: str
-    file: str
-    finding: str | None
-    source: str | None
-
-    @property
-    def name(self) -> str:
-        """What it is, for people."""
-        return object_name(self.kind, self.finding)
-
-    @property
-    def file_name(self) -> str:
-        """The file's name in the study's folder, which is named by its UID: that stays out of the page."""
-        return self.file.rpartition("/")[2]
-
-
-class Study(BaseModel):
-    """A study's results."""
-
-    study_instance_uid: str
-    disposition: str
-    failure: str | None
-    images: list[Image]
-    objects: list[Object]
-
-
-class File(BaseModel):
-    """What became of one file of the input."""
-
-    name: str
-    study_instance_uid: str | None
-    outcome: str
-    reason: Note | None
-    notices: list[Note]
-
-
-class Model(BaseModel):
-    """What made the results."""
-
-    name: str
-    version: str
-    sha256: str
-    engine: str
-    calibration: str
-    gate: str
-
-
-class Index(BaseModel):
-    """All of ``results.json`` that the page shows."""
-
-    model: Model
-    studies: list[Study]
-    files: list[File]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +71,9 @@ class Results:
         The folder that it wrote.
     """
 
-    model: Model
-    study: Study
-    files: list[File]
+    model: ModelEntry
+    study: StudyEntry
+    files: list[FileEntry]
     source: Path
     output: Path
 
@@ -177,7 +83,7 @@ class Results:
         return [[self._plain(number), *self._overlays(image)] for number, image in enumerate(self.study.images)]
 
     @property
-    def left_out(self) -> list[File]:
+    def left_out(self) -> list[FileEntry]:
         """The files that were not assessed."""
         return [file for file in self.files if file.outcome != "assessed"]
 
@@ -211,19 +117,22 @@ class Results:
         several = len(self.study.images) > 1
         return Picture("image", number, f"Image {number + 1}" if several else "Image")
 
-    def _overlays(self, image: Image) -> Iterator[Picture]:
+    def _overlays(self, image: ImageEntry) -> Iterator[Picture]:
         decisions = {row.finding: row.decision for row in image.findings}
         for number, written in enumerate(self.study.objects):
             if written.kind == "sc" and written.finding and written.source == image.sop_instance_uid:
-                display = finding_named(written.finding).display
-                yield Picture("overlay", number, display, decisions.get(written.finding, ""))
+                yield Picture("overlay", number, finding_name(written.finding), decisions.get(written.finding, ""))
 
 
-def read_results(output: Path, source: Path, study_instance_uid: str | None = None) -> Results:
+def results_of(output: Path, source: Path, study_instance_uid: str | None = None) -> Results:
     """Read the results of a study.
 
     Parameters
     ----------
+    output
+        The folder that the application wrote.
+    source
+        The folder that it read.
     study_instance_uid
         Which of the studies of the folder; None where it holds one alone.
 
@@ -233,8 +142,8 @@ def read_results(output: Path, source: Path, study_instance_uid: str | None = No
         The file is not there, is not what the application writes, or holds no such study.
     """
     try:
-        index = Index.model_validate_json((output / FILE).read_bytes())
-    except (OSError, ValidationError):  # without a cause: pydantic's error quotes what it read
+        index = read_results(output / FILE_NAME)
+    except DataError:
         raise ResultsUnreadable("the results are not there any more, or cannot be read") from None
     for study in index.studies:
         if study_instance_uid in (None, study.study_instance_uid):
@@ -243,11 +152,39 @@ def read_results(output: Path, source: Path, study_instance_uid: str | None = No
     raise ResultsUnreadable("the results hold no such study")
 
 
+def ranked(answers: Iterable[FindingEntry]) -> list[FindingEntry]:
+    """Order answers: present before deferred before absent, then the likeliest against its prevalence first."""
+    return sorted(answers, key=lambda answer: (_rank(answer.decision), -_times(answer)))
+
+
 def object_name(kind: str, finding: str | None) -> str:
-    """Name a result object for people: ``"Overlay: Pleural effusion"``."""
+    """Name a result object for people: ``"Overlay: Pleural effusion"``.
+
+    Parameters
+    ----------
+    kind
+        Of the object.
+    finding
+        The label of the finding that it is about; None for more than one.
+    """
     words = KIND_WORDS.get(kind, kind)
-    return f"{words}: {finding_named(finding).display}" if finding else words
+    return f"{words}: {finding_name(finding)}" if finding else words
+
+
+def finding_name(label: str) -> str:
+    """Name a finding for people, by its label."""
+    return finding_named(label).display
+
+
+def file_name(file: str) -> str:
+    """Name a file without its folder, which is named by the study's UID: that stays out of the page."""
+    return file.rpartition("/")[2]
 
 
 def _rank(decision: str) -> int:
     return _ORDER.index(decision) if decision in _ORDER else len(_ORDER)
+
+
+def _times(answer: FindingEntry) -> float:
+    """Return how many times likelier than its prevalence a finding is."""
+    return answer.probability / answer.prevalence if answer.prevalence else inf

@@ -28,7 +28,7 @@ from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittle
 from candor.study.errors import CandorError
 from candor.study.provenance import derived_uid
 from gateway.settings import Work
-from gateway.web.content.results import Results, read_results
+from gateway.web.content.results import Results, results_of
 
 LASTS_S: Final = 3600.0
 _TIMEOUT_S: Final = 300.0
@@ -97,7 +97,7 @@ class Trials:
         ResultsUnreadable
             It has none.
         """
-        return read_results(self._folder / name / "out", self._folder / name / "in")
+        return results_of(self._folder / name / "out", self._folder / name / "in")
 
     def is_there(self, name: str) -> bool:
         """Whether there is such a trial."""

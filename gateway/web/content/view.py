@@ -7,7 +7,7 @@ from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from gateway.web.content.results import object_name
+from gateway.web.content.results import file_name, finding_name, object_name, ranked
 
 _STATES: Final = {
     "receiving": "busy",
@@ -37,6 +37,7 @@ def environment() -> Environment:
     made = Environment(loader=PackageLoader("gateway.web"), autoescape=True, undefined=StrictUndefined)
     made.trim_blocks = made.lstrip_blocks = True
     made.filters |= {"tone": tone, "span": span, "percent": percent, "moment": moment, "iso": iso}
+    made.filters |= {"ranked": ranked, "finding_name": finding_name, "file_name": file_name}
     made.globals["object_name"] = object_name
     return made
 

@@ -17,7 +17,7 @@ from gateway.web.access.accounts import User
 from gateway.web.content import figures, queries
 from gateway.web.content.patient import Patient, patient_of
 from gateway.web.content.pictures import PictureUnreadable, image_png, overlay_png
-from gateway.web.content.results import Results, ResultsUnreadable, read_results
+from gateway.web.content.results import Results, ResultsUnreadable, results_of
 from gateway.web.context import Form, Node, Number, Token, Viewer, field_of
 
 _LOOKED_S = 8 * 3600.0
@@ -137,6 +137,6 @@ def _results(node: Node, row: Any) -> Results | None:
         return None
     output = node.spool.path(row.results)  # studies/<token>/<version>/out/<try>
     try:
-        return read_results(output, output.parent.parent / "in", row.study_instance_uid)
+        return results_of(output, output.parent.parent / "in", row.study_instance_uid)
     except ResultsUnreadable:
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator
 from io import BytesIO
@@ -265,7 +264,7 @@ def test_nothing_else_of_the_source_stands_in_any_result(tmp_path: Path, caplog:
         made = dcmread(file)
         assert not any(element.tag.is_private or element.tag.group & 0xFF00 == 0x6000 for element in made.iterall())
     assert traces(caplog.text.encode()) == []
-    assert traces(json.dumps(summarise([case_with(header)], PROVENANCE)).encode()) == []
+    assert traces(summarise([case_with(header)], PROVENANCE).to_json()) == []
 
 
 @pytest.mark.parametrize("stated", ["YES", "NO"])
@@ -283,7 +282,7 @@ def test_the_patient_stands_in_no_note_no_summary_and_no_log(tmp_path: Path, cap
     made = dict(objects_of(header, tmp_path))
     assert all(traces((tmp_path / f"{kind}.dcm").read_bytes()) for kind in made)
     assert traces(caplog.text.encode()) == []
-    assert traces(json.dumps(summarise([case_with(header)], PROVENANCE)).encode()) == []
+    assert traces(summarise([case_with(header)], PROVENANCE).to_json()) == []
 
 
 READ = sorted(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import stat
 from datetime import date
 from pathlib import Path
@@ -18,6 +17,7 @@ from gateway.store.states import InstanceState, StudyState
 from gateway.store.tokens import Tokens
 from gateway.watch.accuracy import TABLE, NothingToAudit, measure, write_table
 from tests.factory import radiograph_dataset
+from tests.results import write_results_json
 
 
 def keep(engine: sa.Engine, spool: Spool, tokens: Tokens, dataset: Dataset, version: int, logit: float) -> None:
@@ -25,9 +25,7 @@ def keep(engine: sa.Engine, spool: Spool, tokens: Tokens, dataset: Dataset, vers
     study, instance = str(dataset.StudyInstanceUID), str(dataset.SOPInstanceUID)
     token = tokens.token(study)
     out = spool.results(token, version)
-    finding = {"finding": "Effusion", "logit": logit}
-    index = {"studies": [{"images": [{"sop_instance_uid": instance, "findings": [finding]}]}]}
-    (out / "results.json").write_text(json.dumps(index))
+    write_results_json(out, {instance: {"Effusion": logit}})
     with engine.begin() as connection:
         if version == 1:
             file = f"instances/aa/{token}.dcm"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -168,7 +167,7 @@ def results_of(source: Dataset, image: Path, output: Path) -> Any:
     lateral = radiograph_dataset(seed="lateral", study="x", view="LL", StudyInstanceUID=source.StudyInstanceUID)
     case = cases.case_of(assessed, cases.refused(lateral, Reason.NOT_FRONTAL, name="002.dcm"))
     cases.write_results(case, output, overlays=3)
-    (output / "results.json").write_text(json.dumps(summarise([case], cases.PROVENANCE)))
+    (output / "results.json").write_bytes(summarise([case], cases.PROVENANCE).to_json())
     return case
 
 

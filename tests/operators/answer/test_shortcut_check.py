@@ -235,11 +235,11 @@ def audited(fragment: Application, engine: Engine, pictures: list[np.ndarray]) -
 def test_the_changes_stand_in_the_results() -> None:
     image = assessed(header_of(), results=[result(finding, Decision.PRESENT) for finding in BOTH])
     image.shortcut = ShortcutAudit("the borders", np.array([-1.4, 0.25]))
-    (study,) = summarise([case_of(image)], PROVENANCE)["studies"]
-    assert study["images"][0]["shortcut"] == {
+    (study,) = summarise([case_of(image)], PROVENANCE).studies
+    assert given(study.images[0].shortcut).model_dump() == {
         "blanked": "the borders",
         "log_odds_changes": {"Effusion": -1.4, "Mass": 0.25},
     }
     image.shortcut = None
-    (study,) = summarise([case_of(image)], PROVENANCE)["studies"]
-    assert study["images"][0]["shortcut"] is None
+    (study,) = summarise([case_of(image)], PROVENANCE).studies
+    assert study.images[0].shortcut is None

@@ -17,6 +17,7 @@ from candor.model.bundle import CALIBRATION, GATE, load_bundle, load_calibration
 from candor.study.errors import DataError
 from candor.study.result import Decision
 from tests.bundles import THREE, make_bundle
+from tests.results import write_results_json
 from training.__main__ import EXIT_UNUSABLE, main
 from training.data.readers import read_dataset
 from training.data.splits import Subset
@@ -196,20 +197,14 @@ def test_of_a_data_set_a_guarantee_classifies_what_is_drawn_and_a_workload_all(
 def results(folder: Path, name: str, version: str) -> Path:
     """What the application would write of ten images."""
     here = site()
-    images = [
-        {
-            "sop_instance_uid": f"1.2.{row}",
-            "findings": [
-                {"finding": finding.label, "logit": float(here.logits[row, k])} for k, finding in enumerate(THREE)
-            ],
-        }
+    images = {
+        f"1.2.{row}": {finding.label: float(here.logits[row, k]) for k, finding in enumerate(THREE)}
         for row in range(10)
-    ]
-    record = {"model": {"name": name, "version": version}, "studies": [{"images": images}]}
-    (folder / "results.json").write_text(json.dumps(record))
+    }
+    file = write_results_json(folder, images, name, version)
     lines = [f"1.2.{row},p{row},{row % 2},0,0" for row in range(10)]
     (folder / "labels.csv").write_text("\n".join(["image,patient," + ",".join(f.label for f in THREE), *lines]) + "\n")
-    return folder / "results.json"
+    return file
 
 
 def test_results_of_this_model_are_taken_and_of_another_refused(
@@ -220,7 +215,9 @@ def test_results_of_this_model_are_taken_and_of_another_refused(
     assert gate_of(bundle)["images"] == 10
     assert fit(bundle, results(tmp_path, model.name, "99"), *labels) == EXIT_UNUSABLE
     assert f"was written with {model.name} 99, but the bundle is {model.name}" in capsys.readouterr().err
-    (tmp_path / "results.json").write_text("{}")
+    written = json.loads((tmp_path / "results.json").read_text())
+    del written["model"]
+    (tmp_path / "results.json").write_text(json.dumps(written))
     assert fit(bundle, tmp_path / "results.json", *labels) == EXIT_UNUSABLE
     assert "model is missing; give the results.json that the application wrote" in capsys.readouterr().err
 

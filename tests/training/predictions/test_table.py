@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from candor.study.errors import DataError
 from candor.study.findings import Finding
 from tests.bundles import THREE
 from tests.nih import read_nih
+from tests.results import write_results_json
 from training.predictions.predict import predict_logits
 from training.predictions.table import CLIP, Predictions, predictions_of, read_predictions, write_predictions
 
@@ -96,9 +96,7 @@ def test_the_published_layout_is_joined_with_its_labels(tmp_path: Path) -> None:
 
 
 def test_the_applications_results_are_joined_by_their_uid(tmp_path: Path) -> None:
-    findings = [{"finding": "Effusion", "logit": 0.75}, {"finding": "Mass", "logit": -2.0}]
-    images = [{"sop_instance_uid": "1.2.3", "findings": findings}]
-    results = table(tmp_path / "results.json", json.dumps({"studies": [{"images": images}, {"images": []}]}))
+    results = write_results_json(tmp_path, {"1.2.3": {"Effusion": 0.75, "Mass": -2.0}})
     read = read_predictions(results, table(tmp_path / "l.csv", "image,patient,Effusion\n1.2.3,p,1\n"))
     np.testing.assert_array_equal(read.logits, [[0.75, -2.0]])
     np.testing.assert_array_equal(read.labels, [[1, np.nan]])
