@@ -1,4 +1,7 @@
-"""``python -m training``: the verbs that make a bundle, from find-lr and train to evaluate."""
+"""``python -m training``: the verbs that make a bundle, from train to evaluate.
+
+The modules of the verbs import only what their help needs; a verb imports its work when it runs.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,11 @@ from typing import Final
 
 from candor.command_line import EXIT_UNUSABLE, run_verb
 from training.cli.audit import add_audit_verb
-from training.cli.bundle import add_fitting_verbs
+from training.cli.bundle import add_bundle_verbs
 from training.cli.calibration import add_calibration_verbs
-from training.cli.familiarity import add_fit_familiarity
+from training.cli.checks import add_check_verbs
 from training.cli.gate import add_gate_verbs
 from training.cli.learned_gate import add_fit_error_model
-from training.cli.lungs import add_train_lungs
-from training.cli.orientation import add_train_screen
 from training.cli.shortcut import add_shortcut_verbs
 from training.cli.train import add_training_verbs
 
@@ -22,21 +23,19 @@ __all__ = ["EXIT_UNUSABLE", "main"]
 
 GROUPS: Final = (
     add_training_verbs,
-    add_fitting_verbs,
+    add_bundle_verbs,
     add_calibration_verbs,
     add_gate_verbs,
     add_fit_error_model,
-    add_fit_familiarity,
     add_audit_verb,
     add_shortcut_verbs,
-    add_train_lungs,
-    add_train_screen,
+    add_check_verbs,
 )
-"""Each adds the verbs of its module to the command line."""
+"""Functions that add the verbs of a module to the command line."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb; see :func:`candor.command_line.run_verb`."""
+    """Run one verb, and return its exit code; see :func:`candor.command_line.run_verb`."""
     return run_verb("training", "Make the bundle that Candor runs.", GROUPS, arguments)
 
 

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from monai.config.type_definitions import KeysCollection
-from monai.transforms.transform import MapTransform
 from torch import Tensor
 
 from candor import RESEARCH_USE
@@ -18,6 +16,7 @@ from candor.model.preprocess import InputSpec, to_network_input
 from candor.study.errors import DataError
 from candor.study.findings import Finding
 from training.data.pictures import as_radiograph, read_picture
+from training.monai import KeysCollection, MapTransform
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 

@@ -24,11 +24,11 @@ from scipy.stats import t as student
 from candor.decide.calibration import IDENTITY, CalibrationKind, Curve, LogitMap, sigmoid
 from training.calibration.choice import FEWEST_POSITIVES, chosen_map, enough, fit_maps, folds_of
 from training.calibration.scaling import Floats, fit_curve, negative_log_likelihood
+from training.choices import CALIBRATION_HALVINGS
 from training.markdown import spaced, table
 from training.predictions.table import Predictions
 from training.statistics.metrics import Interval, calibration_errors
 
-HALVINGS: Final = 20
 DRAWS: Final = 20
 """How often labels are drawn for the floor of one halving."""
 
@@ -63,7 +63,7 @@ class Evidence:
     fitted: NDArray[np.bool_]
 
 
-def evidence(predictions: Predictions, halvings: int = HALVINGS) -> Evidence:
+def evidence(predictions: Predictions, halvings: int = CALIBRATION_HALVINGS) -> Evidence:
     """Refit on one half of the patients and measure on the other, for every seed from 0 up.
 
     Before is the probabilities as they are given; a finding with few labels keeps those.

@@ -70,6 +70,21 @@ def assumed_prevalence(folder: Path, dataset: Dataset, table: Path | None = None
     return Prevalence(own_shares(dataset), f"share of its positives in all of {dataset.source}")
 
 
+def table_or_own(table: Path | None, findings: tuple[Finding, ...]) -> Prevalence:
+    """Return the prevalence in a table; without a table, that of the images of the fit.
+
+    Parameters
+    ----------
+    table
+        See :func:`read_prevalence`.
+    findings
+        The findings that the table must give.
+    """
+    if table is None:
+        return Prevalence({}, "prevalence of these images")
+    return Prevalence(read_prevalence(table, findings), f"prevalence in {table.name}")
+
+
 def own_shares(dataset: Dataset) -> dict[Finding, float]:
     """Share of positives of each finding among all pictures with a known label, softened by half a picture.
 

@@ -9,7 +9,7 @@ too (:mod:`training.checks.paediatric`). The test patients, and any other set, a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +26,8 @@ from candor.model.preprocess import to_network_input
 from candor.ood.familiarity import Familiarity, fit_tensors
 from candor.ood.paediatric import ChildLook
 from candor.picture.quality import ADULT
-from candor.study.errors import CandorError, DataError, SettingsError
+from candor.study.errors import CandorError, DataError
+from training.checks.familiarity_choice import Choice
 from training.checks.paediatric import learn_child, quantile_limit, told_apart
 from training.data.dataset import Dataset
 from training.data.pictures import as_radiograph, read_picture
@@ -41,37 +42,6 @@ _TESTED: Final = {"test patients, adults": "test", f"under {ADULT} years, not se
 
 Features = NDArray[np.float32]
 Figures = Mapping[str, object]
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """How the check is fitted.
-
-    Parameters
-    ----------
-    kept
-        Variances kept one by one, at least 1.
-    alarms
-        Share of the held-out adults that is unlike the training images, in (0, 1).
-    margin
-        How far "no chest" lies beyond the farthest held-out adult, as a share of that distance, at least 0.
-
-    Raises
-    ------
-    SettingsError
-        A value is out of its range.
-    """
-
-    kept: int = 64
-    alarms: float = 0.01
-    margin: float = 0.25
-
-    def __post_init__(self) -> None:
-        if self.kept < 1 or not 0 < self.alarms < 1 or not 0 <= self.margin < np.inf:
-            raise SettingsError(
-                f"kept {self.kept}, alarms {self.alarms} and margin {self.margin} are not at least 1, between 0 and 1, "
-                "and at least 0"
-            )
 
 
 def fit_familiarity(

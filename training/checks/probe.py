@@ -28,6 +28,7 @@ from candor.model.onnx_engine import OnnxEngine
 from candor.model.preprocess import to_network_input
 from candor.study.errors import DataError, SettingsError
 from candor.study.findings import Finding
+from training.choices import PROBE_ATTRIBUTES
 from training.data.pictures import as_radiograph, read_picture
 from training.data.readers.cells import Mark
 from training.data.readers.read import read_rows
@@ -37,9 +38,6 @@ from training.statistics.metrics import Interval, aucs, interval, patient_weight
 
 Features = NDArray[np.float32]
 Names = NDArray[np.str_]
-
-ATTRIBUTES: Final = ("view", "sex", "site", "disease")
-"""What a target may be, besides a finding's label."""
 
 FOLDS: Final = 5
 FEWEST: Final = 10
@@ -85,7 +83,7 @@ def read_subjects(folders: Sequence[Path], target: str, views: Sequence[str] = (
     folders
         Of several, each is a site, by its folder's name; of one, a site is what its table says.
     target
-        One of :data:`ATTRIBUTES`, or a finding's label.
+        One of :data:`training.choices.PROBE_ATTRIBUTES`, or a finding's label.
     views
         Keep these projections alone; empty keeps all.
 
@@ -97,9 +95,9 @@ def read_subjects(folders: Sequence[Path], target: str, views: Sequence[str] = (
         There is no such target.
     """
     labels = {finding.label: finding for finding in Finding}
-    if target not in (*ATTRIBUTES, *labels):
+    if target not in (*PROBE_ATTRIBUTES, *labels):
         raise SettingsError(
-            f"there is no target {target!r}; it is one of {', '.join(ATTRIBUTES)}, or a finding's label"
+            f"there is no target {target!r}; it is one of {', '.join(PROBE_ATTRIBUTES)}, or a finding's label"
         )
     by_folder = target == "site" and len(folders) > 1
     found = [

@@ -1,1 +1,1 @@
-"""The verbs of training, one module a family."""
+"""The command line of training: one module for each family of verbs."""

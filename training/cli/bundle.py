@@ -1,75 +1,69 @@
-"""The verbs about a bundle: export and evaluate; those of calibration and of the gate have modules of their own.
-
-A verb of a bundle and a data set begins with :func:`add_bundle_and_data` and reads both with :func:`data_of`.
-"""
+"""The verbs about a bundle: import-weights, export and evaluate."""
 
 from __future__ import annotations
 
 import argparse
-from datetime import date
 from pathlib import Path
 
 from candor.command_line import AddVerb
-from candor.model.bundle import Model, load_bundle
-from training.bundles.export import export
-from training.bundles.trained import read_trained
-from training.data.readers import POLICIES, READERS, Dataset, read_dataset
-from training.data.splits import SPLITS
-from training.measure.evaluate import evaluate
-from training.model_card.card import write_card
-from training.records import Occasion
+from training.choices import WEIGHT_LAYOUTS
+from training.cli.options import add_bundle, add_data, add_date, occasion_of
 
 
-def add_fitting_verbs(add: AddVerb) -> None:
+def add_bundle_verbs(add: AddVerb) -> None:
     """Add the verbs to a command line."""
+    _add_import_weights(add)
     _add_export(add)
     _add_evaluate(add)
 
 
-def add_bundle_and_data(verb: argparse.ArgumentParser, required: bool = True) -> None:
-    """Let a verb take a bundle, a data set in any layout, and the date."""
-    verb.add_argument("--bundle", type=Path, default=Path("models/cxr"), help="the bundle's folder")
-    verb.add_argument("--data", type=Path, required=required, help="folder of a data set")
-    verb.add_argument("--kind", choices=["auto", *READERS], default="auto", help="the data set's layout")
-    verb.add_argument("--policy", choices=list(POLICIES), default="u-ignore", help="what uncertain labels count as")
+def _add_import_weights(add: AddVerb) -> None:
+    verb = add(_import_weights, "import-weights", "Import published DenseNet-121 weights, for the verb export.")
+    verb.add_argument("source", type=Path, help=".safetensors, or a torch file that holds tensors only")
+    verb.add_argument("--layout", choices=WEIGHT_LAYOUTS, required=True, help="layout of the published weights")
+    verb.add_argument("--labels", type=Path, required=True, help="labels_all.csv.gz of the data that trained them")
+    verb.add_argument("--work", type=Path, default=Path("work"), help="folder to write")
     verb.add_argument(
-        "--split", choices=list(SPLITS), help="how patients are divided; by default the official lists, if any"
+        "--outputs", type=lambda text: text.split(","), help="names of the outputs in order, separated by commas"
     )
-    verb.add_argument("--date", type=date.fromisoformat, default=date.today(), help="stands in the file, YYYY-MM-DD")
 
 
-def data_of(options: argparse.Namespace, model: Model) -> Dataset:
-    """Read the data set that a command line names, with the findings of its bundle, in the bundle's order.
+def _import_weights(options: argparse.Namespace) -> None:
+    from training.bundles.import_weights import import_weights
 
-    Raises
-    ------
-    DataError
-        No reader knows the folder, or it knows none of the findings; see :func:`training.data.readers.read_dataset`.
-    """
-    return read_dataset(options.data, options.kind, findings=model.findings, policy=options.policy, split=options.split)
-
-
-def occasion_of(options: argparse.Namespace) -> Occasion:
-    """Say when and by what command a verb runs."""
-    return Occasion(options.date, options.command)
+    print(import_weights(options.source, options.work, options.layout, options.labels, options.outputs).weights)
 
 
 def _add_export(add: AddVerb) -> None:
-    verb = add(_export, "export", "Make a bundle of what training left; it defers everything at first.")
+    text = "Make a bundle from the result of training. Its gate defers every finding until fit-gate has run."
+    verb = add(_export, "export", text)
     verb.add_argument("--work", type=Path, default=Path("work"), help="folder that training wrote")
-    verb.add_argument("--bundle", type=Path, default=Path("models/cxr"), help="folder to write; a bundle is replaced")
+    verb.add_argument(
+        "--bundle", type=Path, default=Path("models/cxr"), help="folder to write; an existing bundle is replaced"
+    )
 
 
 def _export(options: argparse.Namespace) -> None:
+    from training.bundles.export import export
+    from training.bundles.trained import read_trained
+
     print(export(read_trained(options.work), options.bundle))
 
 
 def _add_evaluate(add: AddVerb) -> None:
-    text = "Measure a bundle on the test patients; writes the figures, a report and the card, and prints this."
-    add_bundle_and_data(add(_evaluate, "evaluate", text))
+    text = "Measure a bundle on the test patients. Write the figures, a report and the model card, and print the card."
+    verb = add(_evaluate, "evaluate", text)
+    add_bundle(verb)
+    add_data(verb)
+    add_date(verb)
 
 
 def _evaluate(options: argparse.Namespace) -> None:
+    from candor.model.bundle import load_bundle
+    from training.cli.inputs import data_of
+    from training.measure.evaluate import evaluate
+    from training.model_card.card import write_card
+
     bundle = load_bundle(options.bundle)
     evaluate(bundle, data_of(options, bundle), occasion_of(options), options.data)
     print(write_card(options.bundle).read_text(), end="")

@@ -1,4 +1,7 @@
-"""Read a bundle's configuration with a command's options in place of what stands there, as ``monai.bundle`` does."""
+"""Read a bundle's configuration with a command's options in place of its values, as ``monai.bundle`` does.
+
+The verbs import this module when they run: it imports MONAI.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from monai.bundle import ConfigParser
 
 from candor.study.errors import CandorError, SettingsError
 from training.bundles.metadata import TEMPLATE
+from training.monai import ConfigParser
 
 TRAIN: Final = TEMPLATE / "configs" / "train.yaml"
 
@@ -20,8 +23,10 @@ def configured(config: Path, overrides: Mapping[str, object]) -> ConfigParser:
 
     Parameters
     ----------
+    config
+        The file.
     overrides
-        By MONAI's key, such as ``recipe#batch``.
+        New values by MONAI's key, such as ``recipe#batch``.
 
     Raises
     ------
@@ -44,12 +49,19 @@ def configured(config: Path, overrides: Mapping[str, object]) -> ConfigParser:
 
 
 def content(parser: ConfigParser, key: str) -> Any:
-    """Make what a key stands for; an error of ours comes out as itself and not as MONAI's.
+    """Return the object that a key describes.
+
+    Parameters
+    ----------
+    parser
+        The configuration.
+    key
+        Such as ``recipe``.
 
     Raises
     ------
     CandorError
-        What was made did not like its settings.
+        The object refuses its settings, or cannot be made; MONAI's own error is replaced.
     """
     try:
         return parser.get_parsed_content(key)
@@ -61,12 +73,12 @@ def content(parser: ConfigParser, key: str) -> Any:
 
 
 def assignments(texts: Sequence[str]) -> dict[str, object]:
-    """Read ``KEY=VALUE``, the value as YAML.
+    """Read texts of the form ``KEY=VALUE``, the value as YAML.
 
     Raises
     ------
     SettingsError
-        A text has no "=", or its value is no YAML.
+        A text has no "=", or its value is not YAML.
     """
     found = {}
     for text in texts:
@@ -74,7 +86,7 @@ def assignments(texts: Sequence[str]) -> dict[str, object]:
         try:
             found[key] = yaml.safe_load(value)
         except yaml.YAMLError as error:
-            raise SettingsError(f"--set {text}: the value is no YAML; write it as in {TRAIN.name}") from error
+            raise SettingsError(f"--set {text}: the value is not YAML; write it as in {TRAIN.name}") from error
         if not (key and equals):
             raise SettingsError(f"--set {text}: give KEY=VALUE, as recipe#batch=16")
     return found

@@ -1,4 +1,4 @@
-"""The verbs that look for shortcuts: ``probe``, ``audit-shortcuts`` and ``region-map``."""
+"""The verbs that look for shortcuts: probe, audit-shortcuts and region-map."""
 
 from __future__ import annotations
 
@@ -6,15 +6,9 @@ import argparse
 from pathlib import Path
 
 from candor.command_line import AddVerb
-from candor.model.bundle import load_bundle, load_model
-from candor.model.onnx_engine import OnnxEngine
-from candor.model.preprocess import to_network_input
-from candor.picture.shortcut import region_map
 from candor.study.errors import DataError
-from training.checks.probe import ATTRIBUTES, features_of, probe, read_subjects
-from training.checks.shortcut import LIMITS, measure_shifts
-from training.data.pictures import as_radiograph, read_picture
-from training.data.readers.read import read_dataset
+from training.choices import PROBE_ATTRIBUTES
+from training.cli.options import add_bundle
 from training.data.splits import Subset
 from training.markdown import table
 from training.records import write_json
@@ -22,28 +16,27 @@ from training.records import write_json
 
 def add_shortcut_verbs(add: AddVerb) -> None:
     """Add the verbs to a command line."""
-    verb = _with_bundle(add(_probe, "probe", "Measure what a bundle's features tell of pictures, by a linear probe."))
-    verb.add_argument("--data", type=Path, required=True, help="folder of a data set")
-    verb.add_argument("--against", type=Path, nargs="*", default=[], help="folders of others; each is a site")
-    verb.add_argument("--target", required=True, help=f"{', '.join(ATTRIBUTES)}, or a finding's label")
-    verb.add_argument("--views", nargs="*", default=[], choices=["PA", "AP", "LL"], help="keep these alone; else all")
-    text = "Measure how far blanking marks and borders moves a bundle's answers, on gate and calibration patients."
-    _with_bundle(add(_audit, "audit-shortcuts", text)).add_argument(
-        "--data", type=Path, required=True, help="folder of a data set"
+    _add_probe(add)
+    _add_audit(add)
+    _add_map(add)
+
+
+def _add_probe(add: AddVerb) -> None:
+    text = "Measure by a linear probe what a bundle's features reveal about pictures."
+    verb = add(_probe, "probe", text)
+    add_bundle(verb)
+    verb.add_argument("--data", type=Path, required=True, help="folder of the data set")
+    verb.add_argument("--against", type=Path, nargs="*", default=[], help="folders of other data sets; each is a site")
+    verb.add_argument("--target", required=True, help=f"{', '.join(PROBE_ATTRIBUTES)}, or a finding's label")
+    verb.add_argument(
+        "--views", nargs="*", default=[], choices=["PA", "AP", "LL"], help="projections to use; by default all"
     )
-    text = "Map ln(p without a region / p) of one picture, region by region and finding by finding, as JSON."
-    verb = _with_bundle(add(_map, "region-map", text))
-    verb.add_argument("--picture", type=Path, required=True, help="JPEG or PNG")
-    verb.add_argument("--grid", type=int, default=8, help="regions along a side")
-    verb.add_argument("--out", type=Path, default=Path("work/region-map.json"), help="file to write")
-
-
-def _with_bundle(verb: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    verb.add_argument("--bundle", type=Path, default=Path("models/cxr"), help="the bundle's folder")
-    return verb
 
 
 def _probe(options: argparse.Namespace) -> None:
+    from candor.model.bundle import load_model
+    from training.checks.probe import features_of, probe, read_subjects
+
     subjects = read_subjects([options.data, *options.against], options.target, options.views)
     probed = probe(features_of(load_model(options.bundle), subjects.paths), subjects.values, subjects.patients)
     header = (options.target, "pictures", "patients", "AUC [95% interval] against the rest")
@@ -51,7 +44,21 @@ def _probe(options: argparse.Namespace) -> None:
     print(table(header, ((of.value, of.images, of.patients, of.auc) for of in probed)))
 
 
+def _add_audit(add: AddVerb) -> None:
+    text = (
+        "Measure how much a bundle's answers change when marks and borders are blanked, on gate and calibration "
+        "patients."
+    )
+    verb = add(_audit, "audit-shortcuts", text)
+    add_bundle(verb)
+    verb.add_argument("--data", type=Path, required=True, help="folder of the data set")
+
+
 def _audit(options: argparse.Namespace) -> None:
+    from candor.model.bundle import load_bundle
+    from training.checks.shortcut import LIMITS, measure_shifts
+    from training.data.readers import read_dataset
+
     bundle = load_bundle(options.bundle)
     dataset = read_dataset(options.data, findings=bundle.findings).only(Subset.GATE, Subset.CALIBRATION)
     if not dataset.images:
@@ -63,7 +70,22 @@ def _audit(options: argparse.Namespace) -> None:
     print(table(("change over, log-odds", "pictures, in any finding", "pictures, in a finding that is answered"), rows))
 
 
+def _add_map(add: AddVerb) -> None:
+    text = "Write a map of ln(p without a region / p) of one picture, for each region and finding, as JSON."
+    verb = add(_map, "region-map", text)
+    add_bundle(verb)
+    verb.add_argument("--picture", type=Path, required=True, help="JPEG or PNG file")
+    verb.add_argument("--grid", type=int, default=8, help="regions along a side")
+    verb.add_argument("--out", type=Path, default=Path("work/region-map.json"), help="file to write")
+
+
 def _map(options: argparse.Namespace) -> None:
+    from candor.model.bundle import load_bundle
+    from candor.model.onnx_engine import OnnxEngine
+    from candor.model.preprocess import to_network_input
+    from candor.picture.shortcut import region_map
+    from training.data.pictures import as_radiograph, read_picture
+
     bundle = load_bundle(options.bundle)
     pixels = to_network_input(as_radiograph(read_picture(options.picture)), bundle.input)
     if not 1 <= options.grid <= bundle.input.side:

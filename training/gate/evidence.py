@@ -25,12 +25,12 @@ from scipy.stats import nhypergeom
 from candor.decide.calibration import IDENTITY, Curve, LogitMap, sigmoid
 from training.calibration.choice import enough, fit_maps
 from training.calibration.scaling import Bools, Floats
+from training.choices import GATE_HALVINGS
 from training.gate.draws import draws
-from training.gate.thresholds import Promise, called, guaranteed, misses_allowed
+from training.gate.promise import Promise
+from training.gate.thresholds import called, guaranteed, misses_allowed
 from training.predictions.table import Names, Predictions
 from training.statistics.risk import ratio
-
-SPLITS: Final = 100
 
 _ALREADY: Final = LogitMap(IDENTITY, 0.5, 0.5)
 """Of a finding with few labels: the probability that was published."""
@@ -93,7 +93,7 @@ class Evidence:
     in_full: Floats
 
 
-def gate_evidence(predictions: Predictions, promise: Promise, splits: int = SPLITS) -> Evidence:
+def gate_evidence(predictions: Predictions, promise: Promise, splits: int = GATE_HALVINGS) -> Evidence:
     """Fit on one half of the patients and measure on the other, for every seed from 0 up."""
     found = [_split(*predictions.halves(seed), promise) for seed in range(splits)]
     return Evidence(

@@ -10,7 +10,8 @@ from candor.decide.gate import Thresholds
 from training.calibration.calibrate import NOBODY_KNOWS
 from training.calibration.scaling import Bools, Floats
 from training.gate.draws import Draws, column
-from training.gate.thresholds import EVEN, Promise, called, lower_threshold
+from training.gate.promise import Promise
+from training.gate.thresholds import EVEN, called, lower_threshold
 
 
 def guarantee_facts(

@@ -1,6 +1,6 @@
 """Fit a bundle's gate to patients that the network never saw: those of its data set, or a site's own.
 
-A gate is fitted to a guarantee (:class:`training.gate.thresholds.Promise`) or to a workload
+A gate is fitted to a guarantee (:class:`training.gate.promise.Promise`) or to a workload
 (:class:`training.gate.coverage.Coverage`). ``gate.json`` says to which, on whose images, how many, and when.
 """
 
@@ -24,7 +24,8 @@ from training.data.readers import Dataset
 from training.gate.coverage import Coverage, workload_facts, workload_thresholds
 from training.gate.draws import draws
 from training.gate.facts import guarantee_facts
-from training.gate.thresholds import Promise, guaranteed
+from training.gate.promise import Promise
+from training.gate.thresholds import guaranteed
 from training.predictions.table import Predictions, predictions_of
 from training.records import Occasion
 

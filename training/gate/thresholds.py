@@ -23,73 +23,18 @@ then test, fixed sequence). Fisher 1935 (exact test).
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict, dataclass
 from typing import Final
 
 import numpy as np
 from scipy.stats import binom, hypergeom
 
 from candor.decide.gate import Thresholds
-from candor.study.errors import SettingsError
 from training.calibration.scaling import Bools, Floats
 from training.gate.draws import Draws, column
+from training.gate.promise import Promise
 
 EVEN: Final = 0.5
 """ABSENT is said below it and PRESENT from it up: neither contradicts its own probability."""
-
-
-@dataclass(frozen=True, slots=True)
-class Promise:
-    """What the thresholds shall keep, each for every finding by itself.
-
-    Parameters
-    ----------
-    max_missed
-        Largest share of a finding's positives that may be called absent, in (0, 1).
-    min_precision
-        Least share of positives among the images called present, in (0, 1).
-    confidence
-        Probability, over the draw of the patients, that a fitted threshold keeps its promise, in (0, 1).
-
-    Raises
-    ------
-    SettingsError
-        A value is not in (0, 1).
-    """
-
-    max_missed: float = 0.10
-    min_precision: float = 0.50
-    confidence: float = 0.90
-
-    def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if not 0 < value < 1:
-                raise SettingsError(f"{name} is {value}; it must lie between 0 and 1")
-
-    @property
-    def positives_needed(self) -> int:
-        """Fewest positives that can support ``lo``: with none of them missed."""
-        return math.ceil(math.log(1 - self.confidence) / math.log(1 - self.max_missed))
-
-    @property
-    def present_needed(self) -> int:
-        """Fewest images called present that can support ``hi``: with all of them positive."""
-        return math.ceil(math.log(1 - self.confidence) / math.log(self.min_precision))
-
-    @property
-    def text(self) -> str:
-        """The promise in plain words."""
-        return (
-            f"at most {percent(self.max_missed)} of a finding's positives are called absent, and at least "
-            f"{percent(self.min_precision)} of those called present are positive, each with "
-            f"{percent(self.confidence)} confidence"
-        )
-
-
-def percent(share: float) -> str:
-    """Write a share so that no digit of it is lost: 0.055 as 5.5%."""
-    return f"{100 * share:g}%"
 
 
 def lower_threshold(probabilities: Floats, labels: Bools, promise: Promise) -> float | None:

@@ -17,7 +17,6 @@ import matplotlib as mpl
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from monai.optimizers import LearningRateFinder
 
 from candor.model.networks.mimo import MimoNetwork, mixed
 from candor.model.preprocess import InputSpec
@@ -27,6 +26,7 @@ from training.learn.learner import Learner
 from training.learn.objective import Forward, criterion
 from training.learn.recipe import Recipe
 from training.learn.schedule import make_optimiser
+from training.monai import LearningRateFinder
 from training.records import write_json
 
 

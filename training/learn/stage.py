@@ -8,8 +8,6 @@ from typing import Any
 
 import torch
 from ignite.engine import Events
-from monai.engines import SupervisedTrainer
-from monai.engines.utils import IterationEvents
 from torch import nn
 
 from candor.model.networks.transfer import unfreeze
@@ -21,6 +19,7 @@ from training.learn.losses import PESG
 from training.learn.objective import Forward, batch_preparer, criterion
 from training.learn.recipe import Recipe, Stage
 from training.learn.schedule import make_optimiser, make_schedule
+from training.monai import IterationEvents, SupervisedTrainer
 
 
 class StageRun:

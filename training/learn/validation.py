@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from monai.engines import SupervisedEvaluator
-from monai.handlers import IgniteMetricHandler
-from monai.metrics.metric import CumulativeIterationMetric
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from training.learn.objective import watched_batch
+from training.monai import CumulativeIterationMetric, IgniteMetricHandler, SupervisedEvaluator
 from training.statistics.metrics import aucs
 
 AUC = "auc"

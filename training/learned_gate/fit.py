@@ -23,57 +23,19 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from candor.decide.calibration import IDENTITY, CalibrationKind, Line, sigmoid
 from candor.decide.learned_gate import ErrorModel, Tensors, map_inputs, side_inputs
-from candor.study.errors import DataError, SettingsError
+from candor.study.errors import DataError
 from candor.study.findings import Finding
 from training.calibration.scaling import fit_curve
 from training.data.splits import unit_hash
 from training.learned_gate.evidence import Evidence
 from training.learned_gate.network import ErrorNetwork
+from training.learned_gate.options import Options
 from training.statistics.metrics import Floats
 
-EPOCHS: Final = 20
 BATCH: Final = 256
 RATE: Final = 3e-3
 DECAY: Final = 0.1
 FOLDS: Final = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How an error model is fitted.
-
-    Parameters
-    ----------
-    prior
-        Whether the network sees the classifier's log-odds, and how much evidence the map holds.
-    balanced
-        Whether the wrong answers weigh as much as all right ones together; else each answer weighs the same.
-    limit
-        Of P(wrong), over which the gate defers, in (0, 0.5).
-    seed
-        Of weights, order and bootstrap, at least 0.
-    epochs
-        Passes over the answers.
-
-    Raises
-    ------
-    SettingsError
-        The limit is not in (0, 0.5), the seed is negative, or there is no epoch.
-    """
-
-    prior: bool = True
-    balanced: bool = False
-    limit: float = 0.25
-    seed: int = 0
-    epochs: int = EPOCHS
-
-    def __post_init__(self) -> None:
-        if not 0 < self.limit < 0.5:
-            raise SettingsError(f"limit is {self.limit}; it must lie between 0 and 0.5 of the cost of an error")
-        if self.seed < 0:
-            raise SettingsError(f"seed is {self.seed}; give 0 or more")
-        if self.epochs < 1:
-            raise SettingsError(f"epochs is {self.epochs}; give at least 1")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from training.learned_gate.evidence import Evidence
-from training.learned_gate.fit import Fitted, Options
+from training.learned_gate.fit import Fitted
+from training.learned_gate.options import Options
 from training.measure.evaluation.sample import RESAMPLES, mean_of
 from training.measure.selective.verdict import Verdict, verdict
 from training.statistics.metrics import Floats, aucs, patient_weights

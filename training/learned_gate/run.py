@@ -13,8 +13,9 @@ from candor.study.findings import Finding
 from training.data.dataset import Dataset
 from training.data.splits import Subset
 from training.learned_gate.evidence import Evidence, evidence_of, lung_fields_of
-from training.learned_gate.fit import Options, fit
+from training.learned_gate.fit import fit
 from training.learned_gate.judge import Judged, judge
+from training.learned_gate.options import Options
 from training.learned_gate.report import figures, write_figures
 from training.learned_gate.write import write_error_model
 from training.records import Occasion

@@ -32,7 +32,7 @@ from training.data.groups import ATTRIBUTES
 from training.data.pictures import as_radiograph, read_picture
 from training.data.readers import read_dataset
 from training.data.splits import Subset
-from training.gate.thresholds import Promise
+from training.gate.promise import Promise
 from training.measure.evaluation.readers import Reads
 from training.measure.evaluation.sample import SEED, Record
 from training.measure.selective.figures import audit

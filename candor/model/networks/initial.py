@@ -14,12 +14,12 @@ from pickle import UnpicklingError
 from typing import Final
 
 import torch
-from monai.networks.nets.densenet import DenseNet, DenseNet121, DenseNet169, DenseNet201, _load_state_dict
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from candor.model.networks.classifier import ClassActivationNetwork
+from candor.model.networks.monai import DenseNet, DenseNet121, DenseNet169, DenseNet201, load_published
 from candor.model.networks.registry import trunk_of
 from candor.model.networks.transfer import trunks_in
 from candor.model.networks.trunk import Trunk
@@ -117,7 +117,7 @@ def imagenet_state(name: str) -> dict[str, Tensor]:
     for tensor in state.values():
         tensor.fill_(torch.nan)  # a view into the network: what is still NaN after loading found no tensor
     try:
-        _load_state_dict(network, name, progress=False)
+        load_published(network, name, progress=False)
     except (OSError, RuntimeError) as error:
         raise BundleError(
             f"ImageNet's {name} cannot be fetched ({error}); put the file into torch's hub cache where there is a "

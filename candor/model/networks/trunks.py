@@ -14,11 +14,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from monai.networks.nets.densenet import DenseNet, DenseNet121, DenseNet169, DenseNet201
-from monai.networks.nets.resnet import resnet101 as monai_resnet101
 from torch import nn
 
 from candor.model.networks.efficientnet import efficientnet_lite
+from candor.model.networks.monai import DenseNet, DenseNet121, DenseNet169, DenseNet201
+from candor.model.networks.monai import resnet101 as monai_resnet101
 from candor.model.networks.trunk import Trunk
 
 _VGG16: Final = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))

@@ -21,7 +21,8 @@ from candor.study.errors import DataError, SettingsError
 from tests.factory import radiograph_dataset
 from tests.nih import make_nih, read_nih
 from training.__main__ import main
-from training.checks.familiarity import Choice, adults, features_of_files, fit_familiarity, limits, measure, shares
+from training.checks.familiarity import adults, features_of_files, fit_familiarity, limits, measure, shares
+from training.checks.familiarity_choice import Choice
 from training.data.splits import Subset
 from training.records import Occasion
 

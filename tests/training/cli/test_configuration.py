@@ -74,7 +74,7 @@ def test_the_losses_reach_every_stage() -> None:
     [
         (["--set", "recipe#colour=1"], "train.yaml has no recipe#colour; its keys are imports, bundle_root, "),
         (["--set", "seed"], "--set seed: give KEY=VALUE, as recipe#batch=16"),
-        (["--set", "seed=[1"], "--set seed=[1: the value is no YAML"),
+        (["--set", "seed=[1"], "--set seed=[1: the value is not YAML"),
         (["--set", "recipe#precision=fp64"], "precision is 'fp64'; it can be bf16, fp16, fp32"),
         (["--set", "recipe#precision=fp16"], "precision fp16 needs a GPU, and there is none"),
         (["--set", "stages=3"], "recipe cannot be made ("),

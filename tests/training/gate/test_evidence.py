@@ -15,7 +15,8 @@ from tests.bundles import THREE
 from training.__main__ import main
 from training.gate.evidence import expected_kept, gate_evidence, shared, view
 from training.gate.evidence_report import as_json, page, share_kept
-from training.gate.thresholds import Promise, guaranteed, misses_allowed
+from training.gate.promise import Promise
+from training.gate.thresholds import guaranteed, misses_allowed
 from training.predictions.table import Predictions, write_predictions
 from training.records import Occasion
 

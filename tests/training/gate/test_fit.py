@@ -24,7 +24,8 @@ from training.data.splits import Subset
 from training.gate.coverage import Coverage
 from training.gate.draws import draws
 from training.gate.fit import ASSUMPTION, NO_GUARANTEE, fit_gate, fit_gate_to
-from training.gate.thresholds import Promise, guaranteed
+from training.gate.promise import Promise
+from training.gate.thresholds import guaranteed
 from training.predictions.table import Predictions, write_predictions
 from training.records import Occasion
 

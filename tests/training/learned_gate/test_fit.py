@@ -13,8 +13,9 @@ from candor.decide.calibration import sigmoid
 from candor.study.errors import DataError, SettingsError
 from tests.training.learned_gate.planted import TWO, planted
 from training.learned_gate.evidence import Evidence
-from training.learned_gate.fit import Fitted, Options, fit, fit_network, folds_of
+from training.learned_gate.fit import Fitted, fit, fit_network, folds_of
 from training.learned_gate.judge import judge
+from training.learned_gate.options import Options
 
 QUICK = Options(epochs=60)
 

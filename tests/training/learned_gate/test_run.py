@@ -22,8 +22,9 @@ from training.__main__ import EXIT_UNUSABLE, main
 from training.data.splits import Subset
 from training.learned_gate import evidence as evidence_module
 from training.learned_gate.evidence import lung_fields_of
-from training.learned_gate.fit import Options, fit
+from training.learned_gate.fit import fit
 from training.learned_gate.judge import judge
+from training.learned_gate.options import Options
 from training.learned_gate.report import END, START, figures, write_figures
 from training.learned_gate.run import fit_error_model
 from training.learned_gate.write import write_error_model

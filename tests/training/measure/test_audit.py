@@ -141,7 +141,7 @@ def test_only_the_marked_part_of_the_page_is_renewed(audited: tuple[Path, dict[s
     assert "stale" not in page
     assert "(page/made-risk.png)" in page
     assert (folder / "page" / "made-risk.png").is_file()
-    with pytest.raises(DataError, match="has not the marks"):
+    with pytest.raises(DataError, match="lacks the marks"):
         renew(folder / "page.md", "another", "text")
 
 

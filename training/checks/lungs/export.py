@@ -22,8 +22,9 @@ from candor.files.durable import whole_file
 from candor.picture.lungs import SHARES, LungField, field
 from candor.study.errors import BundleError
 from training.checks.lungs.data import FREE, LungPicture, Part, read_lungs, read_masks
+from training.checks.lungs.recipe import LungRecipe
 from training.checks.lungs.score import by_source, dice, mean_mask
-from training.checks.lungs.train import INPUT, LungRecipe, network_inputs, train_network
+from training.checks.lungs.train import INPUT, network_inputs, train_network
 from training.records import Occasion, write_json
 
 Floats = NDArray[np.float32]

@@ -12,15 +12,23 @@ Ronneberger et al. 2015 (U-Net). Kerfoot et al. 2019 (MONAI's, with strides and 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 import torch
-from monai.losses import DiceCELoss
-from monai.networks.nets import UNet
-from monai.transforms import (
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from candor.model.preprocess import InputSpec, to_network_input
+from candor.study.errors import DataError
+from training.checks.lungs.data import LungPicture
+from training.checks.lungs.recipe import LungRecipe
+from training.data.pictures import as_radiograph, read_picture
+from training.monai import (
     Compose,
+    DiceCELoss,
     RandAdjustContrastd,
     RandAffined,
     RandBiasFieldd,
@@ -30,15 +38,8 @@ from monai.transforms import (
     RandGaussianSmoothd,
     RandScaleIntensityd,
     RandShiftIntensityd,
+    UNet,
 )
-from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-
-from candor.model.preprocess import InputSpec, to_network_input
-from candor.study.errors import DataError, SettingsError
-from training.checks.lungs.data import LungPicture
-from training.data.pictures import as_radiograph, read_picture
 
 Floats = NDArray[np.float32]
 
@@ -47,36 +48,6 @@ INPUT: Final = InputSpec(side=128, mean=0.5, std=0.25)
 
 AVERAGED: Final = 12
 """The weights' moving average forgets over a twelfth of the steps."""
-
-
-@dataclass(frozen=True, slots=True)
-class LungRecipe:
-    """How the network is trained.
-
-    Parameters
-    ----------
-    steps, batch
-        Of the optimiser, and pictures in each.
-    peak_learning_rate, weight_decay
-        Of AdamW.
-    seed
-        Of weights, order and augmentation.
-
-    Raises
-    ------
-    SettingsError
-        There is no step, or a batch of fewer than two pictures.
-    """
-
-    steps: int = 1200
-    batch: int = 8
-    peak_learning_rate: float = 4e-3
-    weight_decay: float = 1e-4
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.steps < 1 or self.batch < 2:
-            raise SettingsError(f"{self.steps} steps of {self.batch} pictures teach nothing; give 1 and 2 at least")
 
 
 def make_network() -> nn.Module:

@@ -21,8 +21,9 @@ from tests.lungs import chest, make_lung_data
 from training.__main__ import EXIT_UNUSABLE, main
 from training.checks.lungs.data import FREE, SPLIT, LungPicture, Part, mask_names, read_lungs, read_masks
 from training.checks.lungs.export import TOLERANCE, agreement, graph
+from training.checks.lungs.recipe import LungRecipe
 from training.checks.lungs.score import by_source, dice, mean_dice, mean_mask
-from training.checks.lungs.train import INPUT, LungRecipe, batches, make_network, train_network
+from training.checks.lungs.train import INPUT, batches, make_network, train_network
 from training.data.pictures import as_radiograph, read_picture
 from training.data.splits import Listed, Subset
 

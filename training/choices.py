@@ -1,0 +1,23 @@
+"""What a command line offers before it imports the work: names, and how often a measurement is repeated.
+
+This module imports nothing. A test compares the names with the tables that they are the keys of.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+DATASET_KINDS: Final = ("nih-shared", "nih", "chexpert", "mimic", "hannover", "covid", "csv")
+"""The layouts of data sets, keys of :data:`training.data.readers.read.READERS`."""
+
+WEIGHT_LAYOUTS: Final = ("chexnet", "torchxrayvision")
+"""The layouts of published weights, keys of :data:`training.bundles.layouts.LAYOUTS`."""
+
+PROBE_ATTRIBUTES: Final = ("view", "sex", "site", "disease")
+"""What a probe may look for, besides a finding."""
+
+CALIBRATION_HALVINGS: Final = 20
+"""How many random halvings of the patients measure what a new calibration gains."""
+
+GATE_HALVINGS: Final = 100
+"""How many random halvings of the patients measure how often a guarantee is kept."""

@@ -1,0 +1,50 @@
+"""Write the result of a fit of the gate as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from candor.decide.gate import Thresholds
+from candor.study.findings import Finding
+from training.gate.fit import ASSUMPTION, NO_GUARANTEE, FittedGate, Goal
+from training.gate.promise import Promise
+from training.markdown import spaced, table
+
+
+def gate_report(fitted: FittedGate, goal: Goal) -> Iterable[str]:
+    """Yield the paragraphs of a report: what was fitted, what it means, and which thresholds are missing.
+
+    Parameters
+    ----------
+    fitted
+        The gate, with the counts of each finding.
+    goal
+        What it was fitted to.
+    """
+    yield fitted.gate.description
+    yield ASSUMPTION if isinstance(goal, Promise) else NO_GUARANTEE
+    header = ("finding", "images", "positives", "absent up to", "missed", "present from", "right of present")
+    yield table(header, [_row(finding, pair, fitted) for finding, pair in fitted.gate.thresholds.items()])
+    unsupported = [line for finding, facts in fitted.facts.items() for line in _unsupported(finding, facts)]
+    if unsupported:
+        yield "Deferred, because these patients do not support a threshold:"
+        yield "\n".join(unsupported)
+
+
+def _row(finding: Finding, pair: Thresholds, fitted: FittedGate) -> list[object]:
+    facts: Any = fitted.facts[finding]
+    missed = f"{facts['missed']} of {facts['positives']}" if pair.lo is not None else "-"
+    right = f"{facts['present_and_positive']} of {facts['present']}" if pair.hi is not None else "-"
+    name = spaced(finding.label)
+    return [name, facts["images"], facts["positives"], _threshold(pair.lo), missed, _threshold(pair.hi), right]
+
+
+def _threshold(threshold: float | None) -> str:
+    return "(deferred)" if threshold is None else f"{threshold:.4f}"
+
+
+def _unsupported(finding: Finding, facts: Any) -> Iterable[str]:
+    for side, answer in (("lo_unsupported", "absent"), ("hi_unsupported", "present")):
+        if facts[side] is not None:
+            yield f"- {spaced(finding.label)}, {answer}: {facts[side]}"
