@@ -37,6 +37,15 @@ def test_only_one_module_imports_the_sdk() -> None:
     assert users == {"operators/graph/sdk.py"}
 
 
+def test_two_modules_import_monai_so_that_its_sdk_stays_out() -> None:
+    users = {
+        path.relative_to(ROOT).as_posix()
+        for path, modules in sources().items()
+        if any(module.split(".")[0] == "monai" and not module.startswith("monai.deploy") for module in modules)
+    }
+    assert users == {"candor/model/networks/monai.py", "training/monai.py"}
+
+
 def test_only_the_worker_of_the_gateway_imports_the_application() -> None:
     users = {path.relative_to(ROOT).as_posix() for path, modules in sources().items() if "app" in modules}
     assert users == {"__main__.py", "core.py", "gateway/assess/application.py"}
