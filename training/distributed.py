@@ -1,6 +1,6 @@
-"""One training process or several under ``torchrun``: who one is, what waits, and what is shared.
+"""Train in one process, or in several under ``torchrun``.
 
-With one process every function here does nothing, so the training code is the same for both.
+With one process these functions change nothing, so the training code is the same for both.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 @contextmanager
 def process_group() -> Iterator[torch.device]:
-    """Join the other processes if ``torchrun`` started us; the device to train on.
+    """Join the other processes if ``torchrun`` started this one, and yield the device to train on.
 
-    NCCL between GPUs, gloo between CPUs.
+    GPUs communicate by NCCL, CPUs by gloo.
     """
     device = _device()
     if "WORLD_SIZE" not in os.environ or dist.is_initialized():
@@ -41,18 +41,18 @@ def _device() -> torch.device:
 
 
 def rank() -> int:
-    """Our number among the processes, from 0."""
+    """Return the number of this process among all, from 0."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
 def world() -> int:
-    """How many processes train together."""
+    """Return the number of processes that train together."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 @contextmanager
 def first_alone() -> Iterator[None]:
-    """Let process 0 go through the body first: what it writes, the others find."""
+    """Run the body in process 0 first, so that the others find what it writes."""
     if rank():
         dist.barrier()
     yield
@@ -61,7 +61,7 @@ def first_alone() -> Iterator[None]:
 
 
 def replicated(network: nn.Module) -> nn.Module:
-    """Wrap a network so that its gradients are those of all processes."""
+    """Return a network whose gradients are averaged over all processes."""
     if world() == 1:
         return network
     # The lateral trunk of a two-view network gets no gradient from a batch without laterals.
@@ -69,7 +69,7 @@ def replicated(network: nn.Module) -> nn.Module:
 
 
 def share_gradients(loss: nn.Module) -> None:
-    """Average the gradients of a loss's own parameters over all processes: DDP only sees the network."""
+    """Average the gradients of a loss's own parameters over all processes; DDP averages only the network's."""
     if world() > 1:
         for parameter in loss.parameters():
             parameter.register_hook(_averaged)  # type: ignore[no-untyped-call]
@@ -82,12 +82,12 @@ def _averaged(gradient: Tensor) -> Tensor:
 
 
 def same_buffers(network: nn.Module) -> None:
-    """Take over process 0's buffers: batch normalisation's statistics differ with each process's pictures."""
+    """Copy the buffers of process 0: the statistics of batch normalisation differ between processes."""
     if world() > 1:
         for buffer in network.buffers():
             dist.broadcast(buffer, 0)
 
 
 def mean_over_processes(value: Tensor) -> Tensor:
-    """Average a tensor over all processes."""
+    """Return the mean of a tensor over all processes."""
     return value if world() == 1 else _averaged(value)

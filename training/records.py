@@ -1,4 +1,4 @@
-"""Write JSON so that a reader never sees half a file, and say when and how it was made."""
+"""Write JSON files whole, with the date and the command that made them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,19 @@ from candor.files.durable import whole_file
 
 
 def write_json(path: Path, record: Mapping[str, object]) -> None:
-    """Write a JSON object, whole or not at all; NaN is an error.
+    """Write a JSON object to a file, whole or not at all.
+
+    Parameters
+    ----------
+    path
+        The file; one that exists is replaced.
+    record
+        The object, without NaN and infinities.
 
     Raises
     ------
     ValueError
-        The record holds a number that JSON has not: NaN or an infinity.
+        The record holds NaN or an infinity, which JSON lacks.
     """
     content = json.dumps(record, indent=1, allow_nan=False)
     with whole_file(path) as file:
@@ -26,12 +33,12 @@ def write_json(path: Path, record: Mapping[str, object]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Occasion:
-    """When and by what command something was fitted or measured."""
+    """The date and the command by which something was fitted or measured."""
 
     day: date
     command: str
 
     @property
     def facts(self) -> dict[str, object]:
-        """For a JSON file: ``date`` as ISO 8601, and ``command``."""
+        """Return ``date`` as ISO 8601 and ``command``, for a JSON file."""
         return {"date": self.day.isoformat(), "command": self.command}

@@ -1,4 +1,4 @@
-"""PCANet on a data set: what a classifier without gradients reaches on small pictures, to compare a network with."""
+"""Measure PCANet on a data set: a classifier of small pictures without gradients, to compare a network with."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ CHUNK: Final = 64
 """Pictures whose features are held at once while answering."""
 
 SPEC: Final = PcaNetSpec(block=8, step=8)
-"""Blocks side by side: half the overlap of the paper's would take four times the memory."""
+"""Blocks without overlap; blocks that overlap by half would take four times the memory."""
 
 WATCHED: Final = {"validation": (Subset.VALIDATION,), "test": (Subset.GATE, Subset.CALIBRATION, Subset.TEST)}
-"""Whom the baseline is measured on; it fits nothing to the patients of the gate and of the calibration."""
+"""The patients it is measured on; the baseline fits nothing to those of the gate and of the calibration."""
 
 
 def measure_pcanet(dataset: Dataset, *, side: int, pictures: int, seed: int = 0, spec: PcaNetSpec = SPEC) -> Record:
@@ -35,16 +35,22 @@ def measure_pcanet(dataset: Dataset, *, side: int, pictures: int, seed: int = 0,
 
     Parameters
     ----------
+    dataset
+        The data set.
     side
-        Of the pictures, in pixels. At 64 a picture to learn from takes about 1 MB, the linear classifiers' copy
-        included.
+        Side of the pictures in pixels. At 64 a picture to learn from takes about 1 MB, with the copy of the linear
+        classifiers.
     pictures
-        At most so many of TRAIN are learned from, drawn at random: that bounds the memory.
+        Most pictures of TRAIN to learn from, drawn at random; this bounds the memory.
+    seed
+        Seed of the draw and of the linear classifiers.
+    spec
+        Settings of PCANet.
 
     Returns
     -------
-    For JSON: what was fitted, and the ranking of each part with intervals by patient. A finding that TRAIN has
-    never or always is left out.
+    For JSON: the settings, and the ranking of each part with intervals by patient. A finding is left out if no picture
+    of TRAIN has it, or all have.
 
     Raises
     ------
@@ -75,7 +81,7 @@ def _at_most(learning: Dataset, pictures: int, seed: int) -> Dataset:
 
 
 def _images(dataset: Dataset, side: int) -> Iterator[NDArray[np.float64]]:
-    """Read pictures as the application would, in chunks: ``(n, side, side)`` in [0, 1]."""
+    """Yield the pictures in chunks, read as the application reads them: ``(n, side, side)`` in [0, 1]."""
     spec = InputSpec(side, 0.0, 1.0)
     for start in range(0, len(dataset.images), CHUNK):
         chunk = dataset.images[start : start + CHUNK]
@@ -94,7 +100,7 @@ def _ranking(net: PcaNet, dataset: Dataset, both: NDArray[np.bool_], side: int) 
 
 
 def auc_table(record: dict[str, Any]) -> str:
-    """Write what :func:`measure_pcanet` gave as a table: the AUC of each finding on each part, and their mean."""
+    """Return the result of :func:`measure_pcanet` as a table: the AUC of each finding on each part, and their mean."""
     parts = [record[name] for name in WATCHED]
     header = ("finding", *(f"{name}, {part['images']} images" for name, part in zip(WATCHED, parts, strict=True)))
     rows = [

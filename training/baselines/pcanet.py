@@ -1,7 +1,8 @@
-"""PCANet: a baseline without gradients. Filters are principal components of patches; what they answer is hashed.
+"""PCANet: a baseline without gradients, whose filters are principal components of patches.
 
-Two stages of filters, each the leading eigenvectors of mean-free patches; the signs of the second stage's answers
-are the bits of a code at each pixel; histograms of the codes over blocks are the features of linear classifiers.
+The filters of its two stages are the leading eigenvectors of mean-free patches. The signs of the second stage's
+responses are the bits of a code at each pixel. Histograms of the codes over blocks are the features of linear
+classifiers.
 
 References
 ----------
@@ -29,18 +30,18 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PcaNetSpec:
-    """What is chosen before anything is learned.
+    """Settings of PCANet.
 
     Parameters
     ----------
     patch
         Side of the filters in pixels, odd.
     filters
-        Of the first and of the second stage; the codes have as many bits as the second has filters.
+        Number of filters of the first and of the second stage; a code has a bit for each filter of the second.
     block, step
-        Side of a histogram's block in pixels, and from one block to the next: half overlapping.
+        Side of a histogram's block, and distance from one block to the next, in pixels.
     cost
-        Of the linear classifiers' errors.
+        Cost of errors of the linear classifiers.
     """
 
     patch: int = 7
@@ -55,8 +56,10 @@ class PcaNet:
 
     Parameters
     ----------
+    spec
+        Settings; by default those of the paper.
     seed
-        Of the order in which the linear classifiers see the images.
+        Seed of the order in which the linear classifiers use the images.
     """
 
     def __init__(self, spec: PcaNetSpec | None = None, seed: int = 0) -> None:
@@ -71,20 +74,20 @@ class PcaNet:
         Parameters
         ----------
         images
-            ``(n, side, side)``, of one side in pixels.
+            ``(n, side, side)``.
         labels
-            ``(n, findings)``: true or over 0 where the finding is there, NaN where it is not known.
+            ``(n, findings)``: true or over 0 if the image shows the finding, NaN if that is not known.
 
         Raises
         ------
         DataError
-            The images are smaller than a patch or a block, or a finding is in none of them or in all.
+            The images are smaller than a patch or a block, or none of them shows a finding, or all do.
         """
         spec = self._spec
         if min(images.shape[1:]) < max(spec.patch, spec.block):
             raise DataError(f"images of {images.shape[1:]} pixels are smaller than a patch or a block; enlarge them")
         if not ((labels > 0).any(axis=0) & (labels <= 0).any(axis=0)).all():
-            raise DataError("a finding is in none of the images or in all; PCANet needs both")
+            raise DataError("none of the images shows a finding, or all do; PCANet needs both")
         first = principal_filters(images, spec.patch, spec.filters[0])
         answers = (answer for image in images for answer in convolved(image[None], first)[0])
         second = principal_filters(answers, spec.patch, spec.filters[1])
@@ -98,29 +101,29 @@ class PcaNet:
         return LinearSVC(C=self._spec.cost, random_state=self._seed).fit(features[known], labels[known] > 0)
 
     def features(self, images: Floats) -> csr_matrix:
-        """Histograms of codes, ``(n, filters[0] * blocks * 2**filters[1])``.
+        """Return the histograms of codes, ``(n, filters[0] * blocks * 2**filters[1])``.
 
         Raises
         ------
         DataError
-            Nothing was learned yet.
+            :meth:`fit` was not called.
         """
         if self._filters is None:
-            raise DataError("PCANet has learned nothing yet; fit it first")
+            raise DataError("PCANet is not fitted yet; call fit first")
         first, second = self._filters
         return vstack([self._histograms(hashed(convolved(image[None], first)[0], second)) for image in images], "csr")
 
     def decision(self, images: Floats) -> Floats:
-        """Signed distances from the classifiers' planes, ``(n, findings)``: positive where a finding is."""
+        """Return signed distances from the classifiers' planes, ``(n, findings)``: positive for a finding."""
         features = self.features(images)
         return np.stack([classifier.decision_function(features) for classifier in self._classifiers], axis=1)
 
     def predict(self, images: Floats) -> Bools:
-        """Say for each image and finding whether it is there: ``(n, findings)``."""
+        """Return whether each image shows each finding: ``(n, findings)``."""
         return self.decision(images) > 0
 
     def _histograms(self, codes: NDArray[np.int64]) -> csr_matrix:
-        """One row of all blocks' histograms, from codes ``(maps, side, side)``."""
+        """Return one row with all blocks' histograms, from codes ``(maps, side, side)``."""
         spec, bins = self._spec, 2 ** self._spec.filters[1]
         blocks = sliding_window_view(codes, (spec.block, spec.block), axis=(1, 2))[:, :: spec.step, :: spec.step]
         flat = blocks.reshape(-1, spec.block**2)
@@ -129,12 +132,16 @@ class PcaNet:
 
 
 def principal_filters(images: Iterable[Floats], patch: int, count: int) -> Floats:
-    """Leading eigenvectors of the covariance of all mean-free patches: ``(count, patch, patch)``.
+    """Return the leading eigenvectors of the covariance of all mean-free patches: ``(count, patch, patch)``.
 
     Parameters
     ----------
     images
-        Each ``(side, side)``; they are looked at one by one.
+        Each ``(side, side)``; they are read one by one.
+    patch
+        Side of the patches in pixels.
+    count
+        Number of filters.
 
     Notes
     -----
@@ -151,12 +158,28 @@ def principal_filters(images: Iterable[Floats], patch: int, count: int) -> Float
 
 
 def convolved(images: Floats, filters: Floats) -> Floats:
-    """Answer of each filter at each pixel, zero outside the image: ``(n, filters, side, side)``."""
+    """Return the response of each filter at each pixel: ``(n, filters, side, side)``.
+
+    Parameters
+    ----------
+    images
+        ``(n, side, side)``, taken as 0 outside.
+    filters
+        ``(filters, patch, patch)``.
+    """
     return np.stack([[_filtered(image, kernel) for kernel in filters] for image in images])
 
 
 def hashed(maps: Floats, filters: Floats) -> NDArray[np.int64]:
-    """Signs of the filters' answers as the bits of a code: ``(maps, side, side)``, in [0, 2**filters)."""
+    """Return the signs of the filters' responses as the bits of a code: ``(maps, side, side)``, in [0, 2**filters).
+
+    Parameters
+    ----------
+    maps
+        ``(maps, side, side)``.
+    filters
+        ``(filters, patch, patch)``.
+    """
     bits: Sequence[NDArray[np.int64]] = [
         (convolved(maps, kernel[None])[:, 0] > 0).astype(np.int64) << position
         for position, kernel in enumerate(filters)

@@ -1,1 +1,1 @@
-"""Bundles: export, import, and the files that belong together."""
+"""Bundles: export, import of published weights, and the files of a bundle."""

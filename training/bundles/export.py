@@ -1,7 +1,7 @@
-"""Make a bundle of what training left in its work folder.
+"""Make a bundle from the files in the work folder of a training.
 
-Calibration and gate are written too, as what is honest before either is fitted: the logits as they are, and a
-gate that defers everything. So a bundle can be loaded at every step of its making.
+The bundle gets a calibration and a gate too: the logits as they are, and a gate that defers every finding. So it can
+be loaded before either is fitted.
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ from training.records import write_json
 
 
 def export(trained: Trained, bundle: Path) -> Path:
-    """Write a bundle; one that lies there already is replaced once the new one is whole.
+    """Write a bundle; an existing one is replaced once the new one is complete.
 
     Parameters
     ----------
+    trained
+        The result of training.
     bundle
-        The bundle's folder; its parent is made where needed.
+        The bundle's folder; its parent is made if needed.
 
     Returns
     -------
@@ -36,9 +38,9 @@ def export(trained: Trained, bundle: Path) -> Path:
     Raises
     ------
     BundleError
-        What training left is incomplete or reads two views, or the exported graph does not answer as torch does.
+        The result of training is incomplete or reads two views, or the exported graph answers differently from torch.
     OutputError
-        Something else lies at ``bundle``.
+        ``bundle`` exists and is not a bundle.
     """
     if reads_two_views(trained.architecture):
         raise BundleError(
@@ -46,7 +48,7 @@ def export(trained: Trained, bundle: Path) -> Path:
             f"picture; train {trunk_of(trained.architecture)} for a bundle"
         )
     if bundle.exists() and not (bundle / METADATA).is_file():
-        raise OutputError(f"{bundle} is no bundle, so it is not replaced; name another place")
+        raise OutputError(f"{bundle} is not a bundle, so it is not replaced; give another folder")
     bundle.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{bundle.name}-", dir=bundle.parent) as scratch:
         made = Path(scratch, "new")

@@ -1,7 +1,7 @@
-"""Write the two files of a bundle that are fitted to its model: calibration and gate.
+"""Write the calibration and the gate of a bundle.
 
-Each names the SHA-256 of what it was fitted to. A new calibration closes the gate, since thresholds fitted to
-the old probabilities mean nothing for the new ones.
+Each file names the SHA-256 of the files that it was fitted to. A new calibration closes the gate, since thresholds
+fitted to the old probabilities mean nothing for the new ones.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from candor.study.findings import Finding
 from training.records import write_json
 
 Facts = Mapping[str, object]
-"""What a reader of the file may want to know and loading does not need."""
+"""Facts for people who read the file; loading does not need them."""
 
 NO_FACTS: Mapping[Finding, Facts] = {}
 
@@ -28,8 +28,12 @@ def write_calibration(
 
     Parameters
     ----------
+    model
+        The bundle.
+    calibration
+        Maps of its findings.
     facts, by_finding
-        Added to the file as they are: data, date, n; figures before and after.
+        Added to the file as they are: data, date, number of images; figures before and after.
     """
     maps = {
         finding.label: _map_record(m) | dict(by_finding.get(finding, {})) for finding, m in calibration.maps.items()
@@ -45,7 +49,17 @@ def write_calibration(
 
 
 def write_gate(model: Model, gate: Gate, facts: Facts, by_finding: Mapping[Finding, Facts] = NO_FACTS) -> None:
-    """Write ``gate.json``, bound to the model's weights and to the calibration that lies beside it."""
+    """Write ``gate.json``, bound to the model's weights and to the calibration in the bundle.
+
+    Parameters
+    ----------
+    model
+        The bundle.
+    gate
+        Thresholds of its findings.
+    facts, by_finding
+        Added to the file as they are.
+    """
     thresholds = {
         finding.label: {"lo": pair.lo, "hi": pair.hi} | dict(by_finding.get(finding, {}))
         for finding, pair in gate.thresholds.items()
@@ -58,18 +72,18 @@ def write_gate(model: Model, gate: Gate, facts: Facts, by_finding: Mapping[Findi
 
 
 def identity_calibration(shares: Mapping[Finding, float]) -> Calibration:
-    """Take the logits as they are, at the share of positives that the network was trained on."""
+    """Return a calibration that leaves the logits as they are, at the training data's share of positives."""
     maps = {f: LogitMap(IDENTITY, share, share) for f, share in shares.items()}
     return Calibration(maps, "not calibrated: the network's own probabilities, at the prevalence of its training data")
 
 
 def trained_shares(model: Model) -> dict[Finding, float]:
-    """Share of positives of each finding among the pictures that trained the network, as its bundle says.
+    """Return the share of positives of each finding among the training pictures, as the bundle states it.
 
     Raises
     ------
     BundleError
-        It does not say so, or not in (0, 1).
+        A share is missing, or is not in (0, 1).
     """
     metadata = read_document(model.root / METADATA, "export the bundle again (python -m training export)")
     shares = metadata.at("candor").at("training").at("shares")
@@ -77,7 +91,7 @@ def trained_shares(model: Model) -> dict[Finding, float]:
 
 
 def closed_gate(model: Model) -> Gate:
-    """Defer every finding: the gate before thresholds are fitted."""
+    """Return a gate that defers every finding, for a bundle without thresholds."""
     return Gate(dict.fromkeys(model.findings, Thresholds(None, None)), "not fitted: every finding is deferred")
 
 
@@ -98,4 +112,4 @@ def _curve_record(curve: Curve) -> dict[str, object]:
             return {"a": curve.a, "b": curve.b, "c": curve.c}
         case Isotonic():
             return {"logits": list(curve.logits), "log_odds": list(curve.values)}
-    raise TypeError(f"{type(curve).__name__} is no curve of calibration.json")
+    raise TypeError(f"{type(curve).__name__} is not a curve of calibration.json")

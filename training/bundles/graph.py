@@ -1,6 +1,6 @@
 """Export the network as an ONNX graph whose tensors are offsets into the safetensors file.
 
-So the weights lie in the bundle once, both engines read the same bytes, and the graph itself stays small.
+So the bundle holds the weights once, both engines read the same bytes, and the graph itself stays small.
 
 References
 ----------
@@ -31,12 +31,12 @@ TOLERANCE = 1e-4
 """Largest difference between the engines that an export may have, in units of the logit."""
 
 PREFIX = "network."
-"""Of the tensors' names in a graph, before those in the safetensors file: the network is a part of what is exported."""
+"""Prefix of the tensors' names in a graph, where the network is a part of a module; the safetensors file lacks it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """Where a tensor's bytes lie in a file."""
+    """Position and length of a tensor in a file, in bytes."""
 
     offset: int
     length: int
@@ -50,15 +50,15 @@ def write_graph(network: ClassActivationNetwork, side: int, weights: Path, graph
     network
         Holds the same values as ``weights``.
     side
-        Of the network's input, in pixels.
+        Side of the network's input in pixels.
     weights
         The safetensors file, in the folder of ``graph``: the graph names it by its file name.
     graph
-        Where to write.
+        File to write.
 
     Returns
     -------
-    What ONNX Runtime answered to noise, for its shapes.
+    The answer of ONNX Runtime to noise; its shapes describe the graph.
 
     Raises
     ------
@@ -98,7 +98,14 @@ def _trace(network: ClassActivationNetwork, side: int) -> onnx.ModelProto:
 
 
 def point_into(model: onnx.ModelProto, weights: Path) -> None:
-    """Replace the tensors that a graph holds by their place in a safetensors file.
+    """Replace the tensors in a graph by their positions in a safetensors file.
+
+    Parameters
+    ----------
+    model
+        The graph; it is changed.
+    weights
+        The safetensors file.
 
     Raises
     ------
@@ -119,7 +126,7 @@ def point_into(model: onnx.ModelProto, weights: Path) -> None:
 
 
 def tensor_extents(weights: Path) -> dict[str, Extent]:
-    """Read where each tensor of a safetensors file lies, from the file's header."""
+    """Read the position of each tensor from the header of a safetensors file."""
     with weights.open("rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
         header: dict[str, dict[str, list[int]]] = json.loads(file.read(length))
@@ -131,9 +138,20 @@ def tensor_extents(weights: Path) -> dict[str, Extent]:
 def compare_engines(
     network: ClassActivationNetwork, engine: Engine, images: NDArray[np.float32]
 ) -> tuple[float, Outputs]:
-    """Largest difference of any output between torch and an engine; what the engine answered.
+    """Compare the outputs of torch and of an engine.
 
-    ``images`` is ``(n, 1, side, side)`` float32.
+    Parameters
+    ----------
+    network
+        Answers by torch.
+    engine
+        Answers to the same images.
+    images
+        ``(n, 1, side, side)`` float32.
+
+    Returns
+    -------
+    The largest absolute difference in any output, and the outputs of the engine.
     """
     with torch.inference_mode():
         expected = [output.numpy() for output in network.answer(torch.from_numpy(images))]

@@ -1,7 +1,7 @@
-"""Take over published DenseNet-121 weights: what ``python -m training export`` needs is written as if trained here.
+"""Import published DenseNet-121 weights: write the files that ``python -m training export`` needs.
 
-:mod:`training.bundles.layouts` says whose. All classify 224 x 224 pixels; their authors resized otherwise than
-:mod:`candor.model.preprocess` does, so figures published for the weights must be measured again.
+:mod:`training.bundles.layouts` lists the publishers. All classify 224 x 224 pixels. Their authors resized pictures in
+another way than :mod:`candor.model.preprocess`, so figures published for the weights must be measured again.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from training.records import write_json
 ARCHITECTURE: Final = "densenet121"
 
 _UNREADABLE: Final = (
-    # What torch's restricted unpickler raises on bytes that are no weights, or are more than weights.
+    # Errors of torch's restricted unpickler on bytes that are not weights, or hold more than weights.
     UnpicklingError,
     RuntimeError,
     OSError,
@@ -49,7 +49,7 @@ _UNREADABLE: Final = (
 def import_weights(
     source: Path, work: Path, layout_name: str, labels: Path, outputs: Sequence[str] | None = None
 ) -> Trained:
-    """Write published weights as training would have left them: weights, ``train.json`` and ``splits.json``.
+    """Write published weights in the form of a training's result: weights, ``train.json`` and ``splits.json``.
 
     Parameters
     ----------
@@ -61,16 +61,16 @@ def import_weights(
         A key of :data:`training.bundles.layouts.LAYOUTS`.
     labels
         Label table (``labels_all.csv.gz``) of the data that the weights were trained on, for the prevalence at
-        which their probabilities hold until they are calibrated.
+        which their probabilities are right until they are calibrated.
     outputs
-        Names of the classifier's rows where they are not the layout's; a blank one was never trained.
+        Names of the classifier's rows, if they differ from the layout's; blank for a row that was never trained.
 
     Raises
     ------
     BundleError
         The file cannot be read, or is of another layout.
     DataError
-        The layout or an output's name is unknown, or nobody says which outputs were trained; see also
+        The layout or an output's name is unknown, or it is unknown which outputs were trained; see also
         :func:`training.data.readers.nih.prevalence`.
     """
     if layout_name not in LAYOUTS:
@@ -96,7 +96,7 @@ _UNKNOWN_PATIENTS: Final = (
 
 
 def read_state(source: Path) -> State:
-    """Read tensors by name; nothing that could run code is opened.
+    """Read tensors by name, without running code that a file may hold.
 
     Raises
     ------
@@ -128,12 +128,21 @@ def _renamed(state: State, source: Path) -> State:
 
 
 def trained_outputs(state: State, layout: Layout, given: Sequence[str] | None) -> list[str]:
-    """Name the classifier's rows, blank where ``op_threshs`` says that a row was never trained.
+    """Return the names of the classifier's rows, blank where ``op_threshs`` shows that a row was never trained.
+
+    Parameters
+    ----------
+    state
+        Tensors by our names.
+    layout
+        Names the rows by default.
+    given
+        Names that replace those of the layout, or None.
 
     Raises
     ------
     DataError
-        The names are not as many as the rows, or the file alone could say which were trained and does not.
+        The numbers of names and rows differ, or the file does not show which rows were trained.
     """
     names = list(layout.outputs if given is None else given)
     rows = len(state["head.bias"]) if "head.bias" in state else 0
@@ -162,7 +171,7 @@ def _rows(names: Sequence[str], findings: Sequence[Finding]) -> list[int]:
 
 
 def _adapted(state: State, layout: Layout, rows: list[int], source: Path) -> State:
-    """Bring a renamed state to our outputs and our input."""
+    """Return a renamed state with our outputs and our input."""
     first = state.get(FIRST)
     if first is None or first.ndim != 4 or first.shape[1] != layout.channels or AFTER_FIRST not in state:
         raise BundleError(f"{source} has no first layer of {layout.channels} channels; it is of another layout")
@@ -183,13 +192,13 @@ def _record(source: Path, layout_name: str, names: Sequence[str], shares: Mappin
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run ``python -m training.bundles.import_weights``; what Candor raises on purpose is one line and exit code 2."""
+    """Run ``python -m training.bundles.import_weights``; an error of Candor prints one line and returns exit code 2."""
     parser = argparse.ArgumentParser("python -m training.bundles.import_weights", description=import_weights.__doc__)
-    parser.add_argument("source", type=Path, help=".safetensors, or a torch file of tensors alone")
-    parser.add_argument("--layout", choices=sorted(LAYOUTS), required=True, help="who published the weights")
+    parser.add_argument("source", type=Path, help=".safetensors, or a torch file that holds tensors only")
+    parser.add_argument("--layout", choices=sorted(LAYOUTS), required=True, help="layout of the published weights")
     parser.add_argument("--labels", type=Path, required=True, help="labels_all.csv.gz of the data that trained them")
     parser.add_argument("--work", type=Path, default=Path("work"), help="folder to write, for the verb export")
-    parser.add_argument("--outputs", type=lambda text: text.split(","), help="names in order, with commas between")
+    parser.add_argument("--outputs", type=lambda text: text.split(","), help="names in order, separated by commas")
     given = parser.parse_args(arguments)
     try:
         print(import_weights(given.source, given.work, given.layout, given.labels, given.outputs).weights)

@@ -1,4 +1,4 @@
-"""What the bundle's ``configs/inference.yaml`` names: a folder of pictures in, a table of probabilities out."""
+"""Classify a folder of pictures and write a table of probabilities, for the bundle's ``configs/inference.yaml``."""
 
 from __future__ import annotations
 
@@ -36,14 +36,22 @@ def pictures(folder: Path) -> list[dict[str, str]]:
 
 
 class Preprocess(MapTransform):
-    """Replace each path by the network's input: the application's own preprocessing as a MONAI transform."""
+    """Replace each path by the network's input: the application's own preprocessing as a MONAI transform.
+
+    Parameters
+    ----------
+    keys
+        Keys of the paths in MONAI's dictionary.
+    spec
+        The network's input.
+    """
 
     def __init__(self, keys: KeysCollection, spec: InputSpec) -> None:
         super().__init__(keys)
         self._spec = spec
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Read and preprocess; the array is ``(1, side, side)`` float32."""
+        """Return the dictionary with arrays ``(1, side, side)`` float32 in place of the paths."""
         done = dict(data)
         for key in self.key_iterator(done):
             done[key] = to_network_input(as_radiograph(read_picture(Path(done[key]))), self._spec)
@@ -64,8 +72,12 @@ class Evaluator:
         Gives batches with ``image`` and ``name``.
     postprocessing
         Replaces the logits under ``pred``, an array ``(n, findings)``, by probabilities.
+    device
+        Device of the network.
+    findings
+        In the order of the outputs.
     output
-        The CSV file; its folder is made where needed.
+        The CSV file; its folder is made if needed.
     """
 
     network: torch.nn.Module
@@ -77,7 +89,7 @@ class Evaluator:
     output: Path
 
     def run(self) -> None:
-        """Classify and write."""
+        """Classify all batches and write the table."""
         self.output.parent.mkdir(parents=True, exist_ok=True)
         with self.output.open("w", newline="") as file:
             table = csv.writer(file)

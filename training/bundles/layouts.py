@@ -1,7 +1,7 @@
-"""The layouts of published DenseNet-121 weights, and how each becomes ours.
+"""The layouts of published DenseNet-121 weights, and how each is changed into ours.
 
 ``chexnet``
-    torchvision's DenseNet-121 with a sigmoid after it, as the public copies of CheXNet save it: three colours
+    torchvision's DenseNet-121 followed by a sigmoid, as the public copies of CheXNet save it: three colours
     standardised as for ImageNet, 14 outputs in the order of ChestX-ray14. Layer names are old
     (``denselayer1.norm.1``) or new (``denselayer1.norm1``), with ``module.`` and ``densenet121.`` before them or not.
 ``torchxrayvision``
@@ -46,11 +46,12 @@ class Layout:
     outputs
         Names of the classifier's rows, in order.
     channels
-        Of the first layer.
+        Channels of the first layer.
     input
-        What the network sees after ``to_one_channel``.
+        Input of the network after ``to_one_channel``.
     to_one_channel
-        Changes the first layer in place, under our names, so that our standardised input gives what theirs gave.
+        Changes the first layer in place, under our names, so that our standardised input gives the same
+        answers as theirs.
     """
 
     outputs: tuple[str, ...]
@@ -67,9 +68,9 @@ def _from_colours(state: State, spec: InputSpec) -> None:
     """Fold three standardisations of one grey image into one.
 
     The first layer answers to grey g with sum_c w_c * (g - mean_c) / std_c. One channel of
-    sum_c w_c std / std_c gives all of it but a constant for each filter, which goes into the running mean of the
-    batch normalisation behind it. Only the three outermost pixels differ a little: there, padding is their three
-    means and our one.
+    sum_c w_c std / std_c gives the same up to a constant for each filter, which is subtracted from the running mean of
+    the batch normalisation after it. Only the three outermost pixels differ a little: the published networks pad them
+    with three means, ours with one.
     """
     mean, std = torch.tensor(_COLOURS, dtype=torch.float64).T[:, None, :, None, None]
     weight = state[FIRST].double() / std
@@ -79,7 +80,7 @@ def _from_colours(state: State, spec: InputSpec) -> None:
 
 
 def _from_1024(state: State, spec: InputSpec) -> None:
-    """Take in [-1, 1] instead of [-1024, 1024]: a factor of 2**10 is exact, and zero padding stays zero."""
+    """Change the input from [-1024, 1024] to [-1, 1]: a factor of 2**10 is exact, and zero padding stays zero."""
     state[FIRST] = state[FIRST] * 1024
 
 
@@ -96,10 +97,10 @@ LAYOUTS: Final = {
         _from_1024,
     ),
 }
-"""Known layouts by name."""
+"""Layouts by name, which :data:`training.choices.WEIGHT_LAYOUTS` repeats."""
 
 OTHER_OUTPUTS: Final = ("", "Lung Lesion", "Fracture", "Lung Opacity", "Enlarged Cardiomediastinum")
-"""Outputs that Candor has no finding for, and the blank name of one that was never trained."""
+"""Outputs without a finding of Candor, and the blank name of an output that was never trained."""
 
 
 _PREFIX: Final = re.compile(r"^(module\.)?(densenet121\.|model\.)?")
@@ -108,6 +109,6 @@ _CLASSIFIER: Final = re.compile(r"^classifier\.(0\.)?")
 
 
 def our_name(name: str) -> str:
-    """Translate a tensor's name: ``module.densenet121.features.denseblock1.denselayer1.norm.1.weight``."""
+    """Return our name of a tensor, such as ``module.densenet121.features.denseblock1.denselayer1.norm.1.weight``."""
     name = _LAYER.sub(r"\1.layers.\2\3.", _PREFIX.sub("", name))
     return _CLASSIFIER.sub("head.", re.sub(r"^features\.", "trunk.features.", name))

@@ -1,4 +1,4 @@
-"""Keep the patients that trained a bundle's network out of all that is fitted or measured afterwards."""
+"""Check that no patient who trained a bundle's network is used to fit or measure it afterwards."""
 
 from __future__ import annotations
 
@@ -15,16 +15,23 @@ _EXPORT: Final = "export the bundle again (python -m training export)"
 
 
 def require_unseen(model: Model, dataset: Dataset) -> None:
-    """Check that no patient of a data set gave the gradients of a bundle's network, or was watched meanwhile.
+    """Check that no patient of a data set trained or validated a bundle's network.
 
-    Patients of another data set than the one that trained it are other people, whatever their numbers.
+    Patients of another data set are taken for other people, whatever their identifiers.
+
+    Parameters
+    ----------
+    model
+        The bundle.
+    dataset
+        The data to fit or measure on.
 
     Raises
     ------
     DataError
-        Some did: the data set is divided otherwise than it was for training.
+        Some did: the data set is not divided as it was for training.
     BundleError
-        The bundle does not say who they are.
+        The bundle does not list the patients who trained it.
     """
     record = read_document(model.root / METADATA, _EXPORT).at("candor").at("training")
     if record.values.get("data", nih.NAME) != dataset.source:  # older bundles are all of ChestX-ray14

@@ -1,4 +1,4 @@
-"""Fill ``configs/metadata.json`` in, by MONAI's schema, with Candor's part under ``candor``.
+"""Make ``configs/metadata.json`` by MONAI's schema, with Candor's part under ``candor``.
 
 References
 ----------
@@ -20,21 +20,25 @@ from candor.model.preprocess import InputSpec
 from training.bundles.trained import Trained
 
 TEMPLATE: Final = Path(__file__).parent / "template"
-"""The files of a bundle that no training changes."""
+"""The files that are the same in every bundle."""
 
 SPLITS: Final = Path("models", "splits.json")
-"""Which patients were in which set, in a bundle."""
+"""File in a bundle that lists the patients of each set."""
 
 _PACKAGES: Final = ("onnxruntime", "opencv-python-headless", "safetensors")
 
 
 def metadata(bundle: Path, trained: Trained, outputs: Outputs) -> dict[str, object]:
-    """Describe the weights, the graph and the splits that lie in ``bundle``.
+    """Return the metadata of the weights, the graph and the splits in a bundle.
 
     Parameters
     ----------
+    bundle
+        Its folder.
+    trained
+        The result of training.
     outputs
-        Of any batch: their shapes are described.
+        The network's outputs for any batch, for their shapes.
     """
     labels = [finding.label for finding in trained.shares]
     template = read_document(TEMPLATE / "configs" / "metadata.json", "install Candor again").values
@@ -71,7 +75,15 @@ def _image(spec: InputSpec) -> dict[str, object]:
 
 
 def output_formats(labels: list[str], outputs: Outputs) -> dict[str, object]:
-    """Describe the network's outputs for ``network_data_format``; ``labels`` are the findings' in order."""
+    """Return the description of the network's outputs for ``network_data_format``.
+
+    Parameters
+    ----------
+    labels
+        Labels of the findings, in the order of the outputs.
+    outputs
+        The network's outputs for any batch, for their shapes.
+    """
     by_finding = {
         "num_channels": len(labels),
         "channel_def": {str(position): label for position, label in enumerate(labels)},

@@ -1,4 +1,4 @@
-"""What training left in its work folder, read back."""
+"""Read the result of training from its work folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TRAIN_AGAIN: Final = "train again (python -m training train)"
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What training left in its work folder.
+    """The result of training in its work folder.
 
     Parameters
     ----------
@@ -26,11 +26,11 @@ class Trained:
     architecture
         A key of :data:`candor.model.networks.registry.NETWORKS`.
     input
-        What the network was trained on.
+        Input that the network was trained on.
     shares
-        Share of positives among the pictures that gave the gradients, in (0, 1), in the order of the outputs.
+        Share of positives among the training pictures, in (0, 1), in the order of the outputs.
     record
-        How it was trained: what ``train.json`` says.
+        How it was trained: the content of ``train.json``.
     """
 
     folder: Path
@@ -46,7 +46,7 @@ class Trained:
 
 
 def read_trained(folder: Path) -> Trained:
-    """Read what training left.
+    """Read the result of training.
 
     Raises
     ------

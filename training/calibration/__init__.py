@@ -1,1 +1,1 @@
-"""Fitting the calibration, and what a fit is worth."""
+"""Calibration: fitting it, and measuring what a fit gains."""

@@ -1,9 +1,9 @@
-"""Fit a bundle's calibration to patients that the network never saw: those of its data set, or a site's own.
+"""Fit a bundle's calibration to patients that the network never saw: of its data set, or of a site.
 
-A first fit starts from the network's own probabilities, and a finding with few positives shares the slope of the
-others: its intercept follows the same count as the fitting prevalence, so at the assumed one the count's noise mostly
-cancels out. A refit starts from the calibration that the bundle has: a finding with few positives keeps it, and one
-with many keeps it at the site's prevalence unless another does better.
+A first fit starts from the network's own probabilities. A finding with few positives shares the slope of the others:
+its intercept and the fitting prevalence follow the same count, so at the assumed prevalence the noise of the count
+mostly cancels out. A refit starts from the bundle's calibration. A finding with few positives keeps its map; one with
+many keeps it at the site's prevalence, unless another map does better.
 
 References
 ----------
@@ -35,17 +35,17 @@ from training.records import Occasion
 from training.statistics.metrics import calibration_errors
 
 NOBODY_KNOWS: Final = "no image of the fit has a known label"
-"""Why a finding is not fitted."""
+"""The reason why a finding is not fitted."""
 
 BEFORE: Final = "before"
 SHIFTED: Final = "before_at_this_prevalence"
 AFTER: Final = "after_cross_validated"
-"""Under which names the figures stand in the file."""
+"""Names of the figures in the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refit:
-    """A new calibration, with what a person wants to know of each finding before using it."""
+    """A new calibration, with the facts by which a person judges each finding before using it."""
 
     calibration: Calibration
     facts: Mapping[Finding, Facts]
@@ -56,29 +56,38 @@ def calibrate(model: Model, dataset: Dataset, prevalence: Prevalence, occasion: 
 
     Parameters
     ----------
+    model
+        The bundle.
     dataset
-        Of the model's findings, in the model's order.
+        Labels of the model's findings, in the model's order.
     prevalence
-        The assumed one; a finding that it does not know keeps the one that the bundle assumes.
+        The prevalence to assume; a finding that it lacks keeps the one that the bundle assumes.
     occasion
-        Stands in the file.
+        Date and command, written into the file.
 
     Raises
     ------
     DataError
-        The data set has no CALIBRATION patient, or knows no label of them.
+        The data set has no CALIBRATION patient, or no known label of them.
     """
     part = calibration_part(model, dataset)
     return recalibrate(model, predictions_of(model, part, part.source), prevalence, occasion)
 
 
 def calibration_part(model: Model, dataset: Dataset) -> Dataset:
-    """Take the CALIBRATION patients, to whom calibration and gate are fitted.
+    """Return the CALIBRATION patients of a data set, to whom calibration and gate are fitted.
+
+    Parameters
+    ----------
+    model
+        The bundle, whose training patients must not be among them.
+    dataset
+        The data set.
 
     Raises
     ------
     DataError
-        There is none, no label of theirs is known, or some trained the network.
+        There is none, none of their labels is known, or some trained the network.
     """
     part = dataset.only(Subset.CALIBRATION)
     if not part.images:
@@ -98,11 +107,15 @@ def recalibrate(model: Model, predictions: Predictions, prevalence: Prevalence, 
 
     Parameters
     ----------
+    model
+        The bundle.
     predictions
-        Of the model's findings, in the model's order; ``source`` names the site.
+        Predictions of the model's findings, in the model's order; ``source`` names the site.
     prevalence
-        The assumed one; a finding that it does not know is assumed as frequent as in these images, or, if it is not
+        The prevalence to assume. A finding that it lacks is assumed as frequent as in these images or, if it is not
         fitted, as before.
+    occasion
+        Date and command, written into the file.
 
     Raises
     ------
@@ -137,11 +150,11 @@ def recalibrate(model: Model, predictions: Predictions, prevalence: Prevalence, 
 
 
 def _shipped(model: Model) -> Calibration:
-    """Load what the bundle has; where it belongs to other weights or is damaged, start anew, and say so."""
+    """Load the bundle's calibration; if it belongs to other weights or is damaged, print so and return the identity."""
     try:
         return load_calibration(model)
     except BundleError as error:
-        print(f"the calibration that is there cannot be kept for any finding: {error}", file=sys.stderr)
+        print(f"the bundle's calibration cannot be kept for any finding: {error}", file=sys.stderr)
         return identity_calibration(trained_shares(model))
 
 
@@ -186,9 +199,16 @@ def _counts(labels: Floats, alone: bool, kept: LogitMap | None) -> dict[str, obj
 
 
 def calibration_figures(labels: Floats, probabilities: Floats) -> dict[str, float] | None:
-    """Mean negative log-likelihood, expected calibration error (15 bins) and Brier score of ``(images,)``.
+    """Return mean negative log-likelihood, expected calibration error (15 bins) and Brier score of one finding.
 
-    None where no label is known.
+    Parameters
+    ----------
+    labels, probabilities
+        ``(images,)``; a label that is not known is NaN.
+
+    Returns
+    -------
+    ``nll``, ``ece`` and ``brier``; None if no label is known.
     """
     known = ~np.isnan(labels)
     if not known.any():

@@ -1,9 +1,9 @@
-"""Choose each finding's kind of curve on patients that were left out, and measure the choice the same way.
+"""Choose each finding's kind of curve by cross-validation, and measure the choice in the same way.
 
-The kind with the least cross-validated negative log-likelihood is taken; kinds that come out equal go to the one that
-fits less. Identity is among them, and before it the map that the finding has already, shifted to the prevalence of the
-images: where nothing helps, nothing else is changed. A finding with few positives (or few negatives) is not fitted
-alone: it keeps the map that it has, or shares the slope of the others where it has none.
+The kind with the least cross-validated negative log-likelihood is taken; among equal kinds, the one that fits less. The
+first candidate is the map that the finding already has, shifted to the prevalence of the images, and the next is the
+identity: if nothing helps, the map stays. A finding with few positives or few negatives is not fitted alone: it keeps
+its map, or shares the slope of the others if it has none.
 
 References
 ----------
@@ -39,21 +39,21 @@ FEWEST_POSITIVES: Final = 20
 """A finding with fewer positives or fewer negatives is not fitted alone."""
 
 Kept = Sequence[LogitMap | None]
-"""The map that each finding has already; None where it has none worth keeping."""
+"""The map that each finding already has, or None."""
 
 
 def folds_of(patients: NDArray[np.str_]) -> NDArray[np.int64]:
-    """Which of the folds each image is left out in; all of a patient's images go together."""
+    """Return the fold that leaves each image out: ``(images,)``; all images of a patient are in one fold."""
     return np.asarray([int(unit_hash(str(patient), "folds") * FOLDS) for patient in patients], np.int64)
 
 
 def enough(labels: Floats) -> Bools:
-    """Which findings of ``(images, findings)`` labels can be fitted alone: ``(findings,)``."""
+    """Return which findings can be fitted alone, ``(findings,)``, by labels ``(images, findings)``."""
     return np.asarray(np.minimum((labels > 0).sum(axis=0), (labels <= 0).sum(axis=0)) >= FEWEST_POSITIVES, np.bool_)
 
 
 def share_of(labels: Floats) -> float:
-    """Softened share of positives among the known labels, in (0, 1)."""
+    """Return the softened share of positives among the known labels, in (0, 1); 0.5 if none is known."""
     known = labels[~np.isnan(labels)]
     return float(softened(known > 0).mean()) if len(known) else 0.5
 
@@ -64,18 +64,33 @@ def fit_maps(logits: Floats, labels: Floats, patients: NDArray[np.str_], kept: K
     Parameters
     ----------
     logits, labels
-        ``(images, findings)``; a label that is NaN is not known.
+        ``(images, findings)``; a label that is not known is NaN.
     patients
         ``(images,)``.
+    kept
+        The map that each finding already has, or None.
     """
     return _fit_maps(logits, labels, folds_of(patients), kept, enough(labels))
 
 
 def cross_validated(logits: Floats, labels: Floats, patients: NDArray[np.str_], kept: Kept) -> Floats:
-    """Probabilities of each image, ``(images, findings)``, from maps that were chosen and fitted without its patient.
+    """Return probabilities of each image from maps that were chosen and fitted without its patient.
 
-    The kinds are chosen anew without each fold, so that the choice flatters nobody; which findings are fitted is
-    decided once.
+    The kinds are chosen again without each fold, so that the choice does not bias the figures. Which findings are
+    fitted is decided once.
+
+    Parameters
+    ----------
+    logits, labels
+        ``(images, findings)``; a label that is not known is NaN.
+    patients
+        ``(images,)``.
+    kept
+        The map that each finding already has, or None.
+
+    Returns
+    -------
+    ``(images, findings)``.
     """
     folds, alone = folds_of(patients), enough(labels)
     log_odds = np.empty_like(logits)
@@ -104,16 +119,16 @@ def _borrowed(slope: float, logits: Floats, labels: Floats) -> LogitMap:
 def chosen_map(
     logits: Floats, labels: Floats, folds: NDArray[np.int64], kept: LogitMap | None = None, slack: float = 0.0
 ) -> LogitMap:
-    """Choose one finding's kind, and fit it to all images.
+    """Choose one finding's kind of curve, and fit it to all images.
 
     Parameters
     ----------
     logits, labels, folds
         ``(images,)``.
     kept
-        The map that it has, which is tried first, at the prevalence of these images.
+        The map that the finding already has, which is tried first, at the prevalence of these images.
     slack
-        How much worse than the best a kind that fits less may be, in standard errors of the difference.
+        How much worse than the best a kind may be that fits less, in standard errors of the difference.
     """
     fits: list[_Fit] = [partial(_fitted, kind) for kind in CalibrationKind]
     if kept is not None:
@@ -136,7 +151,7 @@ def _within(excess: Floats, slack: float) -> bool:
 
 
 def _losses(fit: _Fit, logits: Floats, labels: Floats, folds: NDArray[np.int64]) -> Floats:
-    """-ln P(label) of each image whose label is known, from a fit without its fold."""
+    """Return -ln P(label) of each image whose label is known, from a fit without its fold."""
     log_odds = np.empty_like(logits)
     for fold in np.unique(folds):
         out = folds == fold

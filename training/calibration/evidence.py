@@ -1,8 +1,8 @@
-"""What a refit of the calibration is worth: fitted to one half of the patients, measured on the other, many times.
+"""Measure what a refit of the calibration gains: fit to one half of the patients, measure on the other, many times.
 
-The floor is what the calibration error would be of a model whose probabilities are exactly right: labels are drawn from
-the refitted probabilities of the same images. The halvings overlap, so that the variance between them is too small;
-the interval of a mean over them is Nadeau and Bengio's, which allows for that.
+The floor is the calibration error of a model whose probabilities are exactly right: its labels are drawn from the
+refitted probabilities of the same images. The halvings overlap, so the variance between them is too small; the interval
+of a mean over them is Nadeau and Bengio's, which corrects that.
 
 References
 ----------
@@ -33,10 +33,10 @@ DRAWS: Final = 20
 """How often labels are drawn for the floor of one halving."""
 
 SIZES: Final = (250, 500, 1000, 2000)
-"""How many images a smaller site has."""
+"""Numbers of images of smaller sites."""
 
 GOAL: Final = 1.7
-"""The calibration error after the refit shall be at most this many times the floor."""
+"""Goal: the calibration error after the refit is at most this many times the floor."""
 
 BEFORE, AFTER, FLOOR, ONE_ERROR = "before", "after", "floor", "simplest within one standard error"
 
@@ -54,7 +54,7 @@ class Evidence:
     kinds
         For each finding, how often each kind was chosen.
     fitted
-        ``(halvings, findings)``: which were fitted, having labels enough.
+        ``(halvings, findings)``: which had enough labels to be fitted.
     """
 
     errors: dict[str, Floats]
@@ -64,9 +64,16 @@ class Evidence:
 
 
 def evidence(predictions: Predictions, halvings: int = CALIBRATION_HALVINGS) -> Evidence:
-    """Refit on one half of the patients and measure on the other, for every seed from 0 up.
+    """Refit on one half of the patients and measure on the other, for each halving.
 
-    Before is the probabilities as they are given; a finding with few labels keeps those.
+    The figures before the refit are those of the given probabilities; a finding with few labels keeps these.
+
+    Parameters
+    ----------
+    predictions
+        Logits and labels of one network.
+    halvings
+        How many; their seeds count from 0.
     """
     errors: dict[str, list[Floats]] = {}
     likelihoods: dict[str, list[Floats]] = {}
@@ -88,7 +95,7 @@ def evidence(predictions: Predictions, halvings: int = CALIBRATION_HALVINGS) -> 
 
 
 def _refits(first: Predictions, seed: int) -> dict[str, list[Curve]]:
-    """Fit all that is compared to one half: the choice, what it is compared with, and fewer images of the half."""
+    """Fit to one half: the chosen kinds, the kinds to compare with, and the chosen kinds with fewer images."""
     identity: list[Curve] = [IDENTITY] * len(first.findings)
     refits = {BEFORE: identity, AFTER: _fit(first)}
     alone, folds = enough(first.labels), folds_of(first.patients)
@@ -112,12 +119,26 @@ def _fit(part: Predictions) -> list[Curve]:
 
 
 def sized(size: int) -> str:
-    """Name the refit to so many images."""
+    """Return the name of a refit to a number of images."""
     return f"refit to {size} images"
 
 
 def some(patients: NDArray[np.str_], size: int, seed: int) -> NDArray[np.bool_]:
-    """Take patients at random, with all their images, while these are at most ``size``: ``(images,)``."""
+    """Choose patients at random, with all their images.
+
+    Parameters
+    ----------
+    patients
+        ``(images,)``.
+    size
+        Largest number of images.
+    seed
+        Seed of the choice.
+
+    Returns
+    -------
+    ``(images,)``: whether each image is chosen.
+    """
     names, owner, counts = np.unique(patients, return_inverse=True, return_counts=True)
     order = np.random.default_rng(seed).permutation(len(names))
     chosen = order[np.cumsum(counts[order]) <= size]
@@ -125,7 +146,19 @@ def some(patients: NDArray[np.str_], size: int, seed: int) -> NDArray[np.bool_]:
 
 
 def floor(probabilities: Floats, labels: Floats, seed: int) -> Floats:
-    """Calibration error ``(findings,)`` of probabilities that are exactly right: the mean over drawn labels."""
+    """Return the calibration error of probabilities that are exactly right: the mean over drawn labels.
+
+    Parameters
+    ----------
+    probabilities, labels
+        ``(images, findings)``; of the labels only those that are not known (NaN) count.
+    seed
+        Seed of the drawn labels.
+
+    Returns
+    -------
+    ``(findings,)``.
+    """
     rng = np.random.default_rng(seed)
     drawn = [
         calibration_errors(np.where(np.isnan(labels), np.nan, rng.random(labels.shape) < probabilities), probabilities)[
@@ -145,7 +178,7 @@ def _likelihoods(part: Predictions, said: Floats) -> Floats:
 
 
 def corrected_interval(values: Floats) -> Interval:
-    """95% interval of the mean of ``(halvings,)`` values whose two halves are of one size.
+    """Return the mean of values ``(halvings,)`` with its 95% interval; both halves have the same size.
 
     The variance is multiplied by 1 / halvings + test / train, here 1 / halvings + 1.
     """
@@ -154,7 +187,15 @@ def corrected_interval(values: Floats) -> Interval:
 
 
 def in_words(predictions: Predictions, found: Evidence) -> Iterable[str]:
-    """Write the evidence as Markdown."""
+    """Yield the paragraphs of a report in Markdown.
+
+    Parameters
+    ----------
+    predictions
+        The measured predictions.
+    found
+        The figures of every halving.
+    """
     before, after, least = (np.nanmean(found.errors[name], axis=1) for name in (BEFORE, AFTER, FLOOR))
     gain = corrected_interval(before - after)
     ratio = after.mean() / least.mean()

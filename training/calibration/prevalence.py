@@ -1,8 +1,8 @@
-"""The prevalence that a calibration assumes: a table's, that of all ChestX-ray14, or the data set's own share.
+"""Choose the prevalence that a calibration assumes: of a table, of all ChestX-ray14, or of the data set.
 
-A selection of pictures says little about how frequent a finding is where the bundle will be used, so the one who
-calibrates may give a table. ChestX-ray14 states it for its 112,120 images whatever part of them is at hand. For any
-other data set its own share is taken, and the calibration's description says so.
+The share of positives in a selection of pictures says little about how frequent a finding is where the bundle will be
+used, so a table can be given. For a part of ChestX-ray14, its label table of all 112,120 images is used. For any other
+data set its own share is used, and the description of the calibration says so.
 """
 
 from __future__ import annotations
@@ -32,16 +32,24 @@ class Prevalence:
     Parameters
     ----------
     shares
-        Each in (0, 1); a finding that is not there is not known.
+        Prevalence of each finding in (0, 1); that of other findings is not known.
     source
-        In words, after "assumes the".
+        Where it is from, in words that follow "assumes the".
     """
 
     shares: Mapping[Finding, float]
     source: str
 
     def of(self, finding: Finding, unknown: float) -> float:
-        """Look a finding's prevalence up; ``unknown`` where there is none."""
+        """Return the prevalence of a finding.
+
+        Parameters
+        ----------
+        finding
+            The finding.
+        unknown
+            Returned if its prevalence is not known.
+        """
         return self.shares.get(finding, unknown)
 
 
@@ -51,9 +59,11 @@ def assumed_prevalence(folder: Path, dataset: Dataset, table: Path | None = None
     Parameters
     ----------
     folder
-        Of the data set; of ChestX-ray14 it holds the label table of all images.
+        Folder of the data set; for ChestX-ray14 it holds the label table of all images.
+    dataset
+        The data set.
     table
-        If given it decides, see :func:`read_prevalence`.
+        Is used if given, see :func:`read_prevalence`.
 
     Raises
     ------
@@ -86,7 +96,7 @@ def table_or_own(table: Path | None, findings: tuple[Finding, ...]) -> Prevalenc
 
 
 def own_shares(dataset: Dataset) -> dict[Finding, float]:
-    """Share of positives of each finding among all pictures with a known label, softened by half a picture.
+    """Return the share of positives of each finding among the pictures with a known label, softened by half a picture.
 
     A finding without any known label is left out.
     """
@@ -96,14 +106,22 @@ def own_shares(dataset: Dataset) -> dict[Finding, float]:
 
 
 def read_prevalence(table: Path, findings: tuple[Finding, ...]) -> dict[Finding, float]:
-    """Read a table with the columns ``finding`` and ``prevalence``, or a JSON object of the same; more may be there.
+    """Read a table of prevalences.
+
+    Parameters
+    ----------
+    table
+        CSV with the columns ``finding`` and ``prevalence``, or a JSON object from labels to prevalences; it may
+        hold more.
+    findings
+        The findings that it must give.
 
     Raises
     ------
     DataError
         The table cannot be read, names an unknown finding, lacks one of these, or a prevalence is not in (0, 1).
     BundleError
-        The JSON cannot be read, or holds what is no number in (0, 1).
+        The JSON cannot be read, or a value is not a number in (0, 1).
     """
     rows = _from_json(table) if table.suffix == ".json" else _from_csv(table)
     missing = [finding.label for finding in findings if finding not in rows]
@@ -134,4 +152,4 @@ def _number(cell: str, finding: Finding, table: Path) -> float:
     try:
         return float(cell)
     except ValueError:
-        raise DataError(f"{table}: the prevalence of {finding.label} is {cell!r}, no number; {_REMEDY}") from None
+        raise DataError(f"{table}: the prevalence of {finding.label} is {cell!r}, not a number; {_REMEDY}") from None

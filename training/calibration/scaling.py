@@ -2,8 +2,8 @@
 
 Identity fits nothing, temperature scaling a slope, Platt scaling a slope and an intercept, beta calibration a slope on
 each side of even odds and an intercept, isotonic regression any curve that rises. A label that is NaN is not known, and
-its image is left out. Every fit is to Platt's softened targets, so that separable data have finite log-odds, and drawn
-a little towards leaving the logits as they are, see :data:`PRIOR`.
+its image is left out. Every fit is to Platt's softened targets, so that separable data have finite log-odds, with a
+prior that draws it towards the identity, see :data:`PRIOR`.
 
 References
 ----------
@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 LEAST_SLOPE: Final = 0.01
-"""A slope of 0 or less would lose or turn the order of the images."""
+"""Smallest slope; one of 0 or less would lose or reverse the order of the images."""
 
 MOST_STEPS: Final = 50
 TOLERANCE: Final = 1e-9
@@ -34,9 +34,9 @@ TOLERANCE: Final = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """How far a fit is expected to lie from leaving the logits as they are: standard deviations of normal priors.
+    """Standard deviations of the normal priors around the identity.
 
-    With few positives the likelihood alone would follow their chance; with hundreds the prior counts for little.
+    With few positives the likelihood alone would follow chance; with hundreds the prior has little weight.
     """
 
     slope: float
@@ -49,9 +49,16 @@ FLAT: Final = Prior(np.inf, np.inf)
 
 
 def fit_curve(kind: CalibrationKind, logits: Floats, labels: Floats | Bools, prior: Prior = PRIOR) -> Curve:
-    """Fit one kind of curve to ``(images,)`` logits and labels; identity where no label is known.
+    """Fit one kind of curve to one finding; return the identity if no label is known.
 
-    Isotonic regression has no slope and takes no prior.
+    Parameters
+    ----------
+    kind
+        Kind of the curve.
+    logits, labels
+        ``(images,)``; a label that is not known is NaN.
+    prior
+        Of slope and intercept; isotonic regression does not use it.
     """
     known = ~np.isnan(labels)
     if kind is CalibrationKind.IDENTITY or not known.any():
@@ -66,14 +73,28 @@ def fit_curve(kind: CalibrationKind, logits: Floats, labels: Floats | Bools, pri
 
 
 def line_with_slope(slope: float, logits: Floats, labels: Floats | Bools) -> Line:
-    """Fit the intercept alone: the mean probability becomes the (softened) share of positives."""
+    """Fit only the intercept of a line, so that the mean probability is the softened share of positives.
+
+    Parameters
+    ----------
+    slope
+        Slope of the line.
+    logits, labels
+        ``(images,)``; a label that is not known is NaN.
+    """
     known = ~np.isnan(labels)
     targets = softened(labels[known] > 0)
     return Line(CalibrationKind.PLATT, slope, _intercept(slope * logits[known], targets, FLAT))
 
 
 def shared_slope(logits: Floats, labels: Floats | Bools) -> float:
-    """Fit one slope to several findings at once, ``(images, findings)``, each with its own intercept."""
+    """Fit one slope to several findings, each with its own intercept.
+
+    Parameters
+    ----------
+    logits, labels
+        ``(images, findings)``; a label that is not known is NaN.
+    """
     known = ~np.isnan(labels)
     features = [np.zeros((0, 1 + labels.shape[1]))]
     targets = [np.zeros(0)]
@@ -87,14 +108,14 @@ def shared_slope(logits: Floats, labels: Floats | Bools) -> float:
 
 
 def softened(labels: Bools) -> Floats:
-    """Platt's targets for ``(images,)`` labels: a little less than 1, a little more than 0."""
+    """Return Platt's targets for labels ``(images,)``: a little less than 1, a little more than 0."""
     positives = labels.sum()
     negatives = len(labels) - positives
     return np.asarray(np.where(labels, (positives + 1) / (positives + 2), 1 / (negatives + 2)), np.float64)
 
 
 def _fit_line(kind: CalibrationKind, logits: Floats, targets: Floats, prior: Prior) -> Line:
-    """Fit a slope, and for Platt scaling an intercept; a slope under the least is set to it."""
+    """Fit a slope, and for Platt scaling an intercept; a slope under the smallest is set to that."""
     free = 2 if kind is CalibrationKind.PLATT else 1
     columns, around = np.stack([logits, np.ones_like(logits)], axis=1), np.array([1.0, 0.0])
     slope, *rest = _minimum(_Problem(columns[:, :free], targets, around[:free], _precision(prior, 1)[:free]))
@@ -109,7 +130,7 @@ def _intercept(odds: Floats, targets: Floats, prior: Prior) -> float:
 
 
 def _fit_beta(logits: Floats, targets: Floats, prior: Prior) -> Beta:
-    """Fit a, b and c with a, b >= 0: where the free optimum breaks a bound, the best one lies on a bound."""
+    """Fit a, b and c with a, b >= 0; if the free optimum breaks a bound, the best one lies on a bound."""
     columns = np.stack([-np.logaddexp(0.0, -logits), np.logaddexp(0.0, logits), np.ones_like(logits)], axis=1)
     both = _Problem(columns, targets, np.array([1.0, 1.0, 0.0]), _precision(prior, 2))
     a, b, c = _minimum(both)
@@ -132,7 +153,7 @@ def _fit_isotonic(logits: Floats, targets: Floats) -> Isotonic:
     distinct, index, counts = np.unique(logits, return_inverse=True, return_counts=True)
     means = np.bincount(index, targets) / counts
     steps = isotonic_regression(means, weights=counts)
-    rises = np.diff(steps.x[steps.blocks[:-1]], prepend=-1.0) > TOLERANCE  # steps that rounding alone told apart
+    rises = np.diff(steps.x[steps.blocks[:-1]], prepend=-1.0) > TOLERANCE  # steps that differ only by rounding
     starts = steps.blocks[:-1][rises]
     centres = np.add.reduceat(distinct * counts, starts) / np.add.reduceat(counts, starts)
     values = steps.x[starts]
@@ -141,7 +162,7 @@ def _fit_isotonic(logits: Floats, targets: Floats) -> Isotonic:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Problem:
-    """A logistic regression of targets on features, with normal priors around ``around``; none where it is None."""
+    """A logistic regression of targets on features, with normal priors around ``around`` unless it is None."""
 
     features: Floats
     targets: Floats
@@ -150,24 +171,24 @@ class _Problem:
     offset: Floats | float = 0.0
 
     def without(self, column: int) -> _Problem:
-        """Drop one parameter."""
+        """Return the problem without one parameter."""
         left = (np.delete(part, column, axis=-1) for part in (self.features, self.start, np.asarray(self.precision)))
         features, around, precision = left
         return replace(self, features=features, around=around, precision=precision)
 
     @property
     def start(self) -> Floats:
-        """Where the search begins."""
+        """Return the parameters at which the search begins."""
         return np.zeros(self.features.shape[1]) if self.around is None else self.around
 
     def loss(self, parameters: Floats) -> float:
-        """Cross-entropy and what the prior adds."""
+        """Return the cross-entropy plus the penalty of the prior."""
         odds = self.features @ parameters + self.offset
         away = (self.precision * (parameters - self.start) ** 2).sum() / 2
         return float((np.logaddexp(0, odds) - self.targets * odds).sum() + away)
 
     def step(self, parameters: Floats) -> Floats:
-        """Newton's step, to be subtracted."""
+        """Return Newton's step, to be subtracted."""
         p = sigmoid(self.features @ parameters + self.offset)
         gradient = self.features.T @ (p - self.targets) + self.precision * (parameters - self.start)
         hessian = (self.features * (p * (1 - p))[:, np.newaxis]).T @ self.features
@@ -190,7 +211,13 @@ def _minimum(problem: _Problem) -> Floats:
 
 
 def negative_log_likelihood(labels: Floats | Bools, probabilities: Floats) -> float:
-    """Mean of -ln P(label) over the known labels, probabilities kept 1e-12 from 0 and 1; NaN where none is known."""
+    """Return the mean of -ln P(label) over the known labels; NaN if none is known.
+
+    Parameters
+    ----------
+    labels, probabilities
+        ``(images,)``; a label that is not known is NaN. Probabilities are kept 1e-12 away from 0 and 1.
+    """
     known = ~np.isnan(labels)
     if not known.any():
         return float("nan")
@@ -198,6 +225,12 @@ def negative_log_likelihood(labels: Floats | Bools, probabilities: Floats) -> fl
 
 
 def log_likelihoods(labels: Floats | Bools, probabilities: Floats) -> Floats:
-    """Give ln P(label) of each image, its label being known; see :func:`negative_log_likelihood`."""
+    """Return ln P(label) of each image.
+
+    Parameters
+    ----------
+    labels, probabilities
+        ``(images,)``; every label is known. Probabilities are kept 1e-12 away from 0 and 1.
+    """
     p = np.clip(probabilities, 1e-12, 1 - 1e-12)
     return np.asarray(np.where(labels > 0, np.log(p), np.log1p(-p)), np.float64)

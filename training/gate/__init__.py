@@ -1,1 +1,1 @@
-"""Thresholds with a guarantee: fitting them, and whether the guarantee was kept."""
+"""The gate: fitting its thresholds, and measuring how often their guarantee is kept."""

@@ -1,8 +1,8 @@
-"""Thresholds for a workload: each finding is answered on a stated share of the images, the surest ones.
+"""Thresholds for a workload: each finding is answered on a stated share of the images, the most certain ones.
 
-That is a choice about work, not about errors: of those answers as many may be wrong as the network makes wrong, and
-nothing here bounds how many that is. The surest are those with the least P(wrong) = min(p, 1 - p), which for each
-finding comes to deferring between two thresholds, as costs would (Chow 1970). Labels are not used.
+This chooses an amount of work and bounds no errors. The most certain images are those with the least
+P(wrong) = min(p, 1 - p), so each finding is deferred between two thresholds, as with costs (Chow 1970). Labels are not
+used.
 
 References
 ----------
@@ -28,12 +28,12 @@ NO_PROMISE: Final = "it promises nothing about errors"
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How much is answered.
+    """The share of the images that is answered.
 
     Parameters
     ----------
     share
-        Of the images, for each finding, in (0, 1].
+        Share of the images that is answered for each finding, in (0, 1].
 
     Raises
     ------
@@ -49,21 +49,23 @@ class Coverage:
 
     @property
     def text(self) -> str:
-        """The workload in plain words."""
+        """Return the workload in words."""
         return f"each finding is answered on {percent(self.share)} of the images, the surest; {NO_PROMISE}"
 
 
 def workload_thresholds(probabilities: Floats, coverage: Coverage) -> Thresholds:
-    """Find one finding's thresholds between which the least sure images lie.
+    """Return one finding's thresholds, between which the least certain images lie.
 
     Parameters
     ----------
     probabilities
         ``(images,)``, at least one.
+    coverage
+        The share to answer.
 
     Returns
     -------
-    At least the share of these images is answered, and no more than equal probabilities make necessary.
+    Thresholds that answer at least this share of the images, and more only where probabilities are equal.
     """
     wrong = np.minimum(probabilities, 1 - probabilities)
     limit = float(np.quantile(wrong, coverage.share, method="inverted_cdf"))
@@ -71,12 +73,14 @@ def workload_thresholds(probabilities: Floats, coverage: Coverage) -> Thresholds
 
 
 def workload_facts(probabilities: Floats, labels: Floats, pair: Thresholds) -> dict[str, object]:
-    """Count what a workload's thresholds answer on the images of its fit, and of those with a label what is wrong.
+    """Count the answers of a workload's thresholds on the images of the fit, and their errors where a label is known.
 
     Parameters
     ----------
     probabilities, labels
-        ``(images,)``; a label that is NaN is not known.
+        ``(images,)``; a label that is not known is NaN.
+    pair
+        The thresholds.
     """
     absent, present = called(probabilities, pair)
     positive, known = labels > 0, ~np.isnan(labels)

@@ -1,8 +1,9 @@
-"""One image a patient: what an exact binomial test takes for independent draws.
+"""Draw one image of each patient: an exact binomial test needs independent draws.
 
-The images of one patient are alike, so that counting all of them would claim more knowledge than there is. Of those
-who have a finding one image that shows it is drawn: the guarantee about what is missed is about these. Images called
-present are drawn whatever they show, since preferring those that show the finding would make it look frequent.
+The images of one patient are alike, so counting all of them would claim more knowledge than there is. For the guarantee
+about missed positives, an image that shows the finding is drawn of each patient who has it. For the guarantee about
+images called present, images are drawn whatever they show: preferring those with the finding would make it look
+frequent.
 """
 
 from __future__ import annotations
@@ -18,15 +19,14 @@ from training.data.splits import unit_hash
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Draws:
-    """Which images are independent draws, for each finding at most one image a patient: ``(images, findings)`` each.
+    """Which images are drawn, at most one of each patient for each finding: arrays ``(images, findings)``.
 
     Parameters
     ----------
     showing
-        An image that shows the finding where the patient has one, else any: one draw for each patient who has the
-        finding, for the share of positives that is missed.
+        An image that shows the finding if the patient has one, else any: for the share of positives that is missed.
     whatever
-        An image that was chosen whatever it shows: for the share of positives among those called present.
+        An image chosen whatever it shows: for the share of positives among those called present.
     """
 
     showing: Bools
@@ -34,19 +34,19 @@ class Draws:
 
     @property
     def needed(self) -> Bools:
-        """Which images are drawn for any finding: ``(images,)``."""
+        """Return which images are drawn for any finding: ``(images,)``."""
         return np.asarray((self.showing | self.whatever).any(axis=1), np.bool_)
 
 
 def draws(images: NDArray[np.str_], patients: NDArray[np.str_], labels: NDArray[np.floating]) -> Draws:
-    """Draw one image a patient for each finding, by a hash of the images' names: no other rows change what is drawn.
+    """Draw one image of each patient for each finding, by a hash of the images' names, whatever other rows there are.
 
     Parameters
     ----------
     images, patients
         ``(images,)``.
     labels
-        ``(images, findings)``, NaN where not known: such an image is not drawn for that finding.
+        ``(images, findings)``, NaN if not known: such an image is not drawn for that finding.
     """
     order = np.argsort([unit_hash(str(image), "one image a patient") for image in images], kind="stable")
     showing, whatever = np.zeros(labels.shape, np.bool_), np.zeros(labels.shape, np.bool_)
@@ -56,7 +56,7 @@ def draws(images: NDArray[np.str_], patients: NDArray[np.str_], labels: NDArray[
 
 
 def first_known(labels: NDArray[np.floating], patients: NDArray[np.str_], *, showing: bool = False) -> Bools:
-    """Mark each patient's first picture whose label is known, for each finding: independent draws for an exact test.
+    """Return which picture is the first of its patient with a known label, for each finding.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def first_known(labels: NDArray[np.floating], patients: NDArray[np.str_], *, sho
     patients
         ``(images,)``.
     showing
-        Rather take the first that shows the finding, where there is one.
+        Prefer the first that shows the finding, if there is one.
 
     Returns
     -------
@@ -81,5 +81,13 @@ def first_known(labels: NDArray[np.floating], patients: NDArray[np.str_], *, sho
 
 
 def column(probabilities: Floats, labels: Floats, drawn: Bools, k: int) -> tuple[Floats, Bools]:
-    """Take one finding's probabilities and labels, of the images that are drawn for it."""
+    """Return one finding's probabilities and labels, of the images that are drawn for it.
+
+    Parameters
+    ----------
+    probabilities, labels, drawn
+        ``(images, findings)``.
+    k
+        Column of the finding.
+    """
     return probabilities[drawn[:, k], k], labels[drawn[:, k], k] > 0

@@ -1,10 +1,9 @@
-"""Whether the guarantee is kept: calibrated and fitted on one half of the patients, counted on the other, many times.
+"""Measure how often the guarantee is kept: fit to one half of the patients, count on the other, many times.
 
-What a threshold truly misses is not known, only what it misses among the patients of the other half, who are a draw
-themselves. So even a guarantee that holds with exactly its confidence is seen broken more often. How often follows from
-exchangeability alone: of the positives of both halves the ones that the fit allows to be missed are any, so that how
-many of the other half lie below is negative hypergeometric, whatever the network. That number stands beside what is
-counted.
+The share that a threshold truly misses is not known, only the share that it misses among the patients of the other
+half, who are a random draw themselves. So even a guarantee that holds with exactly its confidence is seen broken more
+often. How often follows from exchangeability alone: the number of positives of the other half below the threshold is
+negative hypergeometric, whatever the network. The evidence gives this number beside the counted one.
 
 References
 ----------
@@ -33,23 +32,23 @@ from training.predictions.table import Names, Predictions
 from training.statistics.risk import ratio
 
 _ALREADY: Final = LogitMap(IDENTITY, 0.5, 0.5)
-"""Of a finding with few labels: the probability that was published."""
+"""The map of a finding with few labels: the given probability."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """What the thresholds do to the half that was held back, ``(splits, findings)`` each; NaN where nothing counts.
+    """Figures of the thresholds on the half that was held back, ``(splits, findings)`` each; NaN if nothing counts.
 
     Parameters
     ----------
     missed
-        Share of the positives that is called absent.
+        Share of the positives called absent.
     absent, present
-        Share of the images that is called so.
+        Share of the images called so.
     npv, ppv
-        Share of ABSENT, and of PRESENT, that is right.
+        Share of ABSENT, and of PRESENT, that is correct.
     prevalence
-        Share of positives: "always absent" is right but for these.
+        Share of positives; calling every image absent is wrong for these.
     """
 
     missed: Floats
@@ -69,16 +68,16 @@ class Evidence:
     lower, upper
         ``(splits, findings)``: which thresholds were supported.
     positives
-        ``(splits, findings)``: patients of the fit who have the finding.
+        ``(splits, findings)``: number of patients of the fit who have the finding.
     drawn
-        ``(splits, findings)``: share missed of the positives of the other half, one drawn image a patient.
+        ``(splits, findings)``: share of positives missed in the other half, one drawn image of each patient.
     expected
-        ``(splits, findings)``: chance that ``drawn`` keeps within what is promised, if the guarantee is just kept; NaN
-        where no lower threshold was supported.
+        ``(splits, findings)``: probability that ``drawn`` is within the promise, if the guarantee is just kept; NaN if
+        no lower threshold was supported.
     once
-        Each patient counts as one image: the mean over the images that could be drawn.
+        Figures in which each patient counts as one image: the mean over the images that could be drawn.
     every
-        Each image counts.
+        Figures in which each image counts.
     in_full
         ``(splits,)``: share of all images without a deferral.
     """
@@ -94,7 +93,17 @@ class Evidence:
 
 
 def gate_evidence(predictions: Predictions, promise: Promise, splits: int = GATE_HALVINGS) -> Evidence:
-    """Fit on one half of the patients and measure on the other, for every seed from 0 up."""
+    """Fit to one half of the patients and measure on the other, for each split.
+
+    Parameters
+    ----------
+    predictions
+        Logits and labels of one network.
+    promise
+        The guarantee to fit to.
+    splits
+        How many; their seeds count from 0.
+    """
     found = [_split(*predictions.halves(seed), promise) for seed in range(splits)]
     return Evidence(
         lower=np.stack([split.lower for split in found]),
@@ -149,7 +158,19 @@ def _said(curves: Sequence[Curve], part: Predictions) -> Floats:
 
 
 def shared(counted: Bools, patients: Names) -> Floats:
-    """Weigh ``(images, findings)`` so that those that count add up to 1 for each patient who has any."""
+    """Return weights of images that add up to 1 for each patient.
+
+    Parameters
+    ----------
+    counted
+        ``(images, findings)``: which images count.
+    patients
+        ``(images,)``.
+
+    Returns
+    -------
+    ``(images, findings)``; 0 for an image that does not count.
+    """
     owner = np.unique(patients, return_inverse=True)[1]
     totals = np.zeros((owner.max() + 1, counted.shape[1]))
     np.add.at(totals, owner, counted)
@@ -157,14 +178,14 @@ def shared(counted: Bools, patients: Names) -> Floats:
 
 
 def view(absent: Bools, present: Bools, positive: Bools, known: Bools, weight: Floats, of_positives: Floats) -> View:
-    """Measure the answers.
+    """Return the figures of answers, with a weight for each image.
 
     Parameters
     ----------
     absent, present, positive, known
         ``(images, findings)``.
     weight, of_positives
-        How much each image counts; the second among the positives, for the share of them that is missed.
+        Weight of each image ``(images, findings)``; the second is for the share of positives that is missed.
     """
 
     def total(which: Bools, weights: Floats = weight) -> Floats:
@@ -181,7 +202,19 @@ def view(absent: Bools, present: Bools, positive: Bools, known: Bools, weight: F
 
 
 def expected_kept(first: NDArray[np.int64], second: NDArray[np.int64], promise: Promise) -> Floats:
-    """Chance that of the second half's positives no more than promised lie below the first half's order statistic."""
+    """Return the probability that the other half misses no more than promised, if the guarantee is just kept.
+
+    Parameters
+    ----------
+    first, second
+        ``(findings,)``: positives of the fit, and of the other half.
+    promise
+        The guarantee.
+
+    Returns
+    -------
+    ``(findings,)``; NaN if the fit supports no threshold.
+    """
     chances = []
     for fitted, other in zip(first.tolist(), second.tolist(), strict=True):
         allowed = misses_allowed(fitted, promise)

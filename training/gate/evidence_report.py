@@ -17,19 +17,41 @@ from training.predictions.table import Predictions
 from training.records import Occasion
 
 GOAL_ABSENT: Final = 0.30
-"""Of all (image, finding) pairs at least so many shall be called absent."""
+"""Goal: at least this share of all (image, finding) pairs is called absent."""
 
 GOAL_KEPT: Final = 0.90
-"""Of all (split, finding) pairs in at least so many shall no more be missed than was promised."""
+"""Goal: in at least this share of all (split, finding) pairs no more is missed than promised."""
 
 
 def share_kept(missed: Floats, promise: Promise, among: Bools) -> float | None:
-    """Share of the pairs in which no more is missed than promised; a finding without a positive misses none."""
+    """Return the share of the pairs in which no more is missed than promised; None without a pair.
+
+    Parameters
+    ----------
+    missed
+        ``(splits, findings)``: share of positives missed; NaN, without a positive, counts as none.
+    promise
+        The guarantee.
+    among
+        ``(splits, findings)``: which pairs count.
+    """
     return float(np.mean(~(missed[among] > promise.max_missed))) if among.any() else None
 
 
 def as_json(predictions: Predictions, promise: Promise, found: Evidence, occasion: Occasion) -> dict[str, object]:
-    """Make the record: what was promised, how often it was kept, and the mean figures of every finding."""
+    """Return the evidence for a JSON file: the promise, how often it was kept, and the mean figures of every finding.
+
+    Parameters
+    ----------
+    predictions
+        The measured predictions.
+    promise
+        The guarantee.
+    found
+        The figures of every split.
+    occasion
+        Date and command.
+    """
     return {
         "notice": RESEARCH_USE,
         "data": predictions.description,
@@ -44,7 +66,7 @@ def as_json(predictions: Predictions, promise: Promise, found: Evidence, occasio
 
 
 def _kept(promise: Promise, found: Evidence) -> dict[str, dict[str, float | None]]:
-    """How often it was kept, by what counts as the truth: among all pairs, and among those with a threshold."""
+    """Return by each way of counting the share kept of all pairs, and of those with a threshold."""
     everything = np.ones_like(found.lower)
     truths = {"drawn": found.drawn, "once": found.once.missed, "every": found.every.missed}
     kept = {
@@ -60,7 +82,7 @@ def _kept(promise: Promise, found: Evidence) -> dict[str, dict[str, float | None
 
 
 def _mean(values: Floats) -> float | None:
-    """Mean over what is there; None where nothing is."""
+    """Return the mean of the known values, or None if there is none."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if known.size else None
 
@@ -80,7 +102,19 @@ def _figures(view: View, k: int) -> dict[str, float | None]:
 
 
 def page(predictions: Predictions, promise: Promise, found: Evidence, occasion: Occasion) -> Iterable[str]:
-    """Write the page, part by part."""
+    """Yield the paragraphs of the page in Markdown.
+
+    Parameters
+    ----------
+    predictions
+        The measured predictions.
+    promise
+        The guarantee.
+    found
+        The figures of every split.
+    occasion
+        Date and command.
+    """
     yield "# Evidence: the guarantee"
     yield f"{RESEARCH_USE}."
     yield f"    {occasion.command}"

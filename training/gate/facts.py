@@ -1,4 +1,4 @@
-"""What thresholds do to the patients that they were fitted to, and what is missing for one: counts and plain words."""
+"""Count the answers of thresholds on the patients of the fit, and explain why a threshold is missing."""
 
 from __future__ import annotations
 
@@ -17,19 +17,42 @@ from training.gate.thresholds import EVEN, called, lower_threshold
 def guarantee_facts(
     probabilities: Floats, labels: Floats, drawn: Draws, promise: Promise, pair: Thresholds, k: int
 ) -> dict[str, object]:
-    """Count what one finding's thresholds do to its draws; see :func:`lower_facts` and :func:`upper_facts`."""
+    """Return the counts of one finding's thresholds; see :func:`lower_facts` and :func:`upper_facts`.
+
+    Parameters
+    ----------
+    probabilities, labels
+        ``(images, findings)``.
+    drawn
+        Which images count.
+    promise
+        What the thresholds were fitted to.
+    pair
+        The thresholds.
+    k
+        Column of the finding.
+    """
     return lower_facts(*column(probabilities, labels, drawn.showing, k), pair.lo, promise) | upper_facts(
         *column(probabilities, labels, drawn.whatever, k), pair.hi, promise
     )
 
 
 def lower_facts(probabilities: Floats, labels: Bools, lo: float | None, promise: Promise) -> dict[str, object]:
-    """Count what the lower threshold does to its draws, and say what is missing where there is none.
+    """Return the counts of the lower threshold, or why there is none.
+
+    Parameters
+    ----------
+    probabilities, labels
+        ``(images,)``, one image of each patient.
+    lo
+        The threshold, or None.
+    promise
+        What it was fitted to.
 
     Returns
     -------
-    Among others ``patients_needed``: how many would have the positives that are needed, at the share of positives
-    among these; None where there are enough, or none at all.
+    Among others ``patients_needed``: how many patients would have enough positives, at the share of positives among
+    these; None if there are enough, or none at all.
     """
     positives = int(labels.sum())
     few = 0 < positives < promise.positives_needed
@@ -46,7 +69,17 @@ def lower_facts(probabilities: Floats, labels: Bools, lo: float | None, promise:
 
 
 def upper_facts(probabilities: Floats, labels: Bools, hi: float | None, promise: Promise) -> dict[str, object]:
-    """Count what the upper threshold does to its draws, and say what is missing where there is none."""
+    """Return the counts of the upper threshold, or why there is none.
+
+    Parameters
+    ----------
+    probabilities, labels
+        ``(images,)``, one image of each patient.
+    hi
+        The threshold, or None.
+    promise
+        What it was fitted to.
+    """
     present = called(probabilities, Thresholds(None, hi))[1]
     return {
         "present": int(present.sum()),
@@ -81,5 +114,5 @@ def _why_no_upper(probabilities: Floats, promise: Promise) -> str:
 
 
 def _among(patients: int, found: int, needed: int) -> str:
-    """Say how many patients would hold what is needed, if it stays as frequent."""
+    """Return how many patients would be enough, if the needed images stay as frequent, in words."""
     return f": some {math.ceil(needed * patients / found):,} patients like these {patients:,}"

@@ -1,7 +1,8 @@
-"""Fit a bundle's gate to patients that the network never saw: those of its data set, or a site's own.
+"""Fit a bundle's gate to patients that the network never saw: of its data set, or of a site.
 
 A gate is fitted to a guarantee (:class:`training.gate.promise.Promise`) or to a workload
-(:class:`training.gate.coverage.Coverage`). ``gate.json`` says to which, on whose images, how many, and when.
+(:class:`training.gate.coverage.Coverage`). ``gate.json`` records which, the source and number of the images, and the
+date.
 """
 
 from __future__ import annotations
@@ -52,15 +53,21 @@ def fit_gate(model: Model, dataset: Dataset, goal: Goal, occasion: Occasion) -> 
 
     Parameters
     ----------
+    model
+        The bundle.
     dataset
-        Of the model's findings, in the model's order. For a guarantee only the images that are drawn are classified.
+        Labels of the model's findings, in the model's order. For a guarantee only the drawn images are classified.
+    goal
+        The guarantee or the workload.
+    occasion
+        Date and command, written into the file.
 
     Raises
     ------
     BundleError
         The calibration belongs to other weights.
     DataError
-        The data set has no CALIBRATION patient, or knows no label of them, or some of them trained the network.
+        The data set has no CALIBRATION patient, or no known label of them, or some of them trained the network.
     """
     part = calibration_part(model, dataset)
     if isinstance(goal, Promise):
@@ -75,15 +82,22 @@ def fit_gate_to(model: Model, predictions: Predictions, goal: Goal, occasion: Oc
 
     Parameters
     ----------
+    model
+        The bundle.
     predictions
-        Of the model's findings, in the model's order, of patients who did not train it; ``source`` names the site.
+        Predictions of the model's findings, in the model's order, for patients who did not train it; ``source`` names
+        the site.
+    goal
+        The guarantee or the workload.
+    occasion
+        Date and command, written into the file.
 
     Raises
     ------
     BundleError
         The calibration belongs to other weights.
     DataError
-        The predictions are not of the model's findings in its order.
+        The predictions are of other findings, or in another order.
     """
     if predictions.findings != model.findings:
         raise DataError("the predictions are not of the bundle's findings in its order; read them with its findings")

@@ -10,7 +10,7 @@ from candor.study.errors import SettingsError
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """What the thresholds shall keep, each for every finding by itself.
+    """The guarantee of the thresholds, for each finding by itself.
 
     Parameters
     ----------
@@ -38,17 +38,17 @@ class Promise:
 
     @property
     def positives_needed(self) -> int:
-        """Fewest positives that can support ``lo``: with none of them missed."""
+        """Return the fewest positives that can support ``lo``, if none of them is missed."""
         return math.ceil(math.log(1 - self.confidence) / math.log(1 - self.max_missed))
 
     @property
     def present_needed(self) -> int:
-        """Fewest images called present that can support ``hi``: with all of them positive."""
+        """Return the fewest images called present that can support ``hi``, if all of them are positive."""
         return math.ceil(math.log(1 - self.confidence) / math.log(self.min_precision))
 
     @property
     def text(self) -> str:
-        """The promise in plain words."""
+        """Return the promise in words."""
         return (
             f"at most {percent(self.max_missed)} of a finding's positives are called absent, and at least "
             f"{percent(self.min_precision)} of those called present are positive, each with "
@@ -57,5 +57,5 @@ class Promise:
 
 
 def percent(share: float) -> str:
-    """Write a share so that no digit of it is lost: 0.055 as 5.5%."""
+    """Return a share as a percentage with all its digits: 0.055 as 5.5%."""
     return f"{100 * share:g}%"

@@ -1,19 +1,19 @@
 """Thresholds with a guarantee: each finding misses at most a stated share of its positives, with a stated confidence.
 
-ABSENT up to ``lo``: of the finding's positives at most a stated share falls there. The number of n positives
-that fall at or below a threshold with true share r is binomial(n, r), so an exact test can reject "r is more
-than allowed"; thresholds are tested from the lowest, the safest, up, until one fails. PRESENT from ``hi`` up: of the
-images there at least a stated share are positive, tested likewise from the highest score down to 0.5, below which
-PRESENT would be less likely than not.
+ABSENT is said up to ``lo``, where at most a stated share of the finding's positives falls. If the true share is r, the
+number of n positives at or below a threshold is binomial(n, r), so an exact test can reject "r is more than allowed".
+Thresholds are tested from the lowest, which is the safest, upwards until one fails. PRESENT is said from ``hi``, where
+at least a stated share of the images is positive. That is tested in the same way from the highest score down to 0.5,
+below which PRESENT would be less likely than not.
 
-Tests in an order that does not depend on the labels, each at the full level, up to the first failure, keep the
-confidence for the threshold that is chosen, whichever it is. The order is that of the scores. For ``lo`` that is all
-that is needed: the share missed can only grow with the threshold, so that the tests come to one order statistic of the
-positives, and any threshold below it keeps the confidence. For ``hi`` a higher score must not mean a rarer finding.
-A calibration that was fitted to the same patients keeps the order of the scores, and so the guarantee of ``lo``; where
-isotonic regression makes the highest scores equal, that of ``hi`` holds only nearly.
+The tests are in the order of the scores, which does not depend on the labels. Each is at the full level, and the first
+failure ends them. So the confidence holds for the threshold that is chosen. For ``lo`` nothing else is needed: the
+share missed can only grow with the threshold, so the tests lead to one order statistic of the positives, and any
+threshold below it keeps the confidence. For ``hi`` a higher score must not mean a rarer finding. A calibration that was
+fitted to the same patients keeps the order of the scores, and so the guarantee of ``lo``. If isotonic regression makes
+the highest scores equal, the guarantee of ``hi`` holds only approximately.
 
-Draws must be independent: one image a patient, see :mod:`training.gate.draws`.
+Draws must be independent: one image of each patient, see :mod:`training.gate.draws`.
 
 References
 ----------
@@ -34,16 +34,18 @@ from training.gate.draws import Draws, column
 from training.gate.promise import Promise
 
 EVEN: Final = 0.5
-"""ABSENT is said below it and PRESENT from it up: neither contradicts its own probability."""
+"""ABSENT is said below this probability and PRESENT from it, so that no answer contradicts its probability."""
 
 
 def lower_threshold(probabilities: Floats, labels: Bools, promise: Promise) -> float | None:
-    """Find the largest probability up to which ABSENT keeps the promise; None where none does.
+    """Return the largest probability up to which ABSENT keeps the promise, or None if there is none.
 
     Parameters
     ----------
     probabilities, labels
-        ``(images,)``, one image a patient.
+        ``(images,)``, one image of each patient.
+    promise
+        The guarantee.
 
     Returns
     -------
@@ -59,18 +61,32 @@ def lower_threshold(probabilities: Floats, labels: Bools, promise: Promise) -> f
 
 
 def misses_allowed(positives: int, promise: Promise) -> int | None:
-    """Count the misses up to which the exact test rejects a share above ``max_missed``; None: not even none."""
+    """Return the most misses with which the exact test still rejects a share above ``max_missed``.
+
+    Parameters
+    ----------
+    positives
+        How many there are.
+    promise
+        The guarantee.
+
+    Returns
+    -------
+    None if the test cannot reject it even without a miss.
+    """
     passed = np.flatnonzero(binom.cdf(np.arange(positives), positives, promise.max_missed) <= 1 - promise.confidence)
     return int(passed[-1]) if len(passed) else None
 
 
 def upper_threshold(probabilities: Floats, labels: Bools, promise: Promise) -> float | None:
-    """Find the smallest probability from which PRESENT keeps the promise; None where none does.
+    """Return the smallest probability from which PRESENT keeps the promise, or None if there is none.
 
     Parameters
     ----------
     probabilities, labels
-        ``(images,)``, one image a patient.
+        ``(images,)``, one image of each patient.
+    promise
+        The guarantee.
 
     Returns
     -------
@@ -86,12 +102,16 @@ def upper_threshold(probabilities: Floats, labels: Bools, promise: Promise) -> f
 
 
 def guaranteed(probabilities: Floats, labels: Floats, drawn: Draws, promise: Promise) -> list[Thresholds]:
-    """Fit every finding's thresholds to its draws.
+    """Fit every finding's thresholds to the images drawn for it.
 
     Parameters
     ----------
     probabilities, labels
         ``(images, findings)``.
+    drawn
+        Which images count.
+    promise
+        The guarantee.
     """
     return [
         Thresholds(
@@ -103,31 +123,65 @@ def guaranteed(probabilities: Floats, labels: Floats, drawn: Draws, promise: Pro
 
 
 def called(probabilities: Floats, pair: Thresholds) -> tuple[Bools, Bools]:
-    """Tell which probabilities are called absent, and which present: arrays of their shape."""
+    """Return which probabilities are called absent, and which present.
+
+    Parameters
+    ----------
+    probabilities
+        Of any shape.
+    pair
+        The thresholds.
+
+    Returns
+    -------
+    Two arrays of the same shape.
+    """
     absent = np.zeros_like(probabilities, np.bool_) if pair.lo is None else probabilities <= pair.lo
     present = np.zeros_like(probabilities, np.bool_) if pair.hi is None else probabilities >= pair.hi
     return np.asarray(absent, np.bool_), np.asarray(present, np.bool_)
 
 
 def fit_thresholds(probabilities: Floats, labels: Bools, promise: Promise) -> Thresholds:
-    """Fit one finding's thresholds to ``(images,)``, one image a patient whatever it shows."""
+    """Fit one finding's thresholds.
+
+    Parameters
+    ----------
+    probabilities, labels
+        ``(images,)``, one image of each patient, whatever it shows.
+    promise
+        The guarantee.
+    """
     return Thresholds(supported_lower(probabilities, labels, promise), upper_threshold(probabilities, labels, promise))
 
 
 def supported_lower(probabilities: Floats, labels: Bools, promise: Promise) -> float | None:
-    """Find the lower threshold, see :func:`lower_threshold`; None too where it tells nothing.
+    """Return the lower threshold, see :func:`lower_threshold`; None also if it is no better than chance.
 
-    A threshold that keeps the promise by answering seldom, and not by telling anything, is dropped.
+    Such a threshold keeps the promise only because it rarely answers.
+
+    Parameters
+    ----------
+    probabilities, labels
+        ``(images,)``, one image of each patient.
+    promise
+        The guarantee.
     """
     lo = lower_threshold(probabilities, labels, promise)
     return lo if lo is not None and rarer_than_chance(probabilities <= lo, labels, promise) else None
 
 
 def rarer_than_chance(absent: Bools, labels: Bools, promise: Promise) -> bool:
-    """Tell whether positives are rarer among the images called absent than among as many drawn at random.
+    """Return whether positives are rarer among the images called absent than among as many drawn at random.
 
-    Fisher's exact test, one-sided, at the level of the promise: a network that cannot tell a finding would otherwise
-    call a few images absent, break no promise, and say nothing.
+    This is Fisher's exact test, one-sided, at the level of the promise. Without it, a network that cannot recognise a
+    finding would call a few images absent and break no promise.
+
+    Parameters
+    ----------
+    absent, labels
+        ``(images,)``.
+    promise
+        The guarantee, for its confidence.
     """
     missed = np.count_nonzero(absent & labels)
     by_chance = hypergeom.cdf(missed, len(labels), np.count_nonzero(labels), np.count_nonzero(absent))

@@ -66,9 +66,9 @@ def test_histograms_count_every_pixel_of_every_block() -> None:
 
 def test_what_cannot_be_learned_is_refused() -> None:
     images, labels = toy(10, 0)
-    with pytest.raises(DataError, match="in none of the images or in all"):
+    with pytest.raises(DataError, match="none of the images shows a finding, or all do"):
         PcaNet(SMALL).fit(images, np.ones_like(labels))
     with pytest.raises(DataError, match="smaller than a patch or a block"):
         PcaNet(SMALL).fit(images[:, :6, :6], labels)
-    with pytest.raises(DataError, match="has learned nothing yet"):
+    with pytest.raises(DataError, match="PCANet is not fitted yet"):
         PcaNet().decision(images)

@@ -85,7 +85,7 @@ def test_an_old_bundle_is_replaced_and_anything_else_is_not(tmp_path: Path) -> N
     assert first.weights_sha256 != second.weights_sha256
     assert not (tmp_path / "cxr" / "left over").exists()
     (tmp_path / "papers").mkdir()
-    with pytest.raises(OutputError, match=r"papers is no bundle, so it is not replaced"):
+    with pytest.raises(OutputError, match=r"papers is not a bundle, so it is not replaced"):
         export(make_trained(tmp_path / "third"), tmp_path / "papers")
 
 

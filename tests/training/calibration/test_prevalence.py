@@ -39,7 +39,7 @@ def test_a_table_may_name_findings_in_any_way_and_order(tmp_path: Path, name: st
             "gives no prevalence of Pleural_Thickening; correct",
         ),
         ("t.csv", "finding,prevalence\nEffusion,0.1\nEffusion,0.2\n", DataError, "gives Effusion twice"),
-        ("t.csv", "finding,prevalence\nEffusion,often\n", DataError, "of Effusion is 'often', no number"),
+        ("t.csv", "finding,prevalence\nEffusion,often\n", DataError, "of Effusion is 'often', not a number"),
         ("t.csv", "finding,prevalence\nHeadache,0.1\n", DataError, "unknown finding 'Headache'"),
         ("t.csv", "finding,share\nEffusion,0.1\n", DataError, "no column prevalence; it needs finding, prevalence"),
         ("t.json", '{"Effusion": 1, "Pleural_Thickening": 0.1}', DataError, "Effusion must lie between 0 and 1"),
