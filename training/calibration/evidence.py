@@ -205,7 +205,7 @@ def in_words(predictions: Predictions, found: Evidence) -> Iterable[str]:
         "on the other. Expected calibration error: 15 bins of equal width, mean over the findings."
     )
     yield table(
-        ("", "ECE on the half held back"),
+        ("", "ECE on the other half"),
         [
             ("before", f"{before.mean():.4f}"),
             ("after", f"{after.mean():.4f}"),
@@ -215,7 +215,10 @@ def in_words(predictions: Predictions, found: Evidence) -> Iterable[str]:
             ("after / floor", f"{ratio:.2f}"),
         ],
     )
-    yield f"Goal (below before, with the interval on its side; at most {GOAL} x floor): {'met' if met else 'NOT met'}."
+    yield (
+        f"Goal (below before, with the whole interval of the difference above 0; at most {GOAL} x floor): "
+        f"{'met' if met else 'NOT met'}."
+    )
     yield table(
         ("fit", "ECE", "x floor", "NLL"),
         [

@@ -119,9 +119,10 @@ def page(predictions: Predictions, promise: Promise, found: Evidence, occasion: 
     yield f"{RESEARCH_USE}."
     yield f"    {occasion.command}"
     yield (
-        f"{predictions.description}; {len(found.lower)} random halvings of the patients ({occasion.day}). On one half "
-        f"the calibration is chosen and fitted, and the thresholds, so that {promise.text}: one image a patient, of "
-        "those who have the finding one that shows it. Everything below is counted on the other half."
+        f"{predictions.description}; {len(found.lower)} random halvings of the patients ({occasion.day}). "
+        f"Calibration and thresholds are fitted to one half, so that {promise.text}. The fit uses one image of each "
+        "patient, and one that shows the finding if the patient has it. All figures below are counted on the other "
+        "half."
     )
     yield "## Was it kept?"
     yield from _was_it_kept(promise, found)
@@ -164,14 +165,14 @@ def _was_it_kept(promise: Promise, found: Evidence) -> Iterable[str]:
     ]
     yield f"Goal ({percent(GOAL_KEPT)} of all pairs): {', '.join(verdicts)}."
     yield (
-        "A finding without a threshold is deferred: that keeps the promise and says nothing, so the pairs with a "
-        "threshold stand apart. Where a threshold is seldom supported, as for PRESENT, those that are were partly "
-        "lucky: the confidence is over all fits, the right column. The other half is a draw of patients too, and what "
-        "is missed in it varies around what is truly missed. So a guarantee that is kept with exactly "
-        f"{percent(promise.confidence)} confidence is seen kept less often than that, by exchangeability alone, "
-        "whatever the network; the second line is that number (negative hypergeometric), and the first line should be "
-        "near it. That the confidence itself is kept shows where the true share is known: simulations in "
-        "tests/training/gate/test_thresholds.py and test_gate_fit.py."
+        "A finding without a threshold is deferred. That keeps the promise but answers nothing, so the pairs with a "
+        "threshold have a column of their own. If a threshold is seldom supported, as for PRESENT, those that are "
+        "supported were partly lucky: the confidence is over all fits, the right column. The other half is a random "
+        "draw of patients too, and the share missed in it varies around the true share. So a guarantee that is kept "
+        f"with exactly {percent(promise.confidence)} confidence is seen kept less often than that, by exchangeability "
+        "alone, whatever the network. The second line is that number (negative hypergeometric), and the first line "
+        "should be near it. Simulations in which the true share is known test the confidence itself: "
+        "tests/training/gate/test_thresholds.py and test_fit.py."
     )
 
 
