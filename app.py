@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 from candor import RESEARCH_USE, __version__
 from candor.decide.gate import Gate
 from candor.dicom.read.folder import input_files
+from candor.files.privacy import Unexpected, cause_of
 from candor.model.bundle import Bundle, find_bundle, load_bundle
 from candor.model.engine import open_engine
 from candor.model.outputs import Engine
@@ -40,7 +41,7 @@ from operators.answer.explainer import Explainer
 from operators.answer.familiarity_check import FamiliarityCheck
 from operators.answer.preprocessor import Preprocessor
 from operators.answer.shortcut_check import ShortcutCheck
-from operators.graph.base import CASE, CaseOperator, Unexpected, kind
+from operators.graph.base import CASE, CaseOperator
 from operators.graph.jobs import Job, JobQueue, JobResult
 from operators.graph.publish import prepare_output
 from operators.graph.sdk import Application, GreedyScheduler, quiet_libraries
@@ -224,7 +225,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"candor: the run was not completed: {error}; run it again", file=sys.stderr)
         return EXIT_FAILED
     except OSError as error:
-        print(f"candor: the run was not completed: {kind(error)}; run it again", file=sys.stderr)
+        print(f"candor: the run was not completed: {cause_of(error)}; run it again", file=sys.stderr)
         return EXIT_FAILED
     for failure in result.failures:
         print(f"candor: results of a study are missing: {failure}", file=sys.stderr)

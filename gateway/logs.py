@@ -10,10 +10,8 @@ from __future__ import annotations
 import json
 import logging
 import sys
-import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
 FACTS: Final[dict[str, str]] = {
@@ -107,9 +105,3 @@ def log_event(event: str, level: str = "info", **facts: object) -> None:
     if unknown:
         raise ValueError(f"a log line has no place for {', '.join(unknown)}")
     _log.log(_LEVELS[level], event, extra={"facts": facts})
-
-
-def place_of(error: Exception) -> str:
-    """Say where an exception came from, for the fact ``where``: its innermost calls, and never its message."""
-    frames = traceback.extract_tb(error.__traceback__)[-4:]
-    return " > ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames)

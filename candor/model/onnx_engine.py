@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as ort
 
+from candor.files.privacy import name_of
 from candor.model.outputs import Floats, Outputs
 from candor.study.errors import BundleError
 
@@ -38,7 +39,7 @@ def open_session(graph: Path, threads: int, remedy: str) -> onnxruntime.Inferenc
     try:
         return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except _LOAD_ERRORS as error:
-        raise BundleError(f"{graph} cannot be loaded; {remedy} ({type(error).__name__})") from error
+        raise BundleError(f"{graph} cannot be loaded; {remedy} ({name_of(error)})") from error
 
 
 class OnnxEngine:

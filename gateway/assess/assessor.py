@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from candor.files.privacy import name_of, place_of
 from candor.study.errors import CandorError
 from candor.study.result import Disposition
 from candor.study.result_object import Predecessor, ResultObject
@@ -25,7 +26,7 @@ from gateway.assess.outcome import ResultConflict, earlier_reports, plan_deliver
 from gateway.assess.unassessed import time_of, unassessed_reports
 from gateway.jobs.jobs import Jobs
 from gateway.jobs.lease import live_executors
-from gateway.logs import log_event, place_of
+from gateway.logs import log_event
 from gateway.settings import Settings
 from gateway.store.alarms import AlarmKind, clear_alarm, raise_alarm
 from gateway.store.counters import count
@@ -142,8 +143,8 @@ class Assessor:
         except CandorError as error:
             self._park(attempt, str(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not cost another study its turn
-            log_event("study failed", "error", study=attempt.token, kind=type(error).__name__, where=place_of(error))
-            self._again(attempt, f"processing failed ({type(error).__name__})")
+            log_event("study failed", "error", study=attempt.token, kind=name_of(error), where=place_of(error))
+            self._again(attempt, f"processing failed ({name_of(error)})")
 
     def _postpone(self, study_instance_uid: str, version: int) -> None:
         """Come back when there may be room again, without counting a try."""

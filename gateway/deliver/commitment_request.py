@@ -24,6 +24,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 )
 
 from candor.dicom.read.file import MALFORMED
+from candor.files.privacy import name_of
 from candor.study.errors import SettingsError
 from candor.study.result_object import ResultObject
 from gateway.deliver import breaker
@@ -192,10 +193,10 @@ class Committer:
         try:
             take(self._engine, event.event_type or 0, event.event_information, self._now())
         except MALFORMED as error:
-            log_event("commitment report unreadable", "warning", kind=type(error).__name__)
+            log_event("commitment report unreadable", "warning", kind=name_of(error))
             return Status.INVALID_ARGUMENT.code, None
         except sa.exc.SQLAlchemyError as error:
-            log_event("commitment report not taken", "error", kind=type(error).__name__)
+            log_event("commitment report not taken", "error", kind=name_of(error))
             return Status.PROCESSING_FAILURE.code, None
         return Status.SUCCESS.code, None
 

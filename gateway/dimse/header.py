@@ -18,6 +18,7 @@ from pydicom.uid import UID
 
 from candor.dicom.read.file import MALFORMED
 from candor.dicom.shared.attributes import is_uid
+from candor.files.privacy import name_of
 from candor.study.provenance import MANUFACTURER, derived_uid
 from gateway.dimse.status import NotTaken, Status
 
@@ -75,7 +76,7 @@ def read_head(path: Path) -> Head:
             values = _values(read_partial(file, _is_past_head, specific_tags=list(_TAGS)))
         except MALFORMED as error:
             # Without a cause: the text of pydicom's error may quote a patient's data.
-            reason = f"no data set can be read ({type(error).__name__})"
+            reason = f"no data set can be read ({name_of(error)})"
             raise NotTaken(Status.CANNOT_UNDERSTAND, reason) from None
     for keyword in _UIDS:
         if not is_uid(values[keyword]):

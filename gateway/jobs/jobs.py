@@ -20,8 +20,9 @@ from typing import Any, Final
 import sqlalchemy as sa
 from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, EnqueueOptions
 
+from candor.files.privacy import name_of, place_of
 from gateway.jobs.lease import TTL_S, Lease
-from gateway.logs import log_event, place_of
+from gateway.logs import log_event
 from gateway.settings import Settings
 from gateway.store.schema import studies
 from gateway.store.states import Priority
@@ -59,8 +60,8 @@ def _handle(queue: str, *arguments: Any) -> None:
     try:
         _handlers[queue](*arguments)
     except Exception as error:  # noqa: BLE001 - the border named above
-        log_event("job failed", "error", kind=type(error).__name__, where=place_of(error))
-        raise JobFailed(f"{type(error).__name__} at {place_of(error)}") from None
+        log_event("job failed", "error", kind=name_of(error), where=place_of(error))
+        raise JobFailed(f"{name_of(error)} at {place_of(error)}") from None
 
 
 @DBOS.workflow(name="assess_study", max_recovery_attempts=_RECOVERIES)

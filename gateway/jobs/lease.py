@@ -16,6 +16,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from candor.files.privacy import name_of
 from gateway.logs import log_event
 from gateway.store.database import database_now, upsert, writing
 from gateway.store.schema import leases
@@ -102,4 +103,4 @@ class Lease:
                 self.sweep()
             except sa.exc.SQLAlchemyError as error:
                 # Without its database nobody takes or finishes a job, so there is nothing to stop: look again.
-                log_event("lease could not be extended", "error", kind=type(error).__name__)
+                log_event("lease could not be extended", "error", kind=name_of(error))

@@ -13,10 +13,11 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from candor.files.privacy import name_of, place_of
 from gateway.assess.completion import end_overtaking, queue_complete, requeue_lost, requeue_lost_deliveries
 from gateway.assess.deadline import enforce_deadlines, settle_alarms
 from gateway.jobs.jobs import Jobs
-from gateway.logs import log_event, place_of
+from gateway.logs import log_event
 from gateway.settings import Settings
 from gateway.store.alarms import AlarmKind, clear_alarm, raise_alarm
 from gateway.store.spool import Spool
@@ -135,4 +136,4 @@ def _attempt(sweep: Sweep) -> None:
     try:
         sweep.run()
     except Exception as error:  # noqa: BLE001 - whatever it is, the other sweeps and the next look must come
-        log_event("sweep failed", "error", what=sweep.name, kind=type(error).__name__, where=place_of(error))
+        log_event("sweep failed", "error", what=sweep.name, kind=name_of(error), where=place_of(error))

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from candor.files.privacy import name_of
 from gateway.dimse.header import Head, read_head
 from gateway.dimse.status import NotTaken
 from gateway.logs import log_event
@@ -109,7 +110,7 @@ class Journal:
         try:
             head, details = read_head(path), path.stat()
         except (NotTaken, OSError) as error:
-            log_event("file without row is unreadable", "error", kind=type(error).__name__)
+            log_event("file without row is unreadable", "error", kind=name_of(error))
             return False
         asked = Priority.URGENT if head.urgent else Priority.ROUTINE
         received = Received(Stored(file, path.stem, details.st_size), head, details.st_mtime, asked)

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -21,6 +19,7 @@ from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association
 
 from candor.dicom.read.file import MALFORMED
+from candor.files.privacy import name_of, place_of
 from gateway.dimse.contexts import IMAGES, supported_contexts
 from gateway.dimse.header import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, Head, read_head
 from gateway.dimse.status import NotTaken, Status
@@ -249,7 +248,7 @@ class Receiver:
         try:
             raise_alarm(self._engine, AlarmKind.DISK, "", text, self._now())
         except sa.exc.SQLAlchemyError as error:  # when the database is what fails
-            log_event("alarm cannot be written", "error", kind=type(error).__name__)
+            log_event("alarm cannot be written", "error", kind=name_of(error))
 
     def _disk_is_fine(self) -> None:
         if self._disk_is_low:
@@ -264,10 +263,10 @@ class Receiver:
             with _said():
                 return self._reported(event, dimse.peer, incoming).code, None
         except MALFORMED as error:
-            log_event("commitment report unreadable", "warning", kind=type(error).__name__)
+            log_event("commitment report unreadable", "warning", kind=name_of(error))
             return Status.INVALID_ARGUMENT.code, None
         except sa.exc.SQLAlchemyError as error:
-            log_event("commitment report not taken", "error", kind=type(error).__name__)
+            log_event("commitment report not taken", "error", kind=name_of(error))
             return Status.PROCESSING_FAILURE.code, None
         finally:
             dimse.done(incoming)
@@ -291,9 +290,7 @@ def _said() -> Iterator[None]:
     except NotTaken:
         raise
     except Exception as error:
-        frames = traceback.extract_tb(error.__traceback__)[-3:]
-        where = " > ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames)
-        log_event("error while receiving", "error", kind=type(error).__name__, where=where)
+        log_event("error while receiving", "error", kind=name_of(error), where=place_of(error))
         raise
 
 

@@ -15,6 +15,7 @@ from pynetdicom.dimse_messages import C_STORE_RQ, DIMSEMessage
 
 from candor.dicom.read.file import MALFORMED
 from candor.dicom.shared.attributes import is_uid
+from candor.files.privacy import name_of
 from candor.study.errors import CandorError
 from gateway.dimse.header import part_10_header
 from gateway.dimse.status import NotTaken, Status
@@ -204,7 +205,7 @@ class StreamingDimse(DIMSEServiceProvider):
         try:
             self._receive(primitive)
         except (*MALFORMED, CandorError) as error:
-            log_event("message unreadable", "warning", kind=type(error).__name__)
+            log_event("message unreadable", "warning", kind=name_of(error))
             self.discard()
             self.dul.event_queue.put(_INVALID_PDU)
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from candor.files.privacy import name_of
 from candor.study.errors import SettingsError
 from gateway.store.migrate import migrate
 from gateway.store.schema import VERSION, metadata, schema_version
@@ -41,7 +42,7 @@ def open_database(url: str) -> sa.Engine:
         _make_tables(engine)
     except sa.exc.OperationalError as error:
         where = engine.url.render_as_string(hide_password=True)
-        raise SettingsError(f"the database {where} cannot be used ({type(error.orig).__name__}); check it") from error
+        raise SettingsError(f"the database {where} cannot be used ({name_of(error.orig)}); check it") from error
     return engine
 
 

@@ -7,6 +7,7 @@ from typing import Final
 import httpx
 import sqlalchemy as sa
 
+from candor.files.privacy import name_of
 from gateway.logs import log_event
 from gateway.store.database import writing
 from gateway.store.schema import alarms
@@ -47,5 +48,5 @@ def _call(client: httpx.Client, url: str, row: sa.Row[tuple[object, ...]]) -> bo
     try:
         return client.post(url, json={"source": "candor", "alarm": alarm}).is_success
     except httpx.HTTPError as error:
-        log_event("webhook cannot be reached", "warning", kind=type(error).__name__)
+        log_event("webhook cannot be reached", "warning", kind=name_of(error))
         return False

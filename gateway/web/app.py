@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from candor.files.privacy import name_of, place_of
 from gateway.logs import log_event
 from gateway.settings import Settings
 from gateway.store.spool import Spool
@@ -75,9 +75,7 @@ def _answer_errors(app: FastAPI, node: Node) -> None:
         return node.page(request, "error.html", status, status=status, words=_WORDS.get(status, "That went wrong."))
 
     def failed(request: Request, error: Exception) -> Response:
-        frames = traceback.extract_tb(error.__traceback__)[-4:]
-        where = " > ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames)
-        log_event("page failed", "error", kind=type(error).__name__, where=where)
+        log_event("page failed", "error", kind=name_of(error), where=place_of(error))
         words = "The page could not be made; the node's log says where it failed."
         return Response(words, 500, HEADERS, media_type="text/plain")  # it passes the guard by
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import logging
 import time
-import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+from candor.files.privacy import Unexpected, cause_of, name_of, place_of
 from candor.study.case import Case, CaseImage
 from candor.study.errors import CandorError, Refused
 from candor.study.reasons import Reason
@@ -74,24 +73,12 @@ class ImageOperator(CaseOperator):
         raise NotImplementedError
 
 
-class Unexpected(RuntimeError):
-    """An error that nobody foresaw: its type and place, without its message."""
-
-
 def refuse(image: CaseImage, stage: str, error: Exception) -> None:
     """Take an image out of the assessment because of an error."""
     if isinstance(error, Refused):
         image.refuse(error.reason, error.detail)
     else:
-        image.refuse(Reason.PROCESSING_FAILED, f"{stage} failed with {kind(error)}")
-
-
-def kind(error: Exception) -> str:
-    """Name an error: what the system says of it, else its type; never its message, nor a path with a UID in it."""
-    if isinstance(error, Unexpected):
-        return str(error).split(" ", 1)[0]
-    cause = error.__cause__ or error
-    return (isinstance(cause, OSError) and cause.strerror) or type(error).__name__
+        image.refuse(Reason.PROCESSING_FAILED, f"{stage} failed with {cause_of(error)}")
 
 
 def attempt(action: Callable[[], None], on_failure: Callable[[Exception], None]) -> None:
@@ -101,14 +88,5 @@ def attempt(action: Callable[[], None], on_failure: Callable[[Exception], None])
     except (CandorError, OSError) as error:
         on_failure(error)
     except Exception as error:  # noqa: BLE001 - the border named at the top of this module
-        log.error("%s at %s", type(error).__name__, where(error))
-        on_failure(Unexpected(f"{type(error).__name__} at {where(error)}"))
-
-
-def where(error: Exception) -> str:
-    """Say where an exception came from, innermost call last.
-
-    Never its message: a library's message may hold a patient's data.
-    """
-    frames = traceback.extract_tb(error.__traceback__)[-4:]
-    return " > ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames)
+        log.error("%s at %s", name_of(error), place_of(error))
+        on_failure(Unexpected.of(error))

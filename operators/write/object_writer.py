@@ -8,13 +8,14 @@ from typing import Any, ClassVar
 from pydicom import Dataset
 
 from candor.dicom.shared.file import describe, write
+from candor.files.privacy import cause_of
 from candor.study.case import Case, CaseImage
 from candor.study.findings import Finding
 from candor.study.profile import Profile
 from candor.study.provenance import Provenance
 from candor.study.result_object import Kind, ResultObject
 from candor.words.texts import Texts
-from operators.graph.base import CaseOperator, attempt, kind, refuse
+from operators.graph.base import CaseOperator, attempt, refuse
 from operators.graph.publish import staging
 from operators.graph.sdk import Fragment
 
@@ -139,4 +140,4 @@ class ProfileObjectWriter(ObjectWriter):
 
     def fail(self, case: Case, error: Exception) -> None:
         """Record that the study lacks its object."""
-        case.failure = f"the {self.what} could not be written: {kind(error)}"
+        case.failure = f"the {self.what} could not be written: {cause_of(error)}"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from candor.files.privacy import cause_of
 from candor.study.case import Case
 from candor.study.provenance import Provenance
 from candor.words.results_json import summarise
-from operators.graph.base import CASE, attempt, kind
+from operators.graph.base import CASE, attempt
 from operators.graph.jobs import JobQueue, JobResult, Ticket
 from operators.graph.publish import clear, publish, write_index
 from operators.graph.sdk import Fragment, Operator, OperatorSpec
@@ -52,7 +53,7 @@ class ResultSink(Operator):
         attempt(lambda: publish(case), on_failure=lambda error: self._fail(case, error))
 
     def _fail(self, case: Case, error: Exception) -> None:
-        case.failure = f"the output folder cannot be written: {kind(error)}"
+        case.failure = f"the output folder cannot be written: {cause_of(error)}"
         case.written.clear()
         clear(case)
 

@@ -15,6 +15,7 @@ from pydicom.uid import CTImageStorage, JPEG2000Lossless, JPEGLSLossless, RLELos
 from app import ResidentApplication, effective_gate
 from candor.dicom.shared.file import write
 from candor.dicom.write.overlay import build_overlay
+from candor.files.privacy import Unexpected
 from candor.model.bundle import load_bundle
 from candor.model.onnx_engine import OnnxEngine
 from candor.model.outputs import Outputs
@@ -24,7 +25,6 @@ from candor.study.errors import InputError
 from candor.study.findings import Finding
 from candor.study.reasons import Reason
 from candor.study.result import Decision, Disposition, FindingResult, Note
-from operators.graph.base import Unexpected
 from operators.graph.jobs import Job
 from tests.factory import chest_like, radiograph_dataset
 from tests.operators.conftest import Run, run_job, save

@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from candor.files.document import file_sha256
+from candor.files.privacy import name_of
 from candor.model.networks.initial import load_all
 from candor.model.networks.registry import build
 from candor.study.errors import BundleError, CandorError, DataError
@@ -109,7 +110,7 @@ def read_state(source: Path) -> State:
         content = torch.load(source, map_location="cpu", weights_only=True)
     except _UNREADABLE as error:
         raise BundleError(
-            f"{source} cannot be read as weights ({type(error).__name__}). A pickled model can run code when it is "
+            f"{source} cannot be read as weights ({name_of(error)}). A pickled model can run code when it is "
             "opened, so it is refused: where its origin is trusted, open it with the library that made it and save "
             "model.state_dict() as .safetensors"
         ) from error

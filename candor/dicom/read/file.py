@@ -22,6 +22,7 @@ from candor.dicom.read.decode import Stored, decode, lossy
 from candor.dicom.read.greyscale import GreyScale
 from candor.dicom.read.limits import ADVICE, MAXIMUM_HEADER_BYTES, NESTED_TOO_DEEP, Budget, read_bounded
 from candor.dicom.shared.attributes import is_uid, text, values
+from candor.files.privacy import name_of
 from candor.study.errors import Refused
 from candor.study.radiograph import Radiograph
 from candor.study.reasons import Reason
@@ -100,7 +101,7 @@ def read_header(path: Path) -> Dataset:
             raise Refused(Reason.UNREADABLE, f"{NESTED_TOO_DEEP}; {ADVICE}") from None
         # Without a cause: the text of an error may quote a patient's data, or the file's name.
         strerror = error.strerror if isinstance(error, OSError) else None
-        found = f"the file cannot be read ({strerror})" if strerror else f"no DICOM data set ({type(error).__name__})"
+        found = f"the file cannot be read ({strerror})" if strerror else f"no DICOM data set ({name_of(error)})"
         raise Refused(Reason.UNREADABLE, found) from None
 
 

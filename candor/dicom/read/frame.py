@@ -17,6 +17,7 @@ from pydicom.uid import UID, RLELossless
 from candor.dicom.read.codestream import Size, stated_size
 from candor.dicom.read.limits import MAXIMUM_HEADER_BYTES, Budget, read_bounded
 from candor.dicom.shared.attributes import integer
+from candor.files.privacy import name_of
 from candor.study.errors import Refused
 from candor.study.reasons import Reason
 
@@ -148,4 +149,4 @@ def _explain(error: BaseException) -> str:
         return "truncated"
     if isinstance(error, MemoryError):
         return "it takes more memory than a radiograph"
-    return f"truncated, corrupt, or in a form that the decoder does not know ({type(error).__name__})"
+    return f"truncated, corrupt, or in a form that the decoder does not know ({name_of(error)})"

@@ -12,6 +12,7 @@ from cv2.typing import MatLike
 from pydicom import dcmread
 
 from candor.dicom.read.file import MALFORMED, read_pixels
+from candor.files.privacy import name_of
 from candor.study.errors import CandorError, Refused
 
 _LONGEST_SIDE: Final = 1280
@@ -52,7 +53,7 @@ def overlay_png(path: Path) -> bytes:
             pixels = np.asarray(dcmread(path).pixel_array, np.uint8)
             return _png(_shrunk(cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)))
         except (OSError, cv2.error, *MALFORMED) as error:  # without a cause: its text may quote the file
-            raise PictureUnreadable(f"the overlay cannot be decoded ({type(error).__name__})") from None
+            raise PictureUnreadable(f"the overlay cannot be decoded ({name_of(error)})") from None
 
 
 def _shrunk(pixels: MatLike) -> MatLike:
