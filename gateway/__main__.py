@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Sequence
-from functools import partial
 from typing import Final
 
 from candor import RESEARCH_USE
@@ -13,18 +11,18 @@ from candor.command_line import EXIT_UNUSABLE, run_verb
 from gateway.cli.deliver import add_deliver, add_recall, add_resend
 from gateway.cli.node import add_audit, add_check_config, add_serve
 from gateway.cli.receive import add_echo, add_receive, add_send
-from gateway.cli.studies import add_live, add_replay, add_shadow, add_status, add_tend, add_work
+from gateway.cli.studies import add_live, add_replay, add_shadow, add_status, add_upkeep, add_work
 from gateway.cli.web import add_user_verb, add_web
 
 __all__ = ["EXIT_UNUSABLE", "main"]
 
 ADDERS: Final = (
-    partial(add_serve, now=time.time),
+    add_serve,
     add_check_config,
     add_receive,
     add_work,
     add_deliver,
-    add_tend,
+    add_upkeep,
     add_web,
     add_status,
     add_echo,
@@ -37,11 +35,11 @@ ADDERS: Final = (
     add_audit,
     add_user_verb,
 )
-"""Each adds a verb to the command line."""
+"""Each adds a verb to the command line. What a verb does is imported when it runs: ``--help`` answers at once."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb; see :func:`candor.command_line.run_verb`."""
+    """Run one verb of the node and return its exit status; see :func:`candor.command_line.run_verb`."""
     return run_verb("gateway", f"Candor's DICOM node. {RESEARCH_USE}.", ADDERS, arguments)
 
 

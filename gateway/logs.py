@@ -1,8 +1,8 @@
-"""Structured logs: one JSON line an event, and nothing in it that could be a patient's.
+"""Structured logs: one JSON line for each event, without any patient's data.
 
-Only what passes through :func:`log_event` is written, and only facts whose names stand in :data:`FACTS`, each of a
-kind that cannot hold a name or an identifier. What libraries log is dropped, whatever it says: their messages hold
-whole data sets at debug level.
+Only what passes through :func:`log_event` is written, and only facts whose names stand in :data:`FACTS`; none of these
+can hold a name or an identifier. What libraries log is dropped, since their messages hold whole data sets at debug
+level.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ FACTS: Final[dict[str, str]] = {
     "where": "innermost calls of an error: file, line, function",
     "reason": "a sentence of our own without anything from a file or a peer",
 }
-"""What a log line may say, beside time, level, process and event."""
+"""What a log line may hold beside time, level, process and event."""
 
 _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _log: Final = logging.getLogger("candor.gateway")
@@ -68,9 +68,11 @@ def configure_logs(level: str, process: str, now: Callable[[], datetime] = lambd
     Parameters
     ----------
     level
-        The setting ``log_level``; it holds for our own events alone.
+        The setting ``log_level``; it applies to our own events alone.
     process
-        Stands in every line: ``"receive"``, ``"work"``, ``"deliver"``, ``"web"``, ``"serve"``.
+        Its name in every line: one of :data:`gateway.processes.supervisor.KINDS`, or ``"serve"``.
+    now
+        Returns the time of an event.
     """
     root = logging.getLogger()
     for handler in list(root.handlers):
@@ -93,13 +95,15 @@ def log_event(event: str, level: str = "info", **facts: object) -> None:
     ----------
     event
         What happened, in words that are always the same: ``"instance received"``.
+    level
+        ``"debug"``, ``"info"``, ``"warning"`` or ``"error"``.
     facts
-        By the names in :data:`FACTS`.
+        More about it, by the names in :data:`FACTS`.
 
     Raises
     ------
     ValueError
-        A fact has a name that is not listed: nothing unforeseen gets into a log.
+        A fact has a name that is not listed there.
     """
     unknown = sorted(facts.keys() - FACTS.keys())
     if unknown:

@@ -39,7 +39,7 @@ from gateway.store.schema import objects, studies
 from tools.small_pacs import free_port, received
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
-KILLED: Final = ("receive", "work", "deliver", "tend", "web")
+KILLED: Final = ("receive", "work", "deliver", "upkeep", "web")
 _SUCCESS: Final = 0x0000
 _FULL: Final = 1e6
 """GiB that no disk has free."""

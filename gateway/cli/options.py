@@ -1,4 +1,4 @@
-"""What the node's verbs share: the settings that each of them reads."""
+"""What the node's verbs share: the option that names the settings, and an error."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from candor.study.errors import CandorError
 
 
 class NothingToDo(CandorError):
-    """What was to be started again, sent again or changed is not there."""
+    """The verb has found nothing to start again, to send again or to recall."""
 
 
 def with_config(verb: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """Let a verb take ``gateway.yaml``."""
+    """Add the option ``--config`` to a verb, and return the verb."""
     verb.add_argument("--config", type=Path, default=Path("gateway.yaml"), metavar="FILE", help="the node's settings")
     return verb

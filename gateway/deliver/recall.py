@@ -195,3 +195,14 @@ def _plan(
     if connection.execute(upsert(connection.engine, deliveries, values)).rowcount:
         uid, version = answered.study_instance_uid, answered.version
         jobs.enqueue_delivery(connection, uid, version, destination, occasion=f"recall-{int(now)}")
+
+
+def describe(answered: Answered) -> str:
+    """Return what is to be recalled of one version in one line, for a person at a terminal."""
+    state = "recalled already" if answered.is_recalled else f"{answered.unsent} deliveries not tried yet"
+    held_by = f"may be at {', '.join(answered.destinations)}" if answered.destinations else "sent nowhere"
+    return (
+        f"{answered.study_instance_uid} version {answered.version}: {answered.disposition or 'no disposition'}, "
+        f"model {(answered.bundle_sha256 or 'none')[:16]}, {len(answered.results)} objects, {held_by}, {state}"
+        + (", files deleted" if answered.is_purged else "")
+    )

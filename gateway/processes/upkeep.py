@@ -1,4 +1,4 @@
-"""The process of sweeps. Each looks at the tables, finds what is due, and does it; none keeps anything in memory.
+"""The process of sweeps. Each sweep looks at the tables, finds what is due, and does it; none keeps anything in memory.
 
 Several may run at once, on several machines: what a sweep changes, it changes with a condition on what it found.
 """
@@ -18,6 +18,8 @@ from gateway.assess.completion import end_overtaking, queue_complete, requeue_lo
 from gateway.assess.deadline import enforce_deadlines, settle_alarms
 from gateway.jobs.jobs import Jobs
 from gateway.logs import log_event
+from gateway.processes.queue import opened_queue
+from gateway.processes.start import started, stop_event
 from gateway.settings import Settings
 from gateway.store.alarms import AlarmKind, clear_alarm, raise_alarm
 from gateway.store.spool import Spool
@@ -31,14 +33,18 @@ _LONGEST_S: Final = 0.1
 
 @dataclass
 class Sweep:
-    """Something to look after now and then.
+    """Something that is run again and again.
 
     Parameters
     ----------
+    name
+        Stands in the log when the sweep fails.
     every_s
-        From the end of one look to the next.
+        Seconds from the end of one run to the start of the next.
+    run
+        Looks for what is due, and does it.
     due
-        When to look next, by the clock of the process.
+        When to run next, by the clock of the process.
     """
 
     name: str
@@ -47,13 +53,15 @@ class Sweep:
     due: float = field(default=0.0)
 
 
-class Tender:
+class Sweeper:
     """Run sweeps in turn until asked to stop; one that fails is logged, and the others go on.
 
     Parameters
     ----------
+    sweeps
+        Those to run.
     clock
-        Seconds of any origin that never go back.
+        Returns seconds of any origin, which never go back.
     """
 
     def __init__(self, sweeps: Sequence[Sweep], clock: Callable[[], float] = time.monotonic) -> None:
@@ -78,7 +86,19 @@ class Tender:
 
 
 def quick_sweeps(engine: sa.Engine, settings: Settings, jobs: Jobs, now: Callable[[], float]) -> list[Sweep]:
-    """List what a study's way through the node waits for."""
+    """Return the sweeps that a study's way through the node waits for.
+
+    Parameters
+    ----------
+    engine
+        The node's database.
+    settings
+        The node's.
+    jobs
+        The queue of jobs.
+    now
+        Returns the time, in seconds since 1970.
+    """
     every_s = min(_LONGEST_S, max(_SHORTEST_S, settings.studies.quiet_s / 10))
     return [Sweep("complete", every_s, lambda: queue_complete(engine, settings, jobs, now()))]
 
@@ -86,7 +106,21 @@ def quick_sweeps(engine: sa.Engine, settings: Settings, jobs: Jobs, now: Callabl
 def slow_sweeps(
     engine: sa.Engine, settings: Settings, spool: Spool, jobs: Jobs, now: Callable[[], float]
 ) -> list[Sweep]:
-    """List what may take its time: it must not hold up a study."""
+    """Return the sweeps that may take long; they must not hold up a study.
+
+    Parameters
+    ----------
+    engine
+        The node's database.
+    settings
+        The node's.
+    spool
+        Holds images and results.
+    jobs
+        The queue of jobs.
+    now
+        Returns the time, in seconds since 1970.
+    """
     return [
         Sweep("deadlines", 1.0, lambda: enforce_deadlines(engine, settings, spool, jobs, now())),
         Sweep("webhook", 2.0, lambda: tell(engine, settings.alarms.webhook, now())),
@@ -101,7 +135,21 @@ def slow_sweeps(
 
 
 def watch_jobs(engine: sa.Engine, jobs: Jobs, now: float) -> int:
-    """Raise an alarm while the engine has jobs that it gave up, and clear it when they are gone; returns how many."""
+    """Raise an alarm while there are jobs that were given up, and clear it when they are gone.
+
+    Parameters
+    ----------
+    engine
+        The node's database.
+    jobs
+        The queue of jobs.
+    now
+        The time, in seconds since 1970.
+
+    Returns
+    -------
+    How many jobs were given up.
+    """
     broken = len(jobs.broken())
     if broken:
         text = f"{broken} jobs ended with an error; what they were for is queued again, and the log says what failed"
@@ -111,7 +159,13 @@ def watch_jobs(engine: sa.Engine, jobs: Jobs, now: float) -> int:
     return broken
 
 
-def run_tend(
+def run_upkeep(settings: Settings) -> None:
+    """Run the process until a signal ends it."""
+    with started(settings, "upkeep") as (engine, spool), opened_queue(engine, settings) as jobs:
+        upkeep(engine, settings, spool, jobs, stop_event())
+
+
+def upkeep(
     engine: sa.Engine,
     settings: Settings,
     spool: Spool,
@@ -119,15 +173,31 @@ def run_tend(
     stopping: threading.Event,
     now: Callable[[], float] = time.time,
 ) -> None:
-    """Run all sweeps until told to stop: the slow ones beside the quick ones."""
-    quick = Tender(quick_sweeps(engine, settings, jobs, now))
-    slow = Tender(slow_sweeps(engine, settings, spool, jobs, now))
-    threads = [threading.Thread(target=tender.run, name="tend", daemon=True) for tender in (quick, slow)]
+    """Run all sweeps until asked to stop: the slow ones beside the quick ones.
+
+    Parameters
+    ----------
+    engine
+        The node's database.
+    settings
+        The node's.
+    spool
+        Holds images and results.
+    jobs
+        The queue of jobs.
+    stopping
+        Is set when the sweeps are to stop.
+    now
+        Returns the time, in seconds since 1970.
+    """
+    quick = Sweeper(quick_sweeps(engine, settings, jobs, now))
+    slow = Sweeper(slow_sweeps(engine, settings, spool, jobs, now))
+    threads = [threading.Thread(target=sweeper.run, name="upkeep", daemon=True) for sweeper in (quick, slow)]
     for thread in threads:
         thread.start()
     stopping.wait()
-    for tender in (quick, slow):
-        tender.stop()
+    for sweeper in (quick, slow):
+        sweeper.stop()
     for thread in threads:
         thread.join()
 

@@ -139,9 +139,10 @@ def lose(node: Node, kept: str) -> None:
     node._process.send_signal(signal.SIGKILL)
     node._process.wait()
     node._process = None
-    for kind in ("receive", "work", "deliver", "tend", "web"):
+    for kind in ("receive", "work", "deliver", "upkeep", "web"):
         node.kill(kind)
-    wait_for(lambda: not any(node.processes(kind) for kind in ("receive", "work", "deliver", "tend")), 30.0, "the end")
+    ended = ("receive", "work", "deliver", "upkeep")
+    wait_for(lambda: not any(node.processes(kind) for kind in ended), 30.0, "the end")
     for name in ("spool", "models"):
         shutil.rmtree(node.folder / name)
     for name in ("gateway.yaml", "app.yaml"):

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import secrets
+import signal
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,3 +82,19 @@ def either(request: pytest.FixtureRequest, settings: Settings) -> Settings:
         return settings
     address = request.getfixturevalue("postgresql")
     return settings.model_copy(update={"database": new_database(address, f"node_{secrets.token_hex(6)}")})
+
+
+@pytest.fixture
+def process_state() -> Iterator[None]:
+    """What the start of a process changes, put back afterwards."""
+    mask, hooks = os.umask(0o022), (sys.excepthook, threading.excepthook)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    root, ours = logging.getLogger(), logging.getLogger("candor")
+    before = (root.handlers[:], ours.handlers[:], ours.propagate, ours.level, logging.lastResort)
+    yield
+    root.handlers[:], ours.handlers[:], ours.propagate, logging.lastResort = before[0], before[1], before[2], before[4]
+    ours.setLevel(before[3])
+    os.umask(mask)
+    sys.excepthook, threading.excepthook = hooks
+    for number, handler in handlers.items():
+        signal.signal(number, handler)

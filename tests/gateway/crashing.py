@@ -17,7 +17,7 @@ from pydicom import dcmread
 
 from candor.study.result_object import Predecessor
 from gateway.assess.assessor import Assessed
-from gateway.cli.studies import work
+from gateway.processes.work import work
 from gateway.settings import Settings
 from gateway.store.database import open_database
 from gateway.store.spool import Spool

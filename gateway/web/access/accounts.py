@@ -7,7 +7,6 @@ import secrets
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum, unique
 from functools import lru_cache
 from hashlib import sha256
 from typing import Final
@@ -21,6 +20,7 @@ from gateway.logs import log_event
 from gateway.store.database import upsert, writing
 from gateway.store.mode import note_act
 from gateway.store.schema import sessions, users
+from gateway.web.access.roles import Role
 from gateway.web.access.throttle import Throttle
 
 SHORTEST_PASSWORD: Final = 12
@@ -30,14 +30,6 @@ _LONGEST_PASSWORD: Final = 1000
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _hasher: Final = PasswordHasher()  # argon2id with the parameters of RFC 9106, second recommended option
 _one_at_a_time: Final = threading.Lock()  # each hash takes 64 MiB
-
-
-@unique
-class Role(Enum):
-    """What a user may do."""
-
-    VIEWER = "viewer"  # sees
-    OPERATOR = "operator"  # sees, replays, clears alarms, goes live, reads the audit trail
 
 
 @dataclass(frozen=True, slots=True)

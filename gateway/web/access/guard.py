@@ -19,7 +19,8 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.settings import Web
-from gateway.web.access.accounts import Logins, Role, TooManyFailures, User, is_name
+from gateway.web.access.accounts import Logins, TooManyFailures, User, is_name
+from gateway.web.access.roles import Role
 
 HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; img-src 'self'; style-src 'self'; form-action 'self'; "

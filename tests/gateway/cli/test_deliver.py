@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import subprocess
@@ -17,9 +16,9 @@ import sqlalchemy as sa
 import yaml
 
 from gateway.__main__ import main
-from gateway.cli import deliver as deliver_verbs
 from gateway.jobs.jobs import Jobs
 from gateway.jobs.lease import new_executor_id
+from gateway.processes import deliver as deliver_process
 from gateway.settings import Settings, load_settings
 from gateway.store.database import writing
 from gateway.store.schema import objects
@@ -74,7 +73,7 @@ def run_while(sender: Sender, done: Callable[[], object]) -> None:
     """Run the deliverer in this process until something has come about."""
     stopping = threading.Event()
     arguments = (sender.settings, sender.engine, sender.spool, stopping)
-    thread = threading.Thread(target=deliver_verbs.deliver, args=arguments)
+    thread = threading.Thread(target=deliver_process.deliver, args=arguments)
     thread.start()
     try:
         wait_until(done)
@@ -90,7 +89,7 @@ def test_a_delivery_is_retried_committed_resent_and_recalled(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(deliver_verbs, "_LOOK_S", 0.05)
+    monkeypatch.setattr(deliver_process, "_LOOK_S", 0.05)
     archive.statuses = [0xA700, 0xA700, 0, 0xC000]
     overlay, report = sender.both()
     enqueue(sender)
@@ -161,11 +160,10 @@ def test_the_process_delivers_until_it_is_asked_to_stop(sender: Sender, archive:
     assert STUDY not in said
 
 
+@pytest.mark.usefixtures("process_state")
 def test_a_signal_ends_the_process_in_good_order(
     sender: Sender, config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    hook, mask = threading.excepthook, os.umask(0o022)
     stopped: list[bool] = []
 
     def deliver(_: object, __: object, ___: object, stopping: threading.Event) -> None:
@@ -175,14 +173,7 @@ def test_a_signal_ends_the_process_in_good_order(
         os.kill(os.getpid(), signal.SIGTERM)
         stopped.append(stopping.wait(10))
 
-    monkeypatch.setattr(deliver_verbs, "deliver", deliver)
-    try:
-        assert main(["deliver", "--config", str(config)]) == 0
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        threading.excepthook = hook
-        os.umask(mask)
-        logging.getLogger("candor").handlers.clear()
+    monkeypatch.setattr(deliver_process, "deliver", deliver)
+    assert main(["deliver", "--config", str(config)]) == 0
     assert stopped == [True]
     assert '"event": "thread failed", "kind": "IndexError"' in capsys.readouterr().err

@@ -17,11 +17,14 @@ import pytest
 import sqlalchemy as sa
 
 from candor.study.errors import SettingsError
-from gateway.cli.receive import NotSent, _say_thread_failed, add_echo, add_receive, add_send, receive
+from gateway.cli.receive import add_echo, add_receive, add_send
 from gateway.dimse.association import NoAssociation, Remote
+from gateway.dimse.client import NotSent
+from gateway.processes.receive import receive
 from gateway.settings import Destination, Receive, Settings, load_settings
 from gateway.store import schema
 from gateway.store.database import open_database
+from gateway.store.spool import Spool
 from tests.gateway.network import image
 from tools.small_pacs import free_port
 
@@ -59,7 +62,8 @@ def config(tmp_path: Path) -> Path:
 def node(config: Path) -> Iterator[Settings]:
     """The receiver, in this process."""
     settings, stopping = load_settings(config), threading.Event()
-    thread = threading.Thread(target=receive, args=(settings, lambda *_: None, stopping))
+    engine, spool = open_database(settings.database), Spool(Path(settings.spool))
+    thread = threading.Thread(target=receive, args=(settings, engine, spool, lambda *_: None, stopping))
     thread.start()
     while True:
         try:
@@ -70,6 +74,7 @@ def node(config: Path) -> Iterator[Settings]:
     yield settings
     stopping.set()
     thread.join()
+    engine.dispose()
 
 
 @pytest.fixture
@@ -141,15 +146,6 @@ def test_our_own_receiver_is_called_on_this_machine() -> None:
     assert Remote.destination(there) == Remote("PACS", "pacs.example", 104, None)
 
 
-def test_a_port_that_is_taken(config: Path) -> None:
-    settings = load_settings(config)
-    with (
-        socket.create_server(("127.0.0.1", settings.receive.port)),
-        pytest.raises(SettingsError, match="Address already in use"),
-    ):
-        receive(settings, lambda *_: None, threading.Event())
-
-
 def test_receive_runs_until_it_is_told_to_stop(config: Path) -> None:
     command = [sys.executable, "-c", RUN, "receive", "--config", str(config)]
     process = subprocess.Popen(
@@ -161,11 +157,3 @@ def test_receive_runs_until_it_is_told_to_stop(config: Path) -> None:
         process.send_signal(signal.SIGTERM)
         assert json.loads(process.stderr.readline())["event"] == "receiver stopped"
     assert process.wait(30) == 0
-
-
-def test_a_thread_that_fails_says_its_errors_kind_alone(caplog: pytest.LogCaptureFixture) -> None:
-    failure = threading.ExceptHookArgs((ValueError, ValueError("CANARY"), None, None))
-    _say_thread_failed(failure)
-    (record,) = caplog.records
-    assert record.facts == {"kind": "ValueError"}
-    assert "CANARY" not in caplog.text

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
-import logging
 import os
 import signal
 import sys
@@ -19,16 +17,13 @@ import pytest
 import yaml
 
 from candor.study.errors import CandorError, SettingsError
-from gateway.assess.assessor import ApplicationStopped
-from gateway.cli import studies as studies_verbs
 from gateway.cli.studies import (
     add_live,
     add_replay,
     add_shadow,
     add_status,
-    add_tend,
+    add_upkeep,
     add_work,
-    work,
 )
 from gateway.settings import Settings, load_settings
 from gateway.store import schema
@@ -37,7 +32,7 @@ from tests.gateway.assess.test_assessor import PACS
 from tests.gateway.conftest import Clock
 from tests.gateway.network import image
 from tests.gateway.node import FakeApplication, Node
-from tests.gateway.test_recovery import queue, wait_for
+from tests.gateway.test_recovery import wait_for
 
 
 @pytest.fixture
@@ -65,7 +60,7 @@ def call(*words: str | Path) -> None:
         verb.set_defaults(verb=run)
         return verb
 
-    for adder in (add_work, add_tend, add_status, add_replay, add_live, add_shadow):
+    for adder in (add_work, add_upkeep, add_status, add_replay, add_live, add_shadow):
         adder(add)
     options = parser.parse_args([str(word) for word in words])
     options.verb(options)
@@ -130,40 +125,6 @@ def test_replay_starts_what_is_parked(node: Node, config: Path, capsys: pytest.C
     assert capsys.readouterr().out == "1 started again\n" * 2
 
 
-def in_background(node: Node, application: Any) -> tuple[threading.Thread, threading.Event]:
-    stopping = threading.Event()
-    arguments = (node.settings, node.engine, node.spool, application, stopping)
-    thread = threading.Thread(target=work, args=arguments)
-    thread.start()
-    return thread, stopping
-
-
-def test_a_worker_works_until_it_is_stopped_and_gives_its_lease_back(node: Node) -> None:
-    uid = queue(node, "a")
-    thread, stopping = in_background(node, FakeApplication())
-    wait_for(lambda: node.study(uid).state == "stored")
-    assert len(node.table(schema.leases)) == 1
-    stopping.set()
-    thread.join(60)
-    assert not thread.is_alive()
-    assert node.table(schema.leases) == []
-
-
-def test_a_worker_whose_application_has_ended_ends_too(node: Node) -> None:
-    uid = queue(node, "a")
-    thread, _ = in_background(node, FakeApplication(error=ApplicationStopped("ended")))
-    thread.join(60)
-    assert not thread.is_alive()
-    assert node.study(uid).state == "waiting"
-
-
-def test_what_takes_too_long_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    killed: list[tuple[int, int]] = []
-    monkeypatch.setattr(os, "kill", lambda pid, number: killed.append((pid, number)))
-    studies_verbs._end_process()
-    assert killed == [(os.getpid(), signal.SIGKILL)]
-
-
 class FakeWorker(FakeApplication):
     """Stands for the resident application: a context that is called."""
 
@@ -177,24 +138,8 @@ class FakeWorker(FakeApplication):
         return
 
 
-@pytest.fixture
-def process_state() -> Iterator[None]:
-    """What the verbs of processes change in theirs, put back afterwards."""
-    mask, hook = os.umask(0o022), threading.excepthook
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    root, ours = logging.getLogger(), logging.getLogger("candor")
-    before = (root.handlers[:], ours.handlers[:], ours.propagate, ours.level, logging.lastResort)
-    yield
-    root.handlers[:], ours.handlers[:], ours.propagate, logging.lastResort = before[0], before[1], before[2], before[4]
-    ours.setLevel(before[3])
-    os.umask(mask)
-    threading.excepthook = hook
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
-
-
 @pytest.mark.usefixtures("process_state")
-def test_the_processes_tend_and_work_bring_a_study_to_its_result(
+def test_the_processes_upkeep_and_work_bring_a_study_to_its_result(
     node: Node, config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     node.clock.time = time.time()
@@ -205,7 +150,7 @@ def test_the_processes_tend_and_work_bring_a_study_to_its_result(
         wait_for(lambda: node.study(uid).state == state)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    for verb, state in (("tend", "waiting"), ("work", "stored")):
+    for verb, state in (("upkeep", "waiting"), ("work", "stored")):
         stopper = threading.Thread(target=stop_when, args=(state,))
         stopper.start()
         call(verb, "--config", config)
@@ -213,18 +158,3 @@ def test_the_processes_tend_and_work_bring_a_study_to_its_result(
     assert node.study(uid).state == "stored"
     report = node.spool.path(node.rows(schema.objects.select())[0].file)
     assert report.stat().st_mode & 0o077 == 0
-
-
-@pytest.mark.usefixtures("process_state")
-def test_a_thread_that_fails_says_what_and_not_about_whom(capsys: pytest.CaptureFixture[str]) -> None:
-    def fail() -> None:
-        raise ValueError("CANARY^PATIENT")
-
-    studies_verbs.configure_logs("info", "work")
-    threading.excepthook = studies_verbs._say_thread_failed
-    thread = threading.Thread(target=fail)
-    thread.start()
-    thread.join()
-    line = json.loads(capsys.readouterr().err)
-    assert (line["event"], line["kind"]) == ("thread failed", "ValueError")
-    assert "CANARY" not in str(line)

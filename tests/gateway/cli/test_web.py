@@ -16,13 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from candor.study.errors import CandorError, SettingsError
-from gateway.cli.web import add_user_verb, add_web, listening, server
-from gateway.settings import Settings, load_settings
+from gateway.cli.web import add_user_verb, add_web
+from gateway.settings import load_settings
 from gateway.store.database import open_database
-from gateway.web.access.accounts import AccountError, Logins, Role, User, list_users
+from gateway.web.access.accounts import AccountError, Logins, User, list_users
+from gateway.web.access.roles import Role
 from gateway.web.access.throttle import Throttle
-from gateway.web.app import create_app
 from tests.gateway.conftest import Clock
 
 PASSWORD = "correct horse battery"
@@ -125,22 +124,6 @@ def test_failures_do_not_fill_the_memory(clock: Clock, monkeypatch: pytest.Monke
     assert len(throttle._failures) <= 10
 
 
-def test_a_port_that_is_taken_is_said(settings: Settings) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        web = settings.web.model_copy(update={"port": port})
-        with pytest.raises(SettingsError, match=f"127.0.0.1:{port} cannot be used"):
-            listening(settings.model_copy(update={"web": web}))
-
-
-def test_a_certificate_that_cannot_be_used_is_said(settings: Settings, engine, spool, tokens, clock, tmp_path) -> None:  # type: ignore[no-untyped-def]
-    (tmp_path / "a.pem").write_text("no certificate")
-    web = settings.web.model_copy(update={"certificate": str(tmp_path / "a.pem"), "key": str(tmp_path / "a.pem")})
-    changed = settings.model_copy(update={"web": web})
-    with pytest.raises(CandorError, match="certificate"):
-        server(changed, create_app(changed, engine, spool, tokens, clock))
-
-
 def test_the_verb_serves_and_ends_with_a_signal(config: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as door:
         port = door.getsockname()[1]
@@ -155,17 +138,18 @@ def test_the_verb_serves_and_ends_with_a_signal(config: Path) -> None:
         finally:
             process.send_signal(signal.SIGTERM)
         rest = process.stderr.read()
-        process.wait(20)
+        assert process.wait(20) == 0
     assert all(json.loads(line)["event"] for line in rest.splitlines())  # no request is logged, nor anything but ours
     assert (config.parent / "spool").stat().st_mode & 0o77 == 0
 
 
+@pytest.mark.usefixtures("process_state")
 def test_the_verb_opens_what_it_needs_and_closes_it(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[tuple[str, str]] = []
     masks: list[int] = []
-    monkeypatch.setattr("gateway.cli.web.configure_logs", lambda level, process: said.append((level, process)))
-    monkeypatch.setattr("gateway.cli.web.os.umask", masks.append)
-    monkeypatch.setattr("gateway.cli.web.asyncio.run", lambda serving: serving.close())
+    monkeypatch.setattr("gateway.processes.start.configure_logs", lambda level, process: said.append((level, process)))
+    monkeypatch.setattr("gateway.processes.start.os.umask", masks.append)
+    monkeypatch.setattr("gateway.processes.web.asyncio.run", lambda serving: serving.close())
     with socket.create_server(("127.0.0.1", 0)) as door:
         port = door.getsockname()[1]
     config.write_text(config.read_text() + f"web: {{port: {port}}}\n")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.processes.supervisor import Child, Supervisor, sieve
+from gateway.processes.supervisor import Child, Supervisor, pass_log_lines_on
 
 EVENT = json.dumps({"time": "t", "level": "info", "process": "work", "event": "ready"})
 STAYS = f"import sys, time; print({EVENT!r}, flush=True); print('CANARY^BIRD', flush=True); time.sleep(60)"
@@ -66,16 +66,16 @@ def test_a_process_that_does_not_end_in_time_is_killed() -> None:
 
 def test_the_pause_before_the_next_life_doubles_and_a_person_is_told() -> None:
     told: list[str] = []
-    made, _ = supervisor("", on_restless=told.append)
+    made, _ = supervisor("", on_keeps_dying=told.append)
     child, pauses, now = made._children[0], [], 1000.0
     for _ in range(8):
-        made._bury(child, now)
+        made._note_death(child, now)
         pauses.append(child.start_at - now)
         now += 1
     assert pauses[:5] == [0.0, 1.0, 2.0, 4.0, 8.0]
     assert max(pauses) <= 30.0
     assert set(told) == {"child0"}
-    made._bury(child, now + 1000)
+    made._note_death(child, now + 1000)
     assert child.start_at == now + 1000
 
 
@@ -83,22 +83,22 @@ def test_the_file_of_life_is_touched_only_while_every_process_runs(tmp_path: Pat
     alive = tmp_path / "alive"
     made, _ = supervisor(STAYS, "", alive=alive)
     made._children[1].start_at = float("inf")
-    made._say_alive(0.0)
+    made._touch_alive_file(0.0)
     assert not alive.exists()
     made._children = made._children[:1]
-    made._tend(made._children[0], 0.0)
-    made._say_alive(0.0)
+    made._keep_running(made._children[0], 0.0)
+    made._touch_alive_file(0.0)
     assert alive.exists()
     alive.unlink()
-    made._say_alive(4.0)
+    made._touch_alive_file(4.0)
     assert not alive.exists()
-    made._say_alive(5.0)
+    made._touch_alive_file(5.0)
     assert alive.exists()
     made._drain()
 
 
 @pytest.mark.parametrize("line", ["", "text", "{", "[1]", '{"event": "x"}', "{'a': 1}"])
-def test_the_sieve_lets_nothing_through_that_is_not_an_event(line: str) -> None:
+def test_nothing_is_passed_on_that_is_not_an_event(line: str) -> None:
     sink = io.StringIO()
-    sieve(io.BytesIO(line.encode() + b"\n\xff\xfe\n" + EVENT.encode()), sink)
+    pass_log_lines_on(io.BytesIO(line.encode() + b"\n\xff\xfe\n" + EVENT.encode()), sink)
     assert sink.getvalue() == EVENT + "\n"

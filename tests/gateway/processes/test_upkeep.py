@@ -13,7 +13,7 @@ import pytest
 
 from gateway.assess.replay import parked, replay_study
 from gateway.jobs.jobs import STUDIES
-from gateway.processes.upkeep import Sweep, Tender, quick_sweeps, run_tend, slow_sweeps, watch_jobs
+from gateway.processes.upkeep import Sweep, Sweeper, quick_sweeps, slow_sweeps, upkeep, watch_jobs
 from gateway.settings import Alarms, Settings, Studies
 from gateway.store import schema
 from gateway.store.alarms import AlarmKind, clear_alarm, raise_alarm
@@ -43,10 +43,10 @@ def test_each_sweep_comes_in_its_turn() -> None:
     def note(name: str) -> Callable[[], None]:
         return lambda: ran.append((clock() - begin, name))
 
-    tender = Tender([Sweep("a", 1.0, note("a")), Sweep("b", 3.0, note("b"))], clock)
+    sweeper = Sweeper([Sweep("a", 1.0, note("a")), Sweep("b", 3.0, note("b"))], clock)
     for seconds in (0.0, 0.5, 0.5, 1.0, 0.9, 0.1):
         clock.pass_s(seconds)
-        tender.step()
+        sweeper.step()
     assert ran == [(0.0, "a"), (0.0, "b"), (1.0, "a"), (2.0, "a"), (3.0, "a"), (3.0, "b")]
 
 
@@ -56,8 +56,8 @@ def test_a_sweep_that_fails_holds_no_other_up_and_says_only_where(caplog: pytest
     def fail() -> None:
         raise ValueError("CANARY^PATIENT")
 
-    tender = Tender([Sweep("bad", 1.0, fail), Sweep("good", 1.0, lambda: ran.append(1))])
-    tender.step()
+    sweeper = Sweeper([Sweep("bad", 1.0, fail), Sweep("good", 1.0, lambda: ran.append(1))])
+    sweeper.step()
     assert ran == [1]
     facts = caplog.records[0].__dict__["facts"]
     assert (facts["what"], facts["kind"]) == ("bad", "ValueError")
@@ -77,7 +77,7 @@ def test_the_process_runs_all_its_sweeps_until_it_is_stopped(node: Node, caplog:
     node.clock.pass_s(901)
     stopping = threading.Event()
     arguments = (node.engine, node.settings, node.spool, node.jobs, stopping, node.clock)
-    process = threading.Thread(target=run_tend, args=arguments)
+    process = threading.Thread(target=upkeep, args=arguments)
     process.start()
     give_up = time.monotonic() + 60
     while (node.study(uid).state, node.study(late).overdue) != ("waiting", node.clock()):

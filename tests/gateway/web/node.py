@@ -21,7 +21,8 @@ from gateway.store.result_objects import in_spool, to_row
 from gateway.store.schema import audit_trail, deliveries, instances, objects, studies, study_instances, users
 from gateway.store.spool import Spool
 from gateway.store.tokens import Tokens
-from gateway.web.access.accounts import Logins, Role, User
+from gateway.web.access.accounts import Logins, User
+from gateway.web.access.roles import Role
 from gateway.web.actions import Acts
 from gateway.web.app import create_app
 from tests import cases

@@ -11,9 +11,10 @@ import cv2
 import pytest
 from fastapi import FastAPI
 
-from gateway.cli.web import listening, server
+from gateway.processes.web import listening, server
 from gateway.settings import Settings
-from gateway.web.access.accounts import Role, add_user
+from gateway.web.access.accounts import add_user
+from gateway.web.access.roles import Role
 from tests.factory import chest_like
 from tests.gateway.web.browser import CHROMIUM, Browser
 from tests.gateway.web.node import Page

@@ -10,7 +10,7 @@ from pydicom import dcmwrite
 from pydicom.charset import convert_encodings
 from pydicom.valuerep import PersonName
 
-from gateway.web.access.accounts import Role
+from gateway.web.access.roles import Role
 from gateway.web.content.patient import patient_of
 from tests.factory import radiograph_dataset
 from tests.gateway.web.node import Page

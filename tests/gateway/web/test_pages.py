@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from gateway.store.alarms import AlarmKind, raise_alarm
 from gateway.store.database import upsert
 from gateway.store.schema import alarms, destinations, node_state, studies
-from gateway.web.access.accounts import Role
+from gateway.web.access.roles import Role
 from gateway.web.actions import acts_of
 from gateway.web.app import create_app
 from tests.gateway.conftest import Clock

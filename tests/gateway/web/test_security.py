@@ -15,8 +15,9 @@ from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from gateway.store.schema import sessions
-from gateway.web.access.accounts import Role, add_user, remove_user, set_password
+from gateway.web.access.accounts import add_user, remove_user, set_password
 from gateway.web.access.guard import HEADERS, OPEN
+from gateway.web.access.roles import Role
 from tests.gateway.conftest import Clock
 from tests.gateway.web.node import Page, posted
 

@@ -16,7 +16,7 @@ from pydicom import dcmread
 from candor.dicom.read.file import read_header, read_pixels
 from candor.dicom.read.select import check
 from gateway.settings import Work
-from gateway.web.access.accounts import Role
+from gateway.web.access.roles import Role
 from gateway.web.content import trial
 from gateway.web.content.trial import TrialRefused, Trials, application
 from tests.factory import chest_like, radiograph_dataset
@@ -169,6 +169,6 @@ def test_the_form_and_its_page(page: Page) -> None:
 def test_the_page_needs_no_torch() -> None:
     import subprocess
 
-    code = "import sys, gateway.web.app, gateway.cli.web; print('torch' in sys.modules or 'holoscan' in sys.modules)"
+    code = "import sys, gateway.processes.web; print('torch' in sys.modules or 'holoscan' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "False"

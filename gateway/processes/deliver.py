@@ -1,0 +1,72 @@
+"""The process that delivers results."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Final
+
+import sqlalchemy as sa
+
+from gateway.deliver.commitment_request import Committer
+from gateway.deliver.completion import settle_studies, watch_dead_letters
+from gateway.deliver.deliverer import Deliverer
+from gateway.processes.queue import opened_queue
+from gateway.processes.start import started, stop_event
+from gateway.processes.upkeep import Sweep, Sweeper
+from gateway.settings import Settings
+from gateway.store.spool import Spool
+
+_DRAIN_S: Final = 20.0
+_LOOK_S: Final = 0.5
+_HOUR_S: Final = 3600.0
+
+
+def run_deliver(settings: Settings) -> None:
+    """Run the process until a signal ends it."""
+    with started(settings, "deliver") as (engine, spool):
+        deliver(settings, engine, spool, stop_event())
+
+
+def deliver(settings: Settings, engine: sa.Engine, spool: Spool, stopping: threading.Event) -> None:
+    """Make deliveries and look after them until asked to stop.
+
+    Parameters
+    ----------
+    settings
+        The node's.
+    engine
+        The node's database.
+    spool
+        Holds the results.
+    stopping
+        Is set when the deliverer is to stop.
+    """
+    with opened_queue(engine, settings, _DRAIN_S) as jobs:
+        deliverer = Deliverer(engine, settings, spool, jobs)
+        sweeper = Sweeper(sweeps(engine, settings, deliverer))
+        jobs.run_deliveries(deliverer.deliver)
+        while not stopping.wait(_LOOK_S):
+            sweeper.step()
+
+
+def sweeps(engine: sa.Engine, settings: Settings, deliverer: Deliverer) -> list[Sweep]:
+    """Return the sweeps that look after deliveries.
+
+    Parameters
+    ----------
+    engine
+        The node's database.
+    settings
+        The node's.
+    deliverer
+        Sends again what no archive committed to.
+    """
+    committer = Committer(engine, settings)
+    return [
+        Sweep("commitment", _LOOK_S, committer.ask),
+        Sweep("old commitments", _HOUR_S, committer.forget),
+        Sweep("uncommitted", _LOOK_S, deliverer.requeue_uncommitted),
+        Sweep("settle", _LOOK_S, lambda: settle_studies(engine, settings, time.time())),
+        Sweep("dead letters", _LOOK_S, lambda: watch_dead_letters(engine, time.time())),
+    ]

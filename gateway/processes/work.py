@@ -1,0 +1,75 @@
+"""The process that assesses studies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from typing import Final
+
+import sqlalchemy as sa
+
+from gateway.assess.assessor import Application, ApplicationStopped, Assessor
+from gateway.jobs.lease import TTL_S
+from gateway.logs import log_event
+from gateway.processes.queue import opened_queue
+from gateway.processes.start import started, stop_event
+from gateway.settings import Settings
+from gateway.store.spool import Spool
+
+_DRAIN_S: Final = 30.0
+
+
+def run_work(settings: Settings) -> None:
+    """Run the process until a signal ends it."""
+    from gateway.assess.application import Worker  # torch comes with it, and whoever needs work() alone needs no torch
+
+    with started(settings, "work") as (engine, spool), Worker(settings) as application:
+        stopping = stop_event()  # after the application's start: holoscan traps the signals for itself
+        log_event("worker ready")
+        work(settings, engine, spool, application, stopping)
+
+
+def work(
+    settings: Settings,
+    engine: sa.Engine,
+    spool: Spool,
+    application: Application,
+    stopping: threading.Event,
+    ttl_s: float = TTL_S,
+) -> None:
+    """Do the jobs of the queue of studies until asked to stop, or until the application has ended.
+
+    Parameters
+    ----------
+    settings
+        The node's.
+    engine
+        The node's database.
+    spool
+        Holds the images, and gets the results.
+    application
+        Assesses a study.
+    stopping
+        Is set when the worker is to stop; set here when the application has ended.
+    ttl_s
+        How long the lease of this process lasts without being extended, in seconds.
+    """
+    with opened_queue(engine, settings, _DRAIN_S, ttl_s) as jobs:
+        assessor = Assessor(engine, settings, spool, jobs, application, time.time, _end_process)
+
+        def assess(study_instance_uid: str, version: int) -> None:
+            try:
+                assessor.assess(study_instance_uid, version)
+            except ApplicationStopped:
+                stopping.set()
+                raise
+
+        jobs.run_studies(assess)
+        stopping.wait()
+
+
+def _end_process() -> None:
+    """End at once: what hangs in native code hears nothing else. Another process gets the job then."""
+    os.kill(os.getpid(), signal.SIGKILL)
