@@ -89,6 +89,7 @@ def process_state() -> Iterator[None]:
     """What the start of a process changes, put back afterwards."""
     mask, hooks = os.umask(0o022), (sys.excepthook, threading.excepthook)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    logging.getLogger("dbos").handlers.clear()  # they hold the standard error of an earlier test, which is closed
     root, ours = logging.getLogger(), logging.getLogger("candor")
     before = (root.handlers[:], ours.handlers[:], ours.propagate, ours.level, logging.lastResort)
     yield

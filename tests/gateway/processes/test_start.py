@@ -46,7 +46,7 @@ def test_the_database_is_closed_after_an_error_too(settings: Settings) -> None:
 
 def test_a_spool_that_cannot_be_made_is_said(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(SettingsError, match=r"the spool .*/file cannot be used \(Not a directory\)"):
+    with pytest.raises(SettingsError, match=r"the spool .*/file cannot be used \(File exists\)"):
         open_spool(settings.model_copy(update={"spool": str(tmp_path / "file")}))
 
 
