@@ -1,10 +1,10 @@
-"""The DICOM node: receives studies, has them assessed, delivers the results, and says what became of each.
+"""The DICOM node: receives studies, has them assessed, delivers the results, and shows what became of each.
 
-The way of a study through it::
+The way of a study through its processes::
 
     receive    C-STORE: file, folder and journal row are durable before the sender hears "success"
-    studies    a study that has been quiet long enough becomes a job; a late image makes a new version
-    worker     one resident application, a study folder in, a result folder out
+    upkeep     a study that has been quiet long enough becomes a job; a late image makes a new version
+    work       one resident application, a study folder in, a result folder out
     deliver    every object to every destination, retried until it is sure, committed where that is offered
     web        what became of everything, for people; metrics for machines
 

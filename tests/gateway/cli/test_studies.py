@@ -132,6 +132,7 @@ class FakeWorker(FakeApplication):
         super().__init__()
 
     def __enter__(self) -> FakeWorker:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as holoscan takes the signals for itself
         return self
 
     def __exit__(self, *error: object) -> None:
