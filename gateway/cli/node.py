@@ -23,13 +23,13 @@ def add_serve(add: AddVerb) -> None:
 
 def add_check_config(add: AddVerb) -> None:
     """Add a look at the settings."""
-    text = "Read gateway.yaml and say what would run, or what is wrong and on which line."
+    text = "Read gateway.yaml and show what would run, or what is wrong and on which line."
     with_config(add(_check_config, "check-config", text))
 
 
 def add_audit(add: AddVerb) -> None:
     """Add the site's own figures."""
-    verb = with_config(add(_audit, "audit", "Measure what the node said of its studies against the site's labels."))
+    verb = with_config(add(_audit, "audit", "Measure the node's results against the site's labels."))
     verb.add_argument(
         "--labels",
         type=Path,
