@@ -73,7 +73,7 @@ def _resend(options: argparse.Namespace) -> None:
 
 def _recall(options: argparse.Namespace) -> None:
     from candor.dicom.write.rejection_note import Rejection
-    from gateway.deliver.recall import answered_with, answers_to, describe, recall
+    from gateway.deliver.recall import answered_with, answers_to, line_of, recall
     from gateway.processes.queue import opened_queue
     from gateway.processes.start import open_spool, opened_database
     from gateway.settings import load_settings
@@ -85,7 +85,7 @@ def _recall(options: argparse.Namespace) -> None:
         found = answers_to(engine, options.study) if options.study else answered_with(engine, options.bundle)
         if not found:
             raise NothingToDo("no study has such results")
-        print("\n".join(map(describe, found)))
+        print("\n".join(map(line_of, found)))
         left = [answered for answered in found if not answered.is_recalled]
         if not options.yes:
             print(f"{len(left)} to recall; nothing was done: add --yes to recall them")

@@ -197,7 +197,7 @@ def _plan(
         jobs.enqueue_delivery(connection, uid, version, destination, occasion=f"recall-{int(now)}")
 
 
-def describe(answered: Answered) -> str:
+def line_of(answered: Answered) -> str:
     """Return what is to be recalled of one version in one line, for a person at a terminal."""
     state = "recalled already" if answered.is_recalled else f"{answered.unsent} deliveries not tried yet"
     held_by = f"may be at {', '.join(answered.destinations)}" if answered.destinations else "sent nowhere"
