@@ -23,7 +23,7 @@ def add_upkeep(add: AddVerb) -> None:
 
 def add_status(add: AddVerb) -> None:
     """Add a summary for people."""
-    with_config(add(_status, "status", "Show how many studies are in each state, what is due, and what needs a person."))
+    with_config(add(_status, "status", "Show how many studies are in each state, what is due and what needs a person."))
 
 
 def add_replay(add: AddVerb) -> None:
