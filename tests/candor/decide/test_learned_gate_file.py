@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from candor.files.document import file_sha256
+from candor.files.hashes import file_sha256
 from candor.model.bundle import (
     CALIBRATION,
     ERROR_MODEL,

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from candor.decide.calibration import CalibrationKind
-from candor.files.document import file_sha256
+from candor.files.hashes import file_sha256
 from candor.model.bundle import CALIBRATION, GATE, GRAPH, METADATA, WEIGHTS, find_bundle, load_bundle, load_model
 from candor.model.preprocess import InputSpec
 from candor.study.errors import BundleError

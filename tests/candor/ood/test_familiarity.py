@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from candor.files.document import file_sha256
+from candor.files.hashes import file_sha256
 from candor.model.bundle import FAMILIARITY, FAMILIARITY_TENSORS, load_bundle, load_model
 from candor.ood.familiarity import Familiarity, fit_tensors, stabilised
 from candor.ood.paediatric import ChildLook

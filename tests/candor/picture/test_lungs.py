@@ -13,7 +13,7 @@ import pytest
 from onnx import TensorProto, helper
 from scipy import ndimage
 
-from candor.files.document import file_sha256
+from candor.files.hashes import file_sha256
 from candor.picture.lungs import ASSET, SHARES, LungField, field, implausible, share
 from candor.study.errors import BundleError, Refused
 from candor.study.radiograph import Radiograph
