@@ -29,6 +29,19 @@ Place = Sequence[int | str]
 MOST_FAULTS: Final = 5
 """So many faults of one file are named at most."""
 
+_PLAIN: Final = {
+    "an object": "a block of names and values",
+    "a valid array": "a list",
+    "a valid boolean": "true or false",
+    "a valid integer": "a whole number",
+    "a valid number": "a number",
+    "a valid string": "a text",
+    "greater than or equal to": "at least",
+    "less than or equal to": "at most",
+}
+"""Pydantic's words, and plainer ones."""
+
+_QUOTE: Final = "'"
 _LONGEST_VALUE: Final = 60  # characters of a value in an error
 
 
@@ -259,15 +272,13 @@ def _faults(
     return (" " if root is not None else ": ") + "; ".join(lines + more)
 
 
-def _place(loc: Place, values: object, *, missing: bool) -> list[int | str]:
+def _place(loc: Place, values: Any, *, missing: bool) -> list[int | str]:
     """Leave out of pydantic's place what is not in the file: the names of a union's members."""
     place: list[int | str] = []
     for part in loc:
-        if (isinstance(values, dict) and part in values) or (isinstance(values, list) and isinstance(part, int)):
+        if part in values if isinstance(values, dict) else isinstance(values, list) and isinstance(part, int):
             values = values[part]
-        else:
-            continue
-        place.append(part)
+            place.append(part)
     return [*place, loc[-1]] if missing else place
 
 
@@ -277,10 +288,14 @@ def _said(detail: ErrorDetails, place: Place, model: type[BaseModel]) -> str:
         return f"unknown setting {name!r}; {_advice(detail['loc'], model)}"
     if detail["type"] == "missing":
         return f"{name} is missing"
-    problem = detail["msg"].removeprefix("Value error, ")
-    if problem == "Input should be an object":
-        problem = "it must be a block of names and values"
-    problem = re.sub(r"^\w+ should ", "it must ", problem)
+    if detail["type"] == "union_tag_not_found":
+        return f"{name}.{detail['ctx']['discriminator'].strip(_QUOTE)} is missing"
+    if detail["type"] == "union_tag_invalid":
+        kind = detail["ctx"]
+        return f"{name}.{kind['discriminator'].strip(_QUOTE)} is {kind['tag']!r}; it must be {kind['expected_tags']}"
+    problem = re.sub(r"^\w+ should ", "it must ", detail["msg"].removeprefix("Value error, "))
+    for theirs, ours in _PLAIN.items():
+        problem = problem.replace(theirs, ours)
     problem = problem[:1].lower() + problem[1:]
     if not name:
         return problem

@@ -171,7 +171,10 @@ def _set(**values: object) -> Callable[[Path], None]:
             _set(limits={"unlike_training": 0.0, "unlike_chest": 5.0, "child": 1.0}),
             r"the limits 0 \(training\) and 5 \(chest\)",
         ),
-        (_set(limits={"unlike_training": "1", "unlike_chest": 5.0}), r"limits.unlike_training is not a number"),
+        (
+            _set(limits={"unlike_training": "1", "unlike_chest": 5.0}),
+            r"limits.unlike_training is '1'; it must be a",
+        ),
         (_replace(rest=None), r"the tensors are components, mean, variances, not components, mean, rest, variances"),
         (_replace(rest=np.float32([0])), r"a variance is not positive"),
         (_replace(mean=np.zeros(3, np.float32)), r"components has the shape \(4, 12\), which does not fit"),
