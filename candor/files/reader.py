@@ -67,6 +67,11 @@ Text = Annotated[str, AfterValidator(_not_blank)]
 """A string that is not blank."""
 
 
+def _foreign(value: object) -> dict[str, str]:
+    """Write what YAML knows and JSON does not, as a date, so that no setting takes it."""
+    return {type(value).__name__: str(value)}
+
+
 def read_settings(path: Path, model: type[AnyModel]) -> AnyModel:
     """Read a settings file; what it does not name keeps its default.
 
@@ -87,7 +92,8 @@ def read_settings(path: Path, model: type[AnyModel]) -> AnyModel:
         root = loader.get_single_node()
         if (twin := _twin(root)) is not None:
             raise SettingsError(f"{path}{_line(root, twin)}: {twin[-1]!r} stands there twice")
-        content = json.dumps(loader.construct_document(root) or {} if root else {}, default=str)
+        values = loader.construct_document(root) if root else None
+        content = json.dumps({} if values is None else values, default=_foreign)
     except OSError as error:
         raise SettingsError(f"{path} cannot be read ({error.strerror}); name another with --config") from error
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
@@ -135,7 +141,9 @@ class JsonFile:
         except OSError as error:
             raise BundleError(f"{self.path} cannot be read ({error.strerror}); {self.remedy}") from error
         except _Twin as error:
-            raise self._fault(f"{self._line(_twin(self._root()))}: {error.args[0]!r} stands there twice") from error
+            raise self._fault(
+                f"{self._line(_twin(self._root()) or ())}: {error.args[0]!r} stands there twice"
+            ) from error
         except (ValueError, RecursionError) as error:
             raise self._fault(f" is no JSON ({error})") from error
         above: list[int | str] = []
@@ -201,8 +209,8 @@ class JsonFile:
         except (OSError, ValueError, yaml.YAMLError, RecursionError):
             return None  # the fault is named all the same, without its line
 
-    def _line(self, place: Place | None) -> str:
-        return _line(self._root(), place or ())
+    def _line(self, place: Place) -> str:
+        return _line(self._root(), place)
 
     def _fault(self, problem: str) -> BundleError:
         return BundleError(f"{self.path}{problem}; {self.remedy}")
