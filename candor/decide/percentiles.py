@@ -40,7 +40,15 @@ class Percentiles:
     description: str
 
     def rank(self, finding: Finding, logit: float) -> float:
-        """Share of the test images with a lower logit, in percent, between the kept quantiles by a straight line."""
+        """Return the share of the test images with a lower logit, in percent.
+
+        Parameters
+        ----------
+        finding
+            Whose quantiles are taken.
+        logit
+            The network's; between the kept quantiles the share follows a straight line.
+        """
         quantiles = self.quantiles[finding]
         below = float(np.searchsorted(quantiles, logit, side="left"))
         above = float(np.searchsorted(quantiles, logit, side="right"))

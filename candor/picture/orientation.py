@@ -109,6 +109,13 @@ def stretched(pixels: Floats) -> Floats:
 class Screen:
     """The screen, loaded once; it runs on one thread, since a look takes about a millisecond.
 
+    Parameters
+    ----------
+    graph
+        The ONNX file.
+    limits
+        From which probability on each answer counts.
+
     Raises
     ------
     BundleError

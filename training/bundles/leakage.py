@@ -38,6 +38,13 @@ def require_unseen(model: Model, dataset: Dataset) -> None:
     dataset
         The data to fit or measure on.
 
+    Parameters
+    ----------
+    model
+        The network, whose bundle lists its patients.
+    dataset
+        What is to be fitted to or measured.
+
     Raises
     ------
     DataError
