@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn, TypeVar, get_args
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from candor.files.hashes import file_sha256
@@ -65,6 +65,14 @@ def _not_blank(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_not_blank)]
 """A string that is not blank."""
+
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+"""A whole number, which JSON may write as 64.0."""
 
 
 def _foreign(value: object) -> dict[str, str]:

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, field_validator
 
 from candor.decide.calibration import Beta, CalibrationKind, Curve, Isotonic, Line, LogitMap
 from candor.decide.gate import Thresholds
-from candor.files.reader import Record, Text
+from candor.files.reader import Record, Text, Whole
 from candor.model.preprocess import InputSpec
 from candor.study.errors import DataError
 from candor.study.findings import findings_named
@@ -122,7 +122,7 @@ class OriginPart(Record):
 
     site: Text
     date: date
-    images: Annotated[int, Field(ge=1, le=10**9)]
+    images: Annotated[Whole, Field(ge=1, le=10**9)]
 
 
 class GateFile(Record):

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from candor.files.reader import Whole
 from candor.study.errors import Refused
 from candor.study.radiograph import Radiograph
 from candor.study.reasons import Reason
@@ -27,7 +28,7 @@ class InputSpec:
     The bounds are checked where it is read from a file.
     """
 
-    side: Annotated[int, Field(ge=16, le=4096)]
+    side: Annotated[Whole, Field(ge=16, le=4096)]
     mean: Annotated[float, Field(ge=0, le=1)]
     std: Annotated[float, Field(ge=1e-3, le=1)]
 

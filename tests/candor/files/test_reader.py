@@ -12,7 +12,7 @@ import pytest
 from pydantic import Field
 
 from candor.files.hashes import file_sha256
-from candor.files.reader import MOST_FAULTS, Block, JsonFile, Record, Text, read_settings
+from candor.files.reader import MOST_FAULTS, Block, JsonFile, Record, Text, Whole, read_settings
 from candor.study.errors import BundleError, SettingsError
 
 
@@ -49,7 +49,7 @@ class File(Record):
     """A whole JSON file."""
 
     name: Text
-    count: int = 0
+    count: Whole = 0
     on: bool = False
     shapes: dict[str, Annotated[Line | Point, Field(discriminator="kind")]] = Field(default={})
 
@@ -116,6 +116,7 @@ def test_json_is_read_and_what_others_wrote_into_it_is_left(tmp_path: Path) -> N
     values = {"name": "a", "more": [1], "shapes": {"x": {"kind": "point", "at": [1, 2.5], "note": ""}}}
     found = json_file(tmp_path, values).read(File)
     assert found.shapes == {"x": Point(kind="point", at=(1.0, 2.5))}
+    assert json_file(tmp_path, {"name": "a", "count": 64.0}).read(File).count == 64
     assert json_file(tmp_path, {"above": {"part": {"name": "b"}}}).read(File, at="above.part").name == "b"
 
 
