@@ -6,18 +6,15 @@ silence.
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self, TypeVar
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import Field, StringConstraints, model_validator
 
-from candor.study.errors import DataError, SettingsError
+from candor.files.reader import Block, read_settings
+from candor.study.errors import DataError
 from candor.study.findings import findings_named
 from candor.study.profile import Profile, ReportClass
 from candor.study.result_object import Kind
@@ -29,12 +26,6 @@ AETitle = Annotated[str, StringConstraints(min_length=1, max_length=16, pattern=
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=30 * 86400, allow_inf_nan=False)]
-
-
-class Block(BaseModel):
-    """A block of settings: frozen, strict, and without a place for what it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True)
 
 
 AnyBlock = TypeVar("AnyBlock", bound=Block)
@@ -297,19 +288,7 @@ def load_settings(path: Path) -> Settings:
     SettingsError
         The file cannot be read, is no YAML, or names a setting that is unknown or impossible.
     """
-    try:
-        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except OSError as error:
-        raise SettingsError(f"{path} cannot be read ({error.strerror}); name another with --config") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} is not valid YAML: {' '.join(str(error).split())[:200]}") from error
-    _refuse_twins(root, path)
-    try:
-        return _anchored(Settings.model_validate(_tuples(values)), path.resolve().parent)
-    except ValidationError as error:
-        faults = sorted(error.errors(), key=lambda detail: _line(root, detail["loc"]))
-        raise SettingsError("; ".join(_said(detail, root, path) for detail in faults)) from error
+    return _anchored(read_settings(path, Settings), path.resolve().parent)
 
 
 def _anchored(settings: Settings, folder: Path) -> Settings:
@@ -336,78 +315,3 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
 def _moved(block: AnyBlock, folder: Path, *names: str) -> AnyBlock:
     values = {name: getattr(block, name) for name in names}
     return block.model_copy(update={name: str(folder / value) for name, value in values.items() if value is not None})
-
-
-def _tuples(value: object) -> object:
-    """Give lists as the tuples that strict settings hold."""
-    if isinstance(value, dict):
-        return {key: _tuples(item) for key, item in value.items()}
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
-
-
-def _refuse_twins(node: yaml.Node | None, path: Path) -> None:
-    """Refuse a setting that stands twice in one block: YAML would take the last without a word."""
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if key.value in seen:
-                raise SettingsError(f"{path} line {key.start_mark.line + 1}: {key.value!r} stands there twice")
-            seen.add(key.value)
-            _refuse_twins(value, path)
-    elif isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            _refuse_twins(item, path)
-
-
-def _said(detail: ErrorDetails, root: yaml.Node | None, path: Path) -> str:
-    place = detail["loc"]
-    where = f"{path} line {_line(root, place)}"
-    name = ".".join(str(part) for part in place)
-    if detail["type"] == "extra_forbidden":
-        return f"{where}: unknown setting {name!r}{_advice(place)}"
-    if detail["type"] == "missing":
-        return f"{where}: {name} is missing"
-    problem = detail["msg"].removeprefix("Value error, ")
-    problem = problem[:1].lower() + problem[1:]
-    shown = "" if isinstance(detail["input"], dict | BaseModel) else f" is {detail['input']!r}"
-    return f"{where}: {name}{shown}: {problem}" if name else f"{where}: {problem}"
-
-
-def _line(root: yaml.Node | None, place: Sequence[int | str]) -> int:
-    """Find the line of a setting, or of the innermost block around it that is there."""
-    line, node = 1, root
-    for part in place:
-        if isinstance(node, yaml.MappingNode):
-            found = next(((key, value) for key, value in node.value if key.value == part), None)
-            if found is None:
-                return line
-            line, node = found[0].start_mark.line + 1, found[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line + 1
-        else:
-            return line
-    return line
-
-
-def _advice(place: Sequence[int | str]) -> str:
-    block: type[BaseModel] | None = Settings
-    for part in place[:-1]:
-        block = _BLOCKS.get(str(part), block)
-    known = list(block.model_fields) if block else []
-    close = difflib.get_close_matches(str(place[-1]), known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}"
-
-
-_BLOCKS: Final[dict[str, type[BaseModel]]] = {
-    "receive": Receive,
-    "callers": Caller,
-    "tls": Tls,
-    "studies": Studies,
-    "work": Work,
-    "destinations": Destination,
-    "deliver": Deliver,
-    "keep": Keep,
-    "web": Web,
-    "alarms": Alarms,
-}

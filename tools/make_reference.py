@@ -6,7 +6,6 @@ python tools/make_reference.py --check  end with 1 when a page is not what the c
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import inspect
 import pkgutil
@@ -42,7 +41,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def settings_page() -> str:
     """List every setting with its default."""
-    rows = [(f"`{f.name}`", _written(f.default), f.metadata["help"]) for f in dataclasses.fields(Settings)]
+    rows = [(f"`{name}`", _default(field), field.description) for name, field in Settings.model_fields.items()]
     return (
         "# Settings\n\nThe `candor` block of `app.yaml`. An unknown or impossible setting is an error that names the "
         "line.\n\n" + table(("setting", "default", "meaning"), rows)

@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, median
 from typing import Final
@@ -151,8 +151,8 @@ def main() -> None:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # the engine takes as many threads as it sees cores
     cv2.setNumThreads(1)
     bundle = load_bundle(find_bundle(options.models))
-    shipped = replace(load_settings(ROOT / "app.yaml"), engine="onnx")
-    every = replace(shipped, **EVERY_FINDING_COUNTS)
+    shipped = load_settings(ROOT / "app.yaml").model_copy(update={"engine": "onnx"})
+    every = shipped.model_copy(update=EVERY_FINDING_COUNTS)
     print(f"{bundle.name} {bundle.version}, {bundle.architecture}; one thread, processor time")
     with tempfile.TemporaryDirectory() as name:
         full, folder = options.data / "full", Path(name)

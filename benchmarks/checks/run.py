@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -62,7 +61,7 @@ class ComposedApp(ChestXrayApp):
 
 def audit_of_every_picture(bundle: Bundle, settings: Settings) -> CaseOperator:
     """Compose a shortcut check that audits pictures without an answer too, and stops none."""
-    every = replace(settings, **EVERY_FINDING_COUNTS, on_shortcut=Action.NOTICE.value)
+    every = settings.model_copy(update={**EVERY_FINDING_COUNTS, "on_shortcut": Action.NOTICE.value})
     return next(check for check in ComposedApp(bundle, every).checks() if isinstance(check, ShortcutCheck))
 
 

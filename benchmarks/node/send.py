@@ -30,7 +30,7 @@ from pynetdicom import _config
 from pynetdicom.ae import ApplicationEntity
 
 from benchmarks.timing import interleaved, milliseconds, ratio
-from candor.files.document import file_sha256
+from candor.files.hashes import file_sha256
 from candor.study.provenance import derived_uid
 from gateway.deliver.sender import Outgoing, Verdict, contexts, send_all
 from gateway.dimse.association import Remote, associated

@@ -19,7 +19,7 @@ from benchmarks.node import receive, send
 from benchmarks.node.receive import Server
 from benchmarks.peers.table import Row, Section, rated
 from benchmarks.timing import interleaved
-from candor.files.document import file_sha256
+from candor.files.hashes import file_sha256
 from candor.study.provenance import derived_uid
 from gateway.deliver.sender import Outgoing
 

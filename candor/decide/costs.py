@@ -88,7 +88,7 @@ def _finding(name: object) -> Finding | None:
     try:
         return finding_named(str(name))
     except DataError as error:
-        raise SettingsError(f"costs: {error}") from error
+        raise SettingsError(str(error)) from error
 
 
 def _costs(name: str, entry: object) -> Costs:

@@ -13,7 +13,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Annotated, Final
+
+from pydantic import Field
 
 from candor.decide.costs import Costs
 from candor.study.findings import Finding
@@ -31,8 +33,8 @@ class Thresholds:
     ``lo`` below ``hi``, both in [0, 1].
     """
 
-    lo: float | None
-    hi: float | None
+    lo: Annotated[float, Field(ge=0, le=1)] | None
+    hi: Annotated[float, Field(ge=0, le=1)] | None
 
     def __post_init__(self) -> None:
         for threshold in (self.lo, self.hi):

@@ -16,16 +16,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
+from pydantic import Field
 from safetensors.numpy import load_file
 
 from candor.decide.calibration import Calibration, CalibrationKind, Line, sigmoid
 from candor.decide.heatmap_spread import SPREAD, Mask, shares, signed_totals, spread
-from candor.files.document import Document
+from candor.files.reader import Record, Text
 from candor.study.findings import Finding
 
 Floats = NDArray[np.float64]
@@ -232,36 +232,47 @@ def p_wrong(
     return sigmoid(np.where(said, -present, present))
 
 
-def read_error_model(document: Document, network: Path, findings: tuple[Finding, ...]) -> ErrorModel | None:
-    """Take the error model from its JSON file and its weights; None where the verdict is not to use it.
+class ErrorModelHead(Record):
+    """What an ``error_model.json`` always says: what it belongs to, and whether it is used."""
 
-    Parameters
-    ----------
-    document
-        ``error_model.json``, whose hashes were checked.
-    network
-        The safetensors file.
-    findings
-        The classifier's, in its order.
+    active: bool
+    weights_sha256: Text
+    calibration_sha256: Text
+    network_sha256: Text
 
-    Raises
-    ------
-    BundleError
-        A value or a tensor is missing, or not as it should be.
-    """
-    if not document.truth("active"):
-        return None
-    if document.texts("findings") != [finding.label for finding in findings]:
-        document.refuse_value("findings", "are not those of the model, in its order")
-    try:
+
+class ErrorModelFile(ErrorModelHead):
+    """The ``error_model.json`` of a learned gate that is used."""
+
+    description: Text
+    findings: tuple[str, ...]
+    prior: bool
+    lung_field: bool
+    limit: Annotated[float, Field(ge=0, le=0.5)]
+    slope: float
+    intercept: float
+
+    def error_model(self, network: Path, findings: tuple[Finding, ...]) -> ErrorModel:
+        """Make the error model.
+
+        Parameters
+        ----------
+        network
+            Its weights, a safetensors file.
+        findings
+            The classifier's, in its order.
+
+        Raises
+        ------
+        SafetensorError, ValueError
+            A value or a tensor is not as it should be.
+        """
         return ErrorModel(
             findings=findings,
-            prior=document.truth("prior"),
-            lung_field=document.truth("lung_field"),
-            limit=document.number("limit", 0, 0.5),
-            line=Line(CalibrationKind.PLATT, document.number("slope"), document.number("intercept")),
+            prior=self.prior,
+            lung_field=self.lung_field,
+            limit=self.limit,
+            line=Line(CalibrationKind.PLATT, self.slope, self.intercept),
             tensors=load_file(network),
-            description=document.text("description"),
+            description=self.description,
         )
-    except (SafetensorError, ValueError) as error:
-        document.refuse(f"cannot be used with {network.name}: {error}")

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from itertools import pairwise
+from typing import Annotated, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import AfterValidator
 
-from candor.files.document import Document
+from candor.files.reader import Record, Text
 from candor.study.findings import Finding
 
 POINTS: Final = 101
@@ -38,7 +40,15 @@ class Percentiles:
     description: str
 
     def rank(self, finding: Finding, logit: float) -> float:
-        """Share of the test images with a lower logit, in percent, between the kept quantiles by a straight line."""
+        """Return the share of the test images with a lower logit, in percent.
+
+        Parameters
+        ----------
+        finding
+            Whose quantiles are taken.
+        logit
+            The network's; between the kept quantiles the share follows a straight line.
+        """
         quantiles = self.quantiles[finding]
         below = float(np.searchsorted(quantiles, logit, side="left"))
         above = float(np.searchsorted(quantiles, logit, side="right"))
@@ -54,19 +64,20 @@ def quantiles_of(logits: Floats) -> Floats:
     return np.quantile(logits, np.linspace(0, 1, POINTS))
 
 
-def read_percentiles(document: Document, findings: tuple[Finding, ...]) -> Percentiles:
-    """Take the quantiles from the bundle's ``percentiles.json``.
+def _rising(values: tuple[float, ...]) -> tuple[float, ...]:
+    if len(values) != POINTS or any(low > high for low, high in pairwise(values)):
+        raise ValueError(f"it must be {POINTS} numbers that never fall")
+    return values
 
-    Raises
-    ------
-    BundleError
-        A finding is missing, or its quantiles are not ``POINTS`` numbers that never fall.
-    """
-    part = document.at("findings")
-    quantiles = {}
-    for finding in findings:
-        values = np.asarray(part.numbers(finding.label), np.float64)
-        if len(values) != POINTS or (np.diff(values) < 0).any():
-            part.refuse_value(finding.label, f"is not {POINTS} numbers that never fall")
-        quantiles[finding] = values
-    return Percentiles(quantiles, document.text("description"))
+
+class PercentilesFile(Record):
+    """The bundle's ``percentiles.json``."""
+
+    description: Text
+    weights_sha256: Text
+    findings: dict[str, Annotated[tuple[float, ...], AfterValidator(_rising)]]
+
+    def percentiles(self, findings: tuple[Finding, ...]) -> Percentiles:
+        """Take the quantiles of the model's findings."""
+        quantiles = {finding: np.asarray(self.findings[finding.label], np.float64) for finding in findings}
+        return Percentiles(quantiles, self.description)

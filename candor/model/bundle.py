@@ -18,21 +18,23 @@ Loading refuses what does not fit together. Nothing is ever unpickled, and torch
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from datetime import date
 from pathlib import Path
 from typing import Final
 
 from safetensors import SafetensorError, safe_open
 
-from candor.decide.calibration import Beta, Calibration, CalibrationKind, Curve, Isotonic, Line, LogitMap, Origin
-from candor.decide.gate import Gate, Thresholds
-from candor.decide.learned_gate import ErrorModel, read_error_model
-from candor.decide.percentiles import Percentiles, read_percentiles
-from candor.files.document import Document, file_sha256, read_document
+from candor.decide.calibration import Calibration, Origin
+from candor.decide.gate import Gate
+from candor.decide.learned_gate import ErrorModel, ErrorModelFile, ErrorModelHead
+from candor.decide.percentiles import Percentiles, PercentilesFile
+from candor.files.hashes import file_sha256
+from candor.files.reader import JsonFile
+from candor.model.bundle_files import CalibrationFile, GateFile, MetadataFile, OriginPart, logit_map
 from candor.model.preprocess import InputSpec
-from candor.ood.familiarity import Familiarity, read_familiarity
-from candor.study.errors import BundleError, DataError
+from candor.ood.familiarity import Familiarity, FamiliarityFile
+from candor.study.errors import BundleError
 from candor.study.findings import Finding, findings_named
 
 METADATA: Final = Path("configs", "metadata.json")
@@ -179,20 +181,21 @@ def load_model(path: Path) -> Model:
     BundleError
         As for :func:`load_bundle`.
     """
-    metadata = read_document(path / METADATA, _EXPORT)
-    ours = metadata.at("candor")
+    file = JsonFile(path / METADATA, _EXPORT)
+    metadata = file.read(MetadataFile)
+    ours = metadata.candor
     model = Model(
         root=path,
-        name=metadata.text("name"),
-        version=metadata.text("version"),
-        intended_use=metadata.text("intended_use"),
-        findings=_findings(ours),
-        architecture=ours.text("architecture"),
-        input=input_spec(ours.at("input")),
-        weights_sha256=ours.text("weights_sha256"),
+        name=metadata.name,
+        version=metadata.version,
+        intended_use=metadata.intended_use,
+        findings=findings_named(ours.findings),
+        architecture=ours.architecture,
+        input=ours.input,
+        weights_sha256=ours.weights_sha256,
     )
-    ours.require_hash("weights_sha256", model.weights)
-    ours.require_hash("graph_sha256", model.graph)
+    file.require_hash("candor.weights_sha256", ours.weights_sha256, model.weights)
+    file.require_hash("candor.graph_sha256", ours.graph_sha256, model.graph)
     _check_weights(model)
     return model
 
@@ -205,37 +208,57 @@ def load_calibration(model: Model) -> Calibration:
     BundleError
         As for :func:`load_bundle`.
     """
-    document = read_document(model.root / CALIBRATION, _CALIBRATE)
-    document.require_hash("weights_sha256", model.weights, model.weights_sha256)
-    parts = _parts(document, model.findings)
-    maps = {finding: _logit_map(part) for finding, part in parts.items()}
-    return Calibration(maps, document.text("description"), _origin(document))
+    file = JsonFile(model.root / CALIBRATION, _CALIBRATE)
+    record = file.read(CalibrationFile)
+    file.require_hash("weights_sha256", record.weights_sha256, model.weights, model.weights_sha256)
+    _require_findings(file, record.findings, model)
+    maps = {finding: logit_map(record.findings[finding.label]) for finding in model.findings}
+    return Calibration(maps, record.description, _origin(file, record))
+
+
+def _origin(file: JsonFile, record: CalibrationFile) -> Origin | None:
+    if "site" not in record.model_fields_set:
+        return None
+    origin = file.read(OriginPart)
+    return Origin(origin.site, origin.date, origin.images)
 
 
 def _load_gate(model: Model) -> Gate:
-    document = read_document(model.root / GATE, _FIT_GATE)
-    document.require_hash("weights_sha256", model.weights, model.weights_sha256)
-    document.require_hash("calibration_sha256", model.root / CALIBRATION)
-    parts = _parts(document, model.findings)
-    return Gate({finding: _thresholds(part) for finding, part in parts.items()}, document.text("description"))
+    file = JsonFile(model.root / GATE, _FIT_GATE)
+    record = file.read(GateFile)
+    file.require_hash("weights_sha256", record.weights_sha256, model.weights, model.weights_sha256)
+    file.require_hash("calibration_sha256", record.calibration_sha256, model.root / CALIBRATION)
+    _require_findings(file, record.findings, model)
+    return Gate({finding: record.findings[finding.label] for finding in model.findings}, record.description)
 
 
 def _load_error_model(model: Model) -> ErrorModel | None:
-    if not (model.root / ERROR_MODEL).exists():
+    file, network = JsonFile(model.root / ERROR_MODEL, _FIT_ERROR_MODEL), model.root / ERROR_MODEL_WEIGHTS
+    if not file.path.exists():
         return None
-    document = read_document(model.root / ERROR_MODEL, _FIT_ERROR_MODEL)
-    document.require_hash("weights_sha256", model.weights, model.weights_sha256)
-    document.require_hash("calibration_sha256", model.root / CALIBRATION)
-    document.require_hash("network_sha256", model.root / ERROR_MODEL_WEIGHTS)
-    return read_error_model(document, model.root / ERROR_MODEL_WEIGHTS, model.findings)
+    head = file.read(ErrorModelHead)
+    file.require_hash("weights_sha256", head.weights_sha256, model.weights, model.weights_sha256)
+    file.require_hash("calibration_sha256", head.calibration_sha256, model.root / CALIBRATION)
+    file.require_hash("network_sha256", head.network_sha256, network)
+    if not head.active:
+        return None
+    record = file.read(ErrorModelFile)
+    if list(record.findings) != [finding.label for finding in model.findings]:
+        file.refuse("findings", "are not those of the model, in its order")
+    try:
+        return record.error_model(network, model.findings)
+    except (SafetensorError, ValueError) as error:
+        file.refuse("", f"cannot be used with {network.name}: {error}")
 
 
 def _load_percentiles(model: Model) -> Percentiles | None:
-    if not (model.root / PERCENTILES).exists():
+    file = JsonFile(model.root / PERCENTILES, _EVALUATE)
+    if not file.path.exists():
         return None
-    document = read_document(model.root / PERCENTILES, _EVALUATE)
-    document.require_hash("weights_sha256", model.weights, model.weights_sha256)
-    return read_percentiles(document, model.findings)
+    record = file.read(PercentilesFile)
+    file.require_hash("weights_sha256", record.weights_sha256, model.weights, model.weights_sha256)
+    _require_findings(file, record.findings, model)
+    return record.percentiles(model.findings)
 
 
 def load_familiarity(model: Model) -> Familiarity | None:
@@ -246,12 +269,16 @@ def load_familiarity(model: Model) -> Familiarity | None:
     BundleError
         As for :func:`load_bundle`.
     """
-    if not (model.root / FAMILIARITY).exists():
+    file, tensors = JsonFile(model.root / FAMILIARITY, _FIT_FAMILIARITY), model.root / FAMILIARITY_TENSORS
+    if not file.path.exists():
         return None
-    document = read_document(model.root / FAMILIARITY, _FIT_FAMILIARITY)
-    document.require_hash("weights_sha256", model.weights, model.weights_sha256)
-    document.require_hash("tensors_sha256", model.root / FAMILIARITY_TENSORS)
-    return read_familiarity(document, model.root / FAMILIARITY_TENSORS)
+    record = file.read(FamiliarityFile)
+    file.require_hash("weights_sha256", record.weights_sha256, model.weights, model.weights_sha256)
+    file.require_hash("tensors_sha256", record.tensors_sha256, tensors)
+    try:
+        return record.familiarity(tensors)
+    except (SafetensorError, ValueError) as error:
+        file.refuse("", f"cannot be used with {tensors.name}: {error}")
 
 
 def _joint_sha256(root: Path, *more: Path) -> str:
@@ -259,21 +286,6 @@ def _joint_sha256(root: Path, *more: Path) -> str:
     files = (METADATA, CALIBRATION, GATE, *more)
     lines = "".join(f"{file_sha256(root / file)}  {file.as_posix()}\n" for file in files)
     return hashlib.sha256(lines.encode()).hexdigest()
-
-
-def _findings(ours: Document) -> tuple[Finding, ...]:
-    try:
-        findings = findings_named(ours.texts("findings"))
-    except DataError as error:
-        ours.refuse_value("findings", f"cannot be used: {error}")
-    if not findings or len(set(findings)) < len(findings):
-        ours.refuse_value("findings", "must name each finding once, and at least one")
-    return findings
-
-
-def input_spec(part: Document) -> InputSpec:
-    """Take ``side``, ``mean`` and ``std`` from a JSON object."""
-    return InputSpec(part.integer("side", 16, 4096), part.number("mean", 0, 1), part.number("std", 1e-3, 1))
 
 
 def _check_weights(model: Model) -> None:
@@ -288,50 +300,11 @@ def _check_weights(model: Model) -> None:
         )
 
 
-def _parts(document: Document, findings: tuple[Finding, ...]) -> dict[Finding, Document]:
-    section = document.at("findings")
-    unknown = sorted(section.values.keys() - {finding.label for finding in findings})
-    if unknown:
-        section.refuse(f"names {', '.join(unknown)}, which the model does not find")
-    return {finding: section.at(finding.label) for finding in findings}
-
-
-def _logit_map(part: Document) -> LogitMap:
-    try:
-        return LogitMap(
-            curve=_curve(CalibrationKind(part.text("kind")), part),
-            fitted_prevalence=part.number("fitted_prevalence", 0, 1),
-            assumed_prevalence=part.number("assumed_prevalence", 0, 1),
-        )
-    except ValueError as error:
-        part.refuse(f"cannot be used: {error}")
-
-
-def _curve(kind: CalibrationKind, part: Document) -> Curve:
-    match kind:
-        case CalibrationKind.BETA:
-            return Beta(part.number("a"), part.number("b"), part.number("c"))
-        case CalibrationKind.ISOTONIC:
-            return Isotonic(tuple(part.numbers("logits")), tuple(part.numbers("log_odds")))
-    return Line(kind, part.number("slope"), part.number("intercept"))
-
-
-def _origin(document: Document) -> Origin | None:
-    """Say whose images the calibration was fitted to; None where nothing was fitted."""
-    if "site" not in document.values:
-        return None
-    try:
-        return Origin(
-            site=document.text("site"),
-            day=date.fromisoformat(document.text("date")),
-            images=document.integer("images", 1, 10**9),
-        )
-    except ValueError as error:
-        document.refuse_value("date", f"is no date ({error})")
-
-
-def _thresholds(part: Document) -> Thresholds:
-    try:
-        return Thresholds(lo=part.number_or_none("lo", 0, 1), hi=part.number_or_none("hi", 0, 1))
-    except ValueError as error:
-        part.refuse(f"cannot be used: {error}")
+def _require_findings(file: JsonFile, labels: Iterable[str], model: Model) -> None:
+    """Check that a file has a part for each of the model's findings, and no other."""
+    wanted, found = [finding.label for finding in model.findings], set(labels)
+    if unknown := sorted(found - set(wanted)):
+        file.refuse("findings", f"names {', '.join(unknown)}, which the model does not find")
+    for label in wanted:
+        if label not in found:
+            file.refuse(f"findings.{label}", "is missing")

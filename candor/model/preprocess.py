@@ -8,11 +8,14 @@ and standardised with the mean and deviation of the training images. Resizing im
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
+from candor.files.reader import Whole
 from candor.study.errors import Refused
 from candor.study.radiograph import Radiograph
 from candor.study.reasons import Reason
@@ -20,11 +23,14 @@ from candor.study.reasons import Reason
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """What the network was trained on: ``side`` in pixels, ``mean`` and ``std`` of pixels in [0, 1]."""
+    """What the network was trained on: ``side`` in pixels, ``mean`` and ``std`` of pixels in [0, 1].
 
-    side: int
-    mean: float
-    std: float
+    The bounds are checked where it is read from a file.
+    """
+
+    side: Annotated[Whole, Field(ge=16, le=4096)]
+    mean: Annotated[float, Field(ge=0, le=1)]
+    std: Annotated[float, Field(ge=1e-3, le=1)]
 
 
 def to_network_input(image: Radiograph, spec: InputSpec) -> NDArray[np.float32]:

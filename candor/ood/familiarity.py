@@ -24,10 +24,9 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from candor.files.document import Document
+from candor.files.reader import Record, Text
 from candor.ood.paediatric import CHILD_TENSORS, ChildLook
 from candor.study.reasons import Reason
 
@@ -199,24 +198,38 @@ def _check(tensors: Tensors) -> None:
         raise ValueError("a variance is not positive")
 
 
-def read_familiarity(document: Document, tensors: Path) -> Familiarity:
-    """Take the check from its JSON file, whose hashes were checked, and the tensors beside it.
+class Limits(Record):
+    """Distances and the score over which something is said, see :class:`Familiarity`."""
 
-    Raises
-    ------
-    BundleError
-        A value or a tensor is missing, or not as it should be.
-    """
-    limits = document.at("limits")
-    try:
+    unlike_training: float
+    unlike_chest: float
+    child: float | None = None
+
+
+class FamiliarityFile(Record):
+    """The bundle's ``familiarity.json``."""
+
+    description: Text
+    weights_sha256: Text
+    tensors_sha256: Text
+    limits: Limits
+
+    def familiarity(self, tensors: Path) -> Familiarity:
+        """Make the check, with the tensors beside the file.
+
+        Raises
+        ------
+        SafetensorError, ValueError
+            A value or a tensor is missing, or not as it should be.
+        """
         found = load_file(tensors)
         look = {name: found.pop(name) for name in CHILD_TENSORS & found.keys()}
+        if look and self.limits.child is None:
+            raise ValueError("limits.child is missing")
         return Familiarity(
             tensors=found,
-            unlike_training=limits.number("unlike_training"),
-            unlike_chest=limits.number("unlike_chest"),
-            description=document.text("description"),
-            child=ChildLook(look, limits.number("child")) if look else None,
+            unlike_training=self.limits.unlike_training,
+            unlike_chest=self.limits.unlike_chest,
+            description=self.description,
+            child=None if self.limits.child is None or not look else ChildLook(look, self.limits.child),
         )
-    except (SafetensorError, ValueError) as error:
-        document.refuse(f"cannot be used with {tensors.name}: {error}")

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from candor.files.document import read_document
+from candor.files.reader import JsonFile, Record, Text
 from candor.model.onnx_engine import open_session
 from candor.model.preprocess import InputSpec, to_network_input
 from candor.study.radiograph import Radiograph
@@ -37,6 +37,13 @@ Drawn by people, the field takes 0.09 to 0.61 of 232 frontal radiographs.
 _REMEDY: Final = "install Candor again, or train it again with 'python -m training train-lungs'"
 
 
+class Card(Record):
+    """What loading needs of the network's card."""
+
+    sha256: Text
+    input: InputSpec
+
+
 class LungField:
     """The network that finds the lungs, loaded once; it runs in one thread.
 
@@ -53,10 +60,10 @@ class LungField:
     """
 
     def __init__(self, asset: Path = ASSET) -> None:
-        card = read_document(asset.with_suffix(".json"), _REMEDY)
-        card.require_hash("sha256", asset)
-        spec = card.at("input")
-        self.input = InputSpec(spec.integer("side", 16, 4096), spec.number("mean"), spec.number("std", 1e-6))
+        file = JsonFile(asset.with_suffix(".json"), _REMEDY)
+        card = file.read(Card)
+        file.require_hash("sha256", card.sha256, asset)
+        self.input = card.input
         self._session = open_session(asset, 1, _REMEDY)
 
     def mask(self, image: Radiograph) -> Mask:

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from candor.files.document import file_sha256, read_document
+from candor.files.hashes import file_sha256
+from candor.files.reader import JsonFile, Record, Text
 from candor.model.onnx_engine import open_session
 from candor.study.radiograph import Radiograph
 
@@ -33,6 +35,7 @@ _DARK: Final = 1.0  # percent of the pixels that are shown black
 _LEAST_RANGE: Final = 1e-3  # of greys; less is noise, and not to be stretched
 
 Floats = NDArray[np.float32]
+Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +70,18 @@ class Look:
 class Limits:
     """From which probability on each answer counts; in (0, 1]. Set on patients whom the screen never saw."""
 
-    inverted: float
-    rotated: float
-    mirrored: float
-    lateral: float
-    no_chest: float
+    inverted: Probability
+    rotated: Probability
+    mirrored: Probability
+    lateral: Probability
+    no_chest: Probability
+
+
+class Card(Record):
+    """What loading needs of the screen's card."""
+
+    graph_sha256: Text
+    limits: Limits
 
 
 def to_screen_input(image: Radiograph) -> Floats:
@@ -98,6 +108,13 @@ def stretched(pixels: Floats) -> Floats:
 
 class Screen:
     """The screen, loaded once; it runs on one thread, since a look takes about a millisecond.
+
+    Parameters
+    ----------
+    graph
+        The ONNX file.
+    limits
+        From which probability on each answer counts.
 
     Raises
     ------
@@ -138,8 +155,8 @@ def load_screen(folder: Path = ASSETS) -> Screen:
     BundleError
         The graph or its card is missing or damaged, or the card belongs to another graph.
     """
-    card = read_document(folder / CARD, _REMEDY)
-    limits = card.at("limits")
-    screen = Screen(folder / GRAPH, Limits(**{name: limits.number(name, 0, 1) for name in Limits.__slots__}))
-    card.require_hash("graph_sha256", folder / GRAPH, screen.sha256)
+    file = JsonFile(folder / CARD, _REMEDY)
+    card = file.read(Card)
+    screen = Screen(folder / GRAPH, card.limits)
+    file.require_hash("graph_sha256", card.graph_sha256, folder / GRAPH, screen.sha256)
     return screen

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 
 from candor.decide.costs import Costs
 from candor.settings import Settings, load_settings
 from candor.study.errors import SettingsError
+from candor.study.policy import Action
 from candor.study.profile import Profile, ReportClass
 from candor.words.texts import Language
 
@@ -34,7 +37,7 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
 def test_costs_are_read_and_exclude_the_single_cost(tmp_path: Path) -> None:
     text = "candor:\n  costs:\n    default: {missed: 5, false_alarm: 1, deferral: 0.5}\n"
     assert load_settings(written(tmp_path, text)).cost_table == {None: Costs(5, 1, 0.5)}
-    with pytest.raises(SettingsError, match=r"deferral_cost is 0\.2; it must be null where costs are set"):
+    with pytest.raises(SettingsError, match=r"line 2: candor\.costs: deferral_cost must be null where"):
         load_settings(written(tmp_path, text + "  deferral_cost: 0.2\n"))
     assert Settings(deferral_cost=0.2).cost_table == {None: Costs(1, 1, 0.2)}
     assert Settings().cost_table == {}
@@ -56,38 +59,41 @@ def test_the_order_of_the_kinds_is_no_other_setting() -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("candor:\n  engin: onnx\n", "line 2: unknown setting 'engin'; did you mean 'engine'?"),
+        ("candor:\n  engin: onnx\n", "line 2: unknown setting 'candor.engin'; did you mean 'engine'?"),
         ("candour:\n  engine: onnx\n", "line 1: unknown setting 'candour'; did you mean 'candor'?"),
         (
             "candor:\n  zzz: 1\n",
             "known are engine, max_overlays, deferral_cost, costs, images_per_batch",
         ),
-        ("candor:\n  engine: gpu\n", "engine is 'gpu'; it must be one of auto, onnx, torch"),
+        ("candor:\n  engine: gpu\n", "line 2: candor.engine is 'gpu'; it must be 'auto', 'onnx' or 'torch'"),
         ("candor:\n  engine: onnx\n  engine: torch\n", "line 3: 'engine' stands there twice"),
-        ("candor:\n  max_overlays: -1\n", "max_overlays is -1; it must be a whole number from 0 to 14"),
-        ("candor:\n  max_overlays: true\n", "max_overlays is True"),
+        ("candor:\n  max_overlays: -1\n", "max_overlays is -1; it must be at least 0"),
+        ("candor:\n  max_overlays: true\n", "max_overlays is True; it must be a whole number"),
         ("candor:\n  max_overlays: 2.5\n", "max_overlays is 2.5"),
         ("candor:\n  images_per_batch: 0\n", "images_per_batch is 0"),
-        ("candor:\n  deferral_cost: 0.5\n", "deferral_cost is 0.5; it must be null, or a number between 0 and 0.5"),
+        ("candor:\n  deferral_cost: 0.5\n", "deferral_cost is 0.5; it must be less than 0.5"),
         ("candor:\n  deferral_cost: 0\n", "deferral_cost is 0"),
-        ("candor:\n  shortcut_limit: 0.0\n", "shortcut_limit is 0.0; it must be null, or a number over 0"),
+        ("candor:\n  shortcut_limit: 0.0\n", "shortcut_limit is 0.0; it must be greater than 0"),
         ("candor:\n  shortcut_limit: .inf\n", "shortcut_limit is inf"),
         ("candor:\n  shortcut_limit: much\n", "shortcut_limit is 'much'"),
         ("candor:\n  deferral_cost: .nan\n", "deferral_cost is nan"),
-        ("candor:\n  engine: onnx\n  objects: [sc]\n", "app.yaml line 3: objects is ['sc']; it must be a list with sr"),
-        ("candor:\n  objects: [sr, pdf]\n", "line 2: objects is ['sr', 'pdf']; it must be a list of sr, sc, gsps, ko"),
-        ("candor:\n  objects: [sr, sr]\n", "each once"),
-        ("candor:\n  objects: sr\n", "objects is 'sr'; it must be a list of"),
+        ("candor:\n  engine: onnx\n  objects: [sc]\n", "app.yaml line 3: candor.objects is ['sc']; it must hold sr"),
+        (
+            "candor:\n  objects: [sr, pdf]\n",
+            "line 2: candor.objects.1 is 'pdf'; it must be 'sr', 'sc', 'gsps', 'k",
+        ),
+        ("candor:\n  objects: [sr, sr]\n", "objects is ['sr', 'sr']; it must name each kind once"),
+        ("candor:\n  objects: sr\n", "objects is 'sr'; it must be a list"),
         (
             "candor:\n  report_class: basic\n",
-            "report_class is 'basic'; it must be one of comprehensive-3d, comprehensi",
+            "report_class is 'basic'; it must be 'comprehensive-3d', 'comprehensive' or 'enhanced'",
         ),
-        ("candor:\n  flag_deferrals: 1\n", "line 2: flag_deferrals is 1; it must be true or false"),
-        ("candor:\n  language: en\n", "line 2: language is 'en'; it must be one of en-US, de-DE"),
-        ("candor:\n  costs: {Mas: {}}\n", "costs: unknown finding 'Mas'"),
-        ("candor: [1, 2]\n", "line 1: expected 'name: value' lines"),
+        ("candor:\n  flag_deferrals: 1\n", "line 2: candor.flag_deferrals is 1; it must be true or false"),
+        ("candor:\n  language: en\n", "line 2: candor.language is 'en'; it must be 'en-US' or 'de-DE'"),
+        ("candor:\n  costs: {Mas: {}}\n", "line 2: candor.costs: unknown finding 'Mas'"),
+        ("candor: [1, 2]\n", "line 1: candor is [1, 2]; it must be a block of names and values"),
         ("candor: {\n", "is not valid YAML"),
-        ("- 1\n", "line 1: expected 'name: value' lines"),
+        ("- 1\n", "line 1: it must be a block of names and values"),
         ("candor:\n  engine: !!python/object/apply:os.getcwd []\n", "line 2 is not valid YAML"),
     ],
 )
@@ -117,3 +123,41 @@ def test_the_hash_follows_what_changes_results_alone() -> None:
     assert Settings(max_overlays=3).sha256 != Settings().sha256
     for changed in ({"objects": ["sr"]}, {"report_class": "enhanced"}, {"flag_deferrals": True}, {"language": "de-DE"}):
         assert Settings(**changed).sha256 != Settings().sha256
+
+
+@pytest.mark.parametrize(
+    ("changed", "sha256"),
+    [
+        ({}, "a4ea8ea1120e2fa37610105d4823499b1984146d4ae15031ceb93a7cde834ef8"),
+        ({"deferral_cost": 0.25}, "7ec7c7bbfe51b99ed45a4df3cc53356154caef3ce479e3197c189b1219288f7d"),
+        (
+            {
+                "costs": {
+                    "Effusion": {"missed": 10, "false_alarm": 1, "deferral": 0.2},
+                    "default": {"missed": 5.0, "false_alarm": 1, "deferral": 0.5},
+                }
+            },
+            "382b0c4a58004e10f30aa37e79dfb3cca9d407fae40d9070add07a0a02d75d24",
+        ),
+        ({"shortcut_limit": None}, "5060dc49b8ba5ef74ef936bd81ccc2a04becb40b5de3a5f468e460f8a4c5b3c1"),
+        (
+            {"objects": ["pm", "sr"], "report_class": "enhanced", "flag_deferrals": True, "language": "de-DE"},
+            "959a63e61824ce8cc863a6ffea4fa26634d72e4829fc437a01e5ea9a42b177f9",
+        ),
+        (
+            {"max_overlays": 0, "shortcut_limit": 0.1, "on_rotated": "notice", "on_unlike_chest": "defer"},
+            "f2c2bcaf2c3345fcfa510e5882be811f7b50847129496e69fb49796115d68955",
+        ),
+    ],
+)
+def test_the_hash_stays_what_it_was_since_result_uids_hang_on_it(
+    tmp_path: Path, changed: dict[str, Any], sha256: str
+) -> None:
+    assert Settings(**changed).sha256 == sha256
+    assert load_settings(written(tmp_path, json.dumps({"candor": changed}))).sha256 == sha256
+
+
+def test_what_a_setting_may_say_is_what_the_code_knows() -> None:
+    fields = Settings.model_fields
+    for name, words in (("report_class", ReportClass), ("language", Language), ("on_rotated", Action)):
+        assert list(get_args(fields[name].annotation)) == [word.value for word in words]

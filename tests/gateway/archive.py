@@ -26,7 +26,7 @@ from pydicom.uid import (
 from pynetdicom import AE, build_context, build_role, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
-from candor.files.document import file_sha256
+from candor.files.hashes import file_sha256
 from candor.study.result import Disposition
 from gateway.deliver.deliverer import Deliverer
 from gateway.settings import Destination, Settings

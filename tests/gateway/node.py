@@ -14,7 +14,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from candor.dicom.shared.file import describe
-from candor.files.document import file_sha256
+from candor.files.hashes import file_sha256
 from candor.study.findings import Finding
 from candor.study.profile import Profile
 from candor.study.provenance import derived_uid

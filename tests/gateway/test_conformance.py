@@ -36,7 +36,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 import gateway
 from candor.dicom.shared.identity import carry_character_set
 from candor.dicom.shared.values import all_values
-from candor.files.document import file_sha256
+from candor.files.hashes import file_sha256
 from gateway.deliver.commitment_request import Committer
 from gateway.deliver.sender import Outgoing, contexts
 from gateway.dimse.association import Remote, associated

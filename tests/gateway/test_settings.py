@@ -84,8 +84,8 @@ def test_a_node_whose_destinations_take_no_report_has_one_for_itself(tmp_path: P
     [
         ("receive:\n  portt: 104\n", "line 2: unknown setting 'receive.portt'; did you mean 'port'?"),
         ("zzz: 1\n", "line 1: unknown setting 'zzz'; known are database, spool"),
-        ("studies:\n\n  quiet_s: x\n", "line 3: studies.quiet_s is 'x': input should be a valid number"),
-        ("receive: {port: 0}\n", "line 1: receive.port is 0: input should be greater than or equal to 1"),
+        ("studies:\n\n  quiet_s: x\n", "line 3: studies.quiet_s is 'x'; it must be a number"),
+        ("receive: {port: 0}\n", "line 1: receive.port is 0; it must be at least 1"),
         ('receive: {ae_title: "A\\\\B"}\n', "receive.ae_title is 'A\\\\B'"),
         ("receive: {ae_title: ABCDEFGHIJKLMNOPQ}\n", "at most 16 characters"),
         (f"destinations:\n{PEER}- name: second\n  ae_title: X\n  host: h\n", "line 6: destinations.1.port is missing"),
@@ -107,7 +107,7 @@ def test_a_node_whose_destinations_take_no_report_has_one_for_itself(tmp_path: P
         ("spool: a\nspool: b\n", "line 2: 'spool' stands there twice"),
         ("destinations:\n- {name: a, name: b}\n", "line 2: 'name' stands there twice"),
         ("receive: {\n", "is not valid YAML"),
-        ("- 1\n", "input should be"),
+        ("- 1\n", "line 1: it must be a block of names and values"),
         ("work: {max_tries: true}\n", "work.max_tries is True"),
     ],
 )

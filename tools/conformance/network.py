@@ -15,13 +15,14 @@ from pynetdicom.ae import ApplicationEntity
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.sop_class import StorageCommitmentPushModel, Verification  # type: ignore[attr-defined]
 
+from candor.files.reader import Block
 from gateway.deliver.sender import Outgoing, contexts
 from gateway.dimse.contexts import IMAGES, supported_contexts
 from gateway.dimse.framing import _LARGEST_PDU as LARGEST_PDU
 from gateway.dimse.header import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from gateway.receive.bounded_pdu import MAXIMUM_PDU
 from gateway.receive.callers import Rejection
-from gateway.settings import Block, Caller, Deliver, Destination, Receive, Tls
+from gateway.settings import Caller, Deliver, Destination, Receive, Tls
 from tools.conformance.example import results
 from tools.conformance.markdown import code, table, uid_name
 

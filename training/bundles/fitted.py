@@ -10,9 +10,11 @@ from collections.abc import Mapping
 
 from candor.decide.calibration import IDENTITY, Beta, Calibration, Curve, Isotonic, Line, LogitMap
 from candor.decide.gate import Gate, Thresholds
-from candor.files.document import file_sha256, read_document
+from candor.files.hashes import file_sha256
+from candor.files.reader import JsonFile
 from candor.model.bundle import CALIBRATION, ERROR_MODEL, ERROR_MODEL_WEIGHTS, GATE, METADATA, Model
 from candor.study.findings import Finding
+from training.bundles.trained import Shares
 from training.records import write_json
 
 Facts = Mapping[str, object]
@@ -85,9 +87,13 @@ def trained_shares(model: Model) -> dict[Finding, float]:
     BundleError
         A share is missing, or is not in (0, 1).
     """
-    metadata = read_document(model.root / METADATA, "export the bundle again (python -m training export)")
-    shares = metadata.at("candor").at("training").at("shares")
-    return {finding: shares.number(finding.label, 1e-6, 1 - 1e-6) for finding in model.findings}
+    file = JsonFile(model.root / METADATA, "export the bundle again (python -m training export)")
+    place = "candor.training.shares"
+    shares = file.read(Shares, at=place).root
+    for finding in model.findings:
+        if finding.label not in shares:
+            file.refuse(f"{place}.{finding.label}", "is missing")
+    return {finding: shares[finding.label] for finding in model.findings}
 
 
 def closed_gate(model: Model) -> Gate:

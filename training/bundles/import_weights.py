@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from candor.files.document import file_sha256
+from candor.files.hashes import file_sha256
 from candor.files.privacy import name_of
 from candor.model.networks.initial import load_all
 from candor.model.networks.registry import build

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from typing import Final
 
-from candor.files.document import read_document
+from candor.files.reader import JsonFile, Record
 from candor.model.bundle import METADATA, Model
 from candor.study.errors import DataError
 from training.bundles.metadata import SPLITS
 from training.data.readers import Dataset, nih
-from training.data.splits import Subset
 
 _EXPORT: Final = "export the bundle again (python -m training export)"
+
+
+class _Training(Record):
+    """Where the network's pictures came from; older bundles are all of ChestX-ray14."""
+
+    data: object = nih.NAME
+
+
+class _Patients(Record):
+    """The patients of the two subsets that shaped the network."""
+
+    train: tuple[str, ...] = ()
+    validation: tuple[str, ...] = ()
 
 
 def require_unseen(model: Model, dataset: Dataset) -> None:
@@ -26,6 +38,13 @@ def require_unseen(model: Model, dataset: Dataset) -> None:
     dataset
         The data to fit or measure on.
 
+    Parameters
+    ----------
+    model
+        The network, whose bundle lists its patients.
+    dataset
+        What is to be fitted to or measured.
+
     Raises
     ------
     DataError
@@ -33,12 +52,10 @@ def require_unseen(model: Model, dataset: Dataset) -> None:
     BundleError
         The bundle does not list the patients who trained it.
     """
-    record = read_document(model.root / METADATA, _EXPORT).at("candor").at("training")
-    if record.values.get("data", nih.NAME) != dataset.source:  # older bundles are all of ChestX-ray14
+    if JsonFile(model.root / METADATA, _EXPORT).read(_Training, at="candor.training").data != dataset.source:
         return
-    listed = read_document(model.root / SPLITS, _EXPORT).at("patients")
-    taken = [listed.texts(s.value) for s in (Subset.TRAIN, Subset.VALIDATION) if s.value in listed.values]
-    seen = set(dataset.patients().tolist()).intersection(*[set().union(*taken)])
+    listed = JsonFile(model.root / SPLITS, _EXPORT).read(_Patients, at="patients")
+    seen = set(dataset.patients().tolist()) & {*listed.train, *listed.validation}
     if seen:
         raise DataError(
             f"{len(seen)} patients to be fitted to or measured trained the network; divide the data as for training "

@@ -7,13 +7,14 @@ MONAI bundle specification; schema ``meta_schema_20240725.json``.
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
 from candor import __version__
-from candor.files.document import file_sha256, read_document
+from candor.files.hashes import file_sha256
 from candor.model.bundle import GRAPH, WEIGHTS
 from candor.model.outputs import Outputs
 from candor.model.preprocess import InputSpec
@@ -41,7 +42,7 @@ def metadata(bundle: Path, trained: Trained, outputs: Outputs) -> dict[str, obje
         The network's outputs for any batch, for their shapes.
     """
     labels = [finding.label for finding in trained.shares]
-    template = read_document(TEMPLATE / "configs" / "metadata.json", "install Candor again").values
+    template: dict[str, object] = json.loads((TEMPLATE / "configs" / "metadata.json").read_bytes())
     return template | {
         "monai_version": version("monai"),
         "pytorch_version": version("torch").partition("+")[0],

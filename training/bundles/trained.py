@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
-from candor.files.document import read_document
-from candor.model.bundle import input_spec
+from pydantic import ConfigDict, Field, RootModel
+
+from candor.files.reader import JsonFile, Record, Text
 from candor.model.preprocess import InputSpec
 from candor.study.findings import Finding, finding_named
 
 TRAIN_AGAIN: Final = "train again (python -m training train)"
+
+
+class Shares(RootModel[dict[str, Annotated[float, Field(ge=1e-6, le=1 - 1e-6)]]]):
+    """Share of positives of each finding, by its label."""
+
+    model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
+
+
+class _Recipe(Record):
+    """What a bundle needs of the recipe."""
+
+    network: Text
+
+
+class _TrainFile(Record):
+    """What a bundle needs of ``train.json``."""
+
+    recipe: _Recipe
+    input: InputSpec
+    shares: Shares
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +77,12 @@ def read_trained(folder: Path) -> Trained:
     DataError
         It names an unknown finding.
     """
-    record = read_document(folder / "train.json", TRAIN_AGAIN)
-    shares = record.at("shares")
+    file = JsonFile(folder / "train.json", TRAIN_AGAIN)
+    record = file.read(_TrainFile)
     return Trained(
         folder=folder,
-        architecture=record.at("recipe").text("network"),
-        input=input_spec(record.at("input")),
-        shares={finding_named(label): shares.number(label, 1e-6, 1 - 1e-6) for label in shares.values},
-        record=record.values,
+        architecture=record.recipe.network,
+        input=record.input,
+        shares={finding_named(label): share for label, share in record.shares.root.items()},
+        record=json.loads(file.path.read_bytes()),
     )

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from pydantic import ConfigDict, RootModel
 
-from candor.files.document import read_document
+from candor.files.reader import JsonFile
 from candor.study.errors import DataError
 from candor.study.findings import Finding, finding_named
 from training.data.readers import Dataset, nih
@@ -23,6 +24,12 @@ from training.data.shares import shares
 
 COLUMNS: Final = ("finding", "prevalence")
 _REMEDY: Final = "correct the table of prevalences"
+
+
+class _Table(RootModel[dict[str, float]]):
+    """A table in JSON: the prevalence by the finding's name."""
+
+    model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +141,7 @@ def read_prevalence(table: Path, findings: tuple[Finding, ...]) -> dict[Finding,
 
 
 def _from_json(table: Path) -> dict[Finding, float]:
-    document = read_document(table, _REMEDY)
-    return {finding_named(label): document.number(label) for label in document.values}
+    return {finding_named(label): share for label, share in JsonFile(table, _REMEDY).read(_Table).root.items()}
 
 
 def _from_csv(table: Path) -> dict[Finding, float]:

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from candor.dicom.read.file import read_pixels
-from candor.files.document import file_sha256
 from candor.files.durable import whole_file
+from candor.files.hashes import file_sha256
 from candor.model.bundle import FAMILIARITY, FAMILIARITY_TENSORS, Model, load_familiarity
 from candor.model.onnx_engine import OnnxEngine
 from candor.model.preprocess import to_network_input

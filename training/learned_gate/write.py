@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from safetensors.numpy import save
 
-from candor.files.document import file_sha256
 from candor.files.durable import whole_file
+from candor.files.hashes import file_sha256
 from candor.model.bundle import CALIBRATION, ERROR_MODEL, ERROR_MODEL_WEIGHTS, Model
 from training.learned_gate.evidence import Evidence
 from training.learned_gate.judge import Judged

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.stats import percentileofscore
 
-from candor.decide.percentiles import POINTS, Percentiles, quantiles_of, read_percentiles
-from candor.files.document import Document
+from candor.decide.percentiles import POINTS, Percentiles, PercentilesFile, quantiles_of
+from candor.files.reader import JsonFile
 from candor.study.errors import BundleError
 from candor.study.findings import Finding
 
@@ -36,16 +37,17 @@ def test_equal_logits_share_the_middle_of_their_ranks() -> None:
     assert flat.rank(Finding.MASS, -1e-9) == 0
 
 
-def document(values: object) -> Document:
-    return Document({"description": "x", "findings": {"Mass": values}}, Path("percentiles.json"), "evaluate again")
+def read(folder: Path, values: object) -> Percentiles:
+    path = folder / "percentiles.json"
+    path.write_text(json.dumps({"description": "x", "weights_sha256": "0", "findings": {"Mass": values}}))
+    return JsonFile(path, "evaluate again").read(PercentilesFile).percentiles((Finding.MASS,))
 
 
-def test_what_was_written_is_read() -> None:
-    read = read_percentiles(document(list(quantiles_of(LOGITS))), (Finding.MASS,))
-    assert read.rank(Finding.MASS, -2.0) == PERCENTILES.rank(Finding.MASS, -2.0)
+def test_what_was_written_is_read(tmp_path: Path) -> None:
+    assert read(tmp_path, list(quantiles_of(LOGITS))).rank(Finding.MASS, -2.0) == PERCENTILES.rank(Finding.MASS, -2.0)
 
 
 @pytest.mark.parametrize("values", [[0.0], list(range(POINTS, 0, -1)), "x", None])
-def test_what_cannot_be_is_refused(values: object) -> None:
-    with pytest.raises(BundleError, match=r"percentiles\.json.*Mass"):
-        read_percentiles(document(values), (Finding.MASS,))
+def test_what_cannot_be_is_refused(tmp_path: Path, values: object) -> None:
+    with pytest.raises(BundleError, match=r"percentiles\.json.*Mass.*; evaluate again"):
+        read(tmp_path, values)

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from candor.files.document import file_sha256
+from candor.files.hashes import file_sha256
 from candor.model.bundle import FAMILIARITY, FAMILIARITY_TENSORS, load_bundle, load_model
 from candor.ood.familiarity import Familiarity, fit_tensors, stabilised
 from candor.ood.paediatric import ChildLook
@@ -171,7 +171,10 @@ def _set(**values: object) -> Callable[[Path], None]:
             _set(limits={"unlike_training": 0.0, "unlike_chest": 5.0, "child": 1.0}),
             r"the limits 0 \(training\) and 5 \(chest\)",
         ),
-        (_set(limits={"unlike_training": "1", "unlike_chest": 5.0}), r"limits.unlike_training is not a number"),
+        (
+            _set(limits={"unlike_training": "1", "unlike_chest": 5.0}),
+            r"limits.unlike_training is '1'; it must be a",
+        ),
         (_replace(rest=None), r"the tensors are components, mean, variances, not components, mean, rest, variances"),
         (_replace(rest=np.float32([0])), r"a variance is not positive"),
         (_replace(mean=np.zeros(3, np.float32)), r"components has the shape \(4, 12\), which does not fit"),

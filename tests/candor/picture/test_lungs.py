@@ -13,7 +13,7 @@ import pytest
 from onnx import TensorProto, helper
 from scipy import ndimage
 
-from candor.files.document import file_sha256
+from candor.files.hashes import file_sha256
 from candor.picture.lungs import ASSET, SHARES, LungField, field, implausible, share
 from candor.study.errors import BundleError, Refused
 from candor.study.radiograph import Radiograph
@@ -114,7 +114,7 @@ def test_an_asset_and_a_card_that_do_not_belong_together_are_refused(tmp_path: P
     "spec", [{"side": 16, "mean": 0.5}, {"side": 16.5, "mean": 0, "std": 1}, {"side": 16, "mean": 0, "std": 0}]
 )
 def test_a_card_without_a_usable_input_is_refused(tmp_path: Path, spec: dict[str, float]) -> None:
-    with pytest.raises(BundleError, match=r"lungs\.json: input\.(std|side)"):
+    with pytest.raises(BundleError, match=r"lungs\.json line \d+: input\.(std|side)"):
         LungField(write_asset(tmp_path, input=spec))
 
 

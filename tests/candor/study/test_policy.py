@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from candor.settings import Settings
+from candor.settings import Settings, load_settings
 from candor.study.case import CaseImage
 from candor.study.errors import SettingsError
 from candor.study.policy import CHECKS, DEFAULT_POLICY, Action
@@ -30,9 +30,11 @@ def test_a_site_sets_what_follows() -> None:
     assert policy[Reason.ROTATED] is DEFAULT_POLICY[Reason.ROTATED]
 
 
-def test_an_unknown_action_is_refused() -> None:
-    with pytest.raises(SettingsError, match="on_rotated is 'ignore'; it must be one of refuse, defer, notice"):
-        Settings(on_rotated="ignore")
+def test_an_unknown_action_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "app.yaml"
+    path.write_text("candor: {on_rotated: ignore}")
+    with pytest.raises(SettingsError, match="on_rotated is 'ignore'; it must be 'refuse', 'defer' or 'notice'"):
+        load_settings(path)
 
 
 def test_what_follows_changes_results() -> None:

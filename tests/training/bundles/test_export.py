@@ -147,8 +147,8 @@ def test_the_record_of_the_training_is_read(tmp_path: Path) -> None:
     ("change", "error", "message"),
     [
         ({"shares": {"Headache": 0.1}}, DataError, r"unknown finding 'Headache'"),
-        ({"shares": {"Mass": 0}}, BundleError, r"shares.Mass is 0, not a number from .*; train again"),
-        ({"input": {"side": 64}}, BundleError, r"input.mean is missing; train again"),
+        ({"shares": {"Mass": 0}}, BundleError, r"shares.Mass is 0; it must be at least 0.000001; train again"),
+        ({"input": {"side": 64}}, BundleError, r"input.mean is missing; .*; train again"),
         ({"recipe": {}}, BundleError, r"recipe.network is missing; train again"),
     ],
 )

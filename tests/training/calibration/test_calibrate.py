@@ -193,12 +193,18 @@ def test_every_kind_of_curve_is_read_as_it_was_written(bundle: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"a": -1.0}, "findings.Cardiomegaly cannot be used: a and b must be 0 or more"),
-        ({"a": None}, "findings.Cardiomegaly.a is not a number"),
+        ({"a": -1.0}, "findings.Cardiomegaly: a and b must be 0 or more"),
+        ({"a": None}, "findings.Cardiomegaly.a is None; it must be a number"),
         ({"kind": "isotonic"}, "findings.Cardiomegaly.logits is missing"),
-        ({"kind": "isotonic", "logits": [0, 1], "log_odds": [0, "1"]}, "Cardiomegaly.log_odds is not a number"),
-        ({"kind": "isotonic", "logits": [0, 1], "log_odds": [1, 0]}, "cannot be used: the knots' logits and log-odds"),
-        ({"kind": "spline"}, "'spline' is not a valid"),
+        (
+            {"kind": "isotonic", "logits": [0, 1], "log_odds": [0, "1"]},
+            "Cardiomegaly.log_odds.1 is '1'; it",
+        ),
+        (
+            {"kind": "isotonic", "logits": [0, 1], "log_odds": [1, 0]},
+            "Cardiomegaly: the knots' logits and log-odds",
+        ),
+        ({"kind": "spline"}, "findings.Cardiomegaly.kind is 'spline'; it must be"),
     ],
 )
 def test_a_broken_curve_is_refused(bundle: Path, change: dict[str, object], problem: str) -> None:
@@ -214,7 +220,7 @@ def test_a_broken_curve_is_refused(bundle: Path, change: dict[str, object], prob
 
 def test_a_date_that_is_none_is_refused(bundle: Path) -> None:
     (bundle / CALIBRATION).write_text(json.dumps(record(bundle) | {"date": "yesterday"}))
-    with pytest.raises(BundleError, match="date is no date"):
+    with pytest.raises(BundleError, match="date is 'yesterday'; it must be a valid date"):
         load_calibration(load_model(bundle))
 
 

@@ -43,9 +43,9 @@ def test_a_table_may_name_findings_in_any_way_and_order(tmp_path: Path, name: st
         ("t.csv", "finding,prevalence\nHeadache,0.1\n", DataError, "unknown finding 'Headache'"),
         ("t.csv", "finding,share\nEffusion,0.1\n", DataError, "no column prevalence; it needs finding, prevalence"),
         ("t.json", '{"Effusion": 1, "Pleural_Thickening": 0.1}', DataError, "Effusion must lie between 0 and 1"),
-        ("t.json", '{"Effusion": NaN, "Pleural_Thickening": 0.1}', BundleError, "Effusion is NaN, not a finite"),
-        ("t.json", '{"Effusion": "often"}', BundleError, "Effusion is not a number; correct the table"),
-        ("t.json", "[]", BundleError, "holds no JSON object; correct the table"),
+        ("t.json", '{"Effusion": NaN, "Pleural_Thickening": 0.1}', BundleError, "Effusion is nan; it must be a finite"),
+        ("t.json", '{"Effusion": "often"}', BundleError, "Effusion is 'often'; it must be a number; correct the table"),
+        ("t.json", "[]", BundleError, "it must be a block of names and values; correct the table"),
     ],
 )
 def test_a_table_that_cannot_be_used_is_refused(

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from candor import RESEARCH_USE
-from candor.files.document import file_sha256
 from candor.files.durable import whole_file
+from candor.files.hashes import file_sha256
 from candor.picture.lungs import SHARES, LungField, field
 from candor.study.errors import BundleError
 from training.checks.lungs.data import FREE, LungPicture, Part, read_lungs, read_masks

@@ -13,7 +13,7 @@ import torch
 from sklearn.metrics import f1_score
 from torch import nn
 
-from candor.files.document import file_sha256
+from candor.files.hashes import file_sha256
 from candor.picture.lungs import ASSET, SHARES, LungField, share
 from candor.study.errors import BundleError, DataError, SettingsError
 from tests.conftest import needs
