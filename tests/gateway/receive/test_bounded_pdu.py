@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import Dataset
 from pynetdicom.association import Association
@@ -111,7 +111,7 @@ def test_what_is_no_data_in_the_middle_of_data(receiver: Receiver, engine: sa.En
 
 
 @given(st.binary(max_size=40))
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=300)
 def test_any_bytes_are_data_or_left_alone(content: bytes) -> None:
     for candidate in (content, pdu(4, content)):
         items = _data(memoryview(candidate))

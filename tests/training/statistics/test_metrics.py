@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 from torchmetrics.functional.classification import binary_calibration_error, multilabel_average_precision
@@ -37,7 +37,6 @@ def tied(seed: int, images: int = 70, findings: int = 3) -> tuple[np.ndarray, np
     return labels, rng.integers(1, 12, labels.shape) / 12.5, weights
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 60), st.integers(1, 12))
 def test_the_auc_is_scikit_learns_with_ties_and_weights(seed: int, images: int, levels: int) -> None:
     rng = np.random.default_rng(seed)
