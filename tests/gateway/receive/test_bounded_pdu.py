@@ -97,7 +97,7 @@ def test_fragments(receiver: Receiver, engine: sa.Engine, spool: Spool, cuts: li
 def test_what_is_no_data_in_the_middle_of_data(receiver: Receiver, engine: sa.Engine, spool: Spool, odd: bytes) -> None:
     """The association ends, and nothing of the image stays."""
     sent = image()
-    with socket.create_connection(("127.0.0.1", receiver.port), 5) as connection:
+    with socket.create_connection(("127.0.0.1", receiver.port), 60) as connection:
         connection.sendall(_request(receiver))
         connection.recv(4096)
         connection.sendall(pdu(4, item(command(sent), 3) + item(b"\x08\x00", 0)) + odd)
