@@ -8,6 +8,7 @@ runs in a process of its own, in turn; in one process they are compared on one t
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import subprocess
 import sys
@@ -143,4 +144,9 @@ def alone(name: str, batch: int, seconds: float) -> float:
 
 
 if __name__ == "__main__":
-    print(alone(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))
+    parser = argparse.ArgumentParser("python -m benchmarks.engines", description="Measure one engine alone.")
+    parser.add_argument("engine")
+    parser.add_argument("batch", type=int)
+    parser.add_argument("seconds", type=float)
+    options = parser.parse_args()
+    print(alone(options.engine, options.batch, options.seconds))

@@ -1,14 +1,30 @@
-"""What every test may need: the real data where it lies beside the repository."""
+"""What every test may need: the real data where it lies beside the repository, and how all tests are run."""
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("CANDOR_DATA", ROOT.parent / "shared" / "data"))
+
+gc.disable()
+"""Until all tests are collected: what the imports make stays, and looking through it again and again takes as long as
+the imports themselves."""
+
+sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]  # jsonschema's, a second to import; no test checks IRIs
+
+# No test depends on how fast the machine is.
+hypothesis_settings.register_profile(
+    "candor", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
+hypothesis_settings.load_profile("candor")
 
 
 def needs(path: Path) -> Path:
@@ -28,6 +44,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "full" in item.keywords:
             item.add_marker(pytest.mark.skip(reason="long: run it with 'make test TIER=full'"))
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

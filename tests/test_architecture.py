@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,44 @@ def names_from(path: Path, module: str) -> set[str]:
     whole = {"*" for node in nodes if isinstance(node, ast.Import) and module in {a.name for a in node.names}}
     parts = [node.names for node in nodes if isinstance(node, ast.ImportFrom) and node.module == module]
     return whole | {alias.name for names in parts for alias in names}
+
+
+CATCH_EVERYTHING = {
+    "operators/graph/base.py",
+    "gateway/assess/assessor.py",
+    "gateway/jobs/jobs.py",
+    "gateway/processes/upkeep.py",
+}
+RAISE_IT_AGAIN = {
+    "candor/dicom/read/limits.py",
+    "candor/files/durable.py",
+    "gateway/receive/receiver.py",
+    "gateway/store/database.py",
+}
+
+
+def test_the_places_that_catch_every_exception_are_those_that_the_contributors_are_told() -> None:
+    found: dict[str, list[ast.ExceptHandler]] = {}
+    for path in sources():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ExceptHandler):
+                caught = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
+                if any(kind is None or ast.unparse(kind) in ("Exception", "BaseException") for kind in caught):
+                    found.setdefault(path.relative_to(ROOT).as_posix(), []).append(node)
+    assert {path: len(handlers) for path, handlers in found.items()} == dict.fromkeys(
+        CATCH_EVERYTHING | RAISE_IT_AGAIN, 1
+    )
+    for path in RAISE_IT_AGAIN:
+        last = found[path][0].body[-1]
+        assert isinstance(last, ast.Raise), path
+        assert last.exc is None, path
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    assert all(f"`{path}`" in text for path in CATCH_EVERYTHING)
+
+
+def test_the_table_of_folders_names_what_exists() -> None:
+    named = set(re.findall(r"^\| `([\w/]+)/` \|", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE))
+    assert all((ROOT / folder).is_dir() for folder in named)
+    code = {path.relative_to(ROOT).parent for path in sources()}
+    assert {folder.parts[0] for folder in code if folder.parts} <= named
+    assert {"/".join(folder.parts[:2]) for folder in code if folder.parts[:1] == ("candor",)} <= named

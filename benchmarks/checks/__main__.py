@@ -1,6 +1,6 @@
 """What all checks of a picture do together: to what is no frontal chest, to chests, to children, to another hospital.
 
-    python -m benchmarks.checks.__main__ [--data work] [--models models] [--page docs/evidence-checks.md]
+    python -m benchmarks.checks [--data work] [--models models] [--page docs/evidence-checks.md]
 
 Files of DICOM go through the whole application, with the settings as shipped. The pictures of the larger sets go
 through the same operators in this process, in the order in which the application composes them; each has a header
@@ -69,7 +69,7 @@ def main() -> None:
 def sections(data: Path, models: Path) -> Iterable[str]:
     """Measure everything, and lay it out as Markdown."""
     settings, bundle = load_settings(ROOT / "app.yaml"), load_bundle(find_bundle(models))
-    yield "    python -m benchmarks.checks.__main__ --data work"
+    yield "    python -m benchmarks.checks --data work"
     yield f"{bundle.name} {bundle.version}, bundle SHA-256 {bundle.sha256}, settings as in `app.yaml`."
     checks = [*ComposedApp(bundle, settings).checks(), audit_of_every_picture(bundle, settings)]
     strange, chest = data / "dicom" / "ood", data / "dicom" / "chest"

@@ -13,14 +13,17 @@ ELSEWHERE: Final[Mapping[str, str]] = MappingProxyType(
     {
         "make demo": "tests/e2e/test_demo.py::test_the_demonstration_shows_the_loop",
         "make serve": "tests/e2e/test_demo.py::test_the_demonstration_leaves_the_node_running_where_it_is_asked_to",
-        "make docs": "tests/test_site.py::test_every_page_is_there_and_the_readme_is_the_first",
-        "make sbom": "tests/test_supply_chain.py::test_the_bill_of_materials_names_each_package_once_and_the_model",
-        "python -m tools.licences": "tests/test_supply_chain.py::test_every_licence_is_accepted_and_the_page_says_so",
+        "make docs": "tests/tools/test_site.py::test_every_page_is_there_and_the_readme_is_the_first",
+        "make sbom": "tests/tools/test_supply_chain.py::"
+        "test_the_bill_of_materials_names_each_package_once_and_the_model",
+        "python -m tools.licences": "tests/tools/test_supply_chain.py::"
+        "test_every_licence_is_accepted_and_the_page_says_so",
         "make map": "tests/map/test_image.py::test_the_results_are_those_of_the_application_outside",
         "make map-test": "tests/map/test_image.py::test_the_results_are_those_of_the_application_outside",
         "python -m tools.make_conformance": "tests/gateway/test_conformance.py::TestThePage::"
         "test_is_what_the_code_says",
-        "python -m tools.metrics_reference": "tests/test_metrics_reference.py::test_the_page_is_what_the_code_says",
+        "python -m tools.metrics_reference": "tests/tools/test_metrics_reference.py::"
+        "test_the_page_is_what_the_code_says",
     }
 )
 """A command, and the test that runs it or what its target runs."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import secrets
-import time
 from pathlib import Path
 
 import pytest
@@ -39,9 +38,7 @@ def test_the_studies_of_a_dead_worker_are_taken_over(tmp_path: Path) -> None:
             orphan_or_not = running(node)
             workers[0].kill()
             workers[0].wait()
-            died = time.monotonic()
             wait_for(lambda: not orphan_or_not & running(node), TAKEN_OVER_S, "the dead worker's study")
-            assert time.monotonic() - died < TAKEN_OVER_S
             acknowledged = [str(instance.StudyInstanceUID) for instance in sent]
             wait_for(lambda: count(node, pacs, acknowledged).good, 180.0, "all results")
             assert count(node, pacs, acknowledged).studies_with_results == STUDIES

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,8 @@ import pytest
 
 from candor.dicom.read.file import read_pixels
 from candor.study.errors import Refused
+from candor.study.reasons import Reason
+from tests.candor.dicom.read.test_limits import peak_mib
 from tests.conftest import ROOT
 from tests.fuzz.seeds import seeds
 
@@ -23,6 +26,10 @@ FEW, MANY = 2_000, 100_000
 OPTIONS = ["-seed=1", "-max_len=1200", "-rss_limit_mb=2048", "-timeout=30", "-print_final_stats=1"]
 ITEMS = [b"\xff\xff\xff\xff", b"\xfe\xff\x00\xe0", b"\xfe\xff\x0d\xe0", b"\xfe\xff\xdd\xe0"]
 INTERESTING = [*ITEMS, b"SQ", b"UN", b"\\", b"\0"]
+FOLDER = Path(__file__).with_name("findings")
+FINDINGS = {"repeated-empty-elements": Reason.NO_PIXELS, "length-beyond-the-end": Reason.NO_PIXELS}
+"""What the fuzzer stopped at, in ``findings``. For both it reported more than 2 GiB of memory: one repeats element
+(0000,0000), the other has a length beyond the end of the file."""
 
 
 def mutated(content: bytes, chance: random.Random) -> bytes:
@@ -58,12 +65,18 @@ def test_mutations_are_read_or_refused(tmp_path: Path) -> None:
     assert 0 < refused < MUTATIONS
 
 
+def test_findings_are_refused_in_little_memory(tmp_path: Path) -> None:
+    assert {path.name for path in FOLDER.iterdir()} == FINDINGS.keys()
+    paths = [Path(shutil.copy(FOLDER / name, tmp_path)) for name in FINDINGS]
+    assert peak_mib(*paths, expected=list(FINDINGS.values())) < 512
+
+
 def fuzz(folder: Path, runs: int, seconds: float) -> int:
     """Fuzz so often in a process of its own; returns how often it really was."""
     pytest.importorskip("atheris", reason="coverage-guided fuzzing needs atheris: pip install atheris")
     corpus = folder / "corpus"
     corpus.mkdir()
-    for number, content in enumerate(seeds()):
+    for number, content in enumerate([*seeds(), *(path.read_bytes() for path in FOLDER.iterdir())]):
         (corpus / f"{number:02}").write_bytes(content)
     done = subprocess.run(
         # The fuzzer would take the peak of these tests' memory for its own.

@@ -90,7 +90,7 @@ class Archive:
 def running(archive: Archive, tls: ssl.SSLContext | None = None) -> Iterator[Archive]:
     """Let an archive listen."""
     entity = AE("ARCHIVE")
-    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 10
+    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 60
     for uid in archive.classes:
         entity.add_supported_context(uid, list(archive.syntaxes))
     if archive.commits is not None:
@@ -145,7 +145,7 @@ def on_the_same_association(archive: Archive, event: Any) -> int:
 def on_a_new_association(port: int, information: Dataset, event_type: int = 1) -> int | None:
     """Report to a receiver on an association of the archive's own; returns the receiver's status."""
     entity = AE("ARCHIVE")
-    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 10
+    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 60
     role = build_role(StorageCommitmentPushModel, scp_role=True)
     contexts = [build_context(StorageCommitmentPushModel)]
     association = entity.associate("127.0.0.1", port, contexts, "CANDOR", ext_neg=[role])

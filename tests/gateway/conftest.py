@@ -14,11 +14,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from gateway.settings import Keep, Receive, Settings
+from gateway.settings import Destination, Keep, Receive, Settings
 from gateway.store.database import open_database
 from gateway.store.spool import Spool
 from gateway.store.tokens import Tokens
 from tests.gateway.databases import make_template, new_database, server
+
+PACS = Destination(name="pacs", ae_title="PACS", host="192.0.2.9", port=104)
 
 
 class Clock:

@@ -23,7 +23,7 @@ from gateway.store.database import open_database
 from gateway.store.spool import Spool
 from tests.gateway.node import FakeApplication
 
-TTL_S = 1.0
+TTL_S = 3.0
 POISON, HANGS = "POISON", "HANGS"
 """Study Descriptions."""
 

@@ -55,7 +55,7 @@ def association(
 ) -> Iterator[Association]:
     """An association with the receiver, established or not; by default for the radiographs of :func:`image`."""
     ae = AE(calling)
-    ae.connection_timeout = ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 10
+    ae.connection_timeout = ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 60
     offered = syntaxes or ((image().SOPClassUID, image().file_meta.TransferSyntaxUID),)
     contexts = [build_context(*pair) for pair in offered]
     tls_args = (tls, "localhost") if tls else None
@@ -79,7 +79,7 @@ def pdu(kind: int, content: bytes, length: int | None = None) -> bytes:
     return struct.pack(">BBL", kind, 0, len(content) if length is None else length) + content
 
 
-def raw(port: int, *data: bytes, timeout_s: float = 5.0) -> bytes:
+def raw(port: int, *data: bytes, timeout_s: float = 60.0) -> bytes:
     """Send bytes, and return what comes back until the other side ends the connection."""
     with socket.create_connection(("127.0.0.1", port), timeout_s) as connection:
         try:

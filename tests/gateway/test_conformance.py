@@ -326,7 +326,7 @@ def test_every_setting_of_the_network_is_named() -> None:
 def accepted(port: int, pairs: Any, role: bool = True) -> set[tuple[str, str]]:
     """Which of so many pairs the receiver accepts, each in a context of its own."""
     entity = AE("MODALITY")
-    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 10
+    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 60
     roles: list[Any] = [build_role(StorageCommitmentPushModel, scp_role=True)] if role else []
     proposals = [build_context(*pair) for pair in pairs]
     opened = entity.associate("127.0.0.1", port, proposals, "CANDOR", ext_neg=roles)

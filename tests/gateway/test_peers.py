@@ -29,7 +29,7 @@ from tests.gateway.conftest import Clock
 from tests.gateway.network import Authority
 from tools.small_pacs import free_port
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def orthanc_settings(folder: Path, port: int, web: int, receiver: int) -> Path:
 
 
 def fetched(web: int, path: str) -> Any:
-    with urlopen(f"http://127.0.0.1:{web}{path}", timeout=10) as answer:
+    with urlopen(f"http://127.0.0.1:{web}{path}", timeout=60) as answer:
         return json.load(answer)
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, Phase, example, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 from pydicom import Dataset, dcmread
 from pydicom.datadict import tag_for_keyword
@@ -171,12 +171,7 @@ def test_the_unchanged_header_makes_a_report(tmp_path: Path) -> None:
     assert check(changed({}), tmp_path / "in")
 
 
-common = settings(
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+common = settings(derandomize=True, database=None)
 
 
 @settings(common, max_examples=50, phases=[Phase.generate])

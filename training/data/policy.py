@@ -66,8 +66,5 @@ for those the nearer of ones and zeros stands here, as later work on the five fi
 and cardiomegaly differed significantly between policies.
 """
 
-FIVE: Final = tuple(CHEXPERT_FIVE.exceptions)
-"""The five findings on which CheXpert's competition was judged."""
-
 POLICIES: Final = {"u-ones": U_ONES, "u-zeros": U_ZEROS, "u-ignore": U_IGNORE, "chexpert-five": CHEXPERT_FIVE}
 """By name, for command lines and bundles' configurations."""

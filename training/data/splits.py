@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum, unique
 from itertools import accumulate
 from typing import Final
@@ -87,10 +87,6 @@ class Split:
     def by_hash(cls, shares: Shares, seed: str = SEED) -> Split:
         """Divide all patients by the hash alone, whatever lists there are."""
         return cls(dict.fromkeys(Listed, shares), seed)
-
-    def seeded(self, seed: str) -> Split:
-        """Give the same division with another seed."""
-        return replace(self, seed=seed)
 
     @property
     def needs_lists(self) -> bool:

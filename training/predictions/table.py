@@ -14,9 +14,6 @@ ChestX-ray14's ``Image Index``, ``Finding Labels``, ``Patient ID``.
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,7 +22,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from candor.files.durable import whole_file
 from candor.model.bundle import Model
 from candor.study.errors import DataError
 from candor.study.findings import Finding
@@ -165,23 +161,6 @@ def read_predictions(table: Path, labels: Path | None = None, findings: Sequence
         logits=np.stack([_logits(table, rows, image, column) for column in scores.values()], axis=1),
         groups=_groups(truths),
     )
-
-
-def write_predictions(table: Path, predictions: Predictions) -> None:
-    """Write the table that :func:`read_predictions` reads, whole or not at all; same predictions, same bytes."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    labels = [finding.label for finding in predictions.findings]
-    scored = [column for label in labels for column in (label, f"{label}_logit")]
-    writer.writerow(["image", "patient", *predictions.groups, *scored])
-    for k, image in enumerate(predictions.images):
-        known = [values[k] for values in predictions.groups.values()]
-        pairs = zip(predictions.labels[k].tolist(), predictions.logits[k].tolist(), strict=True)
-        cells = [cell for label, logit in pairs for cell in ("" if np.isnan(label) else int(label), repr(logit))]
-        writer.writerow([image, predictions.patients[k], *known, *cells])
-    content = text.getvalue().encode()
-    with whole_file(table) as file:
-        file.write(gzip.compress(content, mtime=0) if table.suffix == ".gz" else content)
 
 
 def _of_results(table: Path) -> list[Cells]:

@@ -174,8 +174,3 @@ def brier_scores(labels: Labels, probabilities: Floats, weights: Floats | None =
 def _over(sums: Floats, counts: Floats) -> Floats:
     with np.errstate(invalid="ignore"):
         return np.asarray(sums / counts, np.float64)
-
-
-def expected_calibration_error(labels: NDArray[np.bool_], probabilities: Floats, bins: int = BINS) -> float:
-    """:func:`calibration_errors` of one finding: ``(images,)`` labels and probabilities, each image once."""
-    return float(calibration_errors(labels[:, np.newaxis], probabilities[:, np.newaxis], bins=bins)[0, 0])

@@ -5,8 +5,7 @@ All are ``(images, findings)``, the greater the less sure; an answer with a grea
 
 References
 ----------
-Chow 1970 (confidence). Lee et al. 2018 (distance in feature space). Lakshminarayanan et al. 2017 and Havasi et al.
-2021 (disagreement of members, :meth:`candor.model.networks.mimo.MimoNetwork.disagreement`).
+Chow 1970 (confidence). Lee et al. 2018 (distance in feature space).
 """
 
 from __future__ import annotations

@@ -79,11 +79,6 @@ class MimoNetwork(ClassActivationNetwork):
         weights = for_it.softmax(dim=1) * against.exp() + against.softmax(dim=1) * for_it.exp()
         return for_it.logsumexp(dim=1) - against.logsumexp(dim=1), (weights[..., None, None] * activation).sum(dim=1)
 
-    def disagreement(self, images: Tensor) -> Tensor:
-        """Measure the standard deviation of the members' probabilities of an image: ``(n, findings)``, in [0, 0.5]."""
-        logits, _ = self.members(self._repeated(images))
-        return logits.sigmoid().std(dim=1, correction=0)
-
     def _of_members(self, features: Tensor) -> tuple[Tensor, Tensor]:
         activation = torch.unflatten(class_activation(features, self.head.weight), 1, (self.count, -1))
         return activation.mean(dim=(3, 4)) + self.head.bias + self.head.deviation, activation

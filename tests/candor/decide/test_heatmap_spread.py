@@ -68,7 +68,7 @@ def test_a_map_of_few_cells_has_a_spread(shape: tuple[int, ...]) -> None:
     assert np.isfinite(found).all()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 2**32 - 1), st.floats(1e-3, 1e3))
 def test_the_spread_tells_nothing_of_the_scale_and_lies_in_0_to_1(seed: int, scale: float) -> None:
     maps = maps_of(seed)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import DataElement, Dataset, config, dcmread
 from pydicom.datadict import DicomDictionary, dictionary_VR, keyword_for_tag
@@ -97,7 +97,7 @@ SOURCE = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8)
 @given(values=SOURCE)
 def test_each_object_carries_what_is_valid_and_leaves_the_rest_empty(
     values: dict[str, tuple[str | None, str]], tmp_path: Path

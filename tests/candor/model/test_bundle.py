@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
@@ -295,7 +295,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(file=st.sampled_from([METADATA, CALIBRATION, GATE]), data=st.data())
 def test_whatever_a_value_is_replaced_by_the_bundle_loads_or_says_why(
     bundle: Path, file: Path, data: st.DataObject

@@ -102,7 +102,7 @@ def test_a_picture_without_pixels_is_constant(shape: tuple[int, int]) -> None:
     assert measure_pixels(Radiograph(np.zeros(shape, np.float32))) == EMPTY
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.sampled_from([(1, 1), (1, 2), (2, 1), (3, 3), (1, 40_000), (40_000, 1), (7, 900), (600, 500)]),
     st.sampled_from(["noise", "black", "white", "flipped", "transposed"]),

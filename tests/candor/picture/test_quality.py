@@ -144,7 +144,7 @@ def test_a_picture_without_pixels_is_refused(screen: Screen) -> None:
         check(Radiograph(np.zeros((0, 0), np.float32)), 50, screen)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.sampled_from([(1, 1), (1, 2), (2, 1), (5, 3), (1, 40_000), (40_000, 1), (96, 96), (300, 2000)]),
     st.integers(0, 3),

@@ -129,7 +129,7 @@ def test_the_fingerprint_does_not_depend_on_the_order() -> None:
 SPEC = InputSpec(32, 0.5, 0.25)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(32, 90), st.integers(32, 90), st.integers(0, 2**16))
 def test_the_network_input_is_the_area_average(rows: int, columns: int, seed: int) -> None:
     pixels = np.random.default_rng(seed).random((rows, columns)).astype(np.float32)

@@ -18,29 +18,20 @@ from gateway.assess.deadline import enforce_deadlines
 from gateway.assess.outcome import earlier_reports, record_objects, wants
 from gateway.assess.unassessed import unassessed_reports
 from gateway.jobs.jobs import DELIVERIES, STUDIES
-from gateway.settings import Destination, Settings, Work
+from gateway.settings import Settings, Work
 from gateway.store import schema
 from gateway.store.database import database_now
 from gateway.store.mode import set_mode
 from gateway.store.result_objects import to_row
 from gateway.store.states import Mode
-from tests.gateway.conftest import Clock
+from tests.gateway.conftest import PACS, Clock
 from tests.gateway.network import image
 from tests.gateway.node import Node
-
-PACS = Destination(name="pacs", ae_title="PACS", host="192.0.2.9", port=104)
 
 
 @pytest.fixture
 def node(settings: Settings, clock: Clock) -> Iterator[Node]:
     node = Node(settings.model_copy(update={"destinations": (PACS,), "work": Work(max_tries=3)}), clock)
-    yield node
-    node.close()
-
-
-@pytest.fixture
-def node_of_either(either: Settings, clock: Clock) -> Iterator[Node]:
-    node = Node(either.model_copy(update={"destinations": (PACS,)}), clock)
     yield node
     node.close()
 

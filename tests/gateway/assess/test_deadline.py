@@ -17,8 +17,7 @@ from gateway.store import schema
 from gateway.store.mode import set_mode
 from gateway.store.result_objects import to_row
 from gateway.store.states import Mode
-from tests.gateway.assess.test_assessor import PACS
-from tests.gateway.conftest import Clock
+from tests.gateway.conftest import PACS, Clock
 from tests.gateway.network import image
 from tests.gateway.node import Node
 from tests.validators import pixelmed_errors, skip_without_validators, validation_errors
@@ -27,13 +26,6 @@ from tests.validators import pixelmed_errors, skip_without_validators, validatio
 @pytest.fixture
 def node(settings: Settings, clock: Clock) -> Iterator[Node]:
     node = Node(settings.model_copy(update={"destinations": (PACS,)}), clock)
-    yield node
-    node.close()
-
-
-@pytest.fixture
-def node_of_either(either: Settings, clock: Clock) -> Iterator[Node]:
-    node = Node(either.model_copy(update={"destinations": (PACS,)}), clock)
     yield node
     node.close()
 

@@ -171,7 +171,7 @@ def test_a_signal_ends_the_process_in_good_order(
         thread.start()
         thread.join()
         os.kill(os.getpid(), signal.SIGTERM)
-        stopped.append(stopping.wait(10))
+        stopped.append(stopping.wait(60))
 
     monkeypatch.setattr(deliver_process, "deliver", deliver)
     assert main(["deliver", "--config", str(config)]) == 0

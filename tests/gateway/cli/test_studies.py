@@ -28,8 +28,7 @@ from gateway.cli.studies import (
 from gateway.settings import Settings, load_settings
 from gateway.store import schema
 from gateway.store.alarms import AlarmKind, raise_alarm
-from tests.gateway.assess.test_assessor import PACS
-from tests.gateway.conftest import Clock
+from tests.gateway.conftest import PACS, Clock
 from tests.gateway.network import image
 from tests.gateway.node import FakeApplication, Node
 from tests.gateway.test_recovery import wait_for

@@ -138,7 +138,7 @@ def test_the_verb_serves_and_ends_with_a_signal(config: Path) -> None:
         finally:
             process.send_signal(signal.SIGTERM)
         rest = process.stderr.read()
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
     assert all(json.loads(line)["event"] for line in rest.splitlines())  # no request is logged, nor anything but ours
     assert (config.parent / "spool").stat().st_mode & 0o77 == 0
 
@@ -160,7 +160,7 @@ def test_the_verb_opens_what_it_needs_and_closes_it(config: Path, monkeypatch: p
 
 
 def _answer(url: str) -> object:
-    for _ in range(100):
+    for _ in range(1200):
         try:
             with urllib.request.urlopen(url, timeout=5) as answer:
                 return json.load(answer)

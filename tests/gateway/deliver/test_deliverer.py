@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,17 +23,6 @@ from tests.gateway.conftest import Clock
 from tests.gateway.network import Authority
 
 DAY_S = 86400.0
-
-
-@pytest.fixture
-def archive() -> Iterator[Archive]:
-    with running(Archive()) as listening:
-        yield listening
-
-
-@pytest.fixture
-def sender(settings: Settings, engine: sa.Engine, spool: Spool, clock: Clock, archive: Archive) -> Sender:
-    return Sender(settings, engine, spool, clock).towards(archive)
 
 
 def nobody(sender: Sender) -> Sender:

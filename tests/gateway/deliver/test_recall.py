@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import sqlalchemy as sa
 from pydicom import Dataset
@@ -11,25 +9,11 @@ from pydicom import Dataset
 from candor.dicom.write.rejection_note import Rejection
 from gateway.deliver.recall import Answered, answered_with, answers_to, recall
 from gateway.deliver.resend import Selection, resend
-from gateway.settings import Settings
 from gateway.store.schema import audit_trail, deliveries, objects, studies
-from gateway.store.spool import Spool
-from tests.gateway.archive import STUDY, Archive, Sender, running
-from tests.gateway.conftest import Clock
+from tests.gateway.archive import STUDY, Archive, Sender
 from tests.gateway.network import reread
 
 OTHER = f"{STUDY[:-1]}7" if STUDY[-1] != "7" else f"{STUDY[:-1]}8"
-
-
-@pytest.fixture
-def archive() -> Iterator[Archive]:
-    with running(Archive()) as listening:
-        yield listening
-
-
-@pytest.fixture
-def sender(settings: Settings, engine: sa.Engine, spool: Spool, clock: Clock, archive: Archive) -> Sender:
-    return Sender(settings, engine, spool, clock).towards(archive)
 
 
 def recall_one(sender: Sender, answered: Answered, rejection: Rejection = Rejection.PATIENT_SAFETY) -> bool:

@@ -23,14 +23,14 @@ DEAF = (
 )
 
 
-def supervisor(*scripts: str, drain_s: float = 5.0, **options: object) -> tuple[Supervisor, io.StringIO]:
+def supervisor(*scripts: str, drain_s: float = 60.0, **options: object) -> tuple[Supervisor, io.StringIO]:
     sink = io.StringIO()
     made = Supervisor(Path("x.yaml"), (), drain_s, sink=sink, **options)  # type: ignore[arg-type]
     made._children = [Child(f"child{k}", [sys.executable, "-c", script]) for k, script in enumerate(scripts)]
     return made, sink
 
 
-def wait(until: Callable[[], object], seconds: float = 20.0) -> None:
+def wait(until: Callable[[], object], seconds: float = 60.0) -> None:
     end = time.monotonic() + seconds
     while not until():
         assert time.monotonic() < end
@@ -47,7 +47,7 @@ def test_a_process_that_is_killed_is_started_again_and_all_end_with_the_supervis
     os.kill(first.pid, signal.SIGKILL)
     wait(lambda: sink.getvalue().count("ready") == 3)
     made.stop()
-    thread.join(20)
+    thread.join(60)
     assert [child.process.returncode for child in made._children if child.process] == [-signal.SIGTERM] * 2
     assert "CANARY" not in sink.getvalue()
 
@@ -58,7 +58,7 @@ def test_a_process_that_does_not_end_in_time_is_killed() -> None:
     thread.start()
     wait(lambda: "ready" in sink.getvalue())
     made.stop()
-    thread.join(20)
+    thread.join(60)
     process = made._children[0].process
     assert process is not None
     assert process.returncode == -signal.SIGKILL

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import Dataset
 from pynetdicom.association import Association
@@ -97,7 +97,7 @@ def test_fragments(receiver: Receiver, engine: sa.Engine, spool: Spool, cuts: li
 def test_what_is_no_data_in_the_middle_of_data(receiver: Receiver, engine: sa.Engine, spool: Spool, odd: bytes) -> None:
     """The association ends, and nothing of the image stays."""
     sent = image()
-    with socket.create_connection(("127.0.0.1", receiver.port), 5) as connection:
+    with socket.create_connection(("127.0.0.1", receiver.port), 60) as connection:
         connection.sendall(_request(receiver))
         connection.recv(4096)
         connection.sendall(pdu(4, item(command(sent), 3) + item(b"\x08\x00", 0)) + odd)
@@ -111,7 +111,7 @@ def test_what_is_no_data_in_the_middle_of_data(receiver: Receiver, engine: sa.En
 
 
 @given(st.binary(max_size=40))
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=300)
 def test_any_bytes_are_data_or_left_alone(content: bytes) -> None:
     for candidate in (content, pdu(4, content)):
         items = _data(memoryview(candidate))

@@ -481,7 +481,7 @@ def test_stopping_lets_a_message_finish_and_ends_idle_associations(
 
     def slow(spool: Spool, part: Any) -> Any:
         reached.set()
-        goes_on.wait(10)
+        goes_on.wait(60)
         return real(spool, part)
 
     monkeypatch.setattr(Spool, "keep", slow)
@@ -489,14 +489,14 @@ def test_stopping_lets_a_message_finish_and_ends_idle_associations(
     with association(receiver.port) as idle:
         sender = threading.Thread(target=lambda: answers.append(store(receiver.port, image())))
         sender.start()
-        assert reached.wait(10)
-        stopper = threading.Thread(target=receiver.stop, args=(10.0,))
+        assert reached.wait(60)
+        stopper = threading.Thread(target=receiver.stop, args=(60.0,))
         stopper.start()
         while idle.is_established:
             idle.join(0.05)
         goes_on.set()
-        stopper.join(10)
-        sender.join(10)
+        stopper.join(60)
+        sender.join(60)
     assert [answer.Status for answer in answers] == [0x0000]
     assert len(rows(engine)) == 1
 

@@ -14,8 +14,7 @@ from gateway.store.mode import note_act, set_mode
 from gateway.store.spool import Spool
 from gateway.store.states import Mode
 from gateway.watch.retention import retain
-from tests.gateway.assess.test_assessor import PACS
-from tests.gateway.conftest import Clock
+from tests.gateway.conftest import PACS, Clock
 from tests.gateway.network import image
 from tests.gateway.node import Node
 

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 CHROMIUM = shutil.which("chromium")
-_PATIENCE_S = 20.0
+_PATIENCE_S = 60.0
 
 
 class Browser:

@@ -35,7 +35,7 @@ def served(settings: Settings, app: FastAPI) -> Iterator[str]:
         thread.start()
         yield f"http://127.0.0.1:{door.getsockname()[1]}"
         page.should_exit = True
-        thread.join(10)
+        thread.join(60)
 
 
 def log_in(browser: Browser, address: str, name: str) -> None:

@@ -12,9 +12,9 @@ from pydicom.valuerep import PersonName
 
 from gateway.web.access.roles import Role
 from gateway.web.content.patient import patient_of
+from tests.candor.dicom.test_character_sets import EXAMPLES
 from tests.factory import radiograph_dataset
 from tests.gateway.web.node import Page
-from tests.test_character_sets import EXAMPLES
 
 SHOWN = {
     "latin-1": "Buc, Jérôme",

@@ -70,13 +70,13 @@ class Path3(Application):
 
 def test_every_message_goes_all_the_way_in_order_until_the_source_stops() -> None:
     application = Path3()
-    application.run_async().result(timeout=10)
+    application.run_async().result(timeout=60)
     assert application.sink.seen == [[1, "step"], [3, "step"], [5, "step"]]
 
 
 def test_what_an_operator_raises_ends_the_run() -> None:
     with pytest.raises(RuntimeError, match="no border"):
-        Path3("fail").run_async().result(timeout=10)
+        Path3("fail").run_async().result(timeout=60)
 
 
 def test_only_a_linear_path_can_be_made() -> None:

@@ -18,13 +18,14 @@ from candor.model.bundle import CALIBRATION, GATE, Model, load_bundle, load_cali
 from candor.study.errors import BundleError, DataError
 from candor.study.findings import Finding
 from tests.bundles import THREE
+from tests.training.predictions.written import write_predictions
 from training.__main__ import EXIT_UNUSABLE, main
 from training.bundles.fitted import write_calibration
 from training.calibration.calibrate import calibration_figures, recalibrate
 from training.calibration.choice import FEWEST_POSITIVES
 from training.calibration.evidence import corrected_interval, evidence, floor, in_words, some
 from training.calibration.prevalence import Prevalence
-from training.predictions.table import Predictions, write_predictions
+from training.predictions.table import Predictions
 from training.records import Occasion
 
 NOW = Occasion(date(2026, 1, 2), "python -m training calibrate")

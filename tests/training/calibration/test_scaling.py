@@ -56,7 +56,7 @@ def logistic(features: np.ndarray, labels: np.ndarray) -> LogisticRegression:
     return LogisticRegression(C=np.inf, tol=1e-10, max_iter=20_000).fit(both, one, np.r_[soft, 1 - soft])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(SEEDS, st.integers(10, 300), st.floats(0.1, 5))
 def test_the_temperature_is_scipys(seed: int, images: int, slope: float) -> None:
     logits, labels = drawn(seed, images, slope, 0.0)
@@ -68,7 +68,7 @@ def test_the_temperature_is_scipys(seed: int, images: int, slope: float) -> None
     assert line.intercept == 0
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(SEEDS, st.integers(10, 200), st.floats(0.1, 5))
 def test_platt_scaling_is_logistic_regression_on_softened_targets(seed: int, images: int, slope: float) -> None:
     logits, labels = drawn(seed, images, slope)
@@ -95,7 +95,7 @@ def test_beta_calibration_is_logistic_regression_on_both_logarithms() -> None:
     assert (curve.a, curve.b, curve.c) == pytest.approx((truth.a, truth.b, truth.c), abs=0.2)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(SEEDS, st.integers(20, 300), st.floats(-2, 3))
 def test_bounded_beta_calibration_is_as_good_as_scipys(seed: int, images: int, slope: float) -> None:
     logits, labels = drawn(seed, images, slope)
@@ -120,7 +120,7 @@ def test_beta_calibration_that_needs_a_bound_takes_it() -> None:
         assert (curve.a == 0, curve.b == 0) == (truth.a == 0, truth.b == 0)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(SEEDS, st.integers(2, 300), st.booleans())
 def test_the_isotonic_steps_are_scikit_learns(seed: int, images: int, ties: bool) -> None:
     logits, labels = drawn(seed, images)
@@ -134,7 +134,7 @@ def test_the_isotonic_steps_are_scikit_learns(seed: int, images: int, ties: bool
     np.testing.assert_allclose(curve.logits, centres, atol=1e-9)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(SEEDS, st.integers(20, 300), st.floats(0.2, 3), st.sampled_from(["platt", "beta"]))
 def test_the_prior_is_a_normal_one_around_the_logits_as_they_are(
     seed: int, images: int, slope: float, kind: str
@@ -177,7 +177,7 @@ def test_the_truth_is_found() -> None:
     assert fit_line(CalibrationKind.TEMPERATURE, *no_intercept).slope == pytest.approx(0.3, abs=0.01)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SEEDS, st.integers(2, 80), st.floats(-5, 5), st.sampled_from(CalibrationKind))
 def test_every_fit_is_finite_and_keeps_the_order(seed: int, images: int, slope: float, kind: CalibrationKind) -> None:
     logits, labels = drawn(seed, images, slope)
@@ -218,7 +218,7 @@ def test_logits_that_point_the_wrong_way_get_the_least_slope() -> None:
     assert len(fit_curve(CalibrationKind.ISOTONIC, np.sort(logits), ~np.sort(labels)).log_odds(logits)) == 4000
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(SEEDS, st.floats(0.1, 3))
 def test_an_intercept_alone_matches_the_share(seed: int, slope: float) -> None:
     logits, labels = drawn(seed, 50)

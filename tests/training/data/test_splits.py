@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ def test_by_hash_the_lists_do_not_matter(patient: str, one: Listed, other: Liste
 
 
 def test_another_seed_divides_otherwise_but_by_the_same_shares() -> None:
-    other = PAPER.seeded("another")
+    other = replace(PAPER, seed="another")
     assert shares(other, Listed.TEST)[Subset.TEST] == pytest.approx(0.15, abs=0.01)
     assert any(PAPER.subset(patient, Listed.TEST) is not other.subset(patient, Listed.TEST) for patient in PATIENTS)
 
@@ -68,7 +69,7 @@ def test_shares_that_do_not_sum_to_1_are_refused(given_shares: dict[Subset, floa
 
 
 def test_the_record_names_the_split_that_was_used(tmp_path: Path) -> None:
-    dataset = read_dataset(make_covid(tmp_path), split=PAPER.seeded("mine"))
+    dataset = read_dataset(make_covid(tmp_path), split=replace(PAPER, seed="mine"))
     record = dataset.splits()
     assert (record["rule"], record["seed"]) == (PAPER.rule, "mine")
     assert set(SPLITS) == {"official", "70-15-15"}

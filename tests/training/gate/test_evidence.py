@@ -12,12 +12,13 @@ import pytest
 from scipy.special import logit
 
 from tests.bundles import THREE
+from tests.training.predictions.written import write_predictions
 from training.__main__ import main
 from training.gate.evidence import expected_kept, gate_evidence, shared, view
 from training.gate.evidence_report import as_json, page, share_kept
 from training.gate.promise import Promise
 from training.gate.thresholds import guaranteed, misses_allowed
-from training.predictions.table import Predictions, write_predictions
+from training.predictions.table import Predictions
 from training.records import Occasion
 
 PROMISE = Promise(max_missed=0.15, confidence=0.8)

@@ -18,6 +18,7 @@ from candor.study.errors import DataError
 from candor.study.result import Decision
 from tests.bundles import THREE, make_bundle
 from tests.results import write_results_json
+from tests.training.predictions.written import write_predictions
 from training.__main__ import EXIT_UNUSABLE, main
 from training.data.readers import read_dataset
 from training.data.splits import Subset
@@ -26,7 +27,7 @@ from training.gate.draws import draws
 from training.gate.fit import ASSUMPTION, NO_GUARANTEE, fit_gate, fit_gate_to
 from training.gate.promise import Promise
 from training.gate.thresholds import guaranteed
-from training.predictions.table import Predictions, write_predictions
+from training.predictions.table import Predictions
 from training.records import Occasion
 
 NOW = Occasion(date(2026, 1, 2), "python -m training fit-gate")

@@ -68,7 +68,7 @@ def upper_by_loop(scores: np.ndarray, labels: np.ndarray, promise: Promise) -> f
     return found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.integers(0, 2**32 - 1),
     st.integers(1, 150),
@@ -257,7 +257,7 @@ def test_the_sequences_are_those_of_mapie_on_binomial_tests_of_scipy(promise: Pr
 
 
 @given(st.integers(1, 300), st.sampled_from([PROMISE, Promise(0.05, 0.5, 0.95)]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_misses_allowed_are_the_most_that_a_binomial_test_rejects(positives: int, promise: Promise) -> None:
     def rejected(missed: int) -> bool:
         p = binomtest(missed, positives, promise.max_missed, "less").pvalue
@@ -284,7 +284,7 @@ def test_equal_probabilities_are_answered_together_or_not_at_all() -> None:
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0.2, 5), st.floats(-0.5, 0.5))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_calibration_that_keeps_the_order_keeps_the_images_called_absent(
     seed: int, slope: float, intercept: float
 ) -> None:

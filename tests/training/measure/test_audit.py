@@ -15,13 +15,14 @@ from sklearn.metrics import roc_auc_score
 from candor.study.errors import DataError
 from candor.study.findings import Finding
 from tests.training.conftest import DAY, Made
+from tests.training.predictions.written import write_predictions
 from training.__main__ import main
 from training.cli.audit import renew
 from training.measure.evaluation.readers import IN_THE_MAJORITY
 from training.measure.selective.figures import Audited, audit
 from training.measure.selective.sources import read_answers, read_signal
 from training.measure.selective.summary import best_workload
-from training.predictions.table import Predictions, write_predictions
+from training.predictions.table import Predictions
 from training.statistics.metrics import aucs
 from training.statistics.risk import COVERAGES
 

@@ -16,8 +16,9 @@ from candor.study.findings import Finding
 from tests.bundles import THREE
 from tests.nih import read_nih
 from tests.results import write_results_json
+from tests.training.predictions.written import write_predictions
 from training.predictions.predict import predict_logits
-from training.predictions.table import CLIP, Predictions, predictions_of, read_predictions, write_predictions
+from training.predictions.table import CLIP, Predictions, predictions_of, read_predictions
 
 PUBLISHED = """Image Index,prob_Effusion,prob_Mass
 b.png,0.25,0

@@ -48,7 +48,7 @@ def by_definition(wrong: np.ndarray, uncertainty: Floats) -> tuple[float, float,
     return float(np.mean([aurc(o) for o in every])), aurc(best), float(np.mean([augrc(o) for o in every]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(small)
 def test_the_areas_are_the_mean_over_all_orders_of_the_ties(items: list[tuple[bool, bool, int]]) -> None:
     labels, called, uncertainty = columns(items)
@@ -59,7 +59,7 @@ def test_the_areas_are_the_mean_over_all_orders_of_the_ties(items: list[tuple[bo
     assert found.augrc[0, 0] == pytest.approx(augrc)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(small, st.floats(0, 1))
 def test_what_is_kept_is_the_mean_over_all_orders_of_the_ties(
     items: list[tuple[bool, bool, int]], coverage: float

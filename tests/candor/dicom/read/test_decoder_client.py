@@ -35,7 +35,7 @@ def process() -> Iterator[DecoderProcess]:
 
 @pytest.fixture(scope="module")
 def misbehaving() -> Iterator[DecoderProcess]:
-    running = DecoderProcess(seconds=0.5, module=MODULE)
+    running = DecoderProcess(seconds=60, module=MODULE)
     yield running
     running.close()
 
@@ -77,7 +77,6 @@ def test_a_refusal_comes_through(tmp_path: Path, process: DecoderProcess) -> Non
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("hangs", "the decoder took over 0.5 s and was stopped; send it uncompressed"),
         ("crashes", "the decoder crashed (SIGSEGV)"),
         ("leaves", "the decoder gave up (3)"),
         ("stops halfway", "the decoder crashed (SIGABRT)"),
@@ -92,6 +91,18 @@ def test_its_death_costs_one_file(misbehaving: DecoderProcess, name: str, said: 
     assert said in told.value.detail
     assert "Doe" not in told.value.detail
     assert ask(misbehaving, "well").tolist() == [[0x100, 0x302, 0x504], [0x706, 0x908, 0xB0A]]
+
+
+def test_a_file_that_takes_too_long_costs_that_file_alone(misbehaving: DecoderProcess) -> None:
+    misbehaving._seconds = 0.1
+    with pytest.raises(Refused) as told:
+        ask(misbehaving, "Doe^Jane/hangs")
+    assert told.value.reason is Reason.UNDECODABLE
+    assert told.value.detail.endswith(
+        "the decoder took over 0.1 s and was stopped; send it uncompressed, or look at what sends it"
+    )
+    misbehaving._seconds = 60
+    assert ask(misbehaving, "well").shape == SHAPE
 
 
 def test_a_process_that_died_in_between_is_replaced(misbehaving: DecoderProcess) -> None:
@@ -116,7 +127,7 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
 
 def test_uncompressed_pixels_need_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("candor.dicom.read.decode.decode_apart", None)
-    read_pixels(save(radiograph_dataset(), tmp_path / "file.dcm"))
+    assert read_pixels(save(radiograph_dataset(), tmp_path / "file.dcm")).radiograph.pixels.shape == (300, 280)
 
 
 def test_compressed_pixels_are_decoded_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from openjpeg.utils import encode_array
@@ -578,7 +578,7 @@ def test_pydicom_says_nothing_when_the_application_runs(tmp_path: Path) -> None:
     assert "CANARY" not in done.stderr
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(data=st.data())
 def test_any_damage_gives_a_result_or_a_refusal(small_files: list[bytes], tmp_path: Path, data: st.DataObject) -> None:
     content = bytearray(data.draw(st.sampled_from(small_files)))

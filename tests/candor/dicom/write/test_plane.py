@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from highdicom.spatial import ImageToReferenceTransformer
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydicom import Dataset
 
@@ -21,7 +21,6 @@ def source(rows: int = 300, columns: int = 280, **attributes: Any) -> Dataset:
     return header
 
 
-@settings(deadline=None)
 @given(
     image=st.tuples(st.integers(1, 5000), st.integers(1, 5000)),
     grid=st.tuples(st.integers(1, 40), st.integers(1, 40)),

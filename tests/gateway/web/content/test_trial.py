@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import io
+import signal
+import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +37,7 @@ def encoded(pixels: np.ndarray[Any, Any], kind: str = "PNG") -> bytes:
 def finished(trials: Trials, name: str) -> str:
     for thread in threading.enumerate():
         if thread is not threading.current_thread() and thread.name.startswith("trial"):
-            thread.join(20)
+            thread.join(60)
     assert not trials.runs(name)
     return name
 
@@ -85,7 +89,7 @@ def test_other_files_are_refused(trials: Trials, monkeypatch: pytest.MonkeyPatch
 
 def test_one_trial_at_a_time(tmp_path: Path, clock: Clock) -> None:
     go_on = threading.Event()
-    trials = Trials(tmp_path / "trials", lambda source, output: go_on.wait(20) and None, clock)
+    trials = Trials(tmp_path / "trials", lambda source, output: go_on.wait(60) and None, clock)
     png = encoded((chest_like() >> 4).astype(np.uint8))
     name = trials.begin(png)
     assert trials.runs(name)
@@ -112,12 +116,24 @@ def test_trials_are_deleted_after_an_hour(trials: Trials, tmp_path: Path, clock:
 def test_trials_are_deleted_without_another_visit(
     trials: Trials, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trial, "LASTS_S", 0.05)
+    later: list[tuple[float, Callable[[], None]]] = []
+
+    class Timer:
+        """Kept, to be run by hand."""
+
+        def __init__(self, interval: float, function: Callable[[], None]) -> None:
+            self._made = (interval, function)
+
+        def start(self) -> None:
+            later.append(self._made)
+
+    monkeypatch.setattr(threading, "Timer", Timer)
     name = finished(trials, trials.begin(encoded((chest_like() >> 4).astype(np.uint8))))
-    clock.time = (tmp_path / "trials").stat().st_mtime + 60
-    for timer in [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]:
-        if timer.interval == 0.05:
-            timer.join(5)
+    ((interval, forget),) = later
+    assert interval == trial.LASTS_S
+    assert trials.is_there(name)
+    clock.time = (tmp_path / "trials").stat().st_mtime + interval + 60
+    forget()
     assert not trials.is_there(name)
 
 
@@ -129,10 +145,40 @@ def test_the_application_runs_in_a_process_of_its_own(tmp_path: Path, monkeypatc
 
 
 def test_an_application_that_hangs_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "app.py").write_text("import time; time.sleep(60)")
+    (tmp_path / "app.py").write_text(
+        "import os, pathlib, time\n"
+        "pathlib.Path('part').write_text(str(os.getpid()))\n"
+        "pathlib.Path('part').rename('running')\n"
+        "time.sleep(3600)"
+    )
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(trial, "_TIMEOUT_S", 0.3)
-    application(Work())(Path("in"), Path("out"))
+    started: list[subprocess.Popen[bytes]] = []
+
+    class Process(subprocess.Popen[bytes]):
+        """Its time is up as soon as the application runs."""
+
+        def wait(self, timeout: float | None = None) -> int:
+            if timeout is None:
+                return super().wait(60)  # no longer, so that the test fails where nothing ends the application
+            assert timeout == trial._TIMEOUT_S
+            started.append(self)
+            give_up = time.monotonic() + 60
+            while not Path("running").exists():
+                assert time.monotonic() < give_up
+                time.sleep(0.01)
+            raise subprocess.TimeoutExpired(self.args, timeout)
+
+    monkeypatch.setattr(subprocess, "Popen", Process)
+    try:
+        application(Work())(Path("in"), Path("out"))
+        (process,) = started
+        assert process.returncode == -signal.SIGKILL
+        assert process.pid == int(Path("running").read_text()), (
+            "the application itself is killed, not a shell before it"
+        )
+    finally:
+        for process in started:
+            process.kill()
 
 
 def test_the_form_is_off_unless_it_is_switched_on(page: Page) -> None:
@@ -153,7 +199,7 @@ def test_the_form_and_its_page(page: Page) -> None:
     where = posted(client, "/trial", "/trial", picture=("../../x.png", png)).headers["location"]
     for thread in threading.enumerate():
         if thread.name.startswith("trial"):
-            thread.join(20)
+            thread.join(60)
     text = client.get(where).text
     assert "never delivered" in text
     assert "Trial" in text
@@ -167,8 +213,6 @@ def test_the_form_and_its_page(page: Page) -> None:
 
 
 def test_the_page_needs_no_torch() -> None:
-    import subprocess
-
     code = "import sys, gateway.processes.web; print('torch' in sys.modules or 'holoscan' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "False"
