@@ -10,7 +10,7 @@ from candor.study.provenance import Provenance
 from candor.words.results_json import summarise
 from operators.graph.base import CASE, attempt, kind
 from operators.graph.jobs import JobQueue, JobResult, Ticket
-from operators.graph.publish import clear, publish, write_index
+from operators.graph.publish import INDEX, clear, publish, write_index
 from operators.graph.sdk import Fragment, Operator, OperatorSpec
 
 
@@ -61,4 +61,6 @@ class ResultSink(Operator):
 
     def _result(self, ticket: Ticket) -> JobResult:
         cases = tuple(ticket.done)
-        return JobResult(cases, write_index(summarise(cases, self._provenance), ticket.job.output))
+        if ticket.job.index:
+            write_index(summarise(cases, self._provenance), ticket.job.output)
+        return JobResult(cases, ticket.job.output / INDEX)
