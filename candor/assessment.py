@@ -62,7 +62,8 @@ def assess(
     profiles = () if output is None else None
     try:
         with ResidentApplication(models, values, profiles) as application, _folder(output) as target:
-            prepare_output(target)
+            if output is not None:
+                prepare_output(target)
             job = Job(source, target, index=output is not None)
             return tuple(study_result(case) for case in application.submit(job).result().cases)
     except (OSError, Unexpected) as error:

@@ -23,13 +23,14 @@ def run_parser(program: str) -> argparse.ArgumentParser:
     """Return the parser of the options that both commands have; an option wins over its variable."""
     parser = argparse.ArgumentParser(prog=program, description=f"Assess chest radiographs. {RESEARCH_USE}.")
     for flag, name, variable, default, text in (
-        ("-i", "--input", "HOLOSCAN_INPUT_PATH", "input", "folder with DICOM files"),
-        ("-o", "--output", "HOLOSCAN_OUTPUT_PATH", "output", "folder for the results, made where it is missing"),
+        ("-i", "--input", "HOLOSCAN_INPUT_PATH", Path("input"), "folder with DICOM files"),
+        ("-o", "--output", "HOLOSCAN_OUTPUT_PATH", Path("output"), "folder for the results, made where it is missing"),
         ("-m", "--model", "HOLOSCAN_MODEL_PATH", shipped("models"), "model bundle, or the folder that holds it"),
         ("-c", "--config", "HOLOSCAN_CONFIG_PATH", shipped("app.yaml"), "app.yaml with settings"),
     ):
         where = os.environ.get(variable) or default
-        parser.add_argument(flag, name, type=Path, default=where, help=f"{text} (default: ${variable}, else {default})")
+        named = f"the {default.name} that ships" if default.is_absolute() else default
+        parser.add_argument(flag, name, type=Path, default=where, help=f"{text} (default: ${variable}, else {named})")
     parser.add_argument("--version", action="version", version=__version__)
     return parser
 

@@ -105,7 +105,9 @@ def uses_sdk() -> bool:
         raise SettingsError(f"{RUNNER_VARIABLE} is {choice!r}; it must be one of {', '.join(RUNNERS)}")
     installed = importlib.util.find_spec("holoscan") is not None
     if choice == "sdk" and not installed:
-        raise SettingsError("the MONAI Deploy App SDK is not installed; pip install 'candor-cxr[sdk]'")
+        raise SettingsError(
+            "the MONAI Deploy App SDK is not installed; pip install 'candor-cxr[sdk]', or choose --runner plain"
+        )
     return installed and choice != "plain"
 
 
