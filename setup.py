@@ -1,5 +1,6 @@
 """Build the wheel: ``pyproject.toml`` says all of it but the files that are copied into ``candor/shipped``."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,8 +16,11 @@ class BuildWithShipped(build_py):
 
     def run(self) -> None:
         """Build the packages, then copy; an editable installation reads the checkout's own files."""
-        super().run()
-        if not self.editable_mode:
+        if self.editable_mode:
+            super().run()
+        else:
+            shutil.rmtree(self.build_lib, ignore_errors=True)  # modules that an earlier build left would ship
+            super().run()
             for source, target in self._copies():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 self.copy_file(str(source), str(target))
