@@ -36,6 +36,13 @@ def requirements(project: Path, extra: str | None = None) -> list[str]:
 def pinned(lines: list[str], constraints: Path) -> list[str]:
     """Return the requirements, each with the one version that the constraints name.
 
+    Parameters
+    ----------
+    lines
+        Requirements, with their bounds or without.
+    constraints
+        A file with a line ``name==version`` for each package.
+
     Raises
     ------
     KeyError

@@ -41,7 +41,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class JobResult:
-    """What became of a job: every study's case, and the path of ``results.json``."""
+    """What became of a job: every study's case, and the path of ``results.json``, which is there if the job asks for it."""
 
     cases: tuple[Case, ...]
     index: Path

@@ -7,10 +7,10 @@ from typing import Any
 
 from candor.study.case import Case
 from candor.study.provenance import Provenance
-from candor.words.results_json import summarise
+from candor.words.results_json import FILE_NAME, summarise
 from operators.graph.base import CASE, attempt, kind
 from operators.graph.jobs import JobQueue, JobResult, Ticket
-from operators.graph.publish import INDEX, clear, publish, write_index
+from operators.graph.publish import clear, publish, write_index
 from operators.graph.sdk import Fragment, Operator, OperatorSpec
 
 
@@ -63,4 +63,4 @@ class ResultSink(Operator):
         cases = tuple(ticket.done)
         if ticket.job.index:
             write_index(summarise(cases, self._provenance), ticket.job.output)
-        return JobResult(cases, ticket.job.output / INDEX)
+        return JobResult(cases, ticket.job.output / FILE_NAME)
