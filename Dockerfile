@@ -11,8 +11,8 @@ FROM scratch AS wheels
 FROM ${BASE_IMAGE} AS wanted
 WORKDIR /src
 COPY pyproject.toml deploy/map/requirements.py ./
-RUN python3 requirements.py pyproject.toml > map.txt \
- && python3 requirements.py pyproject.toml --extra gateway > gateway.txt
+RUN python3 requirements.py pyproject.toml --extra sdk > map.txt \
+ && python3 requirements.py pyproject.toml --extra node > gateway.txt
 
 # hadolint ignore=DL3006
 FROM ${BASE_IMAGE} AS packages

@@ -51,4 +51,4 @@ map-test: $(READY) map ## run the MAP on a real radiograph: non-root, read-only,
 	@$(BIN)/python -m pytest --full tests/map
 
 clean: ## remove what the targets above made, but the environment
-	rm -rf demo site candor.cdx.json .mypy_cache .ruff_cache .pytest_cache .coverage .lint-imports.log
+	rm -rf build demo dist site candor.cdx.json .mypy_cache .ruff_cache .pytest_cache .coverage .lint-imports.log

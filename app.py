@@ -7,7 +7,6 @@ Research use only, not for diagnosis.
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -29,6 +28,7 @@ from candor.model.outputs import Engine
 from candor.picture.lungs import LungField
 from candor.picture.orientation import load_screen
 from candor.picture.shortcut import Auditor
+from candor.run_options import run_parser
 from candor.settings import Settings, load_settings
 from candor.study.errors import CandorError, InputError
 from candor.study.profile import Profile
@@ -56,8 +56,17 @@ from operators.write.presentation_state_writer import PresentationStateWriter
 from operators.write.result_sink import ResultSink
 from operators.write.sr_writer import SRWriter
 
-__all__ = ["Job", "JobResult", "ResidentApplication", "main", "quiet_libraries"]
-"""What the node's worker and the MAP's entry use: they know no operator."""
+__all__ = [
+    "Job",
+    "JobResult",
+    "ResidentApplication",
+    "Unexpected",
+    "main",
+    "prepare_output",
+    "quiet_libraries",
+    "run",
+]
+"""What the node's worker, the MAP's entry and the core's commands use: they know no operator."""
 
 EXIT_DONE = 0
 EXIT_FAILED = 1
@@ -207,14 +216,23 @@ class ResidentApplication:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Run once over a folder, as the command line says; see :func:`run`."""
+    return run(run_parser("candor").parse_args(argv))
+
+
+def run(options: argparse.Namespace) -> int:
     """Run once over a folder.
+
+    Parameters
+    ----------
+    options
+        Those of :func:`candor.run_options.run_parser`.
 
     Returns
     -------
     0 when the run was carried out, even if nothing could be assessed; 1 when it failed midway; 2 when the
     input, the model, the settings or the output cannot be used.
     """
-    options = _parse(argv)
     quiet_libraries()
     try:
         result = _run_once(options)
@@ -231,20 +249,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"candor: results of a study are missing: {failure}", file=sys.stderr)
     print(f"{_count(result)}; see {result.index}. {RESEARCH_USE}.")
     return EXIT_FAILED if result.failures else EXIT_DONE
-
-
-def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="candor", description=f"Assess chest radiographs. {RESEARCH_USE}.")
-    for flag, name, variable, default, text in (
-        ("-i", "--input", "HOLOSCAN_INPUT_PATH", "input", "folder with DICOM files"),
-        ("-o", "--output", "HOLOSCAN_OUTPUT_PATH", "output", "folder for the results, made where it is missing"),
-        ("-m", "--model", "HOLOSCAN_MODEL_PATH", "models", "model bundle, or the folder that holds it"),
-        ("-c", "--config", "HOLOSCAN_CONFIG_PATH", Path(__file__).with_name("app.yaml"), "app.yaml with settings"),
-    ):
-        where = os.environ.get(variable) or default
-        parser.add_argument(flag, name, type=Path, default=where, help=f"{text} (default: ${variable}, else {default})")
-    parser.add_argument("--version", action="version", version=__version__)
-    return parser.parse_args(argv)
 
 
 def _run_once(options: argparse.Namespace) -> JobResult:

@@ -26,7 +26,7 @@ def imports(path: Path) -> set[str]:
 
 def sources() -> dict[Path, set[str]]:
     paths = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
-    return {path: imports(path) for path in [*paths, *(ROOT / name for name in ("app.py", "core.py", "__main__.py"))]}
+    return {path: imports(path) for path in [*paths, *(ROOT / name for name in ("app.py", "__main__.py"))]}
 
 
 def test_only_one_module_imports_the_sdk() -> None:
@@ -47,9 +47,18 @@ def test_two_modules_import_monai_so_that_its_sdk_stays_out() -> None:
     assert users == {"candor/model/networks/monai.py", "training/monai.py"}
 
 
-def test_only_the_worker_of_the_gateway_imports_the_application() -> None:
+def test_only_the_worker_the_command_and_assess_import_the_application() -> None:
     users = {path.relative_to(ROOT).as_posix() for path, modules in sources().items() if "app" in modules}
-    assert users == {"__main__.py", "core.py", "gateway/assess/application.py"}
+    assert users == {
+        "__main__.py",
+        "candor/__main__.py",
+        "candor/assessment.py",
+        "gateway/assess/application.py",
+    }
+
+
+def test_nothing_imports_the_command() -> None:
+    assert [path for path, modules in sources().items() if "candor.__main__" in modules] == []
 
 
 def test_only_the_gateway_speaks_to_the_network() -> None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
+import tomllib
+from collections.abc import Iterable
 from importlib.metadata import Distribution, distribution
+from pathlib import Path
 from typing import Final
 
 from packaging.requirements import Requirement
 
-ROOT: Final = "candor-cxr"
-EXTRAS: Final = frozenset({"gateway"})
+PROJECT: Final = Path(__file__).parent.parent / "pyproject.toml"
+EXTRAS: Final = ("sdk", "node")
 """The images hold these extras; what trains, tests and checks stays outside."""
 
 
 def shipped() -> dict[str, Distribution]:
-    """Follow the requirements of Candor with its node, as this environment has them installed.
+    """Follow the requirements of Candor with its extras, as this environment has them installed.
 
     Returns
     -------
@@ -26,14 +29,14 @@ def shipped() -> dict[str, Distribution]:
         A required package is not installed; run `make setup`.
     """
     found: dict[tuple[str, frozenset[str]], Distribution] = {}
-    pending = [(ROOT, EXTRAS)]
+    pending = _needs(_own(), frozenset())
     while pending:
         name, extras = pending.pop()
         key = (normalised(name), extras)
         if key not in found:
             found[key] = distribution(name)
-            pending += _needs(found[key], extras)
-    return {name: found[name, extras] for name, extras in sorted(found, key=lambda key: key[0]) if name != ROOT}
+            pending += _needs(found[key].requires or (), extras)
+    return {name: found[name, extras] for name, extras in sorted(found, key=lambda key: key[0])}
 
 
 def normalised(name: str) -> str:
@@ -41,9 +44,14 @@ def normalised(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _needs(package: Distribution, extras: frozenset[str]) -> list[tuple[str, frozenset[str]]]:
+def _own() -> list[str]:
+    table = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]
+    return [*table["dependencies"], *(line for extra in EXTRAS for line in table["optional-dependencies"][extra])]
+
+
+def _needs(texts: Iterable[str], extras: frozenset[str]) -> list[tuple[str, frozenset[str]]]:
     needs = []
-    for text in package.requires or ():
+    for text in texts:
         requirement = Requirement(text)
         asked = [{"extra": extra} for extra in ("", *extras)]
         if requirement.marker is None or any(requirement.marker.evaluate(environment) for environment in asked):

@@ -28,17 +28,20 @@ class Job:
         The time that all results carry, with a time zone; None takes the newest file's of each study.
     predecessors
         The reports that studies of the folder got before, oldest first: theirs take their place.
+    index
+        Whether ``results.json`` is written.
     """
 
     input: Path
     output: Path
     time: datetime | None = None
     predecessors: tuple[Predecessor, ...] = ()
+    index: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class JobResult:
-    """What became of a job: every study's case, and the index that was written."""
+    """What became of a job: every study's case, and the path of ``results.json`` if the job asks for it."""
 
     cases: tuple[Case, ...]
     index: Path

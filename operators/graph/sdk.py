@@ -9,7 +9,7 @@ parent.
 
 Holoscan is linked against CUDA's runtime library, GPU or not, and its wheel does not bring it.
 
-With ``CANDOR_RUNNER=plain`` in the environment :mod:`operators.graph.plain` takes the SDK's place (see ``core.py``).
+Where the SDK is not installed, or ``CANDOR_RUNNER`` says ``plain``, :mod:`operators.graph.plain` takes its place.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Final
+
+from candor.run_options import RUNNER_VARIABLE, RUNNERS
+from candor.study.errors import SettingsError
 
 STACK_BYTES: Final = 32 * 2**20
 _PTHREAD_ATTR_BYTES: Final = 64  # sizeof(pthread_attr_t) is 56 or 64 on the platforms that holoscan has wheels for
@@ -89,7 +92,26 @@ def bare_package(name: str) -> Iterator[None]:
         del sys.modules[name]
 
 
-if os.environ.get("CANDOR_RUNNER") == "plain":
+def uses_sdk() -> bool:
+    """Return whether the SDK runs the operators, as ``CANDOR_RUNNER`` asks for.
+
+    Raises
+    ------
+    SettingsError
+        The variable has another value than ``auto``, ``sdk`` or ``plain``, or it asks for an SDK that is not installed.
+    """
+    choice = os.environ.get(RUNNER_VARIABLE) or "auto"
+    if choice not in RUNNERS:
+        raise SettingsError(f"{RUNNER_VARIABLE} is {choice!r}; it must be one of {', '.join(RUNNERS)}")
+    installed = importlib.util.find_spec("holoscan") is not None
+    if choice == "sdk" and not installed:
+        raise SettingsError(
+            "the MONAI Deploy App SDK is not installed; pip install 'candor-cxr[sdk]', or choose --runner plain"
+        )
+    return installed and choice != "plain"
+
+
+if not uses_sdk():
     from operators.graph.plain import Application, Fragment, GreedyScheduler, Operator, OperatorSpec
 else:
     raise_stack_limit()

@@ -8,7 +8,7 @@ from typing import Any
 from candor.files.privacy import cause_of
 from candor.study.case import Case
 from candor.study.provenance import Provenance
-from candor.words.results_json import summarise
+from candor.words.results_json import FILE_NAME, summarise
 from operators.graph.base import CASE, attempt
 from operators.graph.jobs import JobQueue, JobResult, Ticket
 from operators.graph.publish import clear, publish, write_index
@@ -62,4 +62,6 @@ class ResultSink(Operator):
 
     def _result(self, ticket: Ticket) -> JobResult:
         cases = tuple(ticket.done)
-        return JobResult(cases, write_index(summarise(cases, self._provenance), ticket.job.output))
+        if ticket.job.index:
+            write_index(summarise(cases, self._provenance), ticket.job.output)
+        return JobResult(cases, ticket.job.output / FILE_NAME)

@@ -28,6 +28,15 @@ ELSEWHERE: Final[Mapping[str, str]] = MappingProxyType(
 )
 """A command, and the test that runs it or what its target runs."""
 
+INSTALLATION: Final = (
+    "pip wheel --no-deps --wheel-dir dist .",
+    "python -m venv candor-venv",
+    "candor-venv/bin/pip install --constraint constraints.txt dist/candor_cxr-0.1.0-py3-none-any.whl",
+    "candor-venv/bin/candor run -i IN -o OUT",
+    "candor-venv/bin/pip install --constraint constraints.txt 'dist/candor_cxr-0.1.0-py3-none-any.whl[node,train]'",
+)
+"""Commands that tests/packaging/test_installation.py runs in their order, in a copy of the sources."""
+
 SUITE: Final = frozenset(("test", "lint", "peers", "setup", "bench"))
 """Targets that run the tests, or set up or measure for minutes: a test that ran them would run itself."""
 

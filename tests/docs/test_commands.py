@@ -16,7 +16,16 @@ from gateway.__main__ import ADDERS
 from gateway.settings import load_settings
 from tests.conftest import ROOT
 from tests.docs.commands import HELPERS, PROGRAMS, Command, blocks, commands, is_shell, pages
-from tests.docs.covered import ELSEWHERE, MEASUREMENTS, OTHER_SEQUENCES, SEQUENCES, STAND_INS, VERBS, is_suite
+from tests.docs.covered import (
+    ELSEWHERE,
+    INSTALLATION,
+    MEASUREMENTS,
+    OTHER_SEQUENCES,
+    SEQUENCES,
+    STAND_INS,
+    VERBS,
+    is_suite,
+)
 from tests.docs.sandbox import STAND_INS as STAND_IN_FOLDER
 from tests.docs.stand_ins.stand_in import files_of, objects_of
 from training.__main__ import GROUPS
@@ -27,7 +36,7 @@ PARSERS = {"training": verb_parser("training", "", GROUPS), "gateway": verb_pars
 
 def covered(command: Command) -> bool:
     """Whether some test runs a command."""
-    if command.text in ELSEWHERE or is_suite(command):
+    if command.text in ELSEWHERE or command.text in INSTALLATION or is_suite(command):
         return True
     if command.page in SEQUENCES or command.page in OTHER_SEQUENCES:
         return True

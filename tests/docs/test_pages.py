@@ -18,7 +18,7 @@ from candor.study.findings import Finding
 from tests.conftest import ROOT
 from tests.docs import data
 from tests.docs.commands import Command, commands
-from tests.docs.covered import ELSEWHERE, MEASUREMENTS, SEQUENCES, STAND_INS, is_suite
+from tests.docs.covered import ELSEWHERE, INSTALLATION, MEASUREMENTS, SEQUENCES, STAND_INS, is_suite
 from tests.docs.sandbox import Sandbox
 from tests.gateway.databases import empty_database, server
 from tests.training.published import densenet121, reproduced_chexnet
@@ -62,7 +62,11 @@ def test_the_commands_of_a_page_do_what_it_says(page: str, tmp_path: Path) -> No
 
 def is_run_here(command: Command) -> bool:
     """Leave out what a sentence only names, what another test runs, and measurements."""
-    elsewhere = command.text in ELSEWHERE or is_suite(command) or command.module.startswith(f"{MEASUREMENTS}.")
+    elsewhere = (
+        command.text in (*ELSEWHERE, *INSTALLATION)
+        or is_suite(command)
+        or command.module.startswith(f"{MEASUREMENTS}.")
+    )
     return not elsewhere and not command.mention
 
 

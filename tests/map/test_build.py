@@ -189,19 +189,32 @@ def test_the_build_needs_nothing_but_the_standard_library() -> None:
 
 
 def test_the_requirements_are_those_of_the_project(capsys: pytest.CaptureFixture[str]) -> None:
-    application = asked(capsys)
+    application = names(asked(capsys, "--extra", "sdk"))
     assert "onnxruntime" in application
     assert "torch" not in application
-    assert "dbos" in asked(capsys, "--extra", "gateway")
-    versions = asked(capsys, "--pinned", str(ROOT / "constraints.txt"))
+    assert "dbos" in names(asked(capsys, "--extra", "node"))
+    versions = asked(capsys, "--extra", "sdk", "--pinned", str(ROOT / "constraints.txt"))
     assert [line.split("==")[0] for line in versions if not line.startswith("torch==")] == application
-    assert all("==" in line for line in versions)
+    assert all(re.fullmatch(r"[\w-]+==[\w.]+", line) for line in versions)
+    assert "torch" in {line.split("==")[0] for line in versions}
 
 
-def test_the_core_needs_all_but_torch_and_the_sdk(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_pin_takes_the_place_of_a_requirement_s_bounds_and_leaves_its_extras(tmp_path: Path) -> None:
+    constraints = tmp_path / "constraints.txt"
+    constraints.write_text("# pins\nPsycopg==3.3.9\n")
+    assert requirements.pinned(["psycopg[binary]>=3.3,<4"], constraints) == ["psycopg[binary]==3.3.9"]
+    with pytest.raises(ValueError, match="'>=3' names no package"):
+        requirements.pinned([">=3"], constraints)
+
+
+def test_the_small_installation_needs_all_but_torch_and_the_sdk(capsys: pytest.CaptureFixture[str]) -> None:
     sdk = {"monai", "monai-deploy-app-sdk", "holoscan-cu13", "holoscan-cli", "nvidia-cuda-runtime"}
-    assert set(asked(capsys)) - set(asked(capsys, "--extra", "core")) == sdk
-    assert set(asked(capsys, "--extra", "core")) <= set(asked(capsys))
+    assert set(names(asked(capsys, "--extra", "sdk"))) - set(names(asked(capsys))) == sdk
+    assert asked(capsys, "--extra", "core") == asked(capsys)
+
+
+def names(lines: list[str]) -> list[str]:
+    return [re.split(r"[\[<>=]", line)[0] for line in lines]
 
 
 def asked(capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:

@@ -99,50 +99,57 @@ def compute(operator: Operator) -> None:
     operator.compute(None, None, None)
 
 
-BLOCKED = ("torch", "monai", "holoscan", "cupy", "tritonclient", "scipy", "sklearn", "training", "gateway")
-BLOCKER = f"""
+ABSENT = ("torch", "monai", "holoscan", "cupy", "tritonclient", "scipy", "sklearn", "sqlalchemy", "dbos")
+START = f"""
 import sys
-from importlib.abc import MetaPathFinder
-
-class Absent(MetaPathFinder):
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {BLOCKED!r}:
-            raise ModuleNotFoundError(name)
-
-sys.meta_path.insert(0, Absent())
-sys.argv = sys.argv[1:]
-import runpy
-runpy.run_path(sys.argv[0], run_name="__main__")
+sys.path.insert(0, {str(ROOT)!r})
+sys.modules.update(dict.fromkeys({ABSENT!r}))  # importing one of them says that it is not there
+from candor.__main__ import main
+sys.exit(main())
 """
 
 
 def without_sdk(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [
-        sys.executable,
-        "-W",
-        "ignore",
-        "-c",
-        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{BLOCKER}",
-        *words,
-    ]
+    """Run ``candor`` in a process in which the packages of all extras are absent."""
+    command = [sys.executable, "-W", "ignore", "-c", START, *words]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_the_core_gives_the_same_bytes_without_torch_and_without_the_sdk(tmp_path: Path) -> None:
+@pytest.mark.parametrize("runner", [("--runner", "plain"), ()], ids=["plain", "auto"])
+def test_a_run_gives_the_same_bytes_without_torch_and_without_the_sdk(runner: tuple[str, ...], tmp_path: Path) -> None:
     study = real_radiograph(tmp_path / "in")
     output = tmp_path / "out"
-    done = without_sdk(str(ROOT / "core.py"), "-i", str(study), "-o", str(output), "-m", str(ROOT / "models"))
+    done = without_sdk("run", *runner, "-i", str(study), "-o", str(output), "-m", str(ROOT / "models"))
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("1 files, 1 assessed, 1 reports; see ")
     assert files_of(output) == files_of(run_outside(study, tmp_path / "expected"))
     assert json.loads((output / "results.json").read_text())["studies"][0]["objects"]
 
 
-def test_the_core_s_exit_codes_are_the_application_s(tmp_path: Path) -> None:
-    done = without_sdk(str(ROOT / "core.py"), "-i", str(tmp_path), "-o", str(tmp_path / "out"))
+def test_the_plain_runner_s_exit_codes_are_the_application_s(tmp_path: Path) -> None:
+    done = without_sdk("run", "--runner", "plain", "-i", str(tmp_path), "-o", str(tmp_path / "out"))
     assert done.returncode == 2
-    assert done.stderr.startswith("candor: ")
+    assert done.stderr == f"candor: {tmp_path} holds no file; put a study's DICOM files into it, in subfolders or not\n"
 
 
-def test_the_block_blocks() -> None:
-    assert "ModuleNotFoundError" in without_sdk(str(ROOT / "app.py"), "--version").stderr
+def test_an_sdk_that_is_asked_for_and_not_installed_is_one_clear_line(tmp_path: Path) -> None:
+    done = without_sdk("run", "--runner", "sdk", "-i", str(tmp_path))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "candor: the MONAI Deploy App SDK is not installed; pip install 'candor-cxr[sdk]', or choose --runner plain\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "extra"),
+    [
+        (("node", "status", "--config", str(ROOT / "gateway.yaml")), "node"),
+        (("model", "train", "--data", "x"), "train"),
+    ],
+)
+def test_a_missing_extra_is_one_clear_line(words: tuple[str, ...], extra: str) -> None:
+    done = without_sdk(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "is not installed" in done.stderr
+    assert done.stderr.endswith(f"pip install 'candor-cxr[{extra}]'\n")
+    assert done.stderr.count("\n") == 1

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from operators.graph.sdk import bare_package
+from candor.study.errors import SettingsError
+from operators.graph.sdk import bare_package, uses_sdk
 from tests.conftest import ROOT
 
 PROBE = """
@@ -50,3 +51,24 @@ def test_a_package_that_is_there_is_left_as_it_is() -> None:
 def test_a_package_that_does_not_exist_is_told_by_its_import() -> None:
     with pytest.raises(ModuleNotFoundError, match="nowhere_at_all"), bare_package("nowhere_at_all"):
         import nowhere_at_all  # noqa: F401
+
+
+@pytest.mark.parametrize(("choice", "expected"), [("", True), ("auto", True), ("sdk", True), ("plain", False)])
+def test_the_variable_chooses_the_runner(choice: str, expected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CANDOR_RUNNER", choice)
+    assert uses_sdk() is expected
+
+
+def test_without_the_sdk_auto_is_the_plain_runner(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "holoscan", None)
+    monkeypatch.delenv("CANDOR_RUNNER", raising=False)
+    assert not uses_sdk()
+    monkeypatch.setenv("CANDOR_RUNNER", "sdk")
+    with pytest.raises(SettingsError, match="not installed"):
+        uses_sdk()
+
+
+def test_another_runner_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CANDOR_RUNNER", "holoscan")
+    with pytest.raises(SettingsError, match="CANDOR_RUNNER is 'holoscan'; it must be one of auto, sdk, plain"):
+        uses_sdk()
