@@ -12,7 +12,7 @@ from candor.model.bundle import load_bundle
 from candor.study.errors import DataError, SettingsError
 from training.data.readers import read_dataset
 from training.gate.thresholds import Promise
-from training.measure.audit import Beside, audit_bundle, audit_predictions
+from training.measure.audit import Extras, audit_bundle, audit_predictions
 from training.measure.evaluation.sample import Record
 from training.measure.selective.plots import draw_audit
 from training.measure.selective.report import sections
@@ -72,13 +72,13 @@ def _audited(options: argparse.Namespace, occasion: Occasion) -> Record:
     tables = options.experts, options.readers, simulated, dict(options.signal), dict(options.shifted)
     if options.predictions is not None:
         predictions = read_predictions(options.predictions, options.labels)
-        return audit_predictions(predictions, Beside(*tables), Promise(), occasion)
+        return audit_predictions(predictions, Extras(*tables), Promise(), occasion)
     if options.data is None:
         raise SettingsError("--bundle needs --data, a folder of a data set with official test patients")
     bundle = load_bundle(options.bundle)
     dataset = read_dataset(options.data, findings=bundle.findings)
-    beside = Beside(options.experts or options.data, *tables[1:])
-    return audit_bundle(bundle, dataset, "official test patients", beside, occasion)
+    extras = Extras(options.experts or options.data, *tables[1:])
+    return audit_bundle(bundle, dataset, "official test patients", extras, occasion)
 
 
 def renew(page: Path, name: str, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Render an evaluation as Markdown, ``docs/evaluation.md``, from its figures: no number is typed by hand."""
+"""Render an evaluation as Markdown, ``docs/evaluation.md``; every number comes from its figures."""
 
 from __future__ import annotations
 
@@ -11,13 +11,21 @@ from training.measure.evaluation.populations import FEWEST_IMAGES, FEWEST_POSITI
 from training.measure.evaluation.report_experts import beside_radiologists, localised, picture
 
 REPORT: Final = Path("docs", "evaluation.md")
-"""Where the report stands in a bundle; its plots stand beside it."""
+"""Path of the report in a bundle; its plots are beside it."""
 
 Json = dict[str, Any]
 
 
 def write_report(root: Path, record: Json) -> Path:
-    """Write the report of what ``evaluation.json`` holds into a bundle, and return its path."""
+    """Write the report of an evaluation into a bundle, and return its path.
+
+    Parameters
+    ----------
+    root
+        The bundle's folder.
+    record
+        The content of ``evaluation.json``.
+    """
     path = root / REPORT
     path.write_text("\n\n".join(_sections(path.parent, record)) + "\n")
     return path
@@ -72,7 +80,7 @@ def _ranking(folder: Path, record: Json) -> Iterable[str]:
 
 
 def held_out(record: Json) -> str:
-    """Say which pictures were held out from training."""
+    """Return in words which pictures were held out from training."""
     source = record["data"]
     return f"held out from {source}" + (" by its official test list" if record["held_out_by"] != "hash" else " by hash")
 

@@ -1,4 +1,4 @@
-"""The parts of the report that need radiologists: their reads of the pictures, and their boxes."""
+"""The sections of the report that need radiologists: their reads of the pictures, and their boxes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,31 @@ Json = dict[str, Any]
 
 
 def picture(folder: Path, name: str, text: str) -> Iterable[str]:
-    """Show a plot, where it was drawn."""
+    """Return the Markdown of a plot, if it was drawn.
+
+    Parameters
+    ----------
+    folder
+        The report's folder, which holds the plots.
+    name
+        The plot's file name without prefix and suffix.
+    text
+        Alternative text of the picture.
+    """
     if (folder / f"{PREFIX}{name}.png").is_file():
         yield f"![{text}]({PREFIX}{name}.png)"
 
 
 def beside_radiologists(folder: Path, readers: Json | None) -> Iterable[str]:
-    """Compare the bundle's figures against the mined labels and the radiologists', and with the radiologists' own."""
+    """Return the section that compares the bundle with mined labels, radiologists' majority and single readers.
+
+    Parameters
+    ----------
+    folder
+        The report's folder, which holds the plots.
+    readers
+        ``readers`` of ``evaluation.json``; None says that they were not measured.
+    """
     yield "## Beside radiologists"
     if readers is None:
         yield "Not measured: no `experts_labels.csv` and `experts_readers.csv` of these pictures."
@@ -78,7 +96,15 @@ def _trio(figures: Json) -> str:
 
 
 def localised(folder: Path, found: Json | None) -> Iterable[str]:
-    """Tell how the heatmaps met the boxes that radiologists drew."""
+    """Return the section about how the heatmaps matched the boxes that radiologists drew.
+
+    Parameters
+    ----------
+    folder
+        The report's folder, which holds the plots.
+    found
+        ``localisation`` of ``evaluation.json``; None says that it was not measured.
+    """
     yield "## Where it looked"
     if found is None:
         yield "Not measured: no `boxes.csv` of these pictures."
