@@ -8,10 +8,6 @@ from the other part of the patients.
 References
 ----------
 Geifman and El-Yaniv 2017. Traub et al. 2024. Madras et al. 2018.
-
-References
-----------
-Geifman and El-Yaniv 2017. Traub et al. 2024. Madras et al. 2018.
 """
 
 from __future__ import annotations

@@ -7,10 +7,6 @@ all was fitted: only they can judge calibration and decisions.
 References
 ----------
 Efron 1979 (bootstrap), here of patients. Guo et al. 2017 (expected calibration error).
-
-References
-----------
-Efron 1979 (bootstrap), here of patients. Guo et al. 2017 (expected calibration error).
 """
 
 from __future__ import annotations

@@ -3,10 +3,6 @@
 References
 ----------
 Youden 1950 (the threshold). Sokolova and Lapalme 2009 (micro, macro, weighted and samples averages).
-
-References
-----------
-Youden 1950 (the threshold). Sokolova and Lapalme 2009 (micro, macro, weighted and samples averages).
 """
 
 from __future__ import annotations

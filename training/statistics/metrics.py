@@ -8,11 +8,6 @@ References
 ----------
 Fawcett 2006 (ROC). Davis and Goadrich 2006 (precision-recall). Efron 1979 (bootstrap), here of patients.
 Guo et al. 2017 (expected calibration error). Brier 1950.
-
-References
-----------
-Fawcett 2006 (ROC). Davis and Goadrich 2006 (precision-recall). Efron 1979 (bootstrap), here of patients.
-Guo et al. 2017 (expected calibration error). Brier 1950.
 """
 
 from __future__ import annotations

@@ -11,11 +11,6 @@ References
 ----------
 El-Yaniv and Wiener 2010 (risk and coverage). Geifman and El-Yaniv 2017. Geifman et al. 2019 (E-AURC).
 Traub et al. 2024 (AUGRC).
-
-References
-----------
-El-Yaniv and Wiener 2010 (risk and coverage). Geifman and El-Yaniv 2017. Geifman et al. 2019 (E-AURC).
-Traub et al. 2024 (AUGRC).
 """
 
 from __future__ import annotations

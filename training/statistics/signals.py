@@ -7,11 +7,6 @@ References
 ----------
 Chow 1970 (confidence). Lee et al. 2018 (distance in feature space). Lakshminarayanan et al. 2017 and Havasi et al.
 2021 (disagreement of members, :meth:`candor.model.networks.mimo.MimoNetwork.disagreement`).
-
-References
-----------
-Chow 1970 (confidence). Lee et al. 2018 (distance in feature space). Lakshminarayanan et al. 2017 and Havasi et al.
-2021 (disagreement of members, :meth:`candor.model.networks.mimo.MimoNetwork.disagreement`).
 """
 
 from __future__ import annotations

@@ -8,11 +8,6 @@ References
 ----------
 Zhang et al. 2016 (pointing game), here without their margin of 15 pixels. Wang et al. 2020 (Score-CAM: energy inside
 the box). Wang et al. 2017 (ChestX-ray14: the boxes, and the share of them that is met at an IoU).
-
-References
-----------
-Zhang et al. 2016 (pointing game), here without their margin of 15 pixels. Wang et al. 2020 (Score-CAM: energy inside
-the box). Wang et al. 2017 (ChestX-ray14: the boxes, and the share of them that is met at an IoU).
 """
 
 from __future__ import annotations
@@ -104,7 +99,7 @@ def _box(row: Cells, image: int, finding: int) -> Box:
     try:
         x, y, width, height = (float(row[side]) for side in "xywh")
     except ValueError as error:
-        raise DataError(f"{BOXES}: the box of {row['image']} is not four numbers ({error}); correct the row") from error
+        raise DataError(f"{BOXES}: the box of {row['image']} is no numbers ({error}); correct the row") from error
     box = Box(image, finding, x, y, width, height)
     rows, columns = box.pixels
     if not (width > 0 and height > 0 and rows.start < rows.stop and columns.start < columns.stop):

@@ -3,10 +3,6 @@
 References
 ----------
 Okabe and Ito 2008 (the palette).
-
-References
-----------
-Okabe and Ito 2008 (the palette).
 """
 
 from __future__ import annotations

@@ -3,10 +3,6 @@
 References
 ----------
 Seyyed-Kalantari et al. 2021 (chest X-ray classifiers answer worse for some groups of patients).
-
-References
-----------
-Seyyed-Kalantari et al. 2021 (chest X-ray classifiers answer worse for some groups of patients).
 """
 
 from __future__ import annotations

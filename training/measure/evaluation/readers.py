@@ -6,10 +6,6 @@ in it, so they can be measured against it as the bundle is.
 References
 ----------
 Nabulsi et al. 2021, Scientific Reports (the reads).
-
-References
-----------
-Nabulsi et al. 2021, Scientific Reports (the reads).
 """
 
 from __future__ import annotations

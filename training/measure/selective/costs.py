@@ -3,10 +3,6 @@
 References
 ----------
 Chow 1970. Madras et al. 2018.
-
-References
-----------
-Chow 1970. Madras et al. 2018.
 """
 
 from __future__ import annotations

@@ -3,10 +3,6 @@
 References
 ----------
 Jones et al. 2021 (selective classification can magnify disparities).
-
-References
-----------
-Jones et al. 2021 (selective classification can magnify disparities).
 """
 
 from __future__ import annotations

@@ -3,10 +3,6 @@
 References
 ----------
 Angelopoulos et al. 2021 (learn then test); see :mod:`training.gate.thresholds`.
-
-References
-----------
-Angelopoulos et al. 2021 (learn then test); see :mod:`training.gate.thresholds`.
 """
 
 from __future__ import annotations

@@ -7,10 +7,6 @@ at random lies on the line between model and reader; only what is above that lin
 References
 ----------
 Madras et al. 2018. Raghu et al. 2018. Bernhardt et al. 2022.
-
-References
-----------
-Madras et al. 2018. Raghu et al. 2018. Bernhardt et al. 2022.
 """
 
 from __future__ import annotations

@@ -7,10 +7,6 @@ a gate that gained its area by deferring false alarms would miss more of the ill
 References
 ----------
 Traub et al. 2024 (AUGRC). Jaeger et al. 2023 (confidence is a baseline that is hard to beat).
-
-References
-----------
-Traub et al. 2024 (AUGRC). Jaeger et al. 2023 (confidence is a baseline that is hard to beat).
 """
 
 from __future__ import annotations
