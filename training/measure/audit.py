@@ -28,7 +28,6 @@ from candor.model.preprocess import to_network_input
 from candor.study.errors import DataError
 from training.data.augmentation import PRESETS, Augmentation, augment
 from training.data.dataset import Dataset
-from training.data.groups import ATTRIBUTES
 from training.data.pictures import as_radiograph, read_picture
 from training.data.readers import read_dataset
 from training.data.splits import Subset
@@ -42,7 +41,7 @@ from training.measure.selective.team import simulated_reader
 from training.measure.selective.teamwork import calibrated, cross_fitted, team_record
 from training.measure.selective.verdict import verdict
 from training.predictions.predict import predict
-from training.predictions.table import AGE_GROUP, Predictions, read_predictions
+from training.predictions.table import Predictions, read_predictions, with_logits
 from training.records import Occasion
 from training.statistics.metrics import Floats
 from training.statistics.risk import Bools
@@ -150,12 +149,12 @@ def audit_bundle(bundle: Bundle, dataset: Dataset, source: str, extras: Extras, 
     subsets = np.asarray([image.subset for image in part.images])
     test = subsets == Subset.TEST
     outputs = predict(bundle, part)
-    predictions = _predictions(part, outputs.logits, source)
+    predictions = with_logits(part, outputs.logits, source)
     measured = predictions.take(test)
     probabilities = _fitted_probabilities(bundle, measured)
     signals = {"heatmap spread": spread(outputs.activation[test])[..., 0]} | _signals(measured, extras)
     parts = _view_alone(measured, probabilities)
-    degraded = _predictions(part.only(Subset.TEST), _degraded_logits(bundle, part.only(Subset.TEST)), "spoilt pictures")
+    degraded = with_logits(part.only(Subset.TEST), _degraded_logits(bundle, part.only(Subset.TEST)), "spoilt pictures")
     parts["poor equipment"] = degraded, _fitted_probabilities(bundle, degraded)
     for name, place in extras.shifted.items():
         other = _shifted(bundle, name, place)
@@ -172,17 +171,6 @@ def audit_bundle(bundle: Bundle, dataset: Dataset, source: str, extras: Extras, 
         "shifted": {name: audit(audited(*part)) for name, part in parts.items()},
         "teams": _teams(predictions, np.asarray(subsets == Subset.CALIBRATION, np.bool_), extras),
     }
-
-
-def _predictions(dataset: Dataset, logits: NDArray[np.float32], source: str) -> Predictions:
-    """Combine ``(images, findings)`` logits with the data set's labels, patients and groups."""
-    groups = {
-        AGE_GROUP if name == "age" else name: np.asarray([of(image) for image in dataset.images], np.str_)
-        for name, of in ATTRIBUTES.items()
-    }
-    names = np.asarray([image.name for image in dataset.images], np.str_)
-    labels = dataset.labels().astype(np.float64)
-    return Predictions(source, dataset.findings, names, dataset.patients(), labels, logits.astype(np.float64), groups)
 
 
 def _degraded_logits(bundle: Bundle, dataset: Dataset) -> NDArray[np.float32]:
@@ -204,7 +192,7 @@ def _shifted(bundle: Bundle, name: str, place: Path) -> Predictions:
     if not place.is_dir():
         return read_predictions(place, None, bundle.findings)
     dataset = read_dataset(place, findings=bundle.findings)
-    return _predictions(dataset, predict(bundle, dataset).logits, name)
+    return with_logits(dataset, predict(bundle, dataset).logits, name)
 
 
 def _measured(measured: Predictions, probabilities: Floats, signals: Mapping[str, Floats]) -> Record:
