@@ -1,6 +1,6 @@
-"""Save and load the state of a training run as safetensors: tensors, and the tree that they hang in as JSON.
+"""Save and load the state of a training run as safetensors: the tensors, and the tree that holds them as JSON.
 
-Nothing is ever unpickled, and a reader never sees half a file.
+Nothing is unpickled, and a reader never sees half a file.
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ FORMAT: Final = "candor-checkpoint-1"
 
 
 def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
-    """Write a tree under a temporary name, then move it into place.
+    """Write a tree of values under a temporary name, then move it into place.
 
     Parameters
     ----------
+    path
+        The file; it is replaced only when the new one is complete.
     state
         Dictionaries, lists, tuples (they come back as lists), tensors, numbers, strings and None.
 
@@ -40,12 +42,20 @@ def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
 
 
 def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
-    """Write a safetensors file of weights, whole or not at all; what lay there stays until then."""
+    """Write a safetensors file of weights; an existing file is replaced only when the new one is complete.
+
+    Parameters
+    ----------
+    path
+        The file.
+    weights
+        Tensors by name, contiguous and on the CPU.
+    """
     _write_whole(path, dict(weights), None)
 
 
 def _write_whole(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None) -> None:
-    # Not candor.files.durable's file: safetensors writes to a path, and in memory a checkpoint would lie twice.
+    # Not candor.files.durable's file: safetensors writes to a path, and otherwise the checkpoint is in memory twice.
     partial = path.with_name(path.name + ".partial")
     save_file(tensors, partial, metadata=metadata)
     with partial.open("rb") as file:
@@ -60,7 +70,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     Raises
     ------
     DataError
-        The file is damaged or is no checkpoint.
+        The file is damaged or is not a checkpoint.
     """
     try:
         with safe_open(path, "pt") as file:
@@ -77,7 +87,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def _flat(node: object, tensors: dict[str, Tensor]) -> object:
-    """Put tensors aside; dictionaries become pairs, since JSON has no whole numbers as keys."""
+    """Replace tensors by references; dictionaries become pairs, since JSON has no whole numbers as keys."""
     if isinstance(node, Tensor):
         name = str(len(tensors))
         tensors[name] = node.detach().cpu().clone().contiguous()

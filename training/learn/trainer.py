@@ -1,4 +1,4 @@
-"""Take a network through the stages of a recipe: watch it, save where it stands, and go on after a kill."""
+"""Train a network through the stages of a recipe, with validation, checkpoints and resuming."""
 
 from __future__ import annotations
 
@@ -29,23 +29,27 @@ from training.learn.tracking import Board
 from training.learn.validation import AUC, make_watch
 
 CHECKPOINT: Final = "checkpoint.safetensors"
-"""Where the run stands, in the work folder: all that the rest of it depends on."""
+"""File in the work folder with the state of the run: all that the rest of it depends on."""
 
 BEST: Final = "best.safetensors"
-"""The averaged weights at the best validation AUC of the stage."""
+"""File in the work folder with the averaged weights at the stage's best validation AUC."""
 
 
 class Trainer:
-    """A learner on its way through the stages of a recipe.
+    """Trains a learner through the stages of a recipe.
 
     Parameters
     ----------
+    learner
+        Network, average and pictures; a resumed run restores its weights.
     work
         Folder for checkpoints and the log.
+    recipe
+        How the classifier is trained.
     resume
-        Go on from the checkpoint in ``work``, if there is one.
+        Whether to go on from the checkpoint in ``work``, if there is one.
     board
-        Write TensorBoard's log.
+        Whether to write TensorBoard's log.
 
     Raises
     ------
@@ -83,7 +87,7 @@ class Trainer:
         return json.dumps(facts, sort_keys=True)
 
     def run(self) -> None:
-        """Train for all stages, or for what is left of them."""
+        """Train all stages, or those that are left."""
         first = self._saved["stage"] if self._saved else 0
         for index, stage in enumerate(self._recipe.stages):
             if index >= first:
@@ -119,7 +123,7 @@ class Trainer:
         def after_batch() -> None:
             if self._board and run.between_steps:
                 self._board.step(run)
-            # Not at an epoch's end: what is noted of the epoch has to be saved with it.
+            # Not at an epoch's end: its checkpoint must hold the epoch's figures, which come later.
             due = run.steps % self._recipe.checkpoint_steps == 0
             if due and run.between_steps and not run.at_epoch_end:
                 self._save(run, index)
@@ -179,13 +183,13 @@ class Trainer:
         )
 
     def kept_state(self) -> dict[str, Tensor]:
-        """Take the weights that the recipe keeps, in float32, without BatchNorm's step counters."""
+        """Return the weights that the recipe keeps, in float32, without BatchNorm's step counters."""
         if self._recipe.keep == "best" and self._best > -math.inf:
             return load_file(self._work / BEST)
         return self._learner.averaged_state()
 
     def record(self) -> dict[str, object]:
-        """Say what was done: the recipe, the network's input, the learner's facts, and the history."""
+        """Return what was done: the recipe, the network's input, the learner's facts, and the history."""
         done = {"recipe": asdict(self._recipe), "input": asdict(self._learner.spec), "history": self._history}
         return done | dict(self._learner.facts)
 

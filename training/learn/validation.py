@@ -1,4 +1,4 @@
-"""Watch the validation patients while training: the mean area under the ROC curve, over all processes."""
+"""Validation while training: the mean area under the ROC curve, over all processes."""
 
 from __future__ import annotations
 
@@ -18,23 +18,31 @@ AUC = "auc"
 
 
 class MeanAuc(CumulativeIterationMetric):
-    """Mean area under the ROC curve of the findings that have positives and negatives; NaN where none has.
+    """Mean area under the ROC curve of the findings that have positives and negatives; NaN if none has.
 
-    Scores and labels are gathered from all processes. Labels that are NaN are left out; unlike MONAI's ``ROCAUC``,
-    which gives NaN for the mean where one finding has no positive.
+    Scores and labels are gathered from all processes. Labels that are NaN are left out. MONAI's ``ROCAUC``, in
+    contrast, gives NaN for the mean if one finding has no positive.
     """
 
     def _compute_tensor(self, y_pred: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         return y_pred, y
 
     def aggregate(self) -> float:
-        """Compute it from what was gathered."""
+        """Return the mean AUC of what was gathered."""
         scores, labels = self.get_buffer()  # type: ignore[no-untyped-call]
         return mean_auc(labels.cpu().numpy(), scores.cpu().numpy().astype(np.float64))
 
 
 def mean_auc(labels: NDArray[np.float32], scores: NDArray[np.float64]) -> float:
-    """Mean over the findings, of their known labels: both ``(images, findings)``."""
+    """Return the mean AUC over the findings that have positives and negatives; NaN if none has.
+
+    Parameters
+    ----------
+    labels
+        ``(images, findings)``; 0.5 and more is positive, NaN is ignored.
+    scores
+        ``(images, findings)``.
+    """
     each = []
     for column, score in zip(labels.T, scores.T, strict=True):
         known = ~np.isnan(column)
@@ -45,7 +53,17 @@ def mean_auc(labels: NDArray[np.float32], scores: NDArray[np.float64]) -> float:
 
 
 def make_watch(forward: nn.Module, loader: DataLoader[dict[str, Tensor]], device: torch.device) -> SupervisedEvaluator:
-    """Make MONAI's evaluator for validation; its ``state.metrics["auc"]`` is the result of a run."""
+    """Return MONAI's evaluator for validation; after a run ``state.metrics["auc"]`` is the result.
+
+    Parameters
+    ----------
+    forward
+        The network as training calls it.
+    loader
+        This process's share of the validation pictures.
+    device
+        Where the network is.
+    """
     metric = IgniteMetricHandler(
         metric_fn=MeanAuc(), output_transform=lambda output: (output["pred"][0], output["label"])
     )

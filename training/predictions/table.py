@@ -299,7 +299,7 @@ def _patients(table: Path, rows: list[Cells]) -> Names:
 
 
 def _labels(table: Path, rows: list[Cells], findings: tuple[Finding, ...]) -> Floats:
-    """Return labels ``(images, findings)``, from one column of names or from one for each finding; NaN without a column."""
+    """Read labels ``(images, findings)`` from one column of names, or one for each finding; NaN without a column."""
     named = _named(rows[0], _LABELS)
     try:
         marks = [

@@ -1,4 +1,4 @@
-"""Choose the reader by what lies in the folder."""
+"""Read a data set with the reader that fits its folder's layout."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ T = TypeVar("T")
 
 
 class Reader(NamedTuple):
-    """How one layout is known and read."""
+    """How one layout is recognised and read."""
 
     here: Callable[[Path], bool]
     rows: Callable[[Path], tuple[Path, list[Row]]]
-    findings: tuple[Finding, ...]  # what is asked for by default; empty: what any row knows
+    findings: tuple[Finding, ...]  # labelled by default; empty: those that any row labels
     layout: str  # in words, for the error that nothing was recognised
     source: str = ""  # the data set's own name; empty: the table's
 
@@ -72,7 +72,7 @@ READERS: Final[Mapping[str, Reader]] = MappingProxyType(
         "csv": Reader(lambda folder: plain.table_of(folder) is not None, plain.rows, (), "one .csv with path, patient"),
     }
 )
-"""In the order in which a folder is tried."""
+"""The readers by name, in the order in which they are tried."""
 
 
 def read_dataset(
@@ -89,25 +89,26 @@ def read_dataset(
     Parameters
     ----------
     folder
-        As unpacked; for ``csv`` it may be the table itself.
+        The unpacked data set; for ``csv`` it may be the table itself.
     kind
-        A name in ``READERS``, or ``auto``: what lies in the folder decides.
+        A name in ``READERS``, or ``auto`` to choose by what is in the folder.
     findings
-        The columns of the labels; by default what the source labels, in the vocabulary's order.
+        The columns of the labels; by default those that the source labels, in the vocabulary's order.
     policy
         What uncertain labels count as, or its name in ``POLICIES``.
     split
-        How patients are divided, or its name in ``SPLITS``; by default the official lists where there are any, else
+        How patients are divided, or its name in ``SPLITS``; by default the official lists if there are any, else
         70/15/15 by hash.
     views
-        Of ``PA``, ``AP``, ``LL`` and empty; by default all. A classifier of frontal radiographs wants PA and AP.
+        Views to keep, of ``PA``, ``AP``, ``LL`` and empty; by default all. A classifier of frontal radiographs needs
+        PA and AP.
 
     Raises
     ------
     DataError
         No reader knows the folder, or it cannot be used; see :func:`training.data.readers.records.assemble`.
     SettingsError
-        There is no such kind, policy or split.
+        The kind, policy or split is unknown.
     """
     reader = _reader(folder, kind)
     policy = named(POLICIES, policy, "policy") if isinstance(policy, str) else policy
@@ -120,12 +121,17 @@ def read_dataset(
 
 
 def read_rows(folder: Path, kind: str = "auto") -> list[Row]:
-    """Read what a data set knows of its pictures, for uses that need no labels.
+    """Read the facts of a data set's pictures, for uses that need no labels.
+
+    Parameters
+    ----------
+    folder, kind
+        As for :func:`read_dataset`.
 
     Raises
     ------
     DataError, SettingsError
-        As for :func:`read_dataset`, but that labels and pictures may be missing.
+        As for :func:`read_dataset`, except that labels and pictures may be missing.
     """
     _, rows = _reader(folder, kind).rows(folder)
     return rows
@@ -144,7 +150,16 @@ def _usual(rows: Sequence[Row]) -> Split:
 
 
 def named(choices: Mapping[str, T], name: str, what: str) -> T:
-    """Look a choice up.
+    """Return the choice of a name.
+
+    Parameters
+    ----------
+    choices
+        All choices by name.
+    name
+        The name to look up.
+    what
+        The kind of choice, in one word, for the error.
 
     Raises
     ------
