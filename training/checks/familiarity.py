@@ -45,7 +45,7 @@ Figures = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """How the check is fitted.
+    """Settings of the check's fit.
 
     Parameters
     ----------

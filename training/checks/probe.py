@@ -52,7 +52,7 @@ _PENALTY: Final = 0.01  # scikit-learn's C: there are more features than patient
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """How well one value of the target is told from all others.
+    """Result for one value of the target: how well it is told from all others.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def read_subjects(folders: Sequence[Path], target: str, views: Sequence[str] = (
     ]
     known = [subject for subject in found if subject[2]]
     if not known:
-        raise DataError(f"no picture in {', '.join(map(str, folders))} says its {target}; give other folders")
+        raise DataError(f"no picture in {', '.join(map(str, folders))} states its {target}; give other folders")
     paths, patients, values = zip(*known, strict=True)
     return Subjects(tuple(paths), np.asarray(patients, np.str_), np.asarray(values, np.str_))
 

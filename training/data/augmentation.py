@@ -135,8 +135,8 @@ def augment(image: Radiograph, how: Augmentation, rng: np.random.Generator) -> R
 
 def _placed(pixels: Pixels, how: Augmentation, rng: np.random.Generator) -> Pixels:
     rows, columns = pixels.shape
-    turn = _made(how, rng) * rng.uniform(-how.rotation, how.rotation)
-    zoom = _made(how, rng) * rng.uniform(-how.zoom if how.shrink else 0, how.zoom)
+    turn = _drawn(how, rng) * rng.uniform(-how.rotation, how.rotation)
+    zoom = _drawn(how, rng) * rng.uniform(-how.zoom if how.shrink else 0, how.zoom)
     matrix = cv2.getRotationMatrix2D((columns / 2, rows / 2), turn, 1 + zoom)
     matrix[:, 2] += rng.uniform(-how.shift, how.shift, 2) * np.asarray([columns, rows])
     border, fill = (cv2.BORDER_REFLECT_101, 0.0) if how.fill is None else (cv2.BORDER_CONSTANT, how.fill)
@@ -146,15 +146,15 @@ def _placed(pixels: Pixels, how: Augmentation, rng: np.random.Generator) -> Pixe
     return np.asarray(moved, np.float32)
 
 
-def _made(how: Augmentation, rng: np.random.Generator) -> bool:
+def _drawn(how: Augmentation, rng: np.random.Generator) -> bool:
     # No draw where a change is always made, so that a seed still gives what it gave before there was a choice.
     return how.often >= 1 or bool(rng.random() < how.often)
 
 
 def _toned(pixels: Pixels, how: Augmentation, rng: np.random.Generator) -> Pixels:
     pixels = np.power(pixels, np.float32(np.exp(rng.uniform(-how.gamma, how.gamma))))
-    contrast = _made(how, rng) * rng.uniform(-how.contrast, how.contrast)
-    brightness = _made(how, rng) * rng.uniform(-how.brightness, how.brightness)
+    contrast = _drawn(how, rng) * rng.uniform(-how.contrast, how.contrast)
+    brightness = _drawn(how, rng) * rng.uniform(-how.brightness, how.brightness)
     pixels = (pixels - np.float32(0.5)) * np.float32(1 + contrast) + np.float32(0.5)
     return np.asarray(pixels + np.float32(brightness), np.float32)
 

@@ -210,11 +210,11 @@ def training_loader(inputs: Inputs, order: Order, workers: int) -> DataLoader[di
         batch_sampler=order,
         num_workers=workers,
         pin_memory=torch.cuda.is_available(),
-        generator=_aside(),
+        generator=_own_generator(),
     )
 
 
-def watching_loader(inputs: Inputs, pictures: int, size: int) -> DataLoader[dict[str, Tensor]]:
+def validation_loader(inputs: Inputs, pictures: int, size: int) -> DataLoader[dict[str, Tensor]]:
     """Return a loader that reads this process's share of the pictures, each once.
 
     Parameters
@@ -227,9 +227,9 @@ def watching_loader(inputs: Inputs, pictures: int, size: int) -> DataLoader[dict
         Pictures in a batch of this process.
     """
     mine = [(position, 0) for position in range(rank(), pictures, world())]
-    return DataLoader(inputs, batch_size=size, sampler=mine, generator=_aside())
+    return DataLoader(inputs, batch_size=size, sampler=mine, generator=_own_generator())
 
 
-def _aside() -> torch.Generator:
+def _own_generator() -> torch.Generator:
     # A loader draws a number when it is iterated. From torch's own generator, a resumed run would draw one more.
     return torch.Generator()

@@ -91,8 +91,8 @@ def open_cache(images: Sequence[LabelledImage], folder: Path, longest: int | Non
     folder.mkdir(parents=True, exist_ok=True)
     key = _key(images, longest)
     pixels, index = folder / f"{key}.u8", folder / f"{key}.json"
-    with _alone(folder / f"{key}.lock"):
-        if not _whole(pixels, index):
+    with _locked(folder / f"{key}.lock"):
+        if not _is_complete(pixels, index):
             index.unlink(missing_ok=True)
             write_json(index, {"shapes": _decode(images, pixels, longest)})
     return PixelCache(pixels, _shapes(index))
@@ -107,7 +107,7 @@ def _key(images: Sequence[LabelledImage], longest: int | None) -> str:
 
 
 @contextmanager
-def _alone(lock: Path) -> Iterator[None]:
+def _locked(lock: Path) -> Iterator[None]:
     """Wait until no other process holds the lock; the system frees it when its holder is killed."""
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -118,7 +118,7 @@ def _shapes(index: Path) -> list[Shape]:
     return [(rows, columns) for rows, columns in json.loads(index.read_text())["shapes"]]
 
 
-def _whole(pixels: Path, index: Path) -> bool:
+def _is_complete(pixels: Path, index: Path) -> bool:
     if not (pixels.is_file() and index.is_file()):
         return False
     return pixels.stat().st_size == sum(rows * columns for rows, columns in _shapes(index))

@@ -20,7 +20,7 @@ from candor.study.findings import Finding
 
 @unique
 class Uncertain(Enum):
-    """What an uncertain label counts as."""
+    """The label that an uncertain one counts as."""
 
     ONES = "u-ones"  # present
     ZEROS = "u-zeros"  # absent
@@ -34,7 +34,7 @@ class Uncertain(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What uncertain labels count as: one rule, and exceptions by finding."""
+    """A policy for uncertain labels: one rule, and exceptions by finding."""
 
     rule: Uncertain = Uncertain.IGNORE
     exceptions: Mapping[Finding, Uncertain] = field(default_factory=dict)

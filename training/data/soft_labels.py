@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from candor.study.errors import DataError
 from candor.study.findings import Finding, finding_named
 from training.data.dataset import Dataset
-from training.data.readers.records import some
+from training.data.readers.records import first_few
 from training.data.readers.tables import Cells, read_table
 from training.data.shares import shares
 
@@ -98,7 +98,7 @@ def read_soft_labels(path: Path) -> SoftLabels:
     prevalences = np.mean(list(rows.values()), axis=0)
     flat = [column for column, share in zip(columns, prevalences, strict=True) if not 0 < share < 1]
     if flat:
-        raise DataError(f"{path}: {some(flat)} is 0 or 1 for all pictures; leave such a column out")
+        raise DataError(f"{path}: {first_few(flat)} is 0 or 1 for all pictures; leave such a column out")
     return SoftLabels(path, findings, rows, prevalences, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
@@ -119,7 +119,7 @@ def _probabilities(cells: Cells, columns: Sequence[str], path: Path) -> Floats:
     except ValueError:
         found = np.full(len(columns), np.nan)
     if not ((found >= 0) & (found <= 1)).all():  # NaN too
-        raise DataError(f"{path}: the row of {cells[NAME]} holds something that is no probability from 0 to 1")
+        raise DataError(f"{path}: the row of {cells[NAME]} holds a value that is not a probability from 0 to 1")
     return found
 
 

@@ -27,7 +27,7 @@ SEED: Final = "candor-1"
 
 @unique
 class Subset(Enum):
-    """What a patient's images are used for."""
+    """The use of a patient's images."""
 
     TRAIN = "train"  # gradients
     VALIDATION = "validation"  # measured while training, to choose among classifiers
@@ -67,7 +67,7 @@ def unit_hash(patient: str, seed: str = SEED) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """How patients are divided.
+    """A rule by which patients are divided.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ class Split:
         for shares in self.shares.values():
             if not all(0 < share <= 1 for share in shares.values()) or not math.isclose(sum(shares.values()), 1):
                 given = ", ".join(f"{subset.value} {share:g}" for subset, share in shares.items())
-                raise SettingsError(f"a split into {given} is none; give shares over 0 that sum to 1")
+                raise SettingsError(f"a split into {given} is impossible; give shares over 0 that sum to 1")
 
     @classmethod
     def by_hash(cls, shares: Shares, seed: str = SEED) -> Split:

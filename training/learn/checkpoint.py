@@ -37,7 +37,7 @@ def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
         The tree holds something else.
     """
     tensors: dict[str, Tensor] = {}
-    tree = json.dumps(_flat(state, tensors))
+    tree = json.dumps(_to_tree(state, tensors))
     _write_whole(path, tensors, {"format": FORMAT, "tree": tree})
 
 
@@ -81,31 +81,31 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             f"{path} cannot be read as a checkpoint ({error}); remove it, and training begins anew"
         ) from error
     if facts.get("format") != FORMAT:
-        raise DataError(f"{path} is no checkpoint of {FORMAT}; remove it, and training begins anew")
-    state: dict[str, Any] = _grown(json.loads(facts["tree"]), tensors)
+        raise DataError(f"{path} is not a checkpoint of {FORMAT}; remove it, and training begins anew")
+    state: dict[str, Any] = _from_tree(json.loads(facts["tree"]), tensors)
     return state
 
 
-def _flat(node: object, tensors: dict[str, Tensor]) -> object:
+def _to_tree(node: object, tensors: dict[str, Tensor]) -> object:
     """Replace tensors by references; dictionaries become pairs, since JSON has no whole numbers as keys."""
     if isinstance(node, Tensor):
         name = str(len(tensors))
         tensors[name] = node.detach().cpu().clone().contiguous()
         return {"tensor": name}
     if isinstance(node, Mapping):
-        return {"pairs": [[key, _flat(value, tensors)] for key, value in node.items()]}
+        return {"pairs": [[key, _to_tree(value, tensors)] for key, value in node.items()]}
     if isinstance(node, list | tuple):
-        return [_flat(value, tensors) for value in node]
+        return [_to_tree(value, tensors) for value in node]
     if node is None or isinstance(node, bool | int | float | str):
         return node
-    raise TypeError(f"a checkpoint holds tensors, numbers and text, and no {type(node).__name__}")
+    raise TypeError(f"a checkpoint holds tensors, numbers and text, not {type(node).__name__}")
 
 
-def _grown(node: Any, tensors: Mapping[str, Tensor]) -> Any:
+def _from_tree(node: Any, tensors: Mapping[str, Tensor]) -> Any:
     if isinstance(node, list):
-        return [_grown(value, tensors) for value in node]
+        return [_from_tree(value, tensors) for value in node]
     if isinstance(node, dict):
         if "tensor" in node:
             return tensors[node["tensor"]]
-        return {key: _grown(value, tensors) for key, value in node["pairs"]}
+        return {key: _from_tree(value, tensors) for key, value in node["pairs"]}
     return node

@@ -33,7 +33,7 @@ class Learner:
     ----------
     spec
         The bundle's input, which is the last stage's.
-    examples, watching
+    examples, validation
         The pictures for training and those for validation.
     learning
         Labels and facts of the pictures for training, in the order of ``examples``.
@@ -45,7 +45,7 @@ class Learner:
     average: AveragedModel
     spec: InputSpec
     examples: Examples
-    watching: Examples
+    validation: Examples
     device: torch.device
     learning: Paired
     facts: Mapping[str, object]
@@ -96,12 +96,12 @@ def make_learner(dataset: Dataset, work: Path, recipe: Recipe, device: torch.dev
     if recipe.precision == "fp16" and device.type != "cuda":
         raise SettingsError("precision fp16 needs a GPU, and there is none; set bf16 or fp32")
     learning = seen_by(recipe.network, dataset.only(Subset.TRAIN))
-    watched = seen_by(recipe.network, dataset.only(Subset.VALIDATION))
+    validation_part = seen_by(recipe.network, dataset.only(Subset.VALIDATION))
     require_laterals(learning, recipe.network)
     soft = _softened(learning.frontal, recipe)
     with first_alone():
         examples = Examples.of(learning, work / "cache", soft.targets if soft else None)
-        watching = Examples.of(watched, work / "cache")
+        validation = Examples.of(validation_part, work / "cache")
     spec = InputSpec(recipe.stages[-1].side, *pixel_statistics(examples.pixels))
     torch.manual_seed(recipe.seed)
     network = _network(recipe, examples).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -109,7 +109,7 @@ def make_learner(dataset: Dataset, work: Path, recipe: Recipe, device: torch.dev
     average = AveragedModel(network, multi_avg_fn=averaging, use_buffers=True)
     torch.manual_seed(recipe.seed + rank())  # the same weights in all processes, and each its own dropout
     facts = {"soft_labels": soft and soft.facts, "views": learning.facts}
-    return Learner(network, average, spec, examples, watching, device, learning, facts)
+    return Learner(network, average, spec, examples, validation, device, learning, facts)
 
 
 def _softened(learning: Dataset, recipe: Recipe) -> Softened | None:

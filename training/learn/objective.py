@@ -87,7 +87,7 @@ def batch_preparer(network: ClassActivationNetwork) -> Callable[..., tuple[Tenso
     return prepare
 
 
-def watched_batch(
+def validation_batch(
     batch: Mapping[str, Tensor], device: torch.device, non_blocking: bool, **_: object
 ) -> tuple[Tensor, Tensor]:
     """Move a batch to the device: MONAI's ``prepare_batch`` for validation.

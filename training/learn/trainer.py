@@ -18,7 +18,7 @@ from torch import Tensor
 
 from candor.model.preprocess import InputSpec
 from candor.study.errors import SettingsError
-from training.data.batches import Inputs, watching_loader
+from training.data.batches import Inputs, validation_loader
 from training.distributed import rank, same_buffers
 from training.learn.checkpoint import read_checkpoint, write_checkpoint, write_weights
 from training.learn.learner import Learner
@@ -26,7 +26,7 @@ from training.learn.objective import Forward
 from training.learn.recipe import Recipe, Stage
 from training.learn.stage import StageRun
 from training.learn.tracking import Board
-from training.learn.validation import AUC, make_watch
+from training.learn.validation import AUC, make_evaluator
 
 CHECKPOINT: Final = "checkpoint.safetensors"
 """File in the work folder with the state of the run: all that the rest of it depends on."""
@@ -104,12 +104,12 @@ class Trainer:
             run.load(self._saved["run"])
         else:
             self._best, self._stale = -math.inf, 0
-        if self._over(run, stage):
+        if self._is_over(run, stage):
             return
         self._attach(run, index, stage, spec)
         run.run()
 
-    def _over(self, run: StageRun, stage: Stage) -> bool:
+    def _is_over(self, run: StageRun, stage: Stage) -> bool:
         patience = self._recipe.patience
         return run.engine.state.epoch >= stage.epochs or (patience is not None and self._stale >= patience)
 
@@ -131,7 +131,7 @@ class Trainer:
         def after_epoch() -> None:
             self._note(run, spec, time.monotonic() - began)
             self._save(run, index)
-            if self._over(run, stage):
+            if self._is_over(run, stage):
                 run.engine.terminate()
 
         run.on(Events.EPOCH_STARTED, before_epoch)
@@ -142,7 +142,7 @@ class Trainer:
             bar.attach(run.engine, output_transform=lambda output: {"loss": output["loss"].item()})
 
     def _note(self, run: StageRun, spec: InputSpec, seconds: float) -> None:
-        epoch, loss, auc = run.engine.state.epoch, run.take_loss(), self._watched_auc(spec)
+        epoch, loss, auc = run.engine.state.epoch, run.take_loss(), self._validation_auc(spec)
         self._history.append({"side": spec.side, "epoch": epoch, "loss": loss, "auc": None if math.isnan(auc) else auc})
         better = auc > self._best
         self._best, self._stale = (auc, 0) if better else (self._best, self._stale + 1)
@@ -155,13 +155,15 @@ class Trainer:
         text = f"{spec.side} px, epoch {epoch}: loss {loss:.4f}, validation AUC {auc:.3f}, {seconds:.0f} s"
         print(text, file=sys.stderr, flush=True)
 
-    def _watched_auc(self, spec: InputSpec) -> float:
+    def _validation_auc(self, spec: InputSpec) -> float:
         same_buffers(self._learner.averaged)
-        inputs = Inputs(self._learner.watching, spec, None, ())
-        loader = watching_loader(inputs, len(self._learner.watching.pixels), self._recipe.batch)
-        watch = make_watch(Forward(self._learner.averaged, self._recipe.precision), loader, self._learner.device)
-        watch.run()
-        return float(watch.state.metrics[AUC])
+        inputs = Inputs(self._learner.validation, spec, None, ())
+        loader = validation_loader(inputs, len(self._learner.validation.pixels), self._recipe.batch)
+        evaluator = make_evaluator(
+            Forward(self._learner.averaged, self._recipe.precision), loader, self._learner.device
+        )
+        evaluator.run()
+        return float(evaluator.state.metrics[AUC])
 
     def _save(self, run: StageRun, index: int) -> None:
         if rank():

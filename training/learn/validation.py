@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from training.learn.objective import watched_batch
+from training.learn.objective import validation_batch
 from training.statistics.metrics import aucs
 
 AUC = "auc"
@@ -52,7 +52,9 @@ def mean_auc(labels: NDArray[np.float32], scores: NDArray[np.float64]) -> float:
     return float(np.mean(each)) if each else float("nan")
 
 
-def make_watch(forward: nn.Module, loader: DataLoader[dict[str, Tensor]], device: torch.device) -> SupervisedEvaluator:
+def make_evaluator(
+    forward: nn.Module, loader: DataLoader[dict[str, Tensor]], device: torch.device
+) -> SupervisedEvaluator:
     """Return MONAI's evaluator for validation; after a run ``state.metrics["auc"]`` is the result.
 
     Parameters
@@ -71,7 +73,7 @@ def make_watch(forward: nn.Module, loader: DataLoader[dict[str, Tensor]], device
         device=device,
         val_data_loader=loader,
         network=forward,
-        prepare_batch=watched_batch,
+        prepare_batch=validation_batch,
         key_val_metric={AUC: metric},
         decollate=False,
     )

@@ -1,4 +1,4 @@
-"""What the error model learns from: the classifier's heatmaps and answers, and which answers were wrong."""
+"""The evidence that the error model learns from: the classifier's heatmaps and answers, and which were wrong."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ FOLDS: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How an error model is fitted.
+    """Settings of an error model's fit.
 
     Parameters
     ----------

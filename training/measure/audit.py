@@ -53,7 +53,7 @@ FEWEST_IN_VIEW: Final = 50
 """AP pictures are measured separately only if there are at least this many."""
 
 DEGRADED: Final = PRESETS["poor-equipment"] or Augmentation()
-"""How pictures are degraded: moved, changed in their tones, blurred and noisy."""
+"""Changes that degrade pictures: movement, other tones, blur and noise."""
 
 
 @dataclass(frozen=True, slots=True)

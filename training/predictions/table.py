@@ -232,7 +232,9 @@ def _of_results(table: Path) -> list[Cells]:
             for image in images
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{table} is no results.json of the application ({error!r}); give the one it wrote") from error
+        raise DataError(
+            f"{table} is not a results.json of the application ({error!r}); give the one it wrote"
+        ) from error
     if not rows:
         raise DataError(f"{table} holds no image that was assessed; run the application over the site's cases")
     return rows
@@ -285,7 +287,7 @@ def _require_each_once(table: Path, rows: list[Cells], column: str) -> None:
     for number, cells in enumerate(rows, start=1):
         name = cells[column]
         if not name or name in seen:
-            problem = "stands twice" if name else "has no name"
+            problem = "occurs twice" if name else "has no name"
             raise DataError(f"{table}, row {number}: the image {name!r} {problem}; keep each image once")
         seen.add(name)
 

@@ -202,7 +202,7 @@ def calibration_errors(
     totals = [
         np.abs(rows @ (gaps[:, [k]] * (index[:, [k]] == np.arange(bins)))).sum(axis=1) for k in range(truth.shape[1])
     ]
-    return _over(np.stack(totals, axis=1), rows @ known)
+    return _divided(np.stack(totals, axis=1), rows @ known)
 
 
 def brier_scores(labels: Labels, probabilities: Floats, weights: Floats | None = None) -> Floats:
@@ -222,9 +222,9 @@ def brier_scores(labels: Labels, probabilities: Floats, weights: Floats | None =
     rows, truth = _rows(labels, weights), np.asarray(labels, np.float64)
     known = ~np.isnan(truth)
     squares = np.where(known, (probabilities - (truth > 0)) ** 2, 0.0)
-    return _over(rows @ squares, rows @ known)
+    return _divided(rows @ squares, rows @ known)
 
 
-def _over(sums: Floats, counts: Floats) -> Floats:
+def _divided(sums: Floats, counts: Floats) -> Floats:
     with np.errstate(invalid="ignore"):
         return np.asarray(sums / counts, np.float64)

@@ -1,4 +1,4 @@
-"""Risk and coverage against a loop by definition, over all orders of ties, and against closed forms."""
+"""Risk and coverage against a loop over the definition and over all orders of ties, and against closed forms."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def columns(items: list[tuple[bool, bool, int]]) -> tuple[Floats, np.ndarray, Fl
 
 
 def orders(uncertainty: Floats) -> list[list[int]]:
-    """All ways to sort by uncertainty."""
+    """All orders by uncertainty."""
     groups = [np.flatnonzero(uncertainty == value).tolist() for value in np.unique(uncertainty)]
     return [list(chain(*parts)) for parts in product(*(list(permutations(group)) for group in groups))]
 

@@ -41,7 +41,7 @@ SPLIT: Final = Split.by_hash({Subset.TRAIN: 0.75, Subset.TEST: 0.25}, "lungs-1")
 
 @unique
 class Part(Enum):
-    """What a picture is used for."""
+    """The use of a picture."""
 
     TRAIN = "train"
     HELD_OUT = "held out"  # free too, and of the same hospitals as the pictures for training

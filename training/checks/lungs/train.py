@@ -51,7 +51,7 @@ AVERAGED: Final = 12
 
 @dataclass(frozen=True, slots=True)
 class LungRecipe:
-    """How the network is trained.
+    """Settings of the network's training.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class LungRecipe:
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch < 2:
-            raise SettingsError(f"{self.steps} steps of {self.batch} pictures teach nothing; give 1 and 2 at least")
+            raise SettingsError(f"{self.steps} steps of {self.batch} pictures are too few; give at least 1 step of 2")
 
 
 def make_network() -> nn.Module:

@@ -42,7 +42,7 @@ BLANKED_SHARE: Final = 0.2
 
 
 class Example(NamedTuple):
-    """What the screen sees, and the four answers that it should give."""
+    """One input of the screen, and the four answers that it should give."""
 
     pixels: Pixels
     inverted: int

@@ -20,7 +20,7 @@ from candor.study.findings import NO_FINDING, Finding, finding_named
 
 @unique
 class Mark(Enum):
-    """What a source says of one finding on one picture."""
+    """A source's label of one finding on one picture."""
 
     PRESENT = "present"
     ABSENT = "absent"

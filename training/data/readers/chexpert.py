@@ -125,7 +125,9 @@ def marks(cells: Cells, where: str) -> dict[Finding, Mark]:
 def _row(cells: Cells, table: Path, listed: Listed) -> Row:
     inside = Path(*Path(cells["Path"]).parts[1:])  # the first part names the archive, which may be unpacked elsewhere
     if len(inside.parts) != 4:
-        raise DataError(f"{table}: {cells['Path']!r} is no path like CheXpert-v1.0-small/train/patient/study/view.jpg")
+        raise DataError(
+            f"{table}: {cells['Path']!r} is not a path like CheXpert-v1.0-small/train/patient/study/view.jpg"
+        )
     return Row(
         name=inside.as_posix(),
         path=table.parent / inside,

@@ -22,7 +22,7 @@ SITE: Final = "Hannover"
 DISEASE: Final = "COVID-19"
 
 
-def here(folder: Path) -> bool:
+def recognises(folder: Path) -> bool:
     """Return whether a folder has this layout, and not another one with a table of the same name."""
     table = folder / "metadata.csv"
     if not table.is_file():

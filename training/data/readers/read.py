@@ -22,9 +22,9 @@ T = TypeVar("T")
 
 
 class Reader(NamedTuple):
-    """How one layout is recognised and read."""
+    """Functions that recognise and read one layout."""
 
-    here: Callable[[Path], bool]
+    recognises: Callable[[Path], bool]
     rows: Callable[[Path], tuple[Path, list[Row]]]
     findings: tuple[Finding, ...]  # labelled by default; empty: those that any row labels
     layout: str  # in words, for the error that nothing was recognised
@@ -56,7 +56,7 @@ READERS: Final[Mapping[str, Reader]] = MappingProxyType(
             "MIMIC-CXR-JPG",
         ),
         "hannover": Reader(
-            hannover.here,
+            hannover.recognises,
             hannover.rows,
             ALL,
             "metadata.csv with the column image_id, and images/",
@@ -115,8 +115,8 @@ def read_dataset(
     split = named(SPLITS, split, "split") if isinstance(split, str) else split
     table, rows = reader.rows(folder)
     rows = [row for row in rows if views is None or row.view in views]
-    wanted = reader.findings or _known(rows) if findings is None else tuple(findings)
-    dataset = assemble(rows, table, wanted, policy, split or _usual(rows))
+    wanted = reader.findings or _labelled_findings(rows) if findings is None else tuple(findings)
+    dataset = assemble(rows, table, wanted, policy, split or _default_split(rows))
     return replace(dataset, source=reader.source or table.name)
 
 
@@ -141,11 +141,11 @@ def _reader(folder: Path, kind: str) -> Reader:
     return READERS[_kind_of(folder)] if kind == "auto" else named(READERS, kind, "kind")
 
 
-def _known(rows: Sequence[Row]) -> tuple[Finding, ...]:
+def _labelled_findings(rows: Sequence[Row]) -> tuple[Finding, ...]:
     return tuple(finding for finding in Finding if any(row.of(finding) is not Mark.UNKNOWN for row in rows))
 
 
-def _usual(rows: Sequence[Row]) -> Split:
+def _default_split(rows: Sequence[Row]) -> Split:
     return PAPER if all(row.listed is Listed.NOWHERE for row in rows) else OFFICIAL
 
 
@@ -173,9 +173,9 @@ def named(choices: Mapping[str, T], name: str, what: str) -> T:
 
 def _kind_of(folder: Path) -> str:
     for kind, reader in READERS.items():
-        if reader.here(folder):
+        if reader.recognises(folder):
             return kind
     layouts = "; ".join(f"{kind}: {reader.layout}" for kind, reader in READERS.items())
     if not folder.exists():
         raise DataError(f"{folder} is not there; give the folder of a data set")
-    raise DataError(f"{folder} is no data set that is known; it should hold one of: {layouts}")
+    raise DataError(f"{folder} is not a known data set; it should hold one of: {layouts}")

@@ -105,7 +105,7 @@ def _labelled(row: Row, findings: Sequence[Finding], split: Split) -> LabelledIm
     )
 
 
-def some(names: Sequence[str]) -> str:
+def first_few(names: Sequence[str]) -> str:
     """List the first few names, and the number of the others."""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more
@@ -114,17 +114,17 @@ def some(names: Sequence[str]) -> str:
 def _check_pictures(rows: Sequence[Row], table: Path) -> None:
     missing = [row.path.name for row in rows if not row.path.is_file()]
     if missing:
-        raise DataError(f"{len(missing)} pictures of {table} are not there: {some(missing)}; fetch them")
+        raise DataError(f"{len(missing)} pictures of {table} are not there: {first_few(missing)}; fetch them")
     twice = [name for name, count in Counter(row.name for row in rows).items() if count > 1]
     if twice:
-        raise DataError(f"{table}: {len(twice)} pictures stand in several rows: {some(twice)}; keep one row of each")
+        raise DataError(f"{table}: {len(twice)} pictures are in several rows: {first_few(twice)}; keep one row of each")
 
 
 def _check_lists(rows: Sequence[Row], table: Path, split: Split) -> None:
     nowhere = [row.name for row in rows if row.listed not in split.shares]
     if nowhere:
         raise DataError(
-            f"{table} puts {len(nowhere)} pictures on no official list: {some(nowhere)}; choose a split by hash, "
+            f"{table} puts {len(nowhere)} pictures on no official list: {first_few(nowhere)}; choose a split by hash, "
             "as 70-15-15"
         )
     first: dict[str, Listed] = {}
@@ -135,6 +135,6 @@ def _check_lists(rows: Sequence[Row], table: Path, split: Split) -> None:
     }
     if both:
         raise DataError(
-            f"{table} puts {len(both)} patients on two official lists, those of {some(list(both.values()))}; "
+            f"{table} puts {len(both)} patients on two official lists, those of {first_few(list(both.values()))}; "
             "correct the lists"
         )

@@ -64,4 +64,4 @@ def listed_names(path: Path) -> frozenset[str]:
         with _opened(path) as lines:
             return frozenset(line.split()[0] for line in lines if line.strip())
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not there or no text; fetch the official list") from error
+        raise DataError(f"{path} is missing or is not text; fetch the official list") from error

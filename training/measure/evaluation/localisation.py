@@ -99,7 +99,7 @@ def _box(row: Cells, image: int, finding: int) -> Box:
     try:
         x, y, width, height = (float(row[side]) for side in "xywh")
     except ValueError as error:
-        raise DataError(f"{BOXES}: the box of {row['image']} is no numbers ({error}); correct the row") from error
+        raise DataError(f"{BOXES}: the box of {row['image']} is not four numbers ({error}); correct the row") from error
     box = Box(image, finding, x, y, width, height)
     rows, columns = box.pixels
     if not (width > 0 and height > 0 and rows.start < rows.stop and columns.start < columns.stop):
@@ -109,7 +109,7 @@ def _box(row: Cells, image: int, finding: int) -> Box:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scores:
-    """How well one method's maps match the boxes.
+    """Scores of one method's maps against the boxes.
 
     Parameters
     ----------

@@ -41,7 +41,7 @@ _ANSWERS: Final = {"YES": 1.0, "NO": 0.0}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reads:
-    """What radiologists said of a sample's pictures.
+    """The radiologists' answers on a sample's pictures.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class Reads:
 
     @property
     def read(self) -> NDArray[np.bool_]:
-        """Which pictures were read: ``(images,)``."""
+        """Whether each picture was read: ``(images,)``."""
         return np.asarray(~np.isnan(self.majority).any(axis=1), np.bool_)
 
 

@@ -40,7 +40,7 @@ def beside_radiologists(folder: Path, readers: Json | None) -> Iterable[str]:
     readers
         ``readers`` of ``evaluation.json``; None says that they were not measured.
     """
-    yield "## Beside radiologists"
+    yield "## Compared with radiologists"
     if readers is None:
         yield "Not measured: no `experts_labels.csv` and `experts_readers.csv` of these pictures."
         return
@@ -105,13 +105,13 @@ def localised(folder: Path, found: Json | None) -> Iterable[str]:
     found
         ``localisation`` of ``evaluation.json``; None says that it was not measured.
     """
-    yield "## Where it looked"
+    yield "## Localisation"
     if found is None:
         yield "Not measured: no `boxes.csv` of these pictures."
         return
     yield (
         f"{found['boxes']} boxes of radiologists, whatever the bundle answered. Pointing game: the hottest pixel is in "
-        "the box. Energy: share of the map's sum in the box. A map that is alike everywhere would have the box's share "
+        "the box. Energy: share of the map's sum in the box. A uniform map would have the box's share "
         f"of the picture in both ({found['chance']:.3f} over all). The mean map knows where the finding usually is, "
         "but not this patient: a method that does not beat it has localised nothing."
     )

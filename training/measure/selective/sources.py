@@ -87,7 +87,7 @@ def _number(table: Path, cells: Cells, finding: Finding) -> float:
     try:
         return float(cell) if cell else float("nan")
     except ValueError:
-        raise DataError(f"{table}, image {cells['image']}: {cell!r} is no number; correct the row") from None
+        raise DataError(f"{table}, image {cells['image']}: {cell!r} is not a number; correct the row") from None
 
 
 def read_signal(table: Path, images: NDArray[np.str_], findings: Sequence[Finding]) -> Floats:

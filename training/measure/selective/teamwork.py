@@ -45,7 +45,7 @@ class Operated:
 
     @property
     def uncertainty(self) -> Floats:
-        """How close each answer lies to its threshold; greatest where there is no threshold."""
+        """Closeness of each answer to its threshold; greatest where there is no threshold."""
         close = closeness(self.probabilities, np.nan_to_num(self.thresholds, nan=0.5))
         return np.where(np.isnan(self.thresholds), 0.0, close)
 
