@@ -17,11 +17,11 @@ from tests.conftest import ROOT
 from tests.nih import make_nih, read_nih
 from training.__main__ import main
 from training.data import batches
-from training.data.batches import Inputs, Order, batch_size, watching_loader
+from training.data.batches import Inputs, Order, batch_size, validation_loader
 from training.learn.learner import make_learner
 from training.learn.objective import Forward
 from training.learn.recipe import Recipe, Stage
-from training.learn.validation import AUC, make_watch
+from training.learn.validation import AUC, make_evaluator
 
 OPTIONS = [
     "--network",
@@ -78,8 +78,8 @@ def test_two_processes_train_as_one(data: Path, two: Path, tmp_path: Path) -> No
 def test_the_watched_auc_is_over_all_processes(data: Path, two: Path, tmp_path: Path) -> None:
     recipe = Recipe("benchmark-cnn", stages=(Stage(32, 1, 0.1),), initial=str(two / "model.safetensors"))
     learner = make_learner(read_nih(data), tmp_path, recipe, torch.device("cpu"))
-    loader = watching_loader(Inputs(learner.watching, learner.spec, None, ()), len(learner.watching.pixels), 8)
-    watch = make_watch(Forward(learner.network, "fp32"), loader, learner.device)
+    loader = validation_loader(Inputs(learner.validation, learner.spec, None, ()), len(learner.validation.pixels), 8)
+    watch = make_evaluator(Forward(learner.network, "fp32"), loader, learner.device)
     watch.run()
     noted = json.loads((two / "train.json").read_text())["history"][-1]["auc"]
     assert watch.state.metrics[AUC] == pytest.approx(noted, abs=1e-9)

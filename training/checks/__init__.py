@@ -1,1 +1,1 @@
-"""Making the checks of a picture, and measuring them."""
+"""Make the checks of a picture, and measure them."""

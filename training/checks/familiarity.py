@@ -1,9 +1,9 @@
-"""Fit a bundle's check of familiarity, and measure what it would do to other pictures.
+"""Fit a bundle's familiarity check, and measure it on other pictures.
 
-The distance is fitted to the pictures that trained the network; both limits to adults whom it never saw, those of the
-gate and of the calibration: one alarms for a stated share of them, the other lies beyond the farthest of them by a
-margin. Neither needs a picture that is no chest. Where the data set states enough ages, the look for children is fitted
-too (:mod:`training.checks.paediatric`). The test patients, and any other set, are only measured.
+The distance is fitted to the pictures that trained the network. Both limits are fitted to adults whom it never saw,
+those of the gate and of the calibration: a stated share of them exceeds the first, and the second lies beyond the
+farthest of them by a margin. Neither needs a picture that shows no chest. If the data set states enough ages, the look
+of children is fitted too (:mod:`training.checks.paediatric`). The test patients, and any other set, are only measured.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from training.records import Occasion, write_json
 _PICTURES: Final = frozenset({".jpg", ".jpeg", ".png"})
 
 _TESTED: Final = {"test patients, adults": "test", f"under {ADULT} years, not seen": "children"}
-"""What is measured of the data set itself: its name, and the part of :func:`_parts`."""
+"""Measured groups of the data set itself: the name in the figures, and the part of :func:`_parts`."""
 
 Features = NDArray[np.float32]
 Figures = Mapping[str, object]
@@ -51,12 +51,20 @@ def fit_familiarity(
 
     Parameters
     ----------
+    model
+        The bundle; its folder gets the files.
+    dataset
+        Pictures that trained the network, and held-out pictures.
     others
         Files of each set that is only measured, by its name.
+    choice
+        How the check is fitted.
+    occasion
+        Date and command, for the record.
 
     Returns
     -------
-    The check, and what it says of each set, see :func:`shares`.
+    The check, and its figures for each set, see :func:`shares`.
 
     Raises
     ------
@@ -89,7 +97,7 @@ def fit_familiarity(
 
 
 def _told_apart(look: ChildLook, parts: Mapping[str, Dataset], features: Mapping[str, Features]) -> dict[str, object]:
-    """Compare children with adults among the patients whom neither network nor look was fitted to."""
+    """Compare children with adults, all of them patients to whom neither network nor look was fitted."""
     unseen = ("children", "held out", "test")
     children, *grown = (features[name] for name in unseen)
     patients = np.concatenate([parts[name].patients() for name in unseen])
@@ -97,18 +105,30 @@ def _told_apart(look: ChildLook, parts: Mapping[str, Dataset], features: Mapping
 
 
 def limits(held_out: NDArray[np.float64], choice: Choice) -> tuple[float, float]:
-    """Set both limits from the distances of adults whom the network never saw.
+    """Return the limits "unlike training" and "no chest".
 
-    At most a share of ``alarms`` of them exceeds the first, see :func:`training.checks.paediatric.quantile_limit`.
+    Parameters
+    ----------
+    held_out
+        ``(n,)`` distances of adults whom the network never saw.
+    choice
+        Gives the allowed share of alarms and the margin.
     """
     return quantile_limit(held_out, choice.alarms), float(held_out.max() * (1 + choice.margin))
 
 
 def shares(familiarity: Familiarity, features: Features) -> dict[str, object]:
-    """Count what the check says of images: ``images``, and the shares over each limit.
+    """Count the check's answers: ``images``, and the share of them over each limit.
 
-    A share is None of no image. ``like_a_child``, which counts only where no age is stated, is None also where the
-    check has no look for children.
+    The shares are None if there is no image. ``like_a_child`` counts only where no age is stated; it is None also if
+    the check has no look of children.
+
+    Parameters
+    ----------
+    familiarity
+        The check.
+    features
+        ``(n, channels)``, from the bundle's network.
     """
     distances, scores = familiarity.distances(features), familiarity.child_scores(features)
     chest = distances > familiarity.unlike_chest
@@ -123,7 +143,14 @@ def _mean(over: NDArray[np.bool_] | None) -> float | None:
 
 
 def features_of_files(model: Model, paths: Sequence[Path]) -> tuple[Features, int]:
-    """Run the network on pictures and DICOM files, and count those that it never sees.
+    """Run the network on pictures and DICOM files, and count the files that cannot be used.
+
+    Parameters
+    ----------
+    model
+        The bundle whose graph runs.
+    paths
+        PNG and JPEG files; any other suffix is read as DICOM.
 
     Returns
     -------
@@ -144,7 +171,17 @@ def _network_input(model: Model, path: Path) -> NDArray[np.float32]:
 
 
 def measure(model: Model, familiarity: Familiarity, sets: Mapping[str, Sequence[Path]]) -> Mapping[str, Figures]:
-    """Count what the check says of other sets; ``unread`` are the files that never reach it."""
+    """Count the check's answers on other sets; ``unread`` are files that cannot be read or are too small.
+
+    Parameters
+    ----------
+    model
+        The bundle whose graph runs.
+    familiarity
+        The check.
+    sets
+        Files of each set, by its name.
+    """
     figures: dict[str, Figures] = {}
     for name, paths in sets.items():
         features, unread = features_of_files(model, paths)
@@ -154,7 +191,19 @@ def measure(model: Model, familiarity: Familiarity, sets: Mapping[str, Sequence[
 
 
 def write_familiarity(model: Model, fitted: Familiarity, facts: Figures, figures: Mapping[str, Figures]) -> None:
-    """Write ``familiarity.json`` and its tensors, bound to the model's weights and to each other."""
+    """Write ``familiarity.json`` and its tensors, bound by hash to the model's weights and to each other.
+
+    Parameters
+    ----------
+    model
+        The bundle; its folder gets the files.
+    fitted
+        The check.
+    facts
+        What it was fitted to and how, for the record.
+    figures
+        Its figures for each set, by name.
+    """
     with whole_file(model.root / FAMILIARITY_TENSORS) as file:
         file.write(save(dict(fitted.tensors) | dict(fitted.child.tensors if fitted.child else {})))
     hashes = {
@@ -170,7 +219,7 @@ def write_familiarity(model: Model, fitted: Familiarity, facts: Figures, figures
 
 
 def _parts(dataset: Dataset) -> dict[str, Dataset]:
-    """Pick the pictures to fit to, to set the limits by, and to measure on."""
+    """Return the pictures to fit to, to set the limits by, and to measure on."""
     unseen = dataset.only(Subset.GATE, Subset.CALIBRATION, Subset.TEST)
     parts = {
         "seen": dataset.only(Subset.TRAIN, Subset.VALIDATION),
@@ -184,7 +233,7 @@ def _parts(dataset: Dataset) -> dict[str, Dataset]:
 
 
 def adults(dataset: Dataset) -> Dataset:
-    """Keep the pictures of patients of 18 years and over, and of those whose age is not known."""
+    """Keep the pictures of patients of 18 years and over, and those of unknown age."""
     return replace(dataset, images=tuple(i for i in dataset.images if i.age is None or i.age >= ADULT))
 
 

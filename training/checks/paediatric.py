@@ -1,7 +1,7 @@
-"""Fit the look for pictures of children, and measure how well it tells them from adults.
+"""Fit the look of children, and measure how well it tells them from adults.
 
-It is fitted to the children and the adults of one data set, those of the patients who trained the network, so that
-nothing but the age tells the two apart. Its limit is set as that of familiarity: on adults whom the network never saw.
+It is fitted to the children and the adults of one data set, among the patients who trained the network, so that only
+age separates the two. Its limit is set as that of familiarity: on adults whom the network never saw.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from training.data.dataset import Dataset
 from training.statistics.metrics import aucs, interval, patient_weights
 
 CHILD: Final = 16
-"""Years: who is younger is an example of a child. At 16 and 17 a chest looks like an adult's."""
+"""Patients under this age in years are examples of children. At 16 and 17 a chest looks like an adult's."""
 
 FEWEST: Final = 20
-"""Children of whom the look can be learnt."""
+"""Smallest number of children from whom the look can be learnt."""
 
 INVERSE_REGULARISATION: Final = 1e-3
-"""Of the logistic regression: strong, since there are more features than children."""
+"""C of the logistic regression: strong regularisation, since there are more features than children."""
 
 RESAMPLES: Final = 1000
 SEED: Final = 0
@@ -34,23 +34,25 @@ SEED: Final = 0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Learnt:
-    """A look for children and what it was learnt from, or why there is none."""
+    """A look of children and what it was learnt from, or the reason why there is none."""
 
     look: ChildLook | None
     facts: dict[str, object]
 
 
 def learn_child(features: Features, dataset: Dataset, held_out: Features, alarms: float) -> Learnt:
-    """Learn the look from a data set with ages, and set its limit.
+    """Learn the look of children from a data set with ages, and set its limit.
 
     Parameters
     ----------
-    features, dataset
-        ``(n, channels)`` and the pictures of the patients who trained the network, in the same order.
+    features
+        ``(n, channels)``, one row for each picture of the data set.
+    dataset
+        Pictures of the patients who trained the network.
     held_out
         ``(m, channels)`` of adults whom the network never saw.
     alarms
-        Share of them that may lie over the limit.
+        Share of them that may exceed the limit, in (0, 1).
     """
     stated = np.asarray([image.age is not None for image in dataset.images], np.bool_)
     young = np.asarray([image.age is not None and image.age < CHILD for image in dataset.images], np.bool_)
@@ -67,7 +69,7 @@ def learn_child(features: Features, dataset: Dataset, held_out: Features, alarms
 
 
 def _fit(roots: NDArray[np.float64], young: NDArray[np.bool_]) -> dict[str, NDArray[np.float32]]:
-    """Fit a logistic regression to standardised features, and write it for features as they are."""
+    """Fit a logistic regression to standardised features, and return its weights for unscaled features."""
     scaler = StandardScaler()
     regression = LogisticRegression(C=INVERSE_REGULARISATION, class_weight="balanced", max_iter=2000)
     regression.fit(scaler.fit_transform(roots), young)
@@ -77,17 +79,29 @@ def _fit(roots: NDArray[np.float64], young: NDArray[np.bool_]) -> dict[str, NDAr
 
 
 def quantile_limit(values: NDArray[np.float64], alarms: float) -> float:
-    """Return the smallest of the values that at most a share of ``alarms`` of them exceeds."""
+    """Return the smallest value that at most a given share of the values exceeds.
+
+    Parameters
+    ----------
+    values
+        ``(n,)``, at least one.
+    alarms
+        The share that may exceed it, in [0, 1).
+    """
     return float(np.sort(values)[-1 - int(np.floor(alarms * len(values)))])
 
 
 def told_apart(look: ChildLook, children: Features, adults: Features, patients: NDArray[np.str_]) -> dict[str, object]:
-    """Measure how well the look tells children from adults, neither of whom it was fitted to.
+    """Measure how well the look tells children from adults.
 
     Parameters
     ----------
+    look
+        The look of children; it was fitted to none of them.
+    children, adults
+        ``(n, channels)`` and ``(m, channels)``.
     patients
-        ``(children + adults,)``, whose each picture is.
+        ``(n + m,)``: the patient of each picture, the children first.
 
     Returns
     -------

@@ -1,8 +1,8 @@
-"""What a network's features tell that they need not: the projection, the sex, the hospital.
+"""Measure what a network's features reveal besides the findings: the projection, the sex, the hospital.
 
-A logistic regression on the features says how well each can be read off, on patients whom it did not see. What can be
-read off may be used: a network that knows the hospital can answer by the hospital's prevalence. The image-wise audit
-(:mod:`candor.picture.shortcut`) cannot see that where the hospital is all over the picture.
+A logistic regression on the features says how well each can be predicted, on patients whom it did not see. What can be
+predicted may be used: a network that knows the hospital can answer by the hospital's prevalence. The image-wise audit
+(:mod:`candor.picture.shortcut`) cannot see that if the hospital shows everywhere in the picture.
 
 References
 ----------
@@ -41,7 +41,7 @@ Names = NDArray[np.str_]
 
 FOLDS: Final = 5
 FEWEST: Final = 10
-"""Patients with a value, and without it, below whom it is not probed."""
+"""Smallest number of patients with a value, and without it, for it to be probed."""
 
 RESAMPLES: Final = 1000
 SEED: Final = 1
@@ -50,12 +50,12 @@ _PENALTY: Final = 0.01  # scikit-learn's C: there are more features than patient
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """How well one value of the target is told from all others.
+    """Result for one value of the target: how well it is told from all others.
 
     Parameters
     ----------
     images, patients
-        How many have the value.
+        Numbers of those that have the value.
     auc
         On patients whom the regression did not see, with a bootstrap interval of patients.
     """
@@ -68,7 +68,7 @@ class Probed:
 
 @dataclass(frozen=True, slots=True)
 class Subjects:
-    """Pictures, whose they are, and the target's value of each; never empty."""
+    """One or more pictures, with the patient and the target's value of each."""
 
     paths: tuple[Path, ...]
     patients: Names
@@ -76,23 +76,23 @@ class Subjects:
 
 
 def read_subjects(folders: Sequence[Path], target: str, views: Sequence[str] = ()) -> Subjects:
-    """Read the pictures of some data sets that have a value of the target.
+    """Read the pictures of one or more data sets that have a value of the target.
 
     Parameters
     ----------
     folders
-        Of several, each is a site, by its folder's name; of one, a site is what its table says.
+        Data sets. The site of a picture is its folder's name if there are several, else what its table says.
     target
         One of :data:`training.choices.PROBE_ATTRIBUTES`, or a finding's label.
     views
-        Keep these projections alone; empty keeps all.
+        Projections to keep; empty keeps all.
 
     Raises
     ------
     DataError
         A folder cannot be read, or no picture has a value.
     SettingsError
-        There is no such target.
+        The target is unknown.
     """
     labels = {finding.label: finding for finding in Finding}
     if target not in (*PROBE_ATTRIBUTES, *labels):
@@ -108,7 +108,7 @@ def read_subjects(folders: Sequence[Path], target: str, views: Sequence[str] = (
     ]
     known = [subject for subject in found if subject[2]]
     if not known:
-        raise DataError(f"no picture in {', '.join(map(str, folders))} says its {target}; give other folders")
+        raise DataError(f"no picture in {', '.join(map(str, folders))} states its {target}; give other folders")
     paths, patients, values = zip(*known, strict=True)
     return Subjects(tuple(paths), np.asarray(patients, np.str_), np.asarray(values, np.str_))
 
@@ -120,7 +120,15 @@ def _value(row: Row, target: str, labels: Mapping[str, Finding]) -> str:
 
 
 def features_of(model: Model, paths: Sequence[Path]) -> Features:
-    """Run a bundle's network over pictures: ``(pictures, channels)`` float32."""
+    """Run a bundle's network over pictures, and return the features, ``(pictures, channels)`` float32.
+
+    Parameters
+    ----------
+    model
+        The bundle whose graph runs.
+    paths
+        PNG or JPEG files, at least one.
+    """
     engine = OnnxEngine(model.graph)
     found = []
     for start in range(0, len(paths), BATCH):
@@ -130,14 +138,14 @@ def features_of(model: Model, paths: Sequence[Path]) -> Features:
 
 
 def probe(features: Features, values: Names, patients: Names) -> tuple[Probed, ...]:
-    """Say how well each value is told from all others by the features; of two values, only the first.
+    """Measure how well the features predict each value against all others; of two values, only the first.
 
     Parameters
     ----------
     features
         ``(images, channels)``.
     values, patients
-        ``(images,)``.
+        ``(images,)``: the target's value and the patient of each image.
 
     Raises
     ------
@@ -168,7 +176,17 @@ def _probed(features: Features, here: NDArray[np.bool_], patients: Names, value:
 
 
 def held_out_scores(features: Features, here: NDArray[np.bool_], patients: Names) -> NDArray[np.float64]:
-    """Score every image by a regression that saw none of its patient's: ``(images,)`` log-odds."""
+    """Score every image by a regression that did not see its patient, ``(images,)`` log-odds.
+
+    Parameters
+    ----------
+    features
+        ``(images, channels)``.
+    here
+        ``(images,)``: whether the image has the value.
+    patients
+        ``(images,)``: the patient of each image.
+    """
     scores = np.full(len(here), np.nan)
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=SEED)
     for seen, held_out in folds.split(features, here, patients):

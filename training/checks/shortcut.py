@@ -1,4 +1,4 @@
-"""How far blanking marks and borders moves a bundle's answers on patients whom it never saw."""
+"""Measure how far blanking marks and borders changes a bundle's answers, on patients whom it never saw."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from training.data.dataset import Dataset
 from training.data.pictures import as_radiograph, read_picture
 
 LIMITS: Final = (0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
-"""In log-odds."""
+"""Changes, in log-odds, over which pictures are counted."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shifts:
-    """What the audit found on pictures.
+    """The results of the audit on pictures.
 
     Parameters
     ----------
     what
-        Of each picture, what was blanked; empty where there was nothing.
+        What was blanked in each picture; empty if nothing was.
     changes
         ``(pictures, findings)``: absolute changes of the calibrated log-odds.
     answered
-        ``(pictures, findings)``: whether the gate answers.
+        ``(pictures, findings)``: whether the gate answers, and does not defer.
     """
 
     what: tuple[str, ...]
@@ -43,13 +43,20 @@ class Shifts:
     answered: NDArray[np.bool_]
 
     def over(self, limit: float) -> tuple[float, float]:
-        """Give the share of pictures with a change over the limit: in any finding, and in one that is answered."""
+        """Return the share of pictures with a change over the limit: in any finding, and in an answered one."""
         moved = self.changes > limit
         return float(moved.any(axis=1).mean()), float((moved & self.answered).any(axis=1).mean())
 
 
 def measure_shifts(bundle: Bundle, dataset: Dataset) -> Shifts:
-    """Audit every picture of a data set that is not empty.
+    """Audit every picture of a data set.
+
+    Parameters
+    ----------
+    bundle
+        A calibrated bundle with a gate.
+    dataset
+        At least one picture.
 
     Raises
     ------

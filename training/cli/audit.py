@@ -59,7 +59,7 @@ def _run(options: argparse.Namespace) -> None:
     from candor.model.bundle import load_bundle
     from training.data.readers import read_dataset
     from training.gate.promise import Promise
-    from training.measure.audit import Beside, audit_bundle, audit_predictions
+    from training.measure.audit import Extras, audit_bundle, audit_predictions
     from training.measure.selective.plots import draw_audit
     from training.measure.selective.report import sections
     from training.measure.selective.summary import headline
@@ -70,13 +70,13 @@ def _run(options: argparse.Namespace) -> None:
     tables = options.readers, simulated, dict(options.signal), dict(options.shifted)
     if options.predictions is not None:
         predictions = read_predictions(options.predictions, options.labels)
-        record = audit_predictions(predictions, Beside(options.experts, *tables), Promise(), occasion)
+        record = audit_predictions(predictions, Extras(options.experts, *tables), Promise(), occasion)
     elif options.data is None:
         raise SettingsError("--bundle needs --data, a folder of a data set with official test patients")
     else:
         bundle = load_bundle(options.bundle)
         dataset = read_dataset(options.data, findings=bundle.findings)
-        beside = Beside(options.experts or options.data, *tables)
+        beside = Extras(options.experts or options.data, *tables)
         record = audit_bundle(bundle, dataset, "official test patients", beside, occasion)
     options.out.mkdir(parents=True, exist_ok=True)
     write_json(options.out / f"{options.name}.json", record)

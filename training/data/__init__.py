@@ -1,1 +1,1 @@
-"""Data sets: labelled pictures, who is in which set, and batches of them."""
+"""Data sets: labelled pictures, the division of their patients into sets, and batches of them."""

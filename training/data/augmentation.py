@@ -1,6 +1,6 @@
-"""Random changes that a radiograph may undergo without changing what it shows, and presets of them.
+"""Random changes of a radiograph that keep what it shows, and presets of them.
 
-Mirroring is off unless a preset of a paper has it: the heart has a side, and so have the findings.
+Only presets of papers mirror: the heart has a side, and so have the findings.
 
 References
 ----------
@@ -9,7 +9,7 @@ et al. 2021 (github.com/Optimization-AI/LibAUC, ``libauc/datasets/chexpert.py``,
 affine within 15 degrees, 5% and 0.95 to 1.05, filled with grey 128). Cohen et al. 2022
 (github.com/mlmed/torchxrayvision, ``scripts/train_model.py``: affine within 45 degrees, 15% and 0.85 to 1.15, filled
 with black). Howard and Gugger 2020 (github.com/fastai/fastai, ``vision/augment.py``, ``aug_transforms``). Zech et al.
-2018 and DeGrave et al. 2021 (what stands in corners and at borders misleads).
+2018 and DeGrave et al. 2021 (marks in corners and at borders mislead).
 """
 
 from __future__ import annotations
@@ -29,32 +29,32 @@ Pixels = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """How far each change may go, to either side.
+    """The range of each random change.
 
     Parameters
     ----------
     rotation
-        Degrees.
+        Largest angle in degrees, to either side.
     zoom, shift
-        Share of the picture's side.
+        Largest change, as a share of the picture's side.
     shrink
-        Whether the zoom goes to either side; else it only enlarges.
+        Whether the zoom may shrink too; else it only enlarges.
     fill
-        What the places take that the picture leaves, in [0, 1]; None for its mirror image.
+        Value of pixels from outside the picture, in [0, 1]; None mirrors the picture at its border.
     often
-        How often each of rotation, zoom, contrast and brightness is made, in [0, 1].
+        Probability of each of rotation, zoom, contrast and brightness, in [0, 1].
     contrast, brightness
-        Factor on, and shift of, pixels in [0, 1].
+        Largest change of the factor and of the offset, for pixels in [0, 1].
     gamma
-        Exponent's logarithm.
+        Largest change of the exponent's logarithm.
     flip
-        How often left and right are exchanged, in [0, 1].
+        Probability that left and right are exchanged, in [0, 1].
     blur
-        Largest standard deviation of a Gaussian, as a share of the picture's shorter side: an unsharp detector.
+        Largest standard deviation of a Gaussian, as a share of the picture's shorter side; like an unsharp detector.
     noise
-        Largest standard deviation of noise, of pixels in [0, 1]: too low a dose.
+        Largest standard deviation of noise, for pixels in [0, 1]; like too low a dose.
     mask, mask_size
-        How often each corner and each border is blanked, in [0, 1], and the largest share of the side that is.
+        Probability that each corner and each border is blanked, in [0, 1], and the largest blanked share of the side.
     """
 
     rotation: float = 8.0
@@ -96,13 +96,13 @@ PRESETS: Final[dict[str, Augmentation | None]] = {
 }
 """Augmentations by name: ours, then those of the papers.
 
-Of fastai's defaults three things are not as there: it warps the perspective too; it zooms about a random point, ours
-about the middle; and it changes tones in log-odds, ours the pixels, by what its change does to a mid grey.
+Three things differ from fastai's defaults. fastai warps the perspective too. It zooms about a random point, we about
+the middle. It changes tones in log-odds; we change the pixels, by what its change does to a mid grey.
 """
 
 
 def preset(name: str) -> Augmentation | None:
-    """Look an augmentation up.
+    """Return the augmentation of a name; None is the preset without changes.
 
     Raises
     ------
@@ -115,7 +115,17 @@ def preset(name: str) -> Augmentation | None:
 
 
 def augment(image: Radiograph, how: Augmentation, rng: np.random.Generator) -> Radiograph:
-    """Move the picture; change its tones; then spoil it: blur, noise, masks. The shape stays."""
+    """Change a picture at random: move it, change its tones, mirror it, then blur, noise and mask it. The shape stays.
+
+    Parameters
+    ----------
+    image
+        The picture to change; it is left as it is.
+    how
+        The range of each change.
+    rng
+        Source of the randomness; the same state gives the same picture.
+    """
     pixels = _toned(_placed(image.pixels, how, rng), how, rng)
     if how.flip and rng.random() < how.flip:
         pixels = pixels[:, ::-1]
@@ -125,8 +135,8 @@ def augment(image: Radiograph, how: Augmentation, rng: np.random.Generator) -> R
 
 def _placed(pixels: Pixels, how: Augmentation, rng: np.random.Generator) -> Pixels:
     rows, columns = pixels.shape
-    turn = _made(how, rng) * rng.uniform(-how.rotation, how.rotation)
-    zoom = _made(how, rng) * rng.uniform(-how.zoom if how.shrink else 0, how.zoom)
+    turn = _drawn(how, rng) * rng.uniform(-how.rotation, how.rotation)
+    zoom = _drawn(how, rng) * rng.uniform(-how.zoom if how.shrink else 0, how.zoom)
     matrix = cv2.getRotationMatrix2D((columns / 2, rows / 2), turn, 1 + zoom)
     matrix[:, 2] += rng.uniform(-how.shift, how.shift, 2) * np.asarray([columns, rows])
     border, fill = (cv2.BORDER_REFLECT_101, 0.0) if how.fill is None else (cv2.BORDER_CONSTANT, how.fill)
@@ -136,15 +146,15 @@ def _placed(pixels: Pixels, how: Augmentation, rng: np.random.Generator) -> Pixe
     return np.asarray(moved, np.float32)
 
 
-def _made(how: Augmentation, rng: np.random.Generator) -> bool:
-    # No draw where a change is always made: the recipe's seed then gives what it gave before there was a choice.
+def _drawn(how: Augmentation, rng: np.random.Generator) -> bool:
+    # No draw where a change is always made, so that a seed still gives what it gave before there was a choice.
     return how.often >= 1 or bool(rng.random() < how.often)
 
 
 def _toned(pixels: Pixels, how: Augmentation, rng: np.random.Generator) -> Pixels:
     pixels = np.power(pixels, np.float32(np.exp(rng.uniform(-how.gamma, how.gamma))))
-    contrast = _made(how, rng) * rng.uniform(-how.contrast, how.contrast)
-    brightness = _made(how, rng) * rng.uniform(-how.brightness, how.brightness)
+    contrast = _drawn(how, rng) * rng.uniform(-how.contrast, how.contrast)
+    brightness = _drawn(how, rng) * rng.uniform(-how.brightness, how.brightness)
     pixels = (pixels - np.float32(0.5)) * np.float32(1 + contrast) + np.float32(0.5)
     return np.asarray(pixels + np.float32(brightness), np.float32)
 
@@ -160,7 +170,7 @@ def _spoilt(pixels: Pixels, how: Augmentation, rng: np.random.Generator) -> Pixe
 
 
 def _masked(pixels: Pixels, how: Augmentation, rng: np.random.Generator) -> Pixels:
-    """Blank corners and borders, each for itself, with the picture's mean: black would be a mark of its own."""
+    """Blank corners and borders, each at random, with the picture's mean: black would be a mark of its own."""
     masked, fill = pixels.copy(), pixels.mean()
     deep = slice(None)
     for rows in (0, 1, None):

@@ -1,7 +1,7 @@
-"""Pictures with labels in batches whose content is a function of the seed and the step alone.
+"""Batches of pictures with labels; their content depends only on the seed and the step.
 
-So a run that was killed goes on at any step with the batches that it would have seen, whatever the number of
-processes and of readers.
+So an interrupted run can go on at any step with the batches that it would have seen, whatever the number of processes
+and of readers.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from training.data.views import LateralPixels, Paired
 from training.distributed import rank, world
 
 Drawn = tuple[int, int]
-"""A picture's position, and the epoch that it is drawn in."""
+"""A picture's position, and the epoch in which it is drawn."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,11 +36,11 @@ class Examples:
     Parameters
     ----------
     labels
-        ``(images, findings)``: 1 present, 0 absent, NaN not to be used.
+        ``(images, findings)``: 1 present, 0 absent, NaN ignored.
     targets
-        What the loss compares with: the labels, or softer ones.
+        ``(images, findings)``: what the loss compares with, the labels or softer ones.
     laterals
-        For a network of two views.
+        The lateral views, for a network of two views; None for one view.
     """
 
     pixels: PixelCache
@@ -55,14 +55,24 @@ class Examples:
         cache: Path,
         targets: NDArray[np.float32] | None = None,
     ) -> Examples:
-        """Decode pictures, or open what was decoded before; without targets the labels are those."""
+        """Decode pictures into a cache, or open them from it.
+
+        Parameters
+        ----------
+        seen
+            The pictures as the network reads them.
+        cache
+            Folder of the cache.
+        targets
+            ``(images, findings)`` in [0, 1], NaN ignored; None takes the labels.
+        """
         labels = seen.frontal.labels()
         laterals = None if seen.laterals is None else LateralPixels.of(seen.laterals, cache)
         pixels = open_cache(seen.frontal.images, cache)
         return cls(pixels, labels, labels if targets is None else targets, laterals)
 
     def views(self, position: int) -> list[Radiograph | None]:
-        """Read one example: its picture, and for two views its lateral, None where there is none."""
+        """Read the views of one example: its picture and, for two views, its lateral, None if it has none."""
         frontal = self.pixels.radiograph(position)
         if self.laterals is None:
             return [frontal]
@@ -74,12 +84,24 @@ class Examples:
 def training_input(
     image: Radiograph, spec: InputSpec, how: Augmentation | None, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Make the network input for training; without augmentation it is the application's own."""
+    """Make the network input for training.
+
+    Parameters
+    ----------
+    image
+        The picture.
+    spec
+        The network's input.
+    how
+        Random changes; None makes the application's own input.
+    rng
+        Source of the randomness.
+    """
     return to_network_input(image if how is None else augment(image, how, rng), spec)
 
 
 def pixel_statistics(cache: PixelCache) -> tuple[float, float]:
-    """Mean and standard deviation over all pixels of all pictures, in [0, 1]."""
+    """Return mean and standard deviation over all pixels of all pictures, in [0, 1]."""
     histogram = np.zeros(256, np.int64)
     for position in range(len(cache)):
         histogram += np.bincount(cache.stored(position).ravel(), minlength=256)
@@ -91,19 +113,25 @@ def pixel_statistics(cache: PixelCache) -> tuple[float, float]:
 class Inputs(Dataset[dict[str, Tensor]]):
     """Examples as the network's input: ``image`` ``(views, side, side)`` and ``label`` ``(findings,)``.
 
-    A lateral that is missing is all NaN, see :class:`training.learn.objective.Forward`.
+    A missing lateral is all NaN, see :class:`training.learn.objective.Forward`.
 
     Parameters
     ----------
+    examples
+        Pictures and targets.
+    spec
+        The network's input.
+    how
+        Random changes; None for none.
     key
-        What the random changes of a picture depend on, beside its position and the epoch.
+        Numbers that seed the random changes of a picture, besides its position and the epoch.
     """
 
     def __init__(self, examples: Examples, spec: InputSpec, how: Augmentation | None, key: tuple[int, ...]) -> None:
         self._examples, self._spec, self._how, self._key = examples, spec, how, key
 
     def __getitem__(self, drawn: Drawn) -> dict[str, Tensor]:
-        """Read one picture, changed as it is in that epoch."""
+        """Read one picture, changed as it is in its epoch."""
         position, epoch = drawn
         rng = np.random.default_rng([*self._key, epoch, position])
         image = np.concatenate([self._input(view, rng) for view in self._examples.views(position)])
@@ -116,16 +144,18 @@ class Inputs(Dataset[dict[str, Tensor]]):
 
 
 class Order(Sampler[list[Drawn]]):
-    """Batches without end, in a new random order each epoch; what is left over of an epoch is not used.
+    """Endless batches, in a new random order in each epoch; the rest of an epoch that fills no batch is not used.
 
     Parameters
     ----------
-    pictures, size
-        How many there are, and how many a batch holds over all processes; each process gets its share of it.
+    pictures
+        How many there are.
+    size
+        Pictures in a batch over all processes; each process gets its share of them.
     key
-        What the order depends on, beside the epoch.
+        Numbers that seed the order, besides the epoch.
     start
-        The batch to begin with, counted over all epochs.
+        The first batch, counted over all epochs.
     """
 
     def __init__(self, pictures: int, size: int, key: tuple[int, ...], start: int = 0) -> None:
@@ -143,7 +173,14 @@ class Order(Sampler[list[Drawn]]):
 
 
 def batch_size(wanted: int, pictures: int) -> int:
-    """Give each process as many pictures a batch as the others: at most ``wanted`` in all, and at most all.
+    """Return the largest batch size up to ``wanted`` that divides evenly among the processes.
+
+    Parameters
+    ----------
+    wanted
+        Pictures in a batch over all processes, at most.
+    pictures
+        Number of pictures; a batch holds no more.
 
     Raises
     ------
@@ -157,22 +194,42 @@ def batch_size(wanted: int, pictures: int) -> int:
 
 
 def training_loader(inputs: Inputs, order: Order, workers: int) -> DataLoader[dict[str, Tensor]]:
-    """Load without end, in that order."""
+    """Return a loader that reads batches without end.
+
+    Parameters
+    ----------
+    inputs
+        The examples to read.
+    order
+        The batches, for this process.
+    workers
+        Number of reader processes; 0 reads in this process.
+    """
     return DataLoader(
         inputs,
         batch_sampler=order,
         num_workers=workers,
         pin_memory=torch.cuda.is_available(),
-        generator=_aside(),
+        generator=_own_generator(),
     )
 
 
-def watching_loader(inputs: Inputs, pictures: int, size: int) -> DataLoader[dict[str, Tensor]]:
-    """Load each picture once, this process's share of them."""
+def validation_loader(inputs: Inputs, pictures: int, size: int) -> DataLoader[dict[str, Tensor]]:
+    """Return a loader that reads this process's share of the pictures, each once.
+
+    Parameters
+    ----------
+    inputs
+        The examples to read.
+    pictures
+        Number of pictures over all processes.
+    size
+        Pictures in a batch of this process.
+    """
     mine = [(position, 0) for position in range(rank(), pictures, world())]
-    return DataLoader(inputs, batch_size=size, sampler=mine, generator=_aside())
+    return DataLoader(inputs, batch_size=size, sampler=mine, generator=_own_generator())
 
 
-def _aside() -> torch.Generator:
-    # A loader draws a number when it is iterated: from torch's own generator, a resumed run would draw once more.
+def _own_generator() -> torch.Generator:
+    # A loader draws a number when it is iterated. From torch's own generator, a resumed run would draw one more.
     return torch.Generator()

@@ -1,11 +1,11 @@
-"""A memory-mapped cache of decoded pictures, made once.
+"""A memory-mapped cache of decoded pictures.
 
-The pictures lie behind each other as uint8 in one file; an index names where each begins and its shape. Both are
-named by a hash of the inputs: each picture's name, size and time, their order, and the size that they are shrunk
-to. So a change of the inputs makes another cache; the old one stays until somebody removes it.
+The pictures are stored one after another as uint8 in one file; an index holds their shapes. Both are named by a hash of
+the inputs: each picture's name, size and time, their order, and the size to which they are shrunk. A change of the
+inputs makes a new cache; the old one stays until somebody removes it.
 
-The index is written last and a cache without it, or with another length than it says, is made again. While one
-process makes a cache, others that want the same one wait for it, as all but one do under torchrun.
+The index is written last. A cache without an index, or of another length than the index says, is made again. While one
+process makes a cache, others that need the same one wait for it, as all but one do under torchrun.
 """
 
 from __future__ import annotations
@@ -30,13 +30,21 @@ from training.data.pictures import as_radiograph, read_picture, shrunk
 from training.records import write_json
 
 AHEAD: Final = 64
-"""Pictures that are decoded together, and so held in memory."""
+"""Number of pictures that are decoded and held in memory at once."""
 
 Shape = tuple[int, int]
 
 
 class PixelCache:
-    """Decoded pictures by position; see :func:`open_cache`."""
+    """Decoded pictures by position; see :func:`open_cache`.
+
+    Parameters
+    ----------
+    pixels
+        The file of all pictures, uint8.
+    shapes
+        Rows and columns of each picture, in the file's order.
+    """
 
     def __init__(self, pixels: Path, shapes: Sequence[Shape]) -> None:
         self._path = pixels
@@ -46,7 +54,7 @@ class PixelCache:
         self._pixels = np.memmap(pixels, np.uint8, mode="r", shape=(int(self._starts[-1]),))
 
     def __reduce__(self) -> tuple[type[PixelCache], tuple[Path, list[Shape]]]:
-        """Let a reader process map the file anew rather than take a copy of all pixels."""
+        """Pickle the path, not the pixels: a reader process maps the file again."""
         return PixelCache, (self._path, self._shapes)
 
     def __len__(self) -> int:
@@ -58,20 +66,22 @@ class PixelCache:
         return self._pixels[start:end].reshape(self._shapes[position])
 
     def radiograph(self, position: int) -> Radiograph:
-        """Read the picture at a position as a radiograph, as reading its DICOM twin would give it."""
+        """Read the picture at a position as a radiograph, equal to that of the same picture in DICOM."""
         return as_radiograph(self.stored(position))
 
 
 def open_cache(images: Sequence[LabelledImage], folder: Path, longest: int | None = None) -> PixelCache:
-    """Open the cache of these pictures under ``folder``, making it first where needed.
+    """Open the cache of these pictures, making it first if needed.
 
     Parameters
     ----------
     images
-        At least one; the cache follows their order.
+        At least one; the cache keeps their order.
+    folder
+        Holds the caches; made if needed.
     longest
-        Pixels of a picture's longer side, above which it is shrunk by area; None keeps every pixel. All of
-        ChestX-ray14 takes 118 GB as it is, 17 GB at 384.
+        Pixels of a picture's longer side, above which it is shrunk by area; None keeps every pixel. All of ChestX-ray14
+        takes 118 GB as it is, 17 GB at 384.
 
     Raises
     ------
@@ -81,8 +91,8 @@ def open_cache(images: Sequence[LabelledImage], folder: Path, longest: int | Non
     folder.mkdir(parents=True, exist_ok=True)
     key = _key(images, longest)
     pixels, index = folder / f"{key}.u8", folder / f"{key}.json"
-    with _alone(folder / f"{key}.lock"):
-        if not _whole(pixels, index):
+    with _locked(folder / f"{key}.lock"):
+        if not _is_complete(pixels, index):
             index.unlink(missing_ok=True)
             write_json(index, {"shapes": _decode(images, pixels, longest)})
     return PixelCache(pixels, _shapes(index))
@@ -97,7 +107,7 @@ def _key(images: Sequence[LabelledImage], longest: int | None) -> str:
 
 
 @contextmanager
-def _alone(lock: Path) -> Iterator[None]:
+def _locked(lock: Path) -> Iterator[None]:
     """Wait until no other process holds the lock; the system frees it when its holder is killed."""
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -108,7 +118,7 @@ def _shapes(index: Path) -> list[Shape]:
     return [(rows, columns) for rows, columns in json.loads(index.read_text())["shapes"]]
 
 
-def _whole(pixels: Path, index: Path) -> bool:
+def _is_complete(pixels: Path, index: Path) -> bool:
     if not (pixels.is_file() and index.is_file()):
         return False
     return pixels.stat().st_size == sum(rows * columns for rows, columns in _shapes(index))

@@ -1,4 +1,4 @@
-"""A contact sheet: pictures as they are, and beside each what augmentation makes of it, to be looked at."""
+"""A contact sheet: pictures as they are, with augmented copies of each, to look at."""
 
 from __future__ import annotations
 
@@ -21,16 +21,24 @@ GAP = 4
 def contact_sheet(
     images: Sequence[Radiograph], how: Augmentation, *, copies: int = 7, side: int = 160, seed: int = 0
 ) -> NDArray[np.uint8]:
-    """Draw one row for each picture: the original, then ``copies`` of it.
+    """Draw one row for each picture: the original, then augmented copies.
 
     Parameters
     ----------
+    images
+        At least one.
+    how
+        The augmentation.
+    copies
+        Augmented copies of each picture.
     side
-        Of each picture on the sheet, in pixels.
+        Size of each picture on the sheet, in pixels.
+    seed
+        Seed of the augmentation.
 
     Returns
     -------
-    ``(rows, columns)`` uint8; what the network sees but for the standardisation.
+    ``(rows, columns)`` uint8: what the network sees, except for the standardisation.
     """
     rng = np.random.default_rng(seed)
     rows = []
@@ -46,7 +54,14 @@ def _tile(image: Radiograph, side: int) -> NDArray[np.uint8]:
 
 
 def write_sheet(path: Path, sheet: NDArray[np.uint8]) -> Path:
-    """Write a sheet as PNG.
+    """Write a sheet as PNG, and return its path.
+
+    Parameters
+    ----------
+    path
+        The file; its folder is made if needed.
+    sheet
+        ``(rows, columns)`` uint8.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Labelled pictures in a fixed order: what every reader makes and every verb takes."""
+"""Labelled pictures in a fixed order: what every reader returns and every command takes."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from training.data.splits import OFFICIAL, Split, Subset
 
 @dataclass(frozen=True, slots=True)
 class LabelledImage:
-    """One picture with what is known of it.
+    """One picture with its labels and facts.
 
     Parameters
     ----------
     name
         Unique in its data set.
     findings
-        What is labelled as present.
+        Findings that are labelled as present.
     age
-        Years; None where it is not known.
+        Years; None if unknown.
     sex
         ``F``, ``M`` or empty.
     view
         ``PA``, ``AP``, ``LL`` (lateral, whichever side) or empty.
     uncertain
-        What the labeller could not decide; a policy says what it counts as.
+        Findings that the labeller could not decide; a policy says what they count as.
     unknown
-        What nobody looked for: its label is NaN whatever the policy.
+        Findings that nobody looked for; their label is NaN under every policy.
     study
-        What was taken together, unique in the data set; empty where it is not known.
+        Identifies the pictures taken together, unique in the data set; empty if unknown.
     site, disease
         The hospital, and a diagnosis outside the findings, as the source writes them, for probes; may be empty.
     """
@@ -55,7 +55,15 @@ class LabelledImage:
     disease: str = ""
 
     def label(self, finding: Finding, policy: Policy) -> float:
-        """1 present, 0 absent, NaN not to be used."""
+        """Return the label of a finding: 1 present, 0 absent, NaN ignored.
+
+        Parameters
+        ----------
+        finding
+            The finding that is asked for.
+        policy
+            What an uncertain label counts as.
+        """
         if finding in self.unknown:
             return float("nan")
         return policy.of(finding).label if finding in self.uncertain else float(finding in self.findings)
@@ -63,7 +71,7 @@ class LabelledImage:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
-    """Pictures in a fixed order, with their labels as an array; ``source`` is the data set's own name, for people."""
+    """Pictures in a fixed order with their labels as an array; ``source`` is the data set's name, for people."""
 
     images: tuple[LabelledImage, ...]
     findings: tuple[Finding, ...]
@@ -77,15 +85,15 @@ class Dataset:
         return np.asarray(rows, np.float32).reshape(len(self.images), len(self.findings))
 
     def patients(self) -> NDArray[np.str_]:
-        """``(images,)``: whose picture each is."""
+        """``(images,)``: the patient of each picture."""
         return np.asarray([image.patient for image in self.images], dtype=np.str_)
 
     def only(self, *subsets: Subset) -> Dataset:
-        """Keep the pictures of some sets."""
+        """Keep the pictures of the given sets."""
         return self._with(image for image in self.images if image.subset in subsets)
 
     def splits(self) -> dict[str, object]:
-        """Which patients are in which set, and by what rule, for ``splits.json``."""
+        """Return which patients are in which set and by what rule, for ``splits.json``."""
         sets = {subset.value: sorted(set(self.only(subset).patients().tolist())) for subset in Subset}
         return {"rule": self.split.rule, "seed": self.split.seed, "patients": sets}
 

@@ -1,4 +1,4 @@
-"""The groups that patients are compared by: sex, age, view."""
+"""The groups by which patients are compared: sex, age, view."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from training.data.dataset import LabelledImage
 AGES: Final = MappingProxyType(
     {"under 18": (0.0, 18.0), "18 to 39": (18.0, 40.0), "40 to 64": (40.0, 65.0), "65 and over": (65.0, np.inf)}
 )
-"""In years, the lower end included."""
+"""Age groups in years; the lower end is included."""
 
 Attribute = Callable[[LabelledImage], str]
-"""Names a picture's group; empty where it is not known."""
+"""Returns the name of a picture's group; empty if unknown."""
 
 
 def age_group(image: LabelledImage) -> str:
-    """Name the age group of the patient when the picture was taken; empty where the age is not known."""
+    """Return the age group of the patient when the picture was taken; empty if the age is unknown."""
     if image.age is None:
         return ""
     return next(name for name, (low, high) in AGES.items() if low <= image.age < high)

@@ -1,4 +1,4 @@
-"""Read a picture file as the radiograph that its DICOM twin would be."""
+"""Read a picture file as a radiograph, equal to that of the same picture in DICOM."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     Raises
     ------
     DataError
-        The file is no picture.
+        The file is not a picture.
     """
     picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     if picture is None:
@@ -27,12 +27,14 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
 
 
 def shrunk(picture: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
-    """Scale a picture down, by area, until its longer side is at most ``longest`` pixels; never up.
+    """Scale a picture down by area; a picture that is small enough is returned as it is.
 
     Parameters
     ----------
     picture
         ``(rows, columns)`` uint8.
+    longest
+        Largest length of the longer side, in pixels.
     """
     scale = longest / max(picture.shape)
     if scale >= 1:

@@ -1,7 +1,7 @@
-"""What an uncertain label counts as, for each finding.
+"""The policies for uncertain labels: what they count as, for each finding.
 
-A labeller that reads reports marks a finding as uncertain where the report hedges ("possible edema"). Training
-needs a number there, or must leave the place out of the loss.
+A labeller that reads reports marks a finding as uncertain where the report hedges ("possible edema"). Training needs a
+number there, or must leave the label out of the loss.
 
 References
 ----------
@@ -20,7 +20,7 @@ from candor.study.findings import Finding
 
 @unique
 class Uncertain(Enum):
-    """What an uncertain label counts as."""
+    """The label that an uncertain one counts as."""
 
     ONES = "u-ones"  # present
     ZEROS = "u-zeros"  # absent
@@ -34,13 +34,13 @@ class Uncertain(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What uncertain labels count as: one rule, and exceptions by finding."""
+    """A policy for uncertain labels: one rule, and exceptions by finding."""
 
     rule: Uncertain = Uncertain.IGNORE
     exceptions: Mapping[Finding, Uncertain] = field(default_factory=dict)
 
     def of(self, finding: Finding) -> Uncertain:
-        """Say what an uncertain label of a finding counts as."""
+        """Return what an uncertain label of a finding counts as."""
         return self.exceptions.get(finding, self.rule)
 
 
@@ -58,12 +58,12 @@ CHEXPERT_FIVE: Final = Policy(
         Finding.EFFUSION: Uncertain.ONES,
     },
 )
-"""For CheXpert's five findings, the policy that served each best among those that need one training.
+"""For CheXpert's five findings, the best policy of those that need only one training.
 
-Irvin et al. 2019 chose U-Ones for atelectasis and edema in the end, and name U-Zeros for consolidation. For
-cardiomegaly, consolidation and effusion their last model used policies that train twice or predict three classes;
-for those the nearer of ones and zeros stands here, as later work on the five findings takes it. Only atelectasis
-and cardiomegaly differed significantly between policies.
+Irvin et al. 2019 finally chose U-Ones for atelectasis and edema, and name U-Zeros for consolidation. For cardiomegaly,
+consolidation and effusion their last model used policies that train twice or predict three classes. For those we take
+the nearer of ones and zeros, as later work on the five findings does. Only atelectasis and cardiomegaly differed
+significantly between policies.
 """
 
 POLICIES: Final = {"u-ones": U_ONES, "u-zeros": U_ZEROS, "u-ignore": U_IGNORE, "chexpert-five": CHEXPERT_FIVE}

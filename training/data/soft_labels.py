@@ -1,7 +1,7 @@
-"""Soft labels: what another classifier, or several readers, think of the training pictures, mixed into the labels.
+"""Soft labels: probabilities from another classifier, or from several readers, mixed into the training labels.
 
-Whoever made the probabilities must not have learned from the patients of gate, calibration and test: what it knows of
-them would come back through its answers on the training pictures, and the figures of the evaluation would be too good.
+Their source must not have learned from the patients of gate, calibration and test. Otherwise its knowledge of them
+would come back through its answers on the training pictures, and the figures of the evaluation would be too good.
 
 References
 ----------
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from candor.study.errors import DataError
 from candor.study.findings import Finding, finding_named
 from training.data.dataset import Dataset
-from training.data.readers.records import some
+from training.data.readers.records import first_few
 from training.data.readers.tables import Cells, read_table
 from training.data.shares import shares
 
@@ -42,11 +42,11 @@ class SoftLabels:
     findings
         The table's columns; other findings keep their labels.
     rows
-        By picture's name, ``(findings,)`` float64 in [0, 1].
+        For each picture's name ``(findings,)`` float64 in [0, 1].
     prevalences
         ``(findings,)``: each column's mean, the prevalence at which the probabilities were made.
     sha256
-        Of the file.
+        Hash of the file.
     """
 
     source: Path
@@ -58,14 +58,14 @@ class SoftLabels:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Softened:
-    """What the gradients come from in place of the labels.
+    """The targets of the loss in place of the labels.
 
     Parameters
     ----------
     targets
         ``(images, findings)`` float32 in [0, 1], NaN where the label is NaN.
     images
-        So many stood in the table.
+        Number of pictures that are in the table.
     """
 
     targets: NDArray[np.float32]
@@ -84,8 +84,8 @@ def read_soft_labels(path: Path) -> SoftLabels:
     Raises
     ------
     DataError
-        The table cannot be read, has a column that is neither, names a picture twice, or holds something that is no
-        probability; or a finding is impossible or certain on all pictures, so that no prevalence can be shifted.
+        The table cannot be read, has another column, names a picture twice, or holds something that is not a
+        probability; or a finding is 0 or 1 on all pictures, so that its prevalence cannot be shifted.
     """
     table = read_table(path, [NAME])
     columns = [column for column in table[0] if column != NAME]
@@ -98,12 +98,12 @@ def read_soft_labels(path: Path) -> SoftLabels:
     prevalences = np.mean(list(rows.values()), axis=0)
     flat = [column for column, share in zip(columns, prevalences, strict=True) if not 0 < share < 1]
     if flat:
-        raise DataError(f"{path}: {some(flat)} is 0 or 1 for all pictures; leave such a column out")
+        raise DataError(f"{path}: {first_few(flat)} is 0 or 1 for all pictures; leave such a column out")
     return SoftLabels(path, findings, rows, prevalences, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def _finding(column: str | None, path: Path) -> Finding:
-    # A line longer than the header is filed by csv under None.
+    # csv files the surplus cells of a long line under None.
     if column is None or not column.startswith(PREFIX):
         known = f"{NAME} and {PREFIX}<Finding>"
         raise DataError(f"{path} has the unknown column {column or 'without a name'}; its columns are {known}")
@@ -119,23 +119,25 @@ def _probabilities(cells: Cells, columns: Sequence[str], path: Path) -> Floats:
     except ValueError:
         found = np.full(len(columns), np.nan)
     if not ((found >= 0) & (found <= 1)).all():  # NaN too
-        raise DataError(f"{path}: the row of {cells[NAME]} holds something that is no probability from 0 to 1")
+        raise DataError(f"{path}: the row of {cells[NAME]} holds a value that is not a probability from 0 to 1")
     return found
 
 
 def softened(soft: SoftLabels, learning: Dataset, weight: float) -> Softened:
     """Mix the labels of the training pictures with the table's probabilities: ``(1 - weight) y + weight p'``.
 
-    ``p'`` is the table's probability shifted from its own prevalence to the share of positives among these pictures:
-    a table made where a finding is rare would otherwise say that it is absent nearly everywhere. A picture, or a
-    finding, that the table does not have keeps its label. So does a label that is NaN: a policy left it out.
+    ``p'`` is the table's probability, shifted from the table's prevalence to the share of positives among these
+    pictures: otherwise a table made where a finding is rare would say nearly everywhere that it is absent. A picture or
+    a finding that is not in the table keeps its label. So does a label that is NaN, since a policy left it out.
 
     Parameters
     ----------
+    soft
+        The table.
     learning
-        The TRAIN pictures and no others: whoever watches or tests has to see true labels.
+        The TRAIN pictures only: validation and test need true labels.
     weight
-        In [0, 1].
+        Weight of the probabilities, in [0, 1].
 
     Raises
     ------
@@ -159,14 +161,14 @@ def softened(soft: SoftLabels, learning: Dataset, weight: float) -> Softened:
 
 
 def prior_shifted(probabilities: Floats, before: Floats, after: Floats) -> Floats:
-    """Give what probabilities become at other prevalences; 0 and 1 stay.
+    """Shift probabilities from one prevalence to another; 0 and 1 stay.
 
     Parameters
     ----------
     probabilities
         ``(n, findings)`` in [0, 1].
     before, after
-        ``(findings,)`` in (0, 1).
+        ``(findings,)`` in (0, 1): the prevalences.
     """
     present, absent = probabilities * after / before, (1 - probabilities) * (1 - after) / (1 - before)
     return np.asarray(present / (present + absent), np.float64)

@@ -1,8 +1,8 @@
-"""Who is in which set: disjoint sets of patients, by official lists and a seeded hash, or by the hash alone.
+"""Divide patients into disjoint sets: by official lists and a seeded hash, or by the hash alone.
 
-Four uses never share a patient: the classifier (a part of its patients only watches), the gate, the calibration
-and the test. Where a publisher gives lists, the classifier learns from those for training and the other three
-are divided from those for testing.
+Four uses never share a patient: the classifier (some of its patients are for validation only), the gate, the
+calibration and the test. If a publisher gives lists, the classifier learns from those for training, and the other three
+sets are divided from those for testing.
 
 References
 ----------
@@ -22,15 +22,15 @@ from typing import Final
 from candor.study.errors import SettingsError
 
 SEED: Final = "candor-1"
-"""Part of every hash: another seed gives other sets."""
+"""Part of every hash; another seed gives other sets."""
 
 
 @unique
 class Subset(Enum):
-    """What a patient's images are used for."""
+    """The use of a patient's images."""
 
     TRAIN = "train"  # gradients
-    VALIDATION = "validation"  # watched while training, to choose among classifiers
+    VALIDATION = "validation"  # measured while training, to choose among classifiers
     GATE = "gate"
     CALIBRATION = "calibration"
     TEST = "test"
@@ -38,9 +38,9 @@ class Subset(Enum):
 
 @unique
 class Listed(Enum):
-    """Which of its publisher's lists a patient stands on."""
+    """The publisher's list that a patient is on."""
 
-    TRAIN_VAL = "train_val"  # to learn from, with no list of whom to watch
+    TRAIN_VAL = "train_val"  # to learn from, without a validation list
     TRAIN = "train"
     VALIDATION = "validation"
     TEST = "test"
@@ -48,23 +48,31 @@ class Listed(Enum):
 
 
 Shares = Mapping[Subset, float]
-"""The part of the patients in each set; the order is the hash's range from 0 to 1, and the sum is 1."""
+"""The share of the patients in each set, in the order of the hash from 0 to 1; the sum is 1."""
 
 
 def unit_hash(patient: str, seed: str = SEED) -> float:
-    """Map a patient to a number in [0, 1) that depends on nothing but the patient and the seed."""
+    """Return a number in [0, 1) that depends only on the patient and the seed.
+
+    Parameters
+    ----------
+    patient
+        The patient's identifier, or another name to hash.
+    seed
+        Text that is hashed with it.
+    """
     digest = hashlib.sha256(f"{seed}:{patient}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """How patients are divided.
+    """A rule by which patients are divided.
 
     Parameters
     ----------
     shares
-        For each list of the publisher; a list that is not named cannot be divided.
+        For each list of the publisher; patients of a list that is missing here cannot be divided.
     seed
         Part of every hash.
 
@@ -81,20 +89,36 @@ class Split:
         for shares in self.shares.values():
             if not all(0 < share <= 1 for share in shares.values()) or not math.isclose(sum(shares.values()), 1):
                 given = ", ".join(f"{subset.value} {share:g}" for subset, share in shares.items())
-                raise SettingsError(f"a split into {given} is none; give shares over 0 that sum to 1")
+                raise SettingsError(f"a split into {given} is impossible; give shares over 0 that sum to 1")
 
     @classmethod
     def by_hash(cls, shares: Shares, seed: str = SEED) -> Split:
-        """Divide all patients by the hash alone, whatever lists there are."""
+        """Return a split that divides all patients by the hash alone, whatever list they are on.
+
+        Parameters
+        ----------
+        shares
+            The share of the patients in each set.
+        seed
+            Part of every hash.
+        """
         return cls(dict.fromkeys(Listed, shares), seed)
 
     @property
     def needs_lists(self) -> bool:
-        """Whether a data set without lists cannot be divided so."""
+        """Whether a data set without lists cannot be divided in this way."""
         return Listed.NOWHERE not in self.shares
 
     def subset(self, patient: str, listed: Listed) -> Subset:
-        """Say which set a patient belongs to; all of a patient's images go together."""
+        """Return the set that a patient belongs to; all of a patient's images are in one set.
+
+        Parameters
+        ----------
+        patient
+            The patient's identifier.
+        listed
+            The publisher's list that the patient is on.
+        """
         shares = self.shares[listed]
         position = unit_hash(patient, self.seed)
         ends = [round(end, 9) for end in accumulate(shares.values())]
@@ -102,7 +126,7 @@ class Split:
 
     @property
     def rule(self) -> str:
-        """The rule in words, for whoever reads the bundle."""
+        """The rule in words, for readers of the bundle."""
         texts = {listed: _in_words(shares) for listed, shares in self.shares.items()}
         lists = (
             [f"Official {listed.value} patients: {text}." for listed, text in texts.items()]
@@ -129,7 +153,7 @@ OFFICIAL: Final = Split(
         Listed.VALIDATION: {Subset.VALIDATION: 1.0},
     }
 )
-"""The publisher's lists; a tenth of a list for learning only watches where there is no list of whom to watch."""
+"""The publisher's lists; without a validation list, a tenth of the training patients is for validation."""
 
 PAPER: Final = Split.by_hash(
     {
@@ -142,7 +166,7 @@ PAPER: Final = Split.by_hash(
 )
 """The deferral paper's 70/15/15: classifier, deferral, test.
 
-A tenth of the classifier's patients only watches; the gate and the calibration share the deferral's evenly.
+A tenth of the classifier's patients is for validation; gate and calibration share the deferral's patients equally.
 """
 
 SPLITS: Final = {"official": OFFICIAL, "70-15-15": PAPER}

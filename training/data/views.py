@@ -2,7 +2,7 @@
 
 Studies without a lateral stay: most of CheXpert's have none, and :class:`candor.model.networks.two_view.TwoViewNetwork`
 takes a missing lateral's features as zero. Rubin et al. trained on pairs alone. A lateral whose study has no frontal
-radiograph is left out, since the network reads no lateral alone.
+radiograph is left out, since the network does not read a lateral alone.
 
 References
 ----------
@@ -30,16 +30,16 @@ LATERAL: Final = "LL"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Paired:
-    """Pictures as a network reads them: one by one, or frontal radiographs each with its lateral.
+    """Pictures as a network reads them: single pictures, or frontal radiographs with their laterals.
 
     Parameters
     ----------
     frontal
         The examples; for two views the data set without its laterals.
     laterals
-        One for each frontal radiograph, None where its study has none; None for a network of one view.
+        One for each frontal radiograph, None if its study has no lateral; None for a network of one view.
     left_out
-        Laterals whose study has no frontal radiograph.
+        Number of laterals whose study has no frontal radiograph.
     """
 
     frontal: Dataset
@@ -48,7 +48,7 @@ class Paired:
 
     @property
     def facts(self) -> dict[str, int] | None:
-        """How many frontal radiographs have a lateral and have none, and laterals left out; None for one view."""
+        """Counts of frontal radiographs with and without a lateral, and of laterals left out; None for one view."""
         if self.laterals is None:
             return None
         alone = self.laterals.count(None)
@@ -57,7 +57,7 @@ class Paired:
 
     @property
     def in_words(self) -> str:
-        """What became of the views, in one line; empty for one view."""
+        """These counts in one line; empty for one view."""
         if self.facts is None:
             return ""
         pairs, alone, left_out = self.facts.values()
@@ -68,7 +68,14 @@ class Paired:
 
 
 def seen_by(network: str, part: Dataset) -> Paired:
-    """Arrange a part of a data set, which is not empty, as a network reads it.
+    """Arrange pictures as a network reads them.
+
+    Parameters
+    ----------
+    network
+        A key of :data:`candor.model.networks.registry.NETWORKS`.
+    part
+        The pictures of one set of patients, at least one.
 
     Raises
     ------
@@ -85,7 +92,7 @@ def seen_by(network: str, part: Dataset) -> Paired:
 
 
 def paired(dataset: Dataset) -> Paired:
-    """Give each frontal radiograph its study's lateral, the first by name; several frontals of a study share it."""
+    """Pair each frontal radiograph with its study's lateral, the first by name; frontals of one study share it."""
     lateral = sorted((image for image in dataset.images if image.view == LATERAL), key=lambda image: image.name)
     frontal = [image for image in dataset.images if image.view != LATERAL]
     by_study: dict[tuple[str, str], LabelledImage] = {}
@@ -105,7 +112,14 @@ def _study(image: LabelledImage) -> tuple[str, str]:
 
 
 def require_laterals(pairs: Paired, network: str) -> None:
-    """Refuse data that a network of two views learns nothing from.
+    """Refuse pictures without a pair for a network of two views.
+
+    Parameters
+    ----------
+    pairs
+        The training pictures.
+    network
+        The network's name, for the error.
 
     Raises
     ------
@@ -127,9 +141,9 @@ class LateralPixels:
     Parameters
     ----------
     pixels
-        None where there is no lateral at all.
+        None if there is no lateral at all.
     places
-        ``(frontal images,)``: where in ``pixels`` each one's lateral lies, -1 for none.
+        ``(frontal images,)``: the position of each one's lateral in ``pixels``, -1 for none.
     """
 
     pixels: PixelCache | None
@@ -137,7 +151,15 @@ class LateralPixels:
 
     @classmethod
     def of(cls, laterals: Sequence[LabelledImage | None], cache: Path) -> LateralPixels:
-        """Decode laterals, each once, or open what was decoded before."""
+        """Decode laterals into a cache, each once, or open them from it.
+
+        Parameters
+        ----------
+        laterals
+            One for each frontal radiograph, None if it has none.
+        cache
+            Folder of the cache.
+        """
         unique = {image.name: image for image in laterals if image is not None}
         order = {name: place for place, name in enumerate(unique)}
         places = np.asarray([-1 if image is None else order[image.name] for image in laterals], np.int64)

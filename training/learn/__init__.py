@@ -1,1 +1,1 @@
-"""Learning: from a recipe to weights."""
+"""Learning: train a network by a recipe."""

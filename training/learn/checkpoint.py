@@ -1,6 +1,6 @@
-"""Save and load the state of a training run as safetensors: tensors, and the tree that they hang in as JSON.
+"""Save and load the state of a training run as safetensors: the tensors, and the tree that holds them as JSON.
 
-Nothing is ever unpickled, and a reader never sees half a file.
+Nothing is unpickled, and a reader never sees half a file.
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ FORMAT: Final = "candor-checkpoint-1"
 
 
 def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
-    """Write a tree under a temporary name, then move it into place.
+    """Write a tree of values under a temporary name, then move it into place.
 
     Parameters
     ----------
+    path
+        The file; it is replaced only when the new one is complete.
     state
         Dictionaries, lists, tuples (they come back as lists), tensors, numbers, strings and None.
 
@@ -35,17 +37,25 @@ def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
         The tree holds something else.
     """
     tensors: dict[str, Tensor] = {}
-    tree = json.dumps(_flat(state, tensors))
+    tree = json.dumps(_to_tree(state, tensors))
     _write_whole(path, tensors, {"format": FORMAT, "tree": tree})
 
 
 def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
-    """Write a safetensors file of weights, whole or not at all; what lay there stays until then."""
+    """Write a safetensors file of weights; an existing file is replaced only when the new one is complete.
+
+    Parameters
+    ----------
+    path
+        The file.
+    weights
+        Tensors by name, contiguous and on the CPU.
+    """
     _write_whole(path, dict(weights), None)
 
 
 def _write_whole(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None) -> None:
-    # Not candor.files.durable's file: safetensors writes to a path, and in memory a checkpoint would lie twice.
+    # Not candor.files.durable's file: safetensors writes to a path, and otherwise the checkpoint is in memory twice.
     partial = path.with_name(path.name + ".partial")
     save_file(tensors, partial, metadata=metadata)
     with partial.open("rb") as file:
@@ -60,7 +70,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     Raises
     ------
     DataError
-        The file is damaged or is no checkpoint.
+        The file is damaged or is not a checkpoint.
     """
     try:
         with safe_open(path, "pt") as file:
@@ -71,31 +81,31 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             f"{path} cannot be read as a checkpoint ({error}); remove it, and training begins anew"
         ) from error
     if facts.get("format") != FORMAT:
-        raise DataError(f"{path} is no checkpoint of {FORMAT}; remove it, and training begins anew")
-    state: dict[str, Any] = _grown(json.loads(facts["tree"]), tensors)
+        raise DataError(f"{path} is not a checkpoint of {FORMAT}; remove it, and training begins anew")
+    state: dict[str, Any] = _from_tree(json.loads(facts["tree"]), tensors)
     return state
 
 
-def _flat(node: object, tensors: dict[str, Tensor]) -> object:
-    """Put tensors aside; dictionaries become pairs, since JSON has no whole numbers as keys."""
+def _to_tree(node: object, tensors: dict[str, Tensor]) -> object:
+    """Replace tensors by references; dictionaries become pairs, since JSON has no whole numbers as keys."""
     if isinstance(node, Tensor):
         name = str(len(tensors))
         tensors[name] = node.detach().cpu().clone().contiguous()
         return {"tensor": name}
     if isinstance(node, Mapping):
-        return {"pairs": [[key, _flat(value, tensors)] for key, value in node.items()]}
+        return {"pairs": [[key, _to_tree(value, tensors)] for key, value in node.items()]}
     if isinstance(node, list | tuple):
-        return [_flat(value, tensors) for value in node]
+        return [_to_tree(value, tensors) for value in node]
     if node is None or isinstance(node, bool | int | float | str):
         return node
-    raise TypeError(f"a checkpoint holds tensors, numbers and text, and no {type(node).__name__}")
+    raise TypeError(f"a checkpoint holds tensors, numbers and text, not {type(node).__name__}")
 
 
-def _grown(node: Any, tensors: Mapping[str, Tensor]) -> Any:
+def _from_tree(node: Any, tensors: Mapping[str, Tensor]) -> Any:
     if isinstance(node, list):
-        return [_grown(value, tensors) for value in node]
+        return [_from_tree(value, tensors) for value in node]
     if isinstance(node, dict):
         if "tensor" in node:
             return tensors[node["tensor"]]
-        return {key: _grown(value, tensors) for key, value in node["pairs"]}
+        return {key: _from_tree(value, tensors) for key, value in node["pairs"]}
     return node

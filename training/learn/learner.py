@@ -1,4 +1,4 @@
-"""What a recipe starts from: a network, the running average of its weights, and the pictures, on a device."""
+"""The starting point of a recipe: a network, the running average of its weights, and the pictures, on a device."""
 
 from __future__ import annotations
 
@@ -27,38 +27,38 @@ from training.learn.recipe import IMAGENET, Recipe
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Learner:
-    """What all stages of a recipe share.
+    """The objects that all stages of a recipe share.
 
     Parameters
     ----------
     spec
-        The bundle's input: the last stage's.
-    examples, watching
-        The pictures that give the gradients, and those that are only watched.
+        The bundle's input, which is the last stage's.
+    examples, validation
+        The pictures for training and those for validation.
     learning
-        What is known of the pictures that give the gradients, in the order of ``examples``.
+        Labels and facts of the pictures for training, in the order of ``examples``.
     facts
-        For ``train.json``: of soft labels and of two views; null where there are none.
+        For ``train.json``: about soft labels and two views; null if there are none.
     """
 
     network: ClassActivationNetwork
     average: AveragedModel
     spec: InputSpec
     examples: Examples
-    watching: Examples
+    validation: Examples
     device: torch.device
     learning: Paired
     facts: Mapping[str, object]
 
     @property
     def averaged(self) -> ClassActivationNetwork:
-        """The network of the averaged weights."""
+        """The network with the averaged weights."""
         network = self.average.module
         assert isinstance(network, ClassActivationNetwork)  # noqa: S101 - it is a copy of the network
         return network
 
     def averaged_state(self) -> dict[str, Tensor]:
-        """Take the averaged weights in float32, without BatchNorm's step counters."""
+        """Return the averaged weights in float32, without BatchNorm's step counters."""
         return {
             name: tensor.detach().float().cpu().contiguous()
             for name, tensor in self.averaged.state_dict().items()
@@ -67,7 +67,18 @@ class Learner:
 
 
 def make_learner(dataset: Dataset, work: Path, recipe: Recipe, device: torch.device) -> Learner:
-    """Decode the pictures under ``work``, and build the network; torch is seeded.
+    """Decode the pictures and build the network; torch is seeded.
+
+    Parameters
+    ----------
+    dataset
+        TRAIN is for training, VALIDATION for validation.
+    work
+        Work folder; gets the cache of pictures.
+    recipe
+        How the classifier is trained.
+    device
+        Where the network is trained.
 
     Raises
     ------
@@ -77,7 +88,7 @@ def make_learner(dataset: Dataset, work: Path, recipe: Recipe, device: torch.dev
     SettingsError
         The precision needs a GPU and there is none.
     BundleError
-        The weights to start from cannot be had, or do not fit.
+        The initial weights cannot be loaded, or do not fit.
     """
     for subset in (Subset.TRAIN, Subset.VALIDATION):
         if not dataset.only(subset).images:
@@ -85,12 +96,12 @@ def make_learner(dataset: Dataset, work: Path, recipe: Recipe, device: torch.dev
     if recipe.precision == "fp16" and device.type != "cuda":
         raise SettingsError("precision fp16 needs a GPU, and there is none; set bf16 or fp32")
     learning = seen_by(recipe.network, dataset.only(Subset.TRAIN))
-    watched = seen_by(recipe.network, dataset.only(Subset.VALIDATION))
+    validation_part = seen_by(recipe.network, dataset.only(Subset.VALIDATION))
     require_laterals(learning, recipe.network)
     soft = _softened(learning.frontal, recipe)
     with first_alone():
         examples = Examples.of(learning, work / "cache", soft.targets if soft else None)
-        watching = Examples.of(watched, work / "cache")
+        validation = Examples.of(validation_part, work / "cache")
     spec = InputSpec(recipe.stages[-1].side, *pixel_statistics(examples.pixels))
     torch.manual_seed(recipe.seed)
     network = _network(recipe, examples).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -98,7 +109,7 @@ def make_learner(dataset: Dataset, work: Path, recipe: Recipe, device: torch.dev
     average = AveragedModel(network, multi_avg_fn=averaging, use_buffers=True)
     torch.manual_seed(recipe.seed + rank())  # the same weights in all processes, and each its own dropout
     facts = {"soft_labels": soft and soft.facts, "views": learning.facts}
-    return Learner(network, average, spec, examples, watching, device, learning, facts)
+    return Learner(network, average, spec, examples, validation, device, learning, facts)
 
 
 def _softened(learning: Dataset, recipe: Recipe) -> Softened | None:
@@ -109,13 +120,13 @@ def _softened(learning: Dataset, recipe: Recipe) -> Softened | None:
 
 def _network(recipe: Recipe, examples: Examples) -> ClassActivationNetwork:
     network = NETWORKS[recipe.network](examples.labels.shape[1])
-    if not _begun(network, recipe):
+    if not _load_initial(network, recipe):
         start_at_prevalence(network, examples.labels)
     return network
 
 
-def _begun(network: ClassActivationNetwork, recipe: Recipe) -> bool:
-    """Fill a network with what it is to start from; whether that has the head too."""
+def _load_initial(network: ClassActivationNetwork, recipe: Recipe) -> bool:
+    """Load the recipe's initial weights into a network; return whether they include the head."""
     if recipe.initial is None:
         return False
     if recipe.initial == IMAGENET:

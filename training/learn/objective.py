@@ -1,4 +1,4 @@
-"""What a step of training computes: the forward pass in its precision, and the stage's loss."""
+"""The computation of a training step: the forward pass in its precision, and the stage's loss."""
 
 from __future__ import annotations
 
@@ -24,16 +24,32 @@ DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 
 def start_at_prevalence(network: ClassActivationNetwork, labels: NDArray[np.float32]) -> None:
-    """Set the head's bias to the log-odds of each finding's share, so that training need not find it."""
+    """Set the head's bias to the log-odds of each finding's share, so that training need not find it.
+
+    Parameters
+    ----------
+    network
+        Its head's bias is changed in place.
+    labels
+        ``(n, findings)`` of the training set; NaN is ignored.
+    """
     share = np.clip(shares(labels), 1e-3, 1 - 1e-3)
     with torch.no_grad():
         network.head.bias.copy_(torch.from_numpy(np.log(share / (1 - share))))
 
 
 class Forward(nn.Module):
-    """A network as training calls it: in a precision, each member of a MIMO network with its own image, two views.
+    """A network as training calls it: in a precision, and for MIMO and two-view networks with several images at once.
 
-    Of two views the second channel is the lateral, NaN where there is none; the activation is the frontal view's.
+    Each member of a MIMO network gets its own image. For two views the second channel is the lateral, NaN if it is
+    missing; the activation is the frontal view's.
+
+    Parameters
+    ----------
+    network
+        The network; it is called, not copied.
+    precision
+        One of :data:`training.learn.recipe.PRECISIONS`.
     """
 
     def __init__(self, network: ClassActivationNetwork, precision: str) -> None:
@@ -42,7 +58,7 @@ class Forward(nn.Module):
         self._dtype = DTYPES[precision]
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits and class activation, float32; of all members where ``images`` holds one channel for each."""
+        """Return logits and class activation, float32; for all members if ``images`` has one channel for each."""
         with torch.autocast(images.device.type, self._dtype, enabled=self._dtype is not torch.float32):
             logits, activation = self._answer(images)
         return logits.float(), activation.float()
@@ -58,7 +74,7 @@ class Forward(nn.Module):
 
 
 def batch_preparer(network: ClassActivationNetwork) -> Callable[..., tuple[Tensor, Tensor]]:
-    """Make MONAI's ``prepare_batch`` for training: to the device, and mixed for the members of a MIMO network."""
+    """Return MONAI's ``prepare_batch`` for training, which also mixes the batch for a MIMO network."""
 
     def prepare(
         batch: Mapping[str, Tensor], device: torch.device, non_blocking: bool, **_: object
@@ -66,25 +82,35 @@ def batch_preparer(network: ClassActivationNetwork) -> Callable[..., tuple[Tenso
         images, labels = batch["image"], batch["label"]
         if isinstance(network, MimoNetwork):
             images, labels = mixed(images, labels, network.count)
-        return moved(images, device, non_blocking), labels.to(device, non_blocking=non_blocking)
+        return _to_device(images, device, non_blocking), labels.to(device, non_blocking=non_blocking)
 
     return prepare
 
 
-def watched_batch(
+def validation_batch(
     batch: Mapping[str, Tensor], device: torch.device, non_blocking: bool, **_: object
 ) -> tuple[Tensor, Tensor]:
-    """MONAI's ``prepare_batch`` for validation."""
-    return moved(batch["image"], device, non_blocking), batch["label"].to(device, non_blocking=non_blocking)
+    """Move a batch to the device: MONAI's ``prepare_batch`` for validation.
+
+    Parameters
+    ----------
+    batch
+        ``image`` and ``label``, as the loader gives them.
+    device
+        Where the network is.
+    non_blocking
+        Whether the copy may overlap with other work.
+    """
+    return _to_device(batch["image"], device, non_blocking), batch["label"].to(device, non_blocking=non_blocking)
 
 
-def moved(images: Tensor, device: torch.device, non_blocking: bool) -> Tensor:
-    """Bring images to the device, channels last: the layout in which convolutions are fastest."""
+def _to_device(images: Tensor, device: torch.device, non_blocking: bool) -> Tensor:
+    """Move images to the device, channels last, the layout in which convolutions are fastest."""
     return images.to(device, non_blocking=non_blocking).contiguous(memory_format=torch.channels_last)
 
 
 class Criterion(nn.Module):
-    """The stage's loss as MONAI's engine calls it; ``parts`` holds the last batch's, without gradient."""
+    """The stage's loss as MONAI's engine calls it; ``parts`` holds the parts of the last batch, without gradient."""
 
     def __init__(self, loss: WeightedSum | MemberSum) -> None:
         super().__init__()
@@ -92,7 +118,15 @@ class Criterion(nn.Module):
         self.parts: dict[str, Tensor] = {}
 
     def forward(self, predicted: tuple[Tensor, Tensor], labels: Tensor) -> Tensor:
-        """Measure one batch: a scalar."""
+        """Return the loss of one batch, a scalar.
+
+        Parameters
+        ----------
+        predicted
+            Logits and class activation, from :class:`Forward`.
+        labels
+            ``(n, findings)``, or ``(n, members, findings)`` for a MIMO network.
+        """
         total: Tensor
         total, self.parts = self.loss(*predicted, labels)
         return total
@@ -109,6 +143,8 @@ def criterion(terms: Terms, labels: NDArray[np.float32], network: ClassActivatio
         out.
     labels
         ``(n, findings)`` of the training set.
+    network
+        Decides whether the loss is summed over members.
 
     Raises
     ------

@@ -1,8 +1,8 @@
-"""Learning-rate range test: raise the rate step by step until the loss runs away, for several weight decays.
+"""Learning-rate range test: raise the rate step by step until the loss diverges, for several weight decays.
 
 References
 ----------
-Smith 2017 (range test), 2018 (for several weight decays: the strongest that still lets the rate be high).
+Smith 2017 (range test), 2018 (for several weight decays: the strongest that still allows a high rate).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from training.records import write_json
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """The loss at each rate, smoothed, for one weight decay."""
+    """The smoothed loss at each rate, for one weight decay."""
 
     weight_decay: float
     rates: tuple[float, ...]
@@ -40,9 +40,9 @@ class Sweep:
 
     @property
     def suggestion(self) -> float | None:
-        """Rate at which the loss falls most steeply by the rate's logarithm; None where it never falls.
+        """The rate at which the loss falls most steeply over the rate's logarithm; None if it never falls.
 
-        The first tenth, where the smoothed loss still settles, and what follows the minimum do not count.
+        The first tenth, where the smoothed loss still settles, and everything after the minimum do not count.
         """
         first, last = len(self.losses) // 10, int(np.argmin(self.losses)) + 1
         if last - first < 3:
@@ -61,14 +61,22 @@ def range_test(
     high: float = 1.0,
     steps: int = 100,
 ) -> tuple[Sweep, ...]:
-    """Sweep the rate from ``low`` to ``high``, each weight decay from the same weights, with the same batches.
+    """Sweep the learning rate for each weight decay, from the same weights and with the same batches.
 
     Parameters
     ----------
     learner
-        Its network is as before afterwards.
+        Its network is restored afterwards.
+    recipe
+        Gives everything but rate and weight decay.
+    weight_decays
+        At least one.
     stage
-        Number of the recipe's stage whose loss and optimiser are tried.
+        Index of the recipe's stage whose loss and optimiser are tried.
+    low, high
+        First and last rate; 0 < low < high.
+    steps
+        Number of rates, at least 10.
 
     Raises
     ------
@@ -110,7 +118,7 @@ def _sweep(learner: Learner, recipe: Recipe, spec: InputSpec, *, high: float, st
 
 
 class _Extracted:
-    """A batch as MONAI's finder takes it: images first, then the labels that belong to them."""
+    """A batch as MONAI's finder takes it: first the images, then the labels that belong to them."""
 
     def __init__(self, learner: Learner) -> None:
         self._network = learner.network
@@ -127,7 +135,15 @@ class _Extracted:
 
 
 def plot(sweeps: Sequence[Sweep], path: Path) -> Path:
-    """Draw the loss by the rate, one line a weight decay, with the suggestions marked; PNG."""
+    """Draw the loss over the rate as PNG, one line for each weight decay, with the suggestions marked.
+
+    Parameters
+    ----------
+    sweeps
+        From :func:`range_test`.
+    path
+        The file; its folder is made if needed.
+    """
     with _plain_style():
         figure = Figure(figsize=(7, 4.5), layout="constrained")
         axes = figure.subplots()
@@ -149,7 +165,15 @@ def _plain_style() -> Iterator[None]:
 
 
 def write_sweeps(path: Path, sweeps: Sequence[Sweep]) -> None:
-    """Write rates, losses and suggestions as JSON."""
+    """Write rates, losses and suggestions as JSON.
+
+    Parameters
+    ----------
+    path
+        The file.
+    sweeps
+        From :func:`range_test`.
+    """
     each = [
         {
             "weight_decay": sweep.weight_decay,

@@ -1,4 +1,4 @@
-"""All that decides how a classifier is trained."""
+"""The recipe: all settings of a classifier's training."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ PRECISIONS: Final = ("bf16", "fp16", "fp32")
 IMAGENET: Final = "imagenet"
 KEPT: Final = ("last", "best")
 HARD_LOSSES: Final = ("auc_margin", "cross_entropy")
-"""Losses that take no soft labels: the classes of the first would overlap, and a row of mixed labels is no
-distribution, as the second's has to be."""
+"""Losses without soft labels: AUC-margin's classes would overlap, and cross entropy needs rows that sum to 1."""
 
 Terms = tuple[Mapping[str, object], ...]
-"""One loss, see :func:`training.learn.losses.build_loss`; weights may be "balanced", see :mod:`.objective`."""
+"""A loss, see :func:`training.learn.losses.build_loss`; weights may be "balanced", see :mod:`.objective`."""
 
 
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
@@ -35,13 +34,13 @@ class Stage:
     Parameters
     ----------
     side
-        Of the network's input, in pixels.
+        Side of the network's input, in pixels.
     losses
-        What is minimised, a weighted sum.
+        The loss, a weighted sum.
     optimiser
-        One of :data:`OPTIMISERS`; ``pesg`` is for the AUC-margin loss and for it alone.
+        One of :data:`OPTIMISERS`; ``pesg`` is for the AUC-margin loss only, and that loss needs it.
     open_blocks
-        So many blocks of the trunk learn, counted from the head; 0 for the head alone, None for all.
+        Number of the trunk's blocks that learn, counted from the head; 0 for the head only, None for all.
 
     Raises
     ------
@@ -67,49 +66,50 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """All that decides how a classifier is trained.
+    """All settings of a classifier's training.
 
     Parameters
     ----------
     network
         A key of :data:`candor.model.networks.registry.NETWORKS`.
     initial
-        What the weights start from: "imagenet", a safetensors file as training writes it, or None for chance.
+        Initial weights: "imagenet", a safetensors file as training writes it, or None for random ones.
     stages
-        The last one's side is the bundle's.
+        The last stage's side is the bundle's.
     batch
         Pictures whose gradients are computed at once, over all processes.
     accumulate
-        Batches a step.
+        Batches in each step.
     weight_decay
-        Of the optimiser.
+        Weight decay of the optimiser.
     average_decay
-        Weight of the past, at each step, in the running average of the weights that is kept.
+        Weight of the past, at each step, in the running average of the weights.
     schedule
-        One of :data:`SCHEDULES`; one cycle moves the momentum against the rate, but for ``pesg``.
+        One of :data:`SCHEDULES`; one cycle lowers the momentum while the rate rises, except for ``pesg``.
     momentum
-        The highest one, of SGD, and the first beta of Adam and AdamW.
+        Highest momentum of SGD, and first beta of Adam and AdamW.
     rate_groups, rate_factor
-        Groups of layers with a rate each, and the factor between neighbours: the nearer to the pixels, the lower.
+        Number of groups of layers with a rate each, and the factor between neighbours; layers near the input learn
+        slowest.
     precision
-        One of :data:`PRECISIONS`, of the forward pass; losses are float32.
+        One of :data:`PRECISIONS`, for the forward pass; losses are float32.
     clip
         Largest norm of the gradient.
     soft_labels, soft_weight
-        A table of probabilities that are mixed into the training pictures' labels, and their weight against the
-        labels, in (0, 1]; None for the labels alone. See :mod:`training.data.soft_labels`.
+        Path of a table of probabilities that are mixed into the training labels, and their weight, in (0, 1]; None
+        for the labels only. See :mod:`training.data.soft_labels`.
     patience
-        A stage ends after so many epochs without a better validation AUC; None for never.
+        Epochs without a better validation AUC after which a stage ends; None for no limit.
     keep
-        One of :data:`KEPT`: the weights of the end, or of the last stage's epoch with the best validation AUC.
+        One of :data:`KEPT`: the last weights, or those of the last stage's epoch with the best validation AUC.
     checkpoint_steps
         Steps between checkpoints; one is also written after every epoch.
     workers
-        Processes that read and augment pictures, beside each training process.
+        Processes that read and augment pictures, besides each training process.
     augmentation
-        None for none.
+        Random changes of the pictures; None for none.
     seed
-        Of the weights, the order, augmentation and dropout.
+        Seed of the weights, the order, augmentation and dropout.
 
     Raises
     ------
@@ -165,5 +165,13 @@ class Recipe:
 
 
 def lasting(stages: Sequence[Stage], epochs: int | None) -> tuple[Stage, ...]:
-    """Give every stage so many epochs, or leave to each its own where None."""
+    """Return the stages with another number of epochs.
+
+    Parameters
+    ----------
+    stages
+        A recipe's stages.
+    epochs
+        Epochs of every stage; None keeps each stage's own.
+    """
     return tuple(stage if epochs is None else replace(stage, epochs=epochs) for stage in stages)

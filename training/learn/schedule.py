@@ -1,4 +1,4 @@
-"""Optimisers and learning-rate schedules by the names that a recipe gives.
+"""Optimisers and learning-rate schedules by the names in a recipe.
 
 References
 ----------
@@ -19,14 +19,25 @@ from training.learn.losses import PESG
 from training.learn.recipe import Recipe, Stage
 
 LOWEST_MOMENTUM = 0.85
-"""At the peak of the cycle, as in Smith 2018; never above the recipe's own."""
+"""Momentum at the peak of the cycle, as in Smith 2018; never above the recipe's own."""
 
 SHORTEST_CYCLE = 4
-"""Steps."""
+"""Steps below which the rate stays constant."""
 
 
 def make_optimiser(network: nn.Module, loss: nn.Module, recipe: Recipe, stage: Stage) -> Optimizer:
-    """Make the stage's optimiser for a network, and for what the loss itself learns.
+    """Return the stage's optimiser.
+
+    Parameters
+    ----------
+    network
+        Its parameters are optimised.
+    loss
+        The stage's loss; PESG optimises its parameters too.
+    recipe
+        Gives weight decay, momentum and groups of layers.
+    stage
+        Gives the optimiser's name and the rate.
 
     Raises
     ------
@@ -50,15 +61,25 @@ def _groups(network: nn.Module, recipe: Recipe, rate: float) -> list[dict[str, A
 
 
 def make_schedule(optimiser: Optimizer, recipe: Recipe, steps: int) -> LRScheduler:
-    """Make the schedule of a stage of so many steps; each group of layers peaks at its own rate."""
-    # Under four steps torch's cycle has no rise: it would peak at its last step.
+    """Return the schedule of a stage; each group of layers peaks at its own rate.
+
+    Parameters
+    ----------
+    optimiser
+        From :func:`make_optimiser`; its rates are the peaks.
+    recipe
+        Gives the schedule's name and the momentum.
+    steps
+        Optimiser steps in the stage.
+    """
+    # Under four steps torch's cycle does not rise first: it would peak at its last step.
     if recipe.schedule == "constant" or steps < SHORTEST_CYCLE:
         return ConstantLR(optimiser, factor=1.0)
     return OneCycleLR(
         optimiser,
         [float(group["lr"]) for group in optimiser.param_groups],
         total_steps=steps,
-        # PESG's momentum is the weight of what is new, and belongs to its proof: it stays.
+        # PESG's momentum is the weight of the new gradient, and its proof needs it constant.
         cycle_momentum=not isinstance(optimiser, PESG),
         base_momentum=min(LOWEST_MOMENTUM, recipe.momentum),
         max_momentum=recipe.momentum,

@@ -1,4 +1,4 @@
-"""One stage of a recipe on MONAI's engine: what it is made of, its state, and what happens at each step."""
+"""One stage of a recipe on MONAI's engine: its parts, its state, and what happens at each step."""
 
 from __future__ import annotations
 
@@ -27,12 +27,18 @@ class StageRun:
 
     Parameters
     ----------
+    learner
+        Network, average and pictures.
+    recipe
+        The whole recipe.
+    stage
+        The stage to run.
     spec
         The stage's input.
     index
-        The stage's number: order and augmentation depend on it.
+        The stage's index in the recipe; order and augmentation depend on it.
     start
-        The batch to begin with, counted over the stage's epochs.
+        The first batch, counted over the stage's epochs.
     """
 
     def __init__(
@@ -71,30 +77,38 @@ class StageRun:
 
     def _hook(self, start: int) -> None:
         self.engine.state.iteration, self.engine.state.epoch = start, start // self.epoch_length
-        # Hooks of the optimiser rather than events: they run once a step, however many batches that takes, and not
-        # where the scaler skips one.
+        # Hooks of the optimiser, not events: they run once in each step, whatever the number of its batches, and not
+        # if the scaler skips the step.
         self.optimiser.register_step_pre_hook(self._clip)
         self.optimiser.register_step_post_hook(self._stepped)
         self.on(IterationEvents.LOSS_COMPLETED, self._add_loss)
         self.on(Events.EPOCH_COMPLETED, self._epoch_over)
 
     def on(self, event: Any, handler: Callable[[], None]) -> None:
-        """Call a function at an event of the engine, after those that were named before it."""
+        """Call a function at an event of the engine, after those that were registered before it.
+
+        Parameters
+        ----------
+        event
+            One of Ignite's or MONAI's events.
+        handler
+            Called without arguments.
+        """
         self.engine.add_event_handler(event, lambda _: handler())
 
     @property
     def epoch_length(self) -> int:
-        """Batches an epoch."""
+        """Batches in each epoch."""
         return int(self.engine.state.epoch_length)
 
     @property
     def between_steps(self) -> bool:
-        """Whether no gradient waits for the step that it belongs to."""
+        """Whether all gradients so far were used in a step."""
         return bool(self.engine.state.iteration % self.epoch_length % self._recipe.accumulate == 0)
 
     @property
     def at_epoch_end(self) -> bool:
-        """Whether the last batch was its epoch's last."""
+        """Whether the last batch was the last one of its epoch."""
         return bool(self.engine.state.iteration % self.epoch_length == 0)
 
     def _clip(self, *_: object) -> None:
@@ -112,7 +126,7 @@ class StageRun:
         self._loss += torch.stack([self.engine.state.output["loss"].detach().double(), self._loss.new_ones(())])
 
     def take_loss(self) -> float:
-        """Give the mean loss of the batches since it was last taken, over all processes."""
+        """Return the mean loss of the batches since the last call, over all processes."""
         total, batches = mean_over_processes(self._loss).tolist()
         self._fresh_loss()
         return float(total / batches)
@@ -122,11 +136,11 @@ class StageRun:
             self.optimiser.update_regularizer()
 
     def run(self) -> None:
-        """Go on to the end of the stage."""
+        """Train to the end of the stage."""
         self.engine.run()
 
     def state(self) -> dict[str, Any]:
-        """Take what the rest of the stage depends on, beside the :class:`Learner`."""
+        """Return what the rest of the stage depends on, besides the :class:`Learner`."""
         scaler = self.engine.scaler
         return {
             "iteration": self.engine.state.iteration,
@@ -138,7 +152,7 @@ class StageRun:
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Take up :meth:`state` again."""
+        """Restore a state from :meth:`state`."""
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
         self.criterion.load_state_dict(state["criterion"])

@@ -1,4 +1,4 @@
-"""TensorBoard's log: the loss and its parts, the rates, and the validation AUC."""
+"""The TensorBoard log: the loss and its parts, the rates, and the validation AUC."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from training.learn.stage import StageRun
 
 
 class Board:
-    """Scalars by step, counted over all stages.
+    """A log of scalars by step, counted over all stages.
 
     Parameters
     ----------
     folder
-        For ``tensorboard --logdir``.
+        The folder for ``tensorboard --logdir``.
     steps
-        Taken before, in a run that is resumed: what was logged after them is hidden.
+        Steps that a resumed run took before; entries after them are hidden.
     """
 
     def __init__(self, folder: Path, steps: int = 0) -> None:
@@ -34,7 +34,15 @@ class Board:
             self._scalar(f"rate/{depth}", group["lr"])
 
     def epoch(self, loss: float, auc: float) -> None:
-        """Log what was noted of an epoch."""
+        """Log the figures of an epoch.
+
+        Parameters
+        ----------
+        loss
+            Mean training loss.
+        auc
+            Mean validation AUC, in [0, 1]; NaN if undefined.
+        """
         self._scalar("epoch/loss", loss)
         self._scalar("epoch/auc", auc)
 
@@ -47,5 +55,5 @@ class Board:
         return self._steps
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write what is buffered."""
         self._writer.close()

@@ -1,4 +1,4 @@
-"""Train the classifier: by default cross entropy, one-cycle AdamW in bfloat16, small pictures first, then full size.
+"""Train the classifier: by default cross entropy, one-cycle AdamW in bfloat16, first small pictures, then full size.
 
 References
 ----------
@@ -29,17 +29,19 @@ def train(dataset: Dataset, work: Path, recipe: Recipe, *, resume: bool = False,
     Parameters
     ----------
     dataset
-        The pictures; TRAIN gives the gradients, VALIDATION is only watched.
+        The pictures; TRAIN is for training, VALIDATION for validation.
     work
         Folder for the cache, the checkpoints and the result.
+    recipe
+        How the classifier is trained.
     resume
-        Go on from the checkpoint in ``work``, if there is one.
+        Whether to go on from the checkpoint in ``work``, if there is one.
     board
-        Write TensorBoard's log under ``work/tensorboard``.
+        Whether to write TensorBoard's log under ``work/tensorboard``.
 
     Returns
     -------
-    The path of the weights that the recipe keeps: the running average, float32.
+    Path of the weights that the recipe keeps: the running average, float32.
 
     Raises
     ------
@@ -48,7 +50,7 @@ def train(dataset: Dataset, work: Path, recipe: Recipe, *, resume: bool = False,
     SettingsError
         The recipe does not suit the data or this machine, or the checkpoint is of another one.
     BundleError
-        The weights to start from cannot be had, or do not fit.
+        The initial weights cannot be loaded, or do not fit.
     """
     work.mkdir(parents=True, exist_ok=True)
     with process_group() as device:
@@ -65,7 +67,7 @@ def train(dataset: Dataset, work: Path, recipe: Recipe, *, resume: bool = False,
 
 
 def summary(dataset: Dataset) -> dict[str, object]:
-    """Describe what gave the gradients: images, patients, and the share of positives of each finding in (0, 1)."""
+    """Describe the training pictures: images, patients, and the share of positives of each finding, in (0, 1)."""
     learning = dataset.only(Subset.TRAIN)
     each = zip(dataset.findings, shares(learning.labels()), strict=True)
     return {

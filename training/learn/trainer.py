@@ -1,4 +1,4 @@
-"""Take a network through the stages of a recipe: watch it, save where it stands, and go on after a kill."""
+"""Train a network through the stages of a recipe, with validation, checkpoints and resuming."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from candor.model.preprocess import InputSpec
 from candor.study.errors import SettingsError
-from training.data.batches import Inputs, watching_loader
+from training.data.batches import Inputs, validation_loader
 from training.distributed import rank, same_buffers
 from training.learn.checkpoint import read_checkpoint, write_checkpoint, write_weights
 from training.learn.learner import Learner
@@ -26,26 +26,30 @@ from training.learn.objective import Forward
 from training.learn.recipe import Recipe, Stage
 from training.learn.stage import StageRun
 from training.learn.tracking import Board
-from training.learn.validation import AUC, make_watch
+from training.learn.validation import AUC, make_evaluator
 
 CHECKPOINT: Final = "checkpoint.safetensors"
-"""Where the run stands, in the work folder: all that the rest of it depends on."""
+"""File in the work folder with the state of the run: all that the rest of it depends on."""
 
 BEST: Final = "best.safetensors"
-"""The averaged weights at the best validation AUC of the stage."""
+"""File in the work folder with the averaged weights at the stage's best validation AUC."""
 
 
 class Trainer:
-    """A learner on its way through the stages of a recipe.
+    """Trains a learner through the stages of a recipe.
 
     Parameters
     ----------
+    learner
+        Network, average and pictures; a resumed run restores its weights.
     work
         Folder for checkpoints and the log.
+    recipe
+        How the classifier is trained.
     resume
-        Go on from the checkpoint in ``work``, if there is one.
+        Whether to go on from the checkpoint in ``work``, if there is one.
     board
-        Write TensorBoard's log.
+        Whether to write TensorBoard's log.
 
     Raises
     ------
@@ -83,7 +87,7 @@ class Trainer:
         return json.dumps(facts, sort_keys=True)
 
     def run(self) -> None:
-        """Train for all stages, or for what is left of them."""
+        """Train all stages, or those that are left."""
         first = self._saved["stage"] if self._saved else 0
         for index, stage in enumerate(self._recipe.stages):
             if index >= first:
@@ -100,12 +104,12 @@ class Trainer:
             run.load(self._saved["run"])
         else:
             self._best, self._stale = -math.inf, 0
-        if self._over(run, stage):
+        if self._is_over(run, stage):
             return
         self._attach(run, index, stage, spec)
         run.run()
 
-    def _over(self, run: StageRun, stage: Stage) -> bool:
+    def _is_over(self, run: StageRun, stage: Stage) -> bool:
         patience = self._recipe.patience
         return run.engine.state.epoch >= stage.epochs or (patience is not None and self._stale >= patience)
 
@@ -119,7 +123,7 @@ class Trainer:
         def after_batch() -> None:
             if self._board and run.between_steps:
                 self._board.step(run)
-            # Not at an epoch's end: what is noted of the epoch has to be saved with it.
+            # Not at an epoch's end: its checkpoint must hold the epoch's figures, which come later.
             due = run.steps % self._recipe.checkpoint_steps == 0
             if due and run.between_steps and not run.at_epoch_end:
                 self._save(run, index)
@@ -127,7 +131,7 @@ class Trainer:
         def after_epoch() -> None:
             self._note(run, spec, time.monotonic() - began)
             self._save(run, index)
-            if self._over(run, stage):
+            if self._is_over(run, stage):
                 run.engine.terminate()
 
         run.on(Events.EPOCH_STARTED, before_epoch)
@@ -138,7 +142,7 @@ class Trainer:
             bar.attach(run.engine, output_transform=lambda output: {"loss": output["loss"].item()})
 
     def _note(self, run: StageRun, spec: InputSpec, seconds: float) -> None:
-        epoch, loss, auc = run.engine.state.epoch, run.take_loss(), self._watched_auc(spec)
+        epoch, loss, auc = run.engine.state.epoch, run.take_loss(), self._validation_auc(spec)
         self._history.append({"side": spec.side, "epoch": epoch, "loss": loss, "auc": None if math.isnan(auc) else auc})
         better = auc > self._best
         self._best, self._stale = (auc, 0) if better else (self._best, self._stale + 1)
@@ -151,13 +155,15 @@ class Trainer:
         text = f"{spec.side} px, epoch {epoch}: loss {loss:.4f}, validation AUC {auc:.3f}, {seconds:.0f} s"
         print(text, file=sys.stderr, flush=True)
 
-    def _watched_auc(self, spec: InputSpec) -> float:
+    def _validation_auc(self, spec: InputSpec) -> float:
         same_buffers(self._learner.averaged)
-        inputs = Inputs(self._learner.watching, spec, None, ())
-        loader = watching_loader(inputs, len(self._learner.watching.pixels), self._recipe.batch)
-        watch = make_watch(Forward(self._learner.averaged, self._recipe.precision), loader, self._learner.device)
-        watch.run()
-        return float(watch.state.metrics[AUC])
+        inputs = Inputs(self._learner.validation, spec, None, ())
+        loader = validation_loader(inputs, len(self._learner.validation.pixels), self._recipe.batch)
+        evaluator = make_evaluator(
+            Forward(self._learner.averaged, self._recipe.precision), loader, self._learner.device
+        )
+        evaluator.run()
+        return float(evaluator.state.metrics[AUC])
 
     def _save(self, run: StageRun, index: int) -> None:
         if rank():
@@ -179,13 +185,13 @@ class Trainer:
         )
 
     def kept_state(self) -> dict[str, Tensor]:
-        """Take the weights that the recipe keeps, in float32, without BatchNorm's step counters."""
+        """Return the weights that the recipe keeps, in float32, without BatchNorm's step counters."""
         if self._recipe.keep == "best" and self._best > -math.inf:
             return load_file(self._work / BEST)
         return self._learner.averaged_state()
 
     def record(self) -> dict[str, object]:
-        """Say what was done: the recipe, the network's input, the learner's facts, and the history."""
+        """Return what was done: the recipe, the network's input, the learner's facts, and the history."""
         done = {"recipe": asdict(self._recipe), "input": asdict(self._learner.spec), "history": self._history}
         return done | dict(self._learner.facts)
 

@@ -1,1 +1,1 @@
-"""The learned gate: fits the network that says by the heatmaps where the classifier is wrong, and judges it."""
+"""The learned gate: fit the network that finds the classifier's errors by its heatmaps, and judge it."""

@@ -1,4 +1,4 @@
-"""What the error model learns from: where the classifier looked, what it said, and whether that was wrong."""
+"""The evidence that the error model learns from: the classifier's heatmaps and answers, and which were wrong."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Evidence:
     log_odds
         ``(images, findings)``, calibrated, at the prevalence of the calibration's patients.
     labels
-        ``(images, findings)``: 1 present, 0 absent, NaN not known.
+        ``(images, findings)``: 1 present, 0 absent, NaN unknown.
     patients
-        ``(images,)``: whose picture each is.
+        ``(images,)``: the patient of each image.
     lung_fields
-        For each image where the lungs are, or None; None for a model without lung fields.
+        For each image the mask of its lungs, or None if no plausible one was found; None without lung fields.
     """
 
     maps: NDArray[np.float32]
@@ -56,7 +56,7 @@ class Evidence:
 
     @property
     def wrong(self) -> Bools:
-        """``(images, findings)``: where the answer, present from 0.5 up, is not the label."""
+        """``(images, findings)``: where the answer, present from 0.5 up, differs from the label."""
         return np.asarray(self.known & ((self.log_odds >= 0) != (self.labels > 0)), np.bool_)
 
     def take(self, mask: Bools) -> Evidence:
@@ -75,6 +75,15 @@ class Evidence:
 def evidence_of(model: Model, dataset: Dataset, lung_fields: Sequence[Mask | None] | None = None) -> Evidence:
     """Run a calibrated bundle's network over a data set of its findings.
 
+    Parameters
+    ----------
+    model
+        The bundle; its calibration is read from its folder.
+    dataset
+        Data of the bundle's findings, in the bundle's order.
+    lung_fields
+        From :func:`lung_fields_of` for the same data set; None for an error model that does not see them.
+
     Raises
     ------
     BundleError, DataError, Refused
@@ -87,7 +96,7 @@ def evidence_of(model: Model, dataset: Dataset, lung_fields: Sequence[Mask | Non
 
 
 def lung_fields_of(dataset: Dataset) -> list[Mask | None]:
-    """Find the lungs on every picture; None where what was found is no plausible lung field.
+    """Find the lungs in every picture; None where the mask that was found is not a plausible lung field.
 
     Raises
     ------

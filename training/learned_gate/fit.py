@@ -1,7 +1,7 @@
 """Fit the error model to patients that the classifier never saw.
 
-The network's output is no probability of its own: it is turned into P(wrong) by Platt scaling of the outputs that each
-patient gets from a network fitted without that patient. The network that is kept is fitted to all of them.
+The network's output is not a probability. Platt scaling turns it into P(wrong); it is fitted to the outputs that each
+patient gets from a network fitted without that patient. The network that is kept is fitted to all patients.
 
 References
 ----------
@@ -40,19 +40,23 @@ FOLDS: Final = 5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fitted:
-    """An error model, and the P(wrong) of each image by a network that never saw its patient."""
+    """An error model, and P(wrong) of each answer from networks that never saw its patient."""
 
     model: ErrorModel
     out_of_fold: Floats
 
 
 def fit(evidence: Evidence, findings: tuple[Finding, ...], options: Options) -> Fitted:
-    """Fit network and calibration.
+    """Fit the network and its calibration.
 
     Parameters
     ----------
     evidence
-        Of patients that the classifier never saw; its answers to ``findings``, in that order.
+        Answers to ``findings``, in that order, for patients that the classifier never saw.
+    findings
+        The columns of the evidence.
+    options
+        How the error model is fitted.
 
     Raises
     ------
@@ -72,7 +76,7 @@ def fit(evidence: Evidence, findings: tuple[Finding, ...], options: Options) -> 
 
 
 def folds_of(patients: NDArray[np.str_]) -> NDArray[np.int64]:
-    """Which of the folds each image is left out in; all of a patient's images go together."""
+    """Return the fold in which each image is left out, ``(images,)``; all of a patient's images are in one fold."""
     return np.asarray([int(unit_hash(str(patient), "error model") * FOLDS) for patient in patients], np.int64)
 
 
@@ -101,7 +105,17 @@ def _model(evidence: Evidence, findings: tuple[Finding, ...], options: Options, 
 
 
 def fit_network(evidence: Evidence, options: Options) -> Tensors:
-    """Fit one network to all known answers: its tensors, the same for the same seed, whatever the machine's cores."""
+    """Fit one network to all known answers, and return its tensors.
+
+    The same seed gives the same tensors, whatever the number of the machine's cores.
+
+    Parameters
+    ----------
+    evidence
+        The answers to learn from.
+    options
+        How the error model is fitted.
+    """
     known = evidence.known
     beside = side_inputs(evidence.maps, evidence.log_odds, evidence.lung_fields, prior=options.prior)
     mean, scale = _standard(beside[known])
@@ -118,7 +132,7 @@ def fit_network(evidence: Evidence, options: Options) -> Tensors:
 
 
 def _standard(values: Floats) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean and deviation of each column; what does not vary keeps its unit."""
+    """Return mean and deviation of each column; the deviation of a constant column is set to 1."""
     deviation = values.std(axis=0)
     return values.mean(axis=0).astype(np.float32), np.where(deviation > 1e-6, deviation, 1).astype(np.float32)
 
@@ -142,7 +156,7 @@ def _descend(network: ErrorNetwork, maps: Tensor, beside: Tensor, wrong: Tensor,
 
 @contextmanager
 def _reproducible(seed: int) -> Iterator[None]:
-    """Seed torch for a while and keep it to one thread: sums in another order would give other bytes."""
+    """Seed torch and limit it to one thread inside the context: sums in another order would give other bytes."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -1,4 +1,4 @@
-"""Judge a fitted error model against calibrated confidence on patients to whom nothing was fitted."""
+"""Judge a fitted error model against calibrated confidence, on patients to whom nothing was fitted."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Judged:
     Parameters
     ----------
     tells_wrong
-        How well P(wrong) tells wrong answers from right ones, by the ``"learned"`` and by ``"confidence"``: the mean
-        over the findings of each one's AUC, with its interval, or null.
+        How well each signal, ``"learned"`` and ``"confidence"``, tells wrong answers from right ones: the mean over
+        the findings of its AUC, with its interval, or null.
     """
 
     options: Options
@@ -34,7 +34,17 @@ class Judged:
 
 
 def judge(fitted: Fitted, test: Evidence, options: Options) -> Judged:
-    """Measure on images of patients that neither classifier, calibration nor error model was fitted to."""
+    """Measure the error model against calibrated confidence.
+
+    Parameters
+    ----------
+    fitted
+        The error model.
+    test
+        Images of patients to whom neither classifier, calibration nor error model was fitted.
+    options
+        Those of the fit; they give the seed of the bootstrap.
+    """
     learned = fitted.model.p_wrong(test.maps, test.log_odds, test.lung_fields)
     found = verdict(test.labels, test.probabilities, learned, test.patients, options.seed)
     return Judged(options, fitted, found, _tells_wrong(test, learned, options.seed))

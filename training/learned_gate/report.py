@@ -1,4 +1,4 @@
-"""The page about the learned gate: its figures, written between two marks by the command that printed them."""
+"""Write the figures on the page about the learned gate, between two marks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,19 @@ _HEADER: Final = (
 
 
 def figures(variants: Sequence[Judged], fitted: Evidence, test: Evidence, command: str) -> str:
-    """Lay out what the variants are worth, as Markdown."""
+    """Return the figures of the variants as Markdown.
+
+    Parameters
+    ----------
+    variants
+        At least one; all are judged on ``test``.
+    fitted
+        The images that they were fitted to.
+    test
+        The images that they were measured on.
+    command
+        The command that made the figures.
+    """
     return "\n\n".join(_parts(variants, fitted, test, command))
 
 
@@ -52,7 +64,7 @@ def _name(judged: Judged) -> str:
 
 
 def _confidence(judged: Judged) -> list[str]:
-    """Lay out the row to compare with, which is the same whatever the variant."""
+    """Return the row of calibrated confidence, which is the same for all variants."""
     found: dict[str, Any] = judged.verdict.figures
     told, area = judged.tells_wrong["confidence"], found["augrc"]["confidence"]
     return ["calibrated confidence", "", with_interval(told), _thousandths(area), "", _missed(found, "confidence"), ""]
@@ -89,10 +101,17 @@ def _yes(truth: bool) -> str:
 def write_figures(page: Path, text: str) -> None:
     """Put figures between the marks of a page.
 
+    Parameters
+    ----------
+    page
+        A Markdown file that has both marks.
+    text
+        Markdown; it replaces what is between the marks.
+
     Raises
     ------
     SettingsError
-        The page cannot be read, or has not both marks, once each and in order.
+        The page cannot be read, or does not have both marks in order.
     """
     try:
         whole = page.read_text()

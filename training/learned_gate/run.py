@@ -1,4 +1,4 @@
-"""Fit a bundle's learned gate, judge it, and write it: the whole way, from a data set to the bundle's files."""
+"""Fit a bundle's learned gate, judge it, and write it: from a data set to the bundle's files."""
 
 from __future__ import annotations
 
@@ -32,16 +32,22 @@ def fit_error_model(
 ) -> Judged:
     """Fit ``error_model.json`` to the GATE and CALIBRATION patients; the TEST patients give the verdict.
 
-    The variant that is written is the one that was asked for, never the one that came out best on the test.
+    The variant that was asked for is written, even if another one did better on the test.
 
     Parameters
     ----------
+    model
+        A calibrated bundle; its folder gets the files.
     dataset
-        Of the model's findings, in the model's order.
+        Data of the model's findings, in the model's order.
+    options
+        How the error model is fitted.
+    occasion
+        Date and command, for the record.
     lung_field
-        Whether the error model is told how much of the heatmap lies outside the lungs.
+        Whether the error model sees how much of the heatmap lies outside the lungs.
     page
-        Where to write what all four variants are worth, with and without prior and balance; None fits only one.
+        Where to write the figures of all four variants, with and without prior and balance; None fits only one variant.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Write the learned gate into a bundle: ``error_model.json`` with its verdict, and the weights beside it."""
+"""Write the learned gate into a bundle: ``error_model.json`` with its verdict, and its weights."""
 
 from __future__ import annotations
 
@@ -13,12 +13,18 @@ from training.records import Occasion, write_json
 
 
 def write_error_model(model: Model, judged: Judged, evidence: Evidence, occasion: Occasion) -> None:
-    """Write both files, bound to the model's weights and to the calibration that lies beside them.
+    """Write both files, bound to the hashes of the model's weights and of its calibration.
 
     Parameters
     ----------
+    model
+        The bundle; its folder gets the files.
+    judged
+        The error model with its verdict.
     evidence
-        What it was fitted to, for the counts.
+        The answers that it was fitted to, for the counts.
+    occasion
+        Date and command, for the record.
     """
     network, options = judged.fitted.model, judged.options
     with whole_file(model.root / ERROR_MODEL_WEIGHTS) as file:

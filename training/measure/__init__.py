@@ -1,1 +1,1 @@
-"""Measuring a bundle and its gate on patients that trained neither."""
+"""Measure a bundle and its gate on patients to whom neither was fitted."""

@@ -1,9 +1,9 @@
-"""Audit a gate: what it leaves wrong, what it costs, what it promises and keeps, whom it defers, and its team.
+"""Audit a gate: its risk and cost, whether it keeps its promises, whom it defers, and its team with a reader.
 
-Nothing is measured on a patient to whom it was fitted. Predictions are calibrated, and thresholds fitted, on one half
-of their patients and measured on the other. A bundle was calibrated and its gate fitted on the CALIBRATION patients; it
-is measured on the TEST patients. The team is cross-fitted: each image is answered with a calibration and a threshold of
-the other part of the patients.
+Nothing is measured on a patient to whom it was fitted. For predictions, calibration and thresholds are fitted on one
+half of the patients and measured on the other. A bundle was calibrated and its gate fitted on the CALIBRATION patients;
+it is measured on the TEST patients. The team is cross-fitted: each image is answered with a calibration and a threshold
+from the other part of the patients.
 
 References
 ----------
@@ -28,7 +28,6 @@ from candor.model.preprocess import to_network_input
 from candor.study.errors import DataError
 from training.data.augmentation import PRESETS, Augmentation, augment
 from training.data.dataset import Dataset
-from training.data.groups import ATTRIBUTES
 from training.data.pictures import as_radiograph, read_picture
 from training.data.readers import read_dataset
 from training.data.splits import Subset
@@ -42,37 +41,37 @@ from training.measure.selective.team import simulated_reader
 from training.measure.selective.teamwork import calibrated, cross_fitted, team_record
 from training.measure.selective.verdict import verdict
 from training.predictions.predict import predict
-from training.predictions.table import AGE_GROUP, Predictions, read_predictions
+from training.predictions.table import Predictions, read_predictions, with_logits
 from training.records import Occasion
 from training.statistics.metrics import Floats
 from training.statistics.risk import Bools
 
 LEARNED: Final = "learned"
-"""The signal that is judged; see :func:`training.measure.selective.verdict.verdict`."""
+"""Name of the signal that gets a verdict; see :func:`training.measure.selective.verdict.verdict`."""
 
 FEWEST_IN_VIEW: Final = 50
-"""Fewer AP pictures are not measured for themselves."""
+"""AP pictures are measured separately only if there are at least this many."""
 
-SPOILT: Final = PRESETS["poor-equipment"] or Augmentation()
-"""How the pictures are spoilt: moved, in other tones, blurred and noisy."""
+DEGRADED: Final = PRESETS["poor-equipment"] or Augmentation()
+"""Changes that degrade pictures: movement, other tones, blur and noise."""
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
-    """What an audit may be given besides the model's answers.
+class Extras:
+    """Optional inputs of an audit, besides the model's answers.
 
     Parameters
     ----------
     experts
-        Folder with ChestX-ray14's radiologists, ``experts_*.csv``.
+        Folder with the radiologists' reads of ChestX-ray14, ``experts_*.csv``.
     readers
         Table of readers' answers; see :func:`training.measure.selective.sources.read_answers`.
     simulated
-        Sensitivity and specificity of a simulated reader.
+        Sensitivity and specificity of a simulated reader, each in [0, 1].
     signals
-        Tables of uncertainties by name; one named "learned" is judged.
+        Tables of uncertainties by name; one named "learned" gets a verdict.
     shifted
-        Folders or tables of predictions by name.
+        Other data by name: tables of predictions or, for a bundle, folders of data sets too.
     """
 
     experts: Path | None = None
@@ -82,8 +81,19 @@ class Beside:
     shifted: Mapping[str, Path] = field(default_factory=dict)
 
 
-def audit_predictions(predictions: Predictions, beside: Beside, promise: Promise, occasion: Occasion) -> Record:
-    """Audit the gate that a model's predictions would get.
+def audit_predictions(predictions: Predictions, extras: Extras, promise: Promise, occasion: Occasion) -> Record:
+    """Audit the gate that would be fitted to a model's predictions.
+
+    Parameters
+    ----------
+    predictions
+        Of at least two patients; a seeded draw divides them into halves.
+    extras
+        Readers, signals and other data to measure with; each is optional.
+    promise
+        The promise to which the thresholds are fitted.
+    occasion
+        Date and command, for the record.
 
     Raises
     ------
@@ -97,7 +107,7 @@ def audit_predictions(predictions: Predictions, beside: Beside, promise: Promise
     single = fit.one_image_a_patient()
     pairs = fitted_pairs(single.labels, calibrated(fit.labels, fit.logits, single.logits), promise)
     parts = _view_alone(measured, probabilities)
-    for name, table in beside.shifted.items():
+    for name, table in extras.shifted.items():
         other = read_predictions(table, None, predictions.findings)
         parts[name] = other, calibrated(fit.labels, fit.logits, other.logits)
     return {
@@ -105,22 +115,28 @@ def audit_predictions(predictions: Predictions, beside: Beside, promise: Promise
         "model": predictions.source,
         "fitted": f"calibration and thresholds: {fit.description}",
         "promise": promise.text,
-        **_measured(measured, probabilities, _signals(measured, beside)),
+        **_measured(measured, probabilities, _signals(measured, extras)),
         "promises": promise_record(measured.findings, measured.labels, probabilities, pairs, measured.patients),
         "shifted": {name: audit(audited(*part)) for name, part in parts.items()},
-        "teams": _teams(predictions, np.isin(predictions.patients, fit.patients), beside),
+        "teams": _teams(predictions, np.isin(predictions.patients, fit.patients), extras),
     }
 
 
-def audit_bundle(bundle: Bundle, dataset: Dataset, source: str, beside: Beside, occasion: Occasion) -> Record:
+def audit_bundle(bundle: Bundle, dataset: Dataset, source: str, extras: Extras, occasion: Occasion) -> Record:
     """Audit a bundle's own gate.
 
     Parameters
     ----------
+    bundle
+        A calibrated bundle with a gate.
     dataset
-        Of the bundle's findings, in the bundle's order.
+        Data of the bundle's findings, in the bundle's order.
     source
         The data set's name.
+    extras
+        Readers, signals and other data to measure with; each is optional.
+    occasion
+        Date and command, for the record.
 
     Raises
     ------
@@ -133,14 +149,14 @@ def audit_bundle(bundle: Bundle, dataset: Dataset, source: str, beside: Beside, 
     subsets = np.asarray([image.subset for image in part.images])
     test = subsets == Subset.TEST
     outputs = predict(bundle, part)
-    predictions = predicted(part, outputs.logits, source)
+    predictions = with_logits(part, outputs.logits, source)
     measured = predictions.take(test)
     probabilities = _fitted_probabilities(bundle, measured)
-    signals = {"heatmap spread": spread(outputs.activation[test])[..., 0]} | _signals(measured, beside)
+    signals = {"heatmap spread": spread(outputs.activation[test])[..., 0]} | _signals(measured, extras)
     parts = _view_alone(measured, probabilities)
-    spoilt = predicted(part.only(Subset.TEST), spoilt_logits(bundle, part.only(Subset.TEST)), "spoilt pictures")
-    parts["poor equipment"] = spoilt, _fitted_probabilities(bundle, spoilt)
-    for name, place in beside.shifted.items():
+    degraded = with_logits(part.only(Subset.TEST), _degraded_logits(bundle, part.only(Subset.TEST)), "spoilt pictures")
+    parts["poor equipment"] = degraded, _fitted_probabilities(bundle, degraded)
+    for name, place in extras.shifted.items():
         other = _shifted(bundle, name, place)
         parts[name] = other, _fitted_probabilities(bundle, other)
     pairs = [bundle.gate.thresholds[finding] for finding in bundle.findings]
@@ -153,33 +169,22 @@ def audit_bundle(bundle: Bundle, dataset: Dataset, source: str, beside: Beside, 
         **_measured(measured, probabilities, signals),
         "promises": promise_record(measured.findings, measured.labels, assumed, pairs, measured.patients),
         "shifted": {name: audit(audited(*part)) for name, part in parts.items()},
-        "teams": _teams(predictions, np.asarray(subsets == Subset.CALIBRATION, np.bool_), beside),
+        "teams": _teams(predictions, np.asarray(subsets == Subset.CALIBRATION, np.bool_), extras),
     }
 
 
-def predicted(dataset: Dataset, logits: NDArray[np.float32], source: str) -> Predictions:
-    """Put logits ``(images, findings)`` beside what the data set knows."""
-    groups = {
-        AGE_GROUP if name == "age" else name: np.asarray([of(image) for image in dataset.images], np.str_)
-        for name, of in ATTRIBUTES.items()
-    }
-    names = np.asarray([image.name for image in dataset.images], np.str_)
-    labels = dataset.labels().astype(np.float64)
-    return Predictions(source, dataset.findings, names, dataset.patients(), labels, logits.astype(np.float64), groups)
-
-
-def spoilt_logits(bundle: Bundle, dataset: Dataset) -> NDArray[np.float32]:
-    """Classify the pictures as poor equipment would have taken them; the same at every call."""
+def _degraded_logits(bundle: Bundle, dataset: Dataset) -> NDArray[np.float32]:
+    """Classify the pictures degraded as by poor equipment, ``(images, findings)``; the same at every call."""
     engine, rng = OnnxEngine(bundle.graph), np.random.default_rng(SEED)
     found = []
     for image in dataset.images:
-        picture = augment(as_radiograph(read_picture(image.path)), SPOILT, rng)
+        picture = augment(as_radiograph(read_picture(image.path)), DEGRADED, rng)
         found.append(engine.run(to_network_input(picture, bundle.input)[np.newaxis]).logits)
     return np.concatenate(found)
 
 
 def _fitted_probabilities(bundle: Bundle, predictions: Predictions) -> Floats:
-    """Calibrate at the prevalence of the fit, which is the one of these pictures, not at the one of a clinic."""
+    """Calibrate at the prevalence of the fit, which is that of these pictures, and not at the clinic's."""
     return sigmoid(bundle.calibration.log_odds(predictions.logits))
 
 
@@ -187,7 +192,7 @@ def _shifted(bundle: Bundle, name: str, place: Path) -> Predictions:
     if not place.is_dir():
         return read_predictions(place, None, bundle.findings)
     dataset = read_dataset(place, findings=bundle.findings)
-    return predicted(dataset, predict(bundle, dataset).logits, name)
+    return with_logits(dataset, predict(bundle, dataset).logits, name)
 
 
 def _measured(measured: Predictions, probabilities: Floats, signals: Mapping[str, Floats]) -> Record:
@@ -198,20 +203,20 @@ def _measured(measured: Predictions, probabilities: Floats, signals: Mapping[str
     return record
 
 
-def _signals(measured: Predictions, beside: Beside) -> dict[str, Floats]:
-    return {name: read_signal(table, measured.images, measured.findings) for name, table in beside.signals.items()}
+def _signals(measured: Predictions, extras: Extras) -> dict[str, Floats]:
+    return {name: read_signal(table, measured.images, measured.findings) for name, table in extras.signals.items()}
 
 
 def _view_alone(measured: Predictions, probabilities: Floats) -> dict[str, tuple[Predictions, Floats]]:
-    """Take the AP pictures, of patients who could not stand, for themselves: where there are enough and others too."""
+    """Return the AP pictures, of patients who could not stand, if there are enough and not all pictures are AP."""
     ap = measured.groups.get("view", np.full(len(measured.images), "")) == "AP"
     if ap.sum() < FEWEST_IN_VIEW or ap.all():
         return {}
     return {"AP alone": (measured.take(ap), probabilities[ap])}
 
 
-def _teams(predictions: Predictions, first: Bools, beside: Beside) -> Record:
-    """Measure each kind of reader that there is."""
+def _teams(predictions: Predictions, first: Bools, extras: Extras) -> Record:
+    """Measure the team with each kind of reader that is given."""
     record: Record = {}
     operated = cross_fitted(predictions.labels, predictions.logits, first)
 
@@ -225,16 +230,16 @@ def _teams(predictions: Predictions, first: Bools, beside: Beside) -> Record:
             source,
         )
 
-    reads: Reads | None = None if beside.experts is None else radiologists(beside.experts, predictions)
+    reads: Reads | None = None if extras.experts is None else radiologists(extras.experts, predictions)
     if reads is not None:
         source = "images of ChestX-ray14 read by radiologists; the truth is the majority of three others"
         record["radiologists"] = measure(reads.majority, readers_of(reads), reads.read, source)
-    if beside.readers is not None:
-        readers = read_answers(beside.readers, predictions.images, predictions.findings)
+    if extras.readers is not None:
+        readers = read_answers(extras.readers, predictions.images, predictions.findings)
         read = np.any([~np.isnan(answers).all(axis=1) for answers in readers.values()], axis=0)
-        record["readers"] = measure(predictions.labels, readers, read, f"images read in {beside.readers.name}")
-    if beside.simulated is not None:
-        sensitivity, specificity = beside.simulated
+        record["readers"] = measure(predictions.labels, readers, read, f"images read in {extras.readers.name}")
+    if extras.simulated is not None:
+        sensitivity, specificity = extras.simulated
         name = f"sensitivity {sensitivity:g}, specificity {specificity:g}"
         simulated = {name: simulated_reader(predictions.labels, sensitivity, specificity)}
         everything = np.ones(len(predictions.images), np.bool_)

@@ -1,8 +1,8 @@
 """Measure a bundle on patients that the classifier never saw; write ``evaluation.json``, the report and its plots.
 
-Two sets are told apart. All pictures that were held out, by the official test list or by hash: the classifier saw
-none, and AUC does not depend on calibration or gate. And the TEST patients alone, to whom nothing at all was fitted:
-only they can judge calibration and decisions.
+There are two sets. The first is all pictures that were held out, by the official test list or by hash: the classifier
+saw none of them, and AUC does not depend on calibration or gate. The second is the TEST patients, to whom nothing at
+all was fitted: only they can judge calibration and decisions.
 
 References
 ----------
@@ -38,7 +38,7 @@ from training.statistics.decisions import youden_thresholds
 from training.statistics.metrics import Floats
 
 EVALUATION: Final = Path("models", "evaluation.json")
-"""Where the figures stand in a bundle."""
+"""Path of the figures in a bundle."""
 
 
 def evaluate(bundle: Bundle, dataset: Dataset, occasion: Occasion, folder: Path | None = None) -> Record:
@@ -46,11 +46,15 @@ def evaluate(bundle: Bundle, dataset: Dataset, occasion: Occasion, folder: Path 
 
     Parameters
     ----------
+    bundle
+        A calibrated bundle with a gate; its folder gets the files.
     dataset
-        Of the bundle's findings, in the bundle's order.
+        Data of the bundle's findings, in the bundle's order.
+    occasion
+        Date and command, for the record.
     folder
         May hold the radiologists' reads (``experts_*.csv``) and boxes (``boxes.csv``); without them the bundle is not
-        measured against those.
+        compared with those.
 
     Raises
     ------
@@ -72,7 +76,7 @@ def evaluate(bundle: Bundle, dataset: Dataset, occasion: Occasion, folder: Path 
     test, fitted = (official.take(official.within(subset)) for subset in (Subset.TEST, Subset.CALIBRATION))
     thresholds = youden_thresholds(fitted.labels, fitted.probabilities)
     reads = None if folder is None else read_reads(folder, official)
-    write_percentiles(bundle, test)
+    _write_percentiles(bundle, test)
     record: Record = {
         "bundle_sha256": load_bundle(bundle.root).sha256,
         **occasion.facts,
@@ -91,10 +95,10 @@ def evaluate(bundle: Bundle, dataset: Dataset, occasion: Occasion, folder: Path 
     return record
 
 
-def write_percentiles(bundle: Bundle, test: Sample) -> None:
-    """Write ``percentiles.json``: the spread of each finding's logits over the TEST patients' pictures.
+def _write_percentiles(bundle: Bundle, test: Sample) -> None:
+    """Write ``percentiles.json``: the quantiles of each finding's logits over the TEST patients' pictures.
 
-    It is part of the bundle's hash, so it names no day and no command.
+    The file is part of the bundle's hash, so it names neither date nor command.
     """
     pictures = f"{len(test.images)} pictures of {len(set(test.patients))} test patients"
     columns = zip(test.findings, test.logits.T, strict=True)
@@ -104,7 +108,7 @@ def write_percentiles(bundle: Bundle, test: Sample) -> None:
 
 
 def _only_of_test(bundle: Bundle, test: Sample, logits: NDArray[np.float32], thresholds: Floats) -> Record:
-    """Figures that only patients to whom nothing was fitted can give."""
+    """Return the figures that need patients to whom nothing was fitted."""
     return {
         "calibration": calibration(test),
         "answers": answers(test, thresholds),
@@ -118,16 +122,16 @@ def _localisation(folder: Path, sample: Sample, activation: NDArray[np.float32])
 
 
 def _decisions(bundle: Bundle, logits: NDArray[np.float32], labels: Floats) -> Record:
-    """Count the gate's answers, at the prevalence that the bundle assumes, on pictures whose label is known."""
+    """Count the gate's answers on pictures with a known label, at the prevalence that the bundle assumes."""
     probabilities, known = bundle.calibration.probabilities(logits), ~np.isnan(labels)
     return {
-        finding.label: decision_counts(pair, probabilities[known[:, k], k], labels[known[:, k], k] > 0)
+        finding.label: _decision_counts(pair, probabilities[known[:, k], k], labels[known[:, k], k] > 0)
         for k, (finding, pair) in enumerate(bundle.gate.thresholds.items())
     }
 
 
-def decision_counts(pair: Thresholds, probabilities: Floats, labels: NDArray[np.bool_]) -> Record:
-    """Count the gate's answers on ``(images,)`` probabilities, and how many of them were wrong."""
+def _decision_counts(pair: Thresholds, probabilities: Floats, labels: NDArray[np.bool_]) -> Record:
+    """Count one finding's answers on ``(images,)`` probabilities, and how many of them were wrong."""
     decisions = np.asarray([pair.decide(p)[0].value for p in probabilities], np.str_)
     absent, present = decisions == Decision.ABSENT.value, decisions == Decision.PRESENT.value
     return {

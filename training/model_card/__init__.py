@@ -1,1 +1,1 @@
-"""A bundle's model card, from its JSON files."""
+"""A bundle's model card, rendered from its JSON files."""

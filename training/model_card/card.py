@@ -1,4 +1,4 @@
-"""Render a bundle's model card, ``docs/README.md``, from its JSON files: no number is typed by hand."""
+"""Render a bundle's model card, ``docs/README.md``; every number comes from the bundle's JSON files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Json = dict[str, Any]
 
 
 def write_card(root: Path) -> Path:
-    """Write the model card of a bundle that was evaluated, and return its path."""
+    """Write the model card of an evaluated bundle, and return its path."""
     files = {name: json.loads((root / path).read_text()) for name, path in _FILES.items()}
     path = root / CARD
     path.parent.mkdir(exist_ok=True)
@@ -83,7 +83,7 @@ def _discrimination(metadata: Json, evaluation: Json) -> Iterable[str]:
 
 
 def _experts(evaluation: Json) -> Iterable[str]:
-    """Tell the headlines of what only radiologists can judge, and where the rest stands."""
+    """Return the main figures against radiologists, and a link to the rest."""
     readers, found = evaluation["readers"], evaluation["localisation"]
     if readers is not None:
         mined, majority = (readers[name]["ranking"] for name in ("mined", "majority"))
@@ -126,7 +126,7 @@ def _calibration(calibration: Json, evaluation: Json) -> Iterable[str]:
 
 
 def unfit(fitted: Json) -> bool:
-    """Whether a finding's map could not be fitted at all."""
+    """Return whether a finding's map could not be fitted."""
     return fitted.get("unfitted") is not None and not fitted.get("shared_slope")
 
 
@@ -163,7 +163,7 @@ def _gate(gate: Json, evaluation: Json) -> Iterable[str]:
 
 
 def _assumption(gate: Json) -> str:
-    """Say what the thresholds rest on, in the gate's own words where it has them."""
+    """Return what the thresholds assume, in the gate's own words if it has them."""
     usual = "It holds for each finding by itself, not for all at once, and only for patients like those of the fit"
     return str(gate.get("assumption", usual)).rstrip(".") + "."
 

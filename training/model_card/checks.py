@@ -1,4 +1,4 @@
-"""The model card's word on what looks over the network's shoulder: familiarity, and the learned gate."""
+"""The model card's sections about familiarity and about the learned gate."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HEADER: Final = ("pictures", "seen", "unlike training", "no chest", "like a chil
 
 
 def checks(root: Path) -> Iterable[str]:
-    """Tell what the bundle has of both, with their figures, and what it has not."""
+    """Return both sections, with figures for what the bundle has."""
     yield "## Whether an image is like those that it knows"
     yield from _familiarity(_read(root / FAMILIARITY))
     yield "## The learned gate"

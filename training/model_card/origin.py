@@ -1,4 +1,4 @@
-"""What a model card says of the weights: what they started from, whose pictures trained them, and by what command."""
+"""The model card's sections about the weights: what they started from, what trained them, and the training command."""
 
 from __future__ import annotations
 
@@ -37,16 +37,24 @@ _CREDIT: Final = {
 
 
 def trained_on(metadata: Json) -> str | None:
-    """Name the data set that trained the weights; None where nobody knows here.
+    """Return the name of the data set that trained the weights; None if it is unknown.
 
-    Records of before data sets had names are all of ChestX-ray14.
+    Records without a name were made before data sets had names; all of them are of ChestX-ray14.
     """
     record = metadata["candor"]["training"]
     return None if "imported" in record else str(record.get("data", nih.NAME))
 
 
 def origin(metadata: Json, splits: Json) -> Iterable[str]:
-    """Tell what the weights started from, what trained them, and which patients were in which set."""
+    """Return what the weights started from, what trained them, and which patients were in which set.
+
+    Parameters
+    ----------
+    metadata
+        The content of ``configs/metadata.json``.
+    splits
+        The content of ``models/splits.json``.
+    """
     ours, record = metadata["candor"], metadata["candor"]["training"]
     side, mean, std = (ours["input"][name] for name in ("side", "mean", "std"))
     squeezed = (
@@ -73,7 +81,7 @@ def origin(metadata: Json, splits: Json) -> Iterable[str]:
 
 
 def _taught(record: Json) -> Iterable[str]:
-    """Say whose probabilities were mixed into the labels, and what that may have let in."""
+    """Return whose probabilities were mixed into the labels, and what that may have let in."""
     soft, recipe = record.get("soft_labels"), record["recipe"]
     if soft:
         yield (
@@ -89,7 +97,7 @@ _TEACHER: Final = (
 
 
 def start(recipe: Json) -> str:
-    """Say what training started from: chance, ImageNet's weights or a file; old recipes knew chance alone."""
+    """Return what training started from: random weights, ImageNet's or a file; old recipes had random weights only."""
     initial = recipe.get("initial")
     if initial is None:
         return "no other data and no pretrained weights"
@@ -108,7 +116,7 @@ def _imported(origin_of: Json) -> str:
 
 
 def unseen(metadata: Json) -> str:
-    """Say whether the classifier saw the patients that judge it."""
+    """Return in words whether the classifier saw the patients that judge it."""
     record = metadata["candor"]["training"]
     if "imported" in record:
         return "whether the imported weights were trained on any of them is not known here"
@@ -120,7 +128,15 @@ def unseen(metadata: Json) -> str:
 
 
 def limits(metadata: Json, evaluation: Json) -> str:
-    """Tell what the figures cannot show, by whose pictures trained and judged the weights."""
+    """Return what the figures cannot show, given the data that trained and judged the weights.
+
+    Parameters
+    ----------
+    metadata
+        The content of ``configs/metadata.json``.
+    evaluation
+        The content of ``models/evaluation.json``.
+    """
     source, judged = trained_on(metadata), evaluation["data"]
     if source == judged == nih.NAME:
         return f"{_NIH_LIMITS}\n{_ALWAYS}"
@@ -132,7 +148,7 @@ def limits(metadata: Json, evaluation: Json) -> str:
 
 
 def training_command(metadata: Json) -> str:
-    """Write the command that made the weights; the whole recipe stands in ``configs/metadata.json``."""
+    """Return the command that made the weights; the whole recipe is in ``configs/metadata.json``."""
     record = metadata["candor"]["training"]
     if "imported" in record:
         imported = record["imported"]
@@ -152,7 +168,7 @@ def training_command(metadata: Json) -> str:
 
 
 def _augmentation(recorded: Json | None) -> str | None:
-    """Find the preset that a recipe used, by the values that it recorded: old recipes knew fewer."""
+    """Find the name of a recipe's augmentation preset by its recorded values; old recipes recorded fewer of them."""
     if recorded is None:
         return "none"
     presets = {name: asdict(how) for name, how in PRESETS.items() if how is not None}
@@ -163,7 +179,7 @@ _OWN_OPTIONS: Final = ("network", "stages", "batch", "seed", "soft_labels", "sof
 
 
 def _changed(recipe: Json) -> Iterable[tuple[str, object]]:
-    """List what a recipe sets beside the options of the verb: all that is not its default."""
+    """List the settings of a recipe that differ from the defaults and are not options of the command itself."""
     if recipe.get("initial") is not None:
         yield "initial", recipe["initial"]
     name = _augmentation(recipe.get("augmentation"))

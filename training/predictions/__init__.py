@@ -1,1 +1,1 @@
-"""What a network says of a data set, as a table."""
+"""Predictions: a network's outputs for a data set, as a table."""

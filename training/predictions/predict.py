@@ -1,4 +1,4 @@
-"""Run a bundle's network over a data set, exactly as the application would."""
+"""Run a bundle's network over a data set, with the application's own preprocessing."""
 
 from __future__ import annotations
 
@@ -19,12 +19,30 @@ BATCH: Final = 8
 
 
 def predict_logits(model: Model, dataset: Dataset) -> NDArray[np.float32]:
-    """Classify every picture: logits ``(images, findings)``; see :func:`predict`."""
+    """Return the logits of every picture, ``(images, findings)``.
+
+    Parameters
+    ----------
+    model, dataset
+        As for :func:`predict`.
+
+    Raises
+    ------
+    BundleError, DataError, Refused
+        As for :func:`predict`.
+    """
     return predict(model, dataset).logits
 
 
 def predict(model: Model, dataset: Dataset) -> Outputs:
-    """Classify every picture with ONNX Runtime; of no picture the outputs are empty.
+    """Run the network over every picture with ONNX Runtime; without pictures all outputs are empty.
+
+    Parameters
+    ----------
+    model
+        The bundle whose graph runs.
+    dataset
+        Pictures to classify; the outputs keep their order.
 
     Raises
     ------

@@ -1,15 +1,17 @@
-"""Predictions beside labels: one table for all that is fitted to a model or measured on it.
+"""Predictions with labels: one table for everything that is fitted to a model's answers or measured on them.
 
 ``predictions.csv``, gzipped where its name ends in ``.gz``, has one line for each image::
 
     image,patient,sex,age,view,Effusion,Effusion_logit,Edema,Edema_logit
 
-A finding's own column is its label: 1, 0, or blank where it is not known (-1, uncertain, counts as not known). Its
-score is the network's own, before any calibration: ``<Finding>_logit``, or ``<Finding>_probability`` in [0, 1]. Sex,
-age in years (or ``age group``) and view may be left out. The layout of the published CheXNet (``Image Index``,
-``prob_<Finding>``) is read too, and the application's ``results.json``, whose images are named by their SOP Instance
-UID. Labels and patients may stand in a table of their own: ``image``, ``patient`` and a column for each finding, or
-ChestX-ray14's ``Image Index``, ``Finding Labels``, ``Patient ID``.
+A finding's own column is its label: 1, 0, or blank where it is unknown (-1, uncertain, counts as unknown). Its score is
+the network's own, before any calibration: ``<Finding>_logit``, or ``<Finding>_probability`` in [0, 1]. Sex, age in
+years (or ``age group``) and view are optional.
+
+Two other layouts are read as well: that of the published CheXNet (``Image Index``, ``prob_<Finding>``), and the
+application's ``results.json``, whose images are named by their SOP Instance UID. Labels and patients may come from a
+separate table: ``image``, ``patient`` and a column for each finding, or ChestX-ray14's ``Image Index``,
+``Finding Labels``, ``Patient ID``.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ Floats = NDArray[np.float64]
 Names = NDArray[np.str_]
 
 CLIP: Final = 1e-7
-"""A probability nearer to 0 or 1 is moved to here, since its log-odds would be infinite."""
+"""Probabilities are kept at least this far from 0 and 1, where log-odds are infinite."""
 
 AGE_GROUP: Final = "age group"
 _IMAGE: Final = ("image", "Image Index")
@@ -50,20 +52,20 @@ _LABELS: Final = ("labels", "Finding Labels")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Predictions:
-    """What a network says of images, and what is true of them.
+    """A network's logits for images, with their labels.
 
     Parameters
     ----------
     source
         The data's name: a data set, a site or a file.
     images, patients
-        ``(images,)``; an image stands once.
+        ``(images,)``; each image occurs once.
     labels
-        ``(images, findings)``: 1 present, 0 absent, NaN not known.
+        ``(images, findings)``: 1 present, 0 absent, NaN unknown.
     logits
         ``(images, findings)``, of the network, before calibration.
     groups
-        ``sex``, ``age group`` and ``view``, ``(images,)`` each, where the source has them; empty where not known.
+        ``sex``, ``age group`` and ``view``, ``(images,)`` each, if the source has them; empty where unknown.
     """
 
     source: str
@@ -76,7 +78,7 @@ class Predictions:
 
     @property
     def description(self) -> str:
-        """The data's name with how many images and patients there are."""
+        """The data's name with the numbers of images and patients."""
         return f"{self.source}, {len(self.images):,} images of {len(np.unique(self.patients)):,} patients"
 
     def take(self, mask: NDArray[np.bool_]) -> Predictions:
@@ -91,7 +93,7 @@ class Predictions:
         )
 
     def one_image_a_patient(self) -> Predictions:
-        """Keep the image of each patient that comes first by a hash: independent draws for an exact test."""
+        """Keep one image of each patient, the first by a hash: an exact test needs independent draws."""
         order = np.argsort([unit_hash(str(image), "one image a patient") for image in self.images], kind="stable")
         mask = np.zeros(len(self.images), np.bool_)
         mask[order[np.unique(self.patients[order], return_index=True)[1]]] = True
@@ -108,10 +110,34 @@ class Predictions:
 def predictions_of(model: Model, dataset: Dataset, source: str = "the data set") -> Predictions:
     """Run a bundle's network over a data set of its findings.
 
+    Parameters
+    ----------
+    model
+        The bundle whose graph runs.
+    dataset
+        Data of the bundle's findings, in the bundle's order.
+    source
+        The data's name.
+
     Raises
     ------
     BundleError, DataError, Refused
         As for :func:`training.predictions.predict.predict`.
+    """
+    return with_logits(dataset, predict_logits(model, dataset), source)
+
+
+def with_logits(dataset: Dataset, logits: NDArray[np.float32], source: str) -> Predictions:
+    """Combine logits with a data set's labels, patients and groups.
+
+    Parameters
+    ----------
+    dataset
+        Pictures and findings, in the order of the logits.
+    logits
+        ``(images, findings)``, before calibration.
+    source
+        The data's name.
     """
     return Predictions(
         source=source,
@@ -119,7 +145,7 @@ def predictions_of(model: Model, dataset: Dataset, source: str = "the data set")
         images=np.asarray([image.name for image in dataset.images], np.str_),
         patients=dataset.patients(),
         labels=dataset.labels().astype(np.float64),
-        logits=predict_logits(model, dataset).astype(np.float64),
+        logits=logits.astype(np.float64),
         groups={
             AGE_GROUP if name == "age" else name: np.asarray([group(image) for image in dataset.images], np.str_)
             for name, group in ATTRIBUTES.items()
@@ -132,15 +158,17 @@ def read_predictions(table: Path, labels: Path | None = None, findings: Sequence
 
     Parameters
     ----------
+    table
+        The predictions: ``.csv``, ``.csv.gz``, or a ``results.json``.
     labels
-        The table of labels and patients, if they are not in ``table``; images that it has not are left out.
+        The table of labels and patients, if they are not in ``table``; images without a row in it are left out.
     findings
-        What is read, in this order; None is every finding that has a score.
+        The findings to read, in this order; None takes every finding that has a score.
 
     Raises
     ------
     DataError
-        A column is missing, a score is none, an image stands twice, or no image has a label.
+        A column is missing, a score is not a number, an image occurs twice, or no image has a label.
     """
     rows = _of_results(table) if table.suffix == ".json" else read_table(table, ())
     header = rows[0].keys()
@@ -187,7 +215,7 @@ def _column(table: Path, header: Iterable[str], names: Sequence[str]) -> str:
 
 
 def _score_columns(table: Path, header: Iterable[str], findings: Sequence[Finding] | None) -> dict[Finding, str]:
-    """Say which column holds each finding's score."""
+    """Find the column that holds each finding's score."""
     names = set(header)
     columns = {
         finding: column
@@ -206,7 +234,7 @@ def _score_columns(table: Path, header: Iterable[str], findings: Sequence[Findin
 
 
 def _joined(table: Path, rows: list[Cells], image: str, labels: Path) -> tuple[list[Cells], list[Cells]]:
-    """Find each row's labels: the rows of the label table and those of the predictions, in one order."""
+    """Join predictions and labels by image: the rows of the label table and of the predictions, in one order."""
     truths = read_table(labels, ())
     key = _column(labels, truths[0], _IMAGE)
     _require_each_once(labels, truths, key)
@@ -222,7 +250,7 @@ def _require_each_once(table: Path, rows: list[Cells], column: str) -> None:
     for number, cells in enumerate(rows, start=1):
         name = cells[column]
         if not name or name in seen:
-            problem = "stands twice" if name else "has no name"
+            problem = "occurs twice" if name else "has no name"
             raise DataError(f"{table}, row {number}: the image {name!r} {problem}; keep each image once")
         seen.add(name)
 
@@ -236,7 +264,7 @@ def _patients(table: Path, rows: list[Cells]) -> Names:
 
 
 def _labels(table: Path, rows: list[Cells], findings: tuple[Finding, ...]) -> Floats:
-    """``(images, findings)``, from one column of names or one for each finding; NaN where there is no column."""
+    """Read labels ``(images, findings)`` from one column of names, or one for each finding; NaN without a column."""
     named = _named(rows[0], _LABELS)
     try:
         marks = [

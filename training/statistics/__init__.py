@@ -1,1 +1,1 @@
-"""Metrics and their intervals, for all that measures."""
+"""Metrics with bootstrap intervals, shared by everything that measures a model."""

@@ -1,7 +1,7 @@
-"""The inner loops of the bootstrap, compiled: one weighted pass over each finding's sorted images.
+"""The compiled inner loops of the bootstrap: one weighted pass over each finding's sorted images.
 
-They take weights ``(resamples, images)`` and the arrays of a :class:`training.statistics.metrics.Ranking`, and return
-``(resamples, findings)``. Each also runs uncompiled, as its ``py_func``.
+The arrays are those of a :class:`training.statistics.metrics.Ranking`. Each function also runs uncompiled, as its
+``py_func``.
 """
 
 from __future__ import annotations
@@ -17,11 +17,24 @@ Floats = NDArray[np.float64]
 def roc_areas(
     weights: Floats, order: NDArray[np.int32], positive: Floats, negative: Floats, ends: NDArray[np.bool_]
 ) -> Floats:
-    """Sum, over each group of equal scores, its negatives times the positives above it and half of its own."""
+    """Return the area under the ROC curve of each finding under each weighting; ties count half.
+
+    Parameters
+    ----------
+    weights
+        ``(resamples, images)``, at least 0.
+    order, positive, negative, ends
+        ``(findings, images)``, the fields of a ``Ranking``.
+
+    Returns
+    -------
+    ``(resamples, findings)``; NaN where a weighting leaves no positive or no negative.
+    """
     areas = np.full((len(weights), len(order)), np.nan)
     for resample in range(len(weights)):
         weight = weights[resample]
         for finding in range(len(order)):
+            # each group of equal scores adds its negatives times the positives above it and half of its own
             above, below, area, tied_positive, tied_negative = 0.0, 0.0, 0.0, 0.0, 0.0
             for place in range(order.shape[1]):
                 w = weight[order[finding, place]]
@@ -41,11 +54,24 @@ def roc_areas(
 def precision_areas(
     weights: Floats, order: NDArray[np.int32], positive: Floats, negative: Floats, ends: NDArray[np.bool_]
 ) -> Floats:
-    """Sum, over each group of equal scores, its positives times the precision down to and with it."""
+    """Return the average precision of each finding under each weighting.
+
+    Parameters
+    ----------
+    weights
+        ``(resamples, images)``, at least 0.
+    order, positive, negative, ends
+        ``(findings, images)``, the fields of a ``Ranking``.
+
+    Returns
+    -------
+    ``(resamples, findings)``; NaN where a weighting leaves no positive.
+    """
     areas = np.full((len(weights), len(order)), np.nan)
     for resample in range(len(weights)):
         weight = weights[resample]
         for finding in range(len(order)):
+            # each group of equal scores adds its positives times the precision at its threshold
             found, called, area, tied_positive = 0.0, 0.0, 0.0, 0.0
             for place in range(order.shape[1]):
                 w = weight[order[finding, place]]

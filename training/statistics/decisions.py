@@ -1,4 +1,4 @@
-"""Yes or no at a threshold for each finding: sensitivity, specificity and F1, for all resamples at once.
+"""Yes-or-no answers at a threshold for each finding: sensitivity, specificity and F1, for all resamples at once.
 
 References
 ----------
@@ -16,7 +16,7 @@ from training.statistics.metrics import Floats, Labels, mean_defined, rank
 
 
 def youden_thresholds(labels: Labels, scores: Floats) -> Floats:
-    """Find the score from which up to say yes, so that sensitivity + specificity is greatest.
+    """Return the threshold of each finding that maximises sensitivity + specificity.
 
     Parameters
     ----------
@@ -25,12 +25,12 @@ def youden_thresholds(labels: Labels, scores: Floats) -> Floats:
 
     Returns
     -------
-    ``(findings,)``, each one of the scores, the highest of those that are as good; NaN where a finding has no
-    positive or no negative.
+    ``(findings,)``: the answer is "yes" from this score up. It is one of the finding's scores, the highest where
+    several are equally good; NaN where a finding has no positive or no negative.
     """
     r = rank(labels, scores)
     positives, negatives = (part.sum(axis=1, keepdims=True) for part in (r.positive, r.negative))
-    # sensitivity + specificity - 1, times both counts: whole numbers, so that what is as good is exactly equal
+    # sensitivity + specificity - 1, times both counts: whole numbers, so that equally good thresholds compare equal
     gain = np.cumsum(r.positive, axis=1) * negatives - np.cumsum(r.negative, axis=1) * positives
     gain = np.where(r.ends, gain, -np.inf)
     place = np.argmax(gain, axis=1)
@@ -49,22 +49,22 @@ class Counts:
 
     @property
     def sensitivity(self) -> Floats:
-        """Share of the positives that are called; NaN without a positive."""
+        """Share of the positives that is answered "yes"; NaN without a positive."""
         return _ratio(self.true_positive, self.true_positive + self.false_negative)
 
     @property
     def specificity(self) -> Floats:
-        """Share of the negatives that are not called; NaN without a negative."""
+        """Share of the negatives that is answered "no"; NaN without a negative."""
         return _ratio(self.true_negative, self.true_negative + self.false_positive)
 
     @property
     def f1(self) -> Floats:
-        """2 TP / (2 TP + FP + FN); NaN where nothing is called and nothing is there."""
+        """2 TP / (2 TP + FP + FN); NaN where no answer is "yes" and no image has the finding."""
         return _f1(self.true_positive, self.false_positive, self.false_negative)
 
     @property
     def micro_f1(self) -> Floats:
-        """F1 of all answers to all findings together: ``(resamples,)``."""
+        """F1 over all findings together: ``(resamples,)``."""
         return _f1(*(c.sum(axis=1) for c in (self.true_positive, self.false_positive, self.false_negative)))
 
     @property
@@ -80,12 +80,14 @@ class Counts:
 
 
 def count(labels: Labels, called: NDArray[np.bool_], weights: Floats | None = None) -> Counts:
-    """Count answers against labels.
+    """Count right and wrong answers.
 
     Parameters
     ----------
-    labels, called
-        ``(images, findings)``; where the label is NaN the answer does not count.
+    labels
+        ``(images, findings)``; an answer counts only where its label is not NaN.
+    called
+        ``(images, findings)``: whether the answer is "yes".
     weights
         ``(resamples, images)``; None is one resample, the images as they are.
     """
@@ -97,9 +99,14 @@ def count(labels: Labels, called: NDArray[np.bool_], weights: Floats | None = No
 
 
 def samples_f1(labels: Labels, called: NDArray[np.bool_], weights: Floats | None = None) -> Floats:
-    """Mean over the images of the F1 of an image's findings: ``(resamples,)``.
+    """Return the mean over the images of each image's F1 over its findings: ``(resamples,)``.
 
-    An image on which nothing is called and nothing is there has no F1 and is left out.
+    An image without a finding and without a "yes" has no F1 and is left out.
+
+    Parameters
+    ----------
+    labels, called, weights
+        As for :func:`count`.
     """
     truth = np.asarray(labels, np.float64)
     there, absent = truth > 0, truth <= 0

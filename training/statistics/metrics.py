@@ -1,8 +1,8 @@
 """Areas under the ROC and the precision-recall curve, calibration error and Brier score, with bootstrap intervals.
 
 Resampling patients only changes the weights of the images. So each finding is sorted once, and every resample is one
-weighted pass over the sorted order; what is a mean over images is one matrix product for all resamples. A label
-that is NaN is not known: it counts neither as positive nor as negative.
+weighted pass over the sorted images. A mean over images is one matrix product for all resamples. A label that is NaN
+is unknown: it counts neither as positive nor as negative.
 
 References
 ----------
@@ -22,10 +22,10 @@ from training.statistics.bootstrap_kernels import precision_areas, roc_areas
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.bool_] | NDArray[np.float32] | Floats
-"""``(images, findings)``: true or over 0 where the finding is there, NaN where it is not known."""
+"""``(images, findings)``: true or over 0 where the finding is present, NaN where it is unknown."""
 
 BINS: Final = 15
-"""Of equal width, for the calibration error."""
+"""Number of bins of equal width for the calibration error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Interval:
 
     @property
     def json(self) -> dict[str, float] | None:
-        """For JSON, which has no NaN: null where the estimate or an end is undefined."""
+        """The interval for JSON, which has no NaN: null where the estimate or an end is undefined."""
         if np.isnan([self.value, self.low, self.high]).any():
             return None
         return {"value": self.value, "low": self.low, "high": self.high}
@@ -54,11 +54,12 @@ class Ranking:
     Parameters
     ----------
     order
-        ``(findings, images)`` int32: which image stands at each place.
+        ``(findings, images)`` int32: the image at each rank.
     positive, negative
-        ``(findings, images)``: 1 where that image has the finding, or has it not; neither where it is not known.
+        ``(findings, images)``: ``positive`` is 1 where that image has the finding, ``negative`` where it does not;
+        both are 0 where the label is unknown.
     ends
-        ``(findings, images)``: whether the next image's score is another one.
+        ``(findings, images)``: whether the next image's score differs, so that a group of equal scores ends here.
     """
 
     order: NDArray[np.int32]
@@ -68,7 +69,13 @@ class Ranking:
 
 
 def rank(labels: Labels, scores: Floats) -> Ranking:
-    """Sort ``(images, findings)`` scores."""
+    """Sort the images by each finding's score, highest first.
+
+    Parameters
+    ----------
+    labels, scores
+        ``(images, findings)``.
+    """
     order = np.argsort(-scores.T, axis=1)
     ordered = np.take_along_axis(scores.T, order, axis=1)
     ends = np.concatenate([np.diff(ordered, axis=1) != 0, np.ones((len(order), 1), np.bool_)], axis=1)
@@ -77,7 +84,7 @@ def rank(labels: Labels, scores: Floats) -> Ranking:
 
 
 def aucs(labels: Labels, scores: Floats, weights: Floats | None = None) -> Floats:
-    """Area under the ROC curve of every finding, for many weightings of the same images; ties count half.
+    """Return the area under the ROC curve of every finding, for many weightings of the same images; ties count half.
 
     Parameters
     ----------
@@ -95,9 +102,16 @@ def aucs(labels: Labels, scores: Floats, weights: Floats | None = None) -> Float
 
 
 def average_precisions(labels: Labels, scores: Floats, weights: Floats | None = None) -> Floats:
-    """Average precision: the sum over the distinct scores of (recall - recall before) x precision.
+    """Return each finding's average precision: the sum of (recall - recall before) x precision over distinct scores.
 
-    Parameters and shapes as for :func:`aucs`; NaN where a weighting leaves no positive.
+    Parameters
+    ----------
+    labels, scores, weights
+        As for :func:`aucs`.
+
+    Returns
+    -------
+    ``(resamples, findings)``; NaN where a weighting leaves no positive.
     """
     r = rank(labels, scores)
     return precision_areas(_rows(labels, weights), r.order, r.positive, r.negative, r.ends)
@@ -108,9 +122,9 @@ def _rows(labels: Labels, weights: Floats | None) -> Floats:
 
 
 def mean_defined(values: Floats) -> Floats:
-    """Mean over the findings, ``(resamples, findings)`` to ``(resamples,)``, of the values that are defined.
+    """Return the mean over the findings, leaving out NaN: ``(resamples, findings)`` to ``(resamples,)``.
 
-    NaN where none is.
+    NaN where all findings are NaN.
     """
     defined = ~np.isnan(values)
     with np.errstate(invalid="ignore"):
@@ -118,7 +132,17 @@ def mean_defined(values: Floats) -> Floats:
 
 
 def patient_weights(patients: NDArray[np.str_], resamples: int, seed: int) -> Floats:
-    """How often each image is drawn when patients are drawn with replacement: ``(resamples, images)``."""
+    """Draw patients with replacement, and return how often each image is drawn: ``(resamples, images)``.
+
+    Parameters
+    ----------
+    patients
+        ``(images,)``: the patient of each image; all images of a patient are drawn together.
+    resamples
+        Number of bootstrap resamples.
+    seed
+        Seed of the draw; the same seed and patients give the same weights.
+    """
     names, owner = np.unique(patients, return_inverse=True)
     rng = np.random.default_rng(seed)
     draws = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
@@ -126,7 +150,15 @@ def patient_weights(patients: NDArray[np.str_], resamples: int, seed: int) -> Fl
 
 
 def interval(value: float, resampled: Floats) -> Interval:
-    """Take the percentile interval of a bootstrap; resamples that leave it undefined are left out."""
+    """Return a value with its 95% bootstrap interval, by percentiles.
+
+    Parameters
+    ----------
+    value
+        The estimate from the images as they are.
+    resampled
+        ``(resamples,)``: the estimate of each resample; NaN is left out.
+    """
     if np.all(np.isnan(resampled)):
         return Interval(value, float("nan"), float("nan"))
     low, high = np.nanquantile(resampled, (0.025, 0.975))
@@ -134,14 +166,47 @@ def interval(value: float, resampled: Floats) -> Interval:
 
 
 def bins_of(probabilities: Floats, bins: int = BINS) -> NDArray[np.int64]:
-    """Which of the bins of equal width over [0, 1] each probability falls into; 1 falls into the last."""
+    """Return the index of the bin that each probability falls into; the bins have equal width over [0, 1].
+
+    Parameters
+    ----------
+    probabilities
+        Any shape, in [0, 1]; 1 falls into the last bin.
+    bins
+        Number of bins.
+    """
     return np.minimum((probabilities * bins).astype(np.int64), bins - 1)
 
 
 def calibration_errors(
     labels: Labels, probabilities: Floats, weights: Floats | None = None, bins: int = BINS
 ) -> Floats:
-    """Average the gap of probability and frequency over the bins, by their counts: the expected calibration error.
+    """Return the expected calibration error: the gap of probability and frequency, averaged over bins by their counts.
+
+    Parameters
+    ----------
+    labels, probabilities
+        ``(images, findings)``.
+    weights
+        As for :func:`aucs`.
+    bins
+        Number of bins.
+
+    Returns
+    -------
+    ``(resamples, findings)``; NaN where a weighting leaves no image with a known label.
+    """
+    rows, truth = _rows(labels, weights), np.asarray(labels, np.float64)
+    known, index = ~np.isnan(truth), bins_of(probabilities, bins)
+    gaps = np.where(known, probabilities - (truth > 0), 0.0)
+    totals = [
+        np.abs(rows @ (gaps[:, [k]] * (index[:, [k]] == np.arange(bins)))).sum(axis=1) for k in range(truth.shape[1])
+    ]
+    return _divided(np.stack(totals, axis=1), rows @ known)
+
+
+def brier_scores(labels: Labels, probabilities: Floats, weights: Floats | None = None) -> Floats:
+    """Return the Brier score: the mean squared distance of the probability from the label, 0 or 1.
 
     Parameters
     ----------
@@ -155,22 +220,11 @@ def calibration_errors(
     ``(resamples, findings)``; NaN where a weighting leaves no image with a known label.
     """
     rows, truth = _rows(labels, weights), np.asarray(labels, np.float64)
-    known, index = ~np.isnan(truth), bins_of(probabilities, bins)
-    gaps = np.where(known, probabilities - (truth > 0), 0.0)
-    totals = [
-        np.abs(rows @ (gaps[:, [k]] * (index[:, [k]] == np.arange(bins)))).sum(axis=1) for k in range(truth.shape[1])
-    ]
-    return _over(np.stack(totals, axis=1), rows @ known)
-
-
-def brier_scores(labels: Labels, probabilities: Floats, weights: Floats | None = None) -> Floats:
-    """Mean squared distance of the probability from the label, 0 or 1; shapes as for :func:`calibration_errors`."""
-    rows, truth = _rows(labels, weights), np.asarray(labels, np.float64)
     known = ~np.isnan(truth)
     squares = np.where(known, (probabilities - (truth > 0)) ** 2, 0.0)
-    return _over(rows @ squares, rows @ known)
+    return _divided(rows @ squares, rows @ known)
 
 
-def _over(sums: Floats, counts: Floats) -> Floats:
+def _divided(sums: Floats, counts: Floats) -> Floats:
     with np.errstate(invalid="ignore"):
         return np.asarray(sums / counts, np.float64)

@@ -1,10 +1,11 @@
-"""Risk against coverage: what is left wrong when the least sure answers are deferred.
+"""Risk against coverage: how many answers are wrong once the least sure ones are deferred.
 
-Answers are kept from the surest down; after k of n there are E(k) errors among them. The selective risk is E(k) / k,
-and AURC its mean over k = 1 ... n. It gives the first few answers great weight. The generalized risk, E(k) / n, is
-how often an answer is kept and wrong; AUGRC is its area over the coverage k / n, by trapezoids, and so
-``(1 - AUC) a (1 - a) + (1 - a)^2 / 2`` for an accuracy a and the AUC of telling right from wrong by the sureness.
-E-AURC is AURC less that of the best order, all errors last. Ties count with their expected value over all orders.
+Answers are kept from the surest down. Among the k surest of n answers there are E(k) errors. The selective risk is
+E(k) / k, and AURC is its mean over k = 1 ... n; it gives the first few answers great weight. The generalized risk,
+E(k) / n, is how often an answer is kept and wrong. AUGRC is its area over the coverage k / n, by trapezoids; it equals
+``(1 - AUC) a (1 - a) + (1 - a)^2 / 2`` for an accuracy a and the AUC of the sureness for right against wrong answers.
+E-AURC is AURC less that of the best order, in which all errors come last. Ties count with their expected value over
+all orders.
 
 References
 ----------
@@ -29,7 +30,7 @@ Bools = NDArray[np.bool_]
 _TRUE_POSITIVE, _FALSE_POSITIVE, _FALSE_NEGATIVE, _TRUE_NEGATIVE, _UNKNOWN = 0, 1, 2, 3, -1
 
 COVERAGES: Final = (0.5, 0.7, 0.8, 0.9, 1.0)
-"""Shares of the answers that are kept, at which figures are told."""
+"""Coverages at which figures are reported: shares of the answers that are kept."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,12 +40,12 @@ class Ordered:
     Parameters
     ----------
     owner
-        ``(columns, answers)`` int32: whose weight counts, the image's.
+        ``(columns, answers)`` int32: index of the image that the answer belongs to; its weight counts.
     kind
         ``(columns, answers)`` int8: 0 true positive, 1 false positive, 2 false negative, 3 true negative, -1 where
-        the truth is not known.
+        the truth is unknown.
     ends
-        ``(columns, answers)``: whether the next answer's uncertainty is another one.
+        ``(columns, answers)``: whether the next answer's uncertainty differs, so that a group of ties ends here.
     """
 
     owner: NDArray[np.int32]
@@ -53,16 +54,16 @@ class Ordered:
 
 
 def by_finding(labels: Floats, called: Bools, uncertainty: Floats) -> Ordered:
-    """Sort each finding's answers by themselves: a column for each finding.
+    """Sort the answers of each finding by uncertainty, the surest first: a column for each finding.
 
     Parameters
     ----------
     labels
-        ``(images, findings)``: 1 present, 0 absent, NaN not known.
+        ``(images, findings)``: 1 present, 0 absent, NaN unknown.
     called
         ``(images, findings)``: whether the answer is "present".
     uncertainty
-        ``(images, findings)``: the greater, the earlier it is deferred; any scale.
+        ``(images, findings)``, on any scale; answers with a greater one are deferred earlier.
 
     Raises
     ------
@@ -75,7 +76,18 @@ def by_finding(labels: Floats, called: Bools, uncertainty: Floats) -> Ordered:
 
 
 def pooled(labels: Floats, called: Bools, uncertainty: Floats) -> Ordered:
-    """Sort all answers to all findings together: one column. Parameters and errors as for :func:`by_finding`."""
+    """Sort the answers to all findings together by uncertainty, the surest first: one column.
+
+    Parameters
+    ----------
+    labels, called, uncertainty
+        As for :func:`by_finding`.
+
+    Raises
+    ------
+    ValueError
+        An uncertainty is NaN, or the shapes differ.
+    """
     _check(labels, called, uncertainty)
     order = np.argsort(uncertainty.ravel(), kind="stable")[np.newaxis]
     kinds, sure = _kinds(labels, called).reshape(1, -1), uncertainty.reshape(1, -1)
@@ -108,7 +120,10 @@ def _kinds(labels: Floats, called: Bools) -> NDArray[np.int8]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Areas:
-    """Each ``(resamples, columns)``, smaller is better; NaN where a weighting leaves no known answer."""
+    """Areas under the risk-coverage curves, each ``(resamples, columns)``; smaller is better.
+
+    NaN where a weighting leaves no answer with a known label.
+    """
 
     aurc: Floats
     excess_aurc: Floats
@@ -116,27 +131,29 @@ class Areas:
 
 
 def areas(ordered: Ordered, weights: Floats | None = None) -> Areas:
-    """Measure the areas under both risk-coverage curves, for many weightings of the same images.
+    """Return AURC, E-AURC and AUGRC, for many weightings of the same images.
 
     Parameters
     ----------
+    ordered
+        The answers, from :func:`by_finding` or :func:`pooled`.
     weights
-        ``(resamples, images)``, how often each image was drawn; None is one resample, the images as they are.
+        ``(resamples, images)``: how often each image was drawn; None is one resample, the images as they are.
     """
-    rows = rows_of(ordered, weights)
-    most = int(known_counts(ordered, rows).max(initial=0))
+    rows = _whole_weights(ordered, weights)
+    most = int(_known_counts(ordered, rows).max(initial=0))
     harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, most + 1))])
     found = risk_areas(rows, ordered.owner, ordered.kind, ordered.ends, harmonic)
     return Areas(*(np.asarray(found[..., k], np.float64) for k in range(3)))
 
 
-def rows_of(ordered: Ordered, weights: Floats | None) -> Draws:
-    """Give the weights as whole numbers, one row of ones where there are none.
+def _whole_weights(ordered: Ordered, weights: Floats | None) -> Draws:
+    """Return the weights as whole numbers; None becomes one row of ones.
 
     Raises
     ------
     ValueError
-        A weight is no whole number of at least 0.
+        A weight is not a whole number of at least 0.
     """
     if weights is None:
         return np.ones((1, int(ordered.owner.max(initial=-1)) + 1), np.int32)
@@ -146,8 +163,8 @@ def rows_of(ordered: Ordered, weights: Floats | None) -> Draws:
     return drawn
 
 
-def known_counts(ordered: Ordered, rows: Draws) -> NDArray[np.int64]:
-    """Count the answers whose truth is known under each weighting: ``(resamples, columns)``."""
+def _known_counts(ordered: Ordered, rows: Draws) -> NDArray[np.int64]:
+    """Count the answers with a known label under each weighting: ``(resamples, columns)``."""
     counted = [
         np.bincount(o[k >= 0], minlength=rows.shape[1]) for o, k in zip(ordered.owner, ordered.kind, strict=True)
     ]
@@ -160,32 +177,32 @@ class Kept(Counts):
 
     @property
     def size(self) -> Floats:
-        """How many answers are kept."""
+        """Number of answers that are kept."""
         return self.true_positive + self.false_positive + self.false_negative + self.true_negative
 
     @property
     def accuracy(self) -> Floats:
-        """Share of the kept answers that is right."""
+        """Share of the kept answers that are right."""
         return ratio(self.true_positive + self.true_negative, self.size)
 
     @property
     def always_absent(self) -> Floats:
-        """Accuracy of answering "absent" to everything that is kept: what ``accuracy`` must beat to mean anything."""
+        """Accuracy of answering "absent" to everything that is kept, the baseline for ``accuracy``."""
         return ratio(self.false_positive + self.true_negative, self.size)
 
     @property
     def npv(self) -> Floats:
-        """Share of the kept "absent" that is right; to be read beside ``always_absent``, which is 1 - prevalence."""
+        """Share of the kept "absent" answers that are right; its baseline is ``always_absent``, 1 - prevalence."""
         return ratio(self.true_negative, self.true_negative + self.false_negative)
 
     @property
     def ppv(self) -> Floats:
-        """Share of the kept "present" that is right."""
+        """Share of the kept "present" answers that are right."""
         return ratio(self.true_positive, self.true_positive + self.false_positive)
 
     @property
     def missed(self) -> Floats:
-        """How many positives are kept as "absent"."""
+        """Number of positives that are kept with the answer "absent"."""
         return self.false_negative
 
 
@@ -194,6 +211,8 @@ def kept(ordered: Ordered, coverages: Floats, weights: Floats | None = None) -> 
 
     Parameters
     ----------
+    ordered
+        The answers, from :func:`by_finding` or :func:`pooled`.
     coverages
         ``(coverages,)`` in [0, 1], rising: the share of the known answers that is kept.
     weights
@@ -201,13 +220,19 @@ def kept(ordered: Ordered, coverages: Floats, weights: Floats | None = None) -> 
     """
     if (np.diff(coverages) < 0).any():
         raise ValueError(f"the coverages {coverages} must rise")
-    rows = rows_of(ordered, weights)
-    totals = known_counts(ordered, rows)
+    rows = _whole_weights(ordered, weights)
+    totals = _known_counts(ordered, rows)
     counts = kept_counts(rows, ordered.owner, ordered.kind, ordered.ends, totals, coverages)
     return Kept(*(np.asarray(counts[..., k], np.float64) for k in (0, 1, 2, 3)))
 
 
 def ratio(part: Floats, whole: Floats) -> Floats:
-    """Divide; NaN where the whole is 0."""
+    """Divide two arrays; NaN where the whole is 0.
+
+    Parameters
+    ----------
+    part, whole
+        Of shapes that broadcast.
+    """
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(part / whole, np.float64)

@@ -1,9 +1,8 @@
-"""The inner loops of selective prediction, compiled: one weighted pass over the answers, the surest first.
+"""The compiled inner loops of selective prediction: one weighted pass over the answers, the surest first.
 
-They take weights ``(resamples, images)``, how often each image was drawn, and the arrays of a
-:class:`training.statistics.risk.Ordered`. Answers with equal uncertainty are a group: within it the errors rise in a
-straight line, which is their expected value over all orders of the group. So no figure depends on how ties happen to
-be sorted. Each also runs uncompiled, as its ``py_func``.
+The arrays are those of a :class:`training.statistics.risk.Ordered`. Answers with equal uncertainty are a group. Within
+it the errors rise in a straight line, which is their expected value over all orders of the group, so no figure depends
+on how ties happen to be sorted. Each function also runs uncompiled, as its ``py_func``.
 """
 
 from __future__ import annotations
@@ -20,9 +19,21 @@ Draws = NDArray[np.int32]
 def risk_areas(
     weights: Draws, owner: NDArray[np.int32], kind: NDArray[np.int8], ends: NDArray[np.bool_], harmonic: Floats
 ) -> Floats:
-    """AURC, excess AURC and AUGRC: ``(resamples, columns, 3)``, NaN where a weighting leaves no known answer.
+    """Return AURC, E-AURC and AUGRC of each column under each weighting.
 
-    ``harmonic[n]`` is 1 + 1/2 + ... + 1/n: the sum over a group's places k of (a + b k) / k needs no loop with it.
+    Parameters
+    ----------
+    weights
+        ``(resamples, images)``: how often each image was drawn.
+    owner, kind, ends
+        ``(columns, answers)``, the fields of an ``Ordered``.
+    harmonic
+        ``(n + 1,)`` for n answers at most: ``harmonic[n]`` is 1 + 1/2 + ... + 1/n. With it the sum over a group's
+        places k of (a + b k) / k needs no loop.
+
+    Returns
+    -------
+    ``(resamples, columns, 3)``; NaN where a weighting leaves no answer with a known label.
     """
     areas = np.full((len(weights), len(owner), 3), np.nan)
     for resample in range(len(weights)):
@@ -63,10 +74,24 @@ def kept_counts(
     totals: NDArray[np.int64],
     coverages: Floats,
 ) -> Floats:
-    """Count the kinds of answers among the surest shares: ``(resamples, columns, coverages, 4)``.
+    """Count the kinds of answers among the kept ones at each coverage.
 
-    ``coverages`` rise, and are shares of ``totals``, the known answers ``(resamples, columns)``. The group at the
-    border counts with the share of it that is kept.
+    The group at the border counts with the share of it that is kept.
+
+    Parameters
+    ----------
+    weights
+        ``(resamples, images)``: how often each image was drawn.
+    owner, kind, ends
+        ``(columns, answers)``, the fields of an ``Ordered``.
+    totals
+        ``(resamples, columns)``: the answers with a known label.
+    coverages
+        ``(coverages,)`` in [0, 1], rising: shares of ``totals``.
+
+    Returns
+    -------
+    ``(resamples, columns, coverages, 4)``: true positives, false positives, false negatives, true negatives.
     """
     counts = np.zeros((len(weights), len(owner), len(coverages), 4))
     before, group = np.zeros(4, np.int64), np.zeros(4, np.int64)

@@ -1,4 +1,4 @@
-"""The check keeps its promise on held-out images, finds planted outliers, and is written by its verb."""
+"""The check keeps its promise on held-out images, finds planted outliers, and is written by its command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The look for children keeps its limit, agrees with scikit-learn, and is left out where there is nothing to learn."""
+"""The look of children keeps its limit, agrees with scikit-learn, and is left out if there is nothing to learn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The probe tells what can be told, on patients whom it did not see, and nothing where there is nothing."""
+"""The probe finds what the features reveal, on patients whom it did not see, and nothing where there is nothing."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class TestSubjects:
             read_subjects([folders[0]], "shoe")
 
     def test_what_nobody_wrote_down(self, folders: tuple[Path, Path, Path]) -> None:
-        with pytest.raises(DataError, match="says its Effusion"):
+        with pytest.raises(DataError, match="states its Effusion"):
             read_subjects([folders[1]], Finding.EFFUSION.label)
 
 

@@ -1,4 +1,4 @@
-"""Each change of augmentation, the presets, and the sheet that shows them."""
+"""Each change of augmentation, the presets, and the contact sheet."""
 
 from __future__ import annotations
 

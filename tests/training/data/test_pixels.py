@@ -1,4 +1,4 @@
-"""Pictures, their cache, and augmentation: what training sees is what the application sees."""
+"""Pictures, their cache, and augmentation: training sees what the application sees."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Soft labels change what the gradients of the training pictures come from, and nothing else."""
+"""Soft labels change only the targets of the training pictures."""
 
 from __future__ import annotations
 
@@ -110,8 +110,8 @@ def test_a_label_that_is_not_to_be_used_stays_so(dataset: Dataset, table: Path) 
 def test_whoever_watches_and_the_weights_of_the_loss_see_labels(dataset: Dataset, table: Path, tmp_path: Path) -> None:
     recipe = replace(RECIPE, soft_labels=str(table))
     learner = make_learner(dataset, tmp_path, recipe, torch.device("cpu"))
-    watching = dataset.only(Subset.VALIDATION).labels()
-    assert np.array_equal(learner.watching.targets, watching)
+    validation = dataset.only(Subset.VALIDATION).labels()
+    assert np.array_equal(learner.validation.targets, validation)
     assert np.array_equal(learner.examples.labels, dataset.only(Subset.TRAIN).labels())
     assert not np.isin(learner.examples.targets, (0, 1)).any()
 
@@ -145,11 +145,11 @@ def test_a_run_does_not_go_on_with_another_table(
 @pytest.mark.parametrize(
     ("header", "rows", "message"),
     [
-        (HEADER, [("a.png", 0.5, 1.5)], "the row of a.png holds something that is no probability from 0 to 1"),
-        (HEADER, [("a.png", -0.1, 0.5)], "the row of a.png holds something that is no probability"),
-        (HEADER, [("a.png", "nan", 0.5)], "the row of a.png holds something that is no probability"),
-        (HEADER, [("a.png", "", 0.5)], "the row of a.png holds something that is no probability"),
-        (HEADER, [("a.png", 0.5)], "the row of a.png holds something that is no probability"),
+        (HEADER, [("a.png", 0.5, 1.5)], "the row of a.png holds a value that is not a probability from 0 to 1"),
+        (HEADER, [("a.png", -0.1, 0.5)], "the row of a.png holds a value that is not a probability"),
+        (HEADER, [("a.png", "nan", 0.5)], "the row of a.png holds a value that is not a probability"),
+        (HEADER, [("a.png", "", 0.5)], "the row of a.png holds a value that is not a probability"),
+        (HEADER, [("a.png", 0.5)], "the row of a.png holds a value that is not a probability"),
         (HEADER, [("a.png", 0.5, 0.5, 0.5)], "has the unknown column without a name"),
         (HEADER, [("a.png", 0.5, 0.5)] * 2, "has 2 rows for 1 pictures; keep one row of each"),
         (HEADER, [("a.png", 0.5, 0), ("b.png", 0.5, 0)], "prob_Effusion is 0 or 1 for all pictures"),

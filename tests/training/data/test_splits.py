@@ -64,7 +64,7 @@ def test_the_rule_in_words() -> None:
     "given_shares", [{Subset.TRAIN: 0.7, Subset.TEST: 0.2}, {Subset.TRAIN: 1.5, Subset.TEST: -0.5}]
 )
 def test_shares_that_do_not_sum_to_1_are_refused(given_shares: dict[Subset, float]) -> None:
-    with pytest.raises(SettingsError, match=r"a split into train .* is none; give shares over 0 that sum to 1"):
+    with pytest.raises(SettingsError, match=r"a split into train .* is impossible; give shares over 0 that sum to 1"):
         Split.by_hash(given_shares)
 
 

@@ -1,4 +1,4 @@
-"""A network of two views learns from studies: frontal and lateral together, and what lacks one is accounted for."""
+"""A network of two views learns from frontal and lateral radiographs, also of studies that lack one."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PATIENTS = 70
 
 @pytest.fixture(scope="module")
 def chexpert(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """CheXpert in small: cardiomegaly shows in the frontal picture, effusion in the lateral alone.
+    """CheXpert in small: cardiomegaly shows in the frontal picture, effusion only in the lateral.
 
     Every seventh study has no lateral, patient 3 no frontal picture, and patient 5 two of them.
     """

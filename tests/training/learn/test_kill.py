@@ -1,4 +1,4 @@
-"""A training process that is killed outright, and resumed, ends with the weights of one that was not."""
+"""A training process that is killed and resumed ends with the weights of an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from training.__main__ import main
 from training.learn.trainer import CHECKPOINT
 
 STEPS = 16
-"""Of the whole run: two stages of two epochs of four batches."""
+"""Batches of the whole run: two stages of two epochs of four batches."""
 
 KILLED = """
 import os, signal, sys
@@ -42,7 +42,7 @@ def counted(*arguments):
 setattr(owner, name, counted)
 main(given)
 """
-"""Runs the command line, and kills itself after so many steps, or while it writes a file for the so-manieth time.
+"""Runs the command line, and kills itself after a number of steps, or at the n-th write of a file.
 
 The files are the cache's first, then checkpoints and best weights.
 """

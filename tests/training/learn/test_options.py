@@ -1,4 +1,4 @@
-"""What each option of a recipe does to a run: optimisers, schedules, early stopping, phases, logs, weights to keep."""
+"""The effect of each option of a recipe: optimisers, schedules, early stopping, phases, logs, weights to keep."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run that was killed goes on as if it had not been; what is no checkpoint of it is refused."""
+"""A resumed run continues as if it had not been killed; files that are not its checkpoint are refused."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 class Killed(BaseException):
-    """Stands for a kill: nothing of the training code may catch it."""
+    """Simulates a kill: nothing in the training code may catch it."""
 
 
 def killed_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """End the process, as it were, once so many optimiser steps were taken."""
+    """End the process, in simulation, after a number of optimiser steps."""
     original, taken = StageRun._stepped, [0]
 
     def stepped(self: StageRun, *given: object) -> None:

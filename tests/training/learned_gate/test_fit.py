@@ -1,4 +1,4 @@
-"""Fitting finds what is planted and nothing else, the same each time, and is judged on other patients."""
+"""The fit finds only planted errors, is reproducible, and is judged on other patients."""
 
 from __future__ import annotations
 

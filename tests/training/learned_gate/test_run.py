@@ -1,4 +1,4 @@
-"""The verb from end to end on miniature data: the bundle's files, the verdict, the page."""
+"""The command from end to end on miniature data: the bundle's files, the verdict, the page."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_a_data_set_without_all_sets_is_refused(bundle: Path, mini_nih: Path, su
 
 
 class Lungs:
-    """Stands for the network that finds the lungs: the left half, or nothing."""
+    """Replaces the network that finds the lungs: the left half, or nothing."""
 
     calls = 0
 

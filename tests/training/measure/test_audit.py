@@ -1,4 +1,4 @@
-"""The verb audit-gate, from tables and bundles to the files, and what it refuses."""
+"""The command audit-gate: from tables and bundles to its files, and its refusals."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def write_experts(folder: Path, images: np.ndarray, labels: np.ndarray) -> Path:
 
 @pytest.fixture(scope="module")
 def audited(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """Everything that predictions can be audited with."""
+    """All optional inputs of an audit of predictions."""
     folder = tmp_path_factory.mktemp("audit")
     predictions = made_predictions()
     write_predictions(folder / "predictions.csv.gz", predictions)
@@ -202,7 +202,7 @@ def test_tables_of_answers_say_what_is_wrong_with_them(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="none of the 1 images"):
         read_answers(table, np.array(["c"]), FINDINGS)
     table.write_text("image,Effusion\na,often\n")
-    with pytest.raises(DataError, match="'often' is no number"):
+    with pytest.raises(DataError, match="'often' is not a number"):
         read_answers(table, images, FINDINGS)
     table.write_text("image,Edema\na,1\n")
     with pytest.raises(DataError, match="neither a column of a finding nor value"):

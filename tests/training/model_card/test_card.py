@@ -1,4 +1,4 @@
-"""The card's word on what the weights started from, which is true for every start."""
+"""The card describes truly what the weights started from."""
 
 from __future__ import annotations
 

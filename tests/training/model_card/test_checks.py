@@ -1,4 +1,4 @@
-"""The card tells what a bundle checks beside its findings, with the figures of its files, and what it does not."""
+"""The card shows which checks a bundle has, with the figures of its files, and which it does not have."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of predictions: what is written is read, the published layouts, and errors that name the place."""
+"""The table of predictions: a round trip, the published layouts, and errors that name the place."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_a_bundles_own_predictions(mini_nih: Path, random_bundle: Path) -> None:
         ("image,patient,Mass\na,p,1\n", "has no score of any finding; add columns such as Atelectasis_logit"),
         ("image,patient,Mass_logit\na,p,0\n", "has no label of Mass; add the columns, or --labels"),
         ("image,patient,Mass,Mass_logit\na,p,,0\n", "has no label of Mass"),
-        ("image,patient,Mass,Mass_logit\na,p,1,0\na,p,1,0\n", "row 2: the image 'a' stands twice"),
+        ("image,patient,Mass,Mass_logit\na,p,1,0\na,p,1,0\n", "row 2: the image 'a' occurs twice"),
         ("image,patient,Mass,Mass_logit\n,p,1,0\n", "row 1: the image '' has no name"),
         ("image,patient,Mass,Mass_logit\na,,1,0\n", "row 1: patient is blank"),
         ("image,patient,Mass,Mass_logit\na,p,7,0\n", "unknown label '7'"),
@@ -167,11 +167,11 @@ def test_labels_of_other_images_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"l.csv has no image of .*t.csv \(such as 'a'\)"):
         read_predictions(table(tmp_path / "t.csv", OURS), labels)
     twice = table(tmp_path / "l.csv", "image,patient,Mass\na,p,1\na,p,0\n")
-    with pytest.raises(DataError, match=r"l\.csv, row 2: the image 'a' stands twice"):
+    with pytest.raises(DataError, match=r"l\.csv, row 2: the image 'a' occurs twice"):
         read_predictions(tmp_path / "t.csv", twice)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"studies": [{}]}', '{"studies": []}'])
 def test_other_json_is_no_result(tmp_path: Path, text: str) -> None:
-    with pytest.raises(DataError, match=r"is no results\.json|holds no image that was assessed"):
+    with pytest.raises(DataError, match=r"is not a results\.json|holds no image that was assessed"):
         read_predictions(table(tmp_path / "r.json", text), tmp_path / "l.csv")

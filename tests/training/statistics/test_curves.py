@@ -18,7 +18,7 @@ from training.statistics.curves import (
 
 
 def tied(seed: int, images: int = 90) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and scores with ties of three findings; the third is never there."""
+    """Labels and scores with ties of three findings; the third is never present."""
     rng = np.random.default_rng(seed)
     labels = rng.random((images, 3)) < 0.4
     labels[:, 2] = False

@@ -1,4 +1,4 @@
-"""Answers at a threshold, against scikit-learn and torchmetrics, and the threshold against a search."""
+"""Answers at a threshold against scikit-learn and torchmetrics, and the threshold against a search."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from training.statistics.decisions import count, samples_f1, youden_thresholds
 
 
 def answers(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Labels, answers and weights; the last finding is neither there nor called."""
+    """Labels, answers and weights; the last finding is neither present nor called."""
     rng = np.random.default_rng(seed)
     labels, called = rng.random((60, 4)) < 0.3, rng.random((60, 4)) < 0.4
     labels[:, 3] = called[:, 3] = False

@@ -27,7 +27,7 @@ from training.statistics.metrics import (
 
 
 def tied(seed: int, images: int = 70, findings: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Labels, probabilities with ties, and the weights of a few resamples, some of them not whole."""
+    """Labels, probabilities with ties, and the weights of a few resamples, some of them fractions."""
     rng = np.random.default_rng(seed)
     labels = rng.random((images, findings)) < 0.3
     labels[:2] = [[True], [False]]

@@ -1,4 +1,4 @@
-"""Risk and coverage against a loop by definition, over all orders of ties, and against closed forms."""
+"""Risk and coverage against a loop over the definition and over all orders of ties, and against closed forms."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from training.statistics.metrics import Floats, patient_weights
-from training.statistics.risk import Ordered, areas, by_finding, kept, known_counts, pooled, rows_of
+from training.statistics.risk import Ordered, _known_counts, _whole_weights, areas, by_finding, kept, pooled
 from training.statistics.risk_kernels import kept_counts, risk_areas
 
 small = st.lists(st.tuples(st.booleans(), st.booleans(), st.integers(0, 2)), min_size=1, max_size=6)
@@ -27,7 +27,7 @@ def columns(items: list[tuple[bool, bool, int]]) -> tuple[Floats, np.ndarray, Fl
 
 
 def orders(uncertainty: Floats) -> list[list[int]]:
-    """All ways to sort by uncertainty."""
+    """All orders by uncertainty."""
     groups = [np.flatnonzero(uncertainty == value).tolist() for value in np.unique(uncertainty)]
     return [list(chain(*parts)) for parts in product(*(list(permutations(group)) for group in groups))]
 
@@ -150,11 +150,11 @@ def test_nothing_known_is_not_a_number() -> None:
 def test_the_compiled_loops_are_the_python_ones() -> None:
     labels, called, uncertainty = made(30)
     order = by_finding(labels, called, uncertainty)
-    rows = rows_of(order, patient_weights(np.arange(30).astype(np.str_), 2, seed=0))
+    rows = _whole_weights(order, patient_weights(np.arange(30).astype(np.str_), 2, seed=0))
     harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, 100))])
     arrays = (rows, order.owner, order.kind, order.ends)
     np.testing.assert_allclose(risk_areas.py_func(*arrays, harmonic), risk_areas(*arrays, harmonic))
-    rest = (known_counts(order, rows), np.array([0.2, 0.9, 1.0]))
+    rest = (_known_counts(order, rows), np.array([0.2, 0.9, 1.0]))
     np.testing.assert_allclose(kept_counts.py_func(*arrays, *rest), kept_counts(*arrays, *rest))
 
 

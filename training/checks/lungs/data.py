@@ -1,8 +1,8 @@
-"""The radiographs whose lung field somebody drew, who may be learnt from, and who only measures.
+"""The radiographs with a drawn lung field: which may be learned from, and which are only measured.
 
-The masks are named as the pictures of the COVID-19 image data collection and of the Hannover repository. Many
-pictures of the collection may not be used commercially, or not be derived from: the shipped weights learn from none
-of them. They measure only, and so say how the network does on pictures of hospitals that it never saw.
+The masks are named as the pictures of the COVID-19 image data collection and of the Hannover repository. Many pictures
+of the collection must not be used commercially, or must not be derived from: the shipped weights learn from none of
+them. They are only measured, and show how the network does on pictures of hospitals that it never saw.
 
 References
 ----------
@@ -28,20 +28,20 @@ from training.data.readers.tables import read_table
 from training.data.splits import Listed, Split, Subset
 
 FREE: Final = frozenset({"CC BY", "CC BY 3.0", "CC BY 4.0"})
-"""Licences under which the shipped weights may learn from a picture: they ask for its author's name alone."""
+"""Licences that let the shipped weights learn from a picture: they ask only for its author's name."""
 
 HANNOVER: Final = "CC BY 3.0"
-"""Of all of the Hannover repository."""
+"""Licence of the whole Hannover repository."""
 
 LATERAL: Final = frozenset({"L", "LATERAL"})
 
 SPLIT: Final = Split.by_hash({Subset.TRAIN: 0.75, Subset.TEST: 0.25}, "lungs-1")
-"""Of the patients whose pictures may be learnt from."""
+"""Division of the patients whose pictures may be learned from."""
 
 
 @unique
 class Part(Enum):
-    """What a picture is used for."""
+    """The use of a picture."""
 
     TRAIN = "train"
     HELD_OUT = "held out"  # free too, and of the same hospitals as the pictures for training
@@ -61,9 +61,9 @@ class LungPicture:
     patient
         The same for all pictures of a patient, whichever table lists them.
     source
-        ``"hannover"`` where the Hannover repository holds the picture, else ``"covid"``.
+        ``"hannover"`` if the Hannover repository holds the picture, else ``"covid"``.
     licence
-        As its table says.
+        As its table states it.
     """
 
     path: Path
@@ -74,14 +74,14 @@ class LungPicture:
 
 
 def read_lungs(covid: Path, hannover: Path, masks: Path) -> dict[Part, tuple[LungPicture, ...]]:
-    """Read the tables and divide the frontal pictures that have a mask, each counted once.
+    """Read the tables, and divide the frontal pictures that have a mask into parts; each picture counts once.
 
     Parameters
     ----------
     covid, hannover
         Folders with ``metadata.csv`` and ``images/``.
     masks
-        Archive of the masks.
+        ZIP archive of the masks.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def read_lungs(covid: Path, hannover: Path, masks: Path) -> dict[Part, tuple[Lun
 
 
 def mask_names(masks: Path) -> dict[str, str]:
-    """Read which masks an archive holds: the picture's name without its suffix, to the name in the archive.
+    """Return the masks of an archive: for each picture's name without suffix, the name in the archive.
 
     Raises
     ------
@@ -135,7 +135,7 @@ def _listed(covid: Path, hannover: Path) -> Iterator[LungPicture]:
 
 
 def _divided(pictures: Sequence[LungPicture]) -> dict[Part, tuple[LungPicture, ...]]:
-    """Divide by licence and patient; what may not be learnt from is left out where its patient is learnt from."""
+    """Divide by licence and patient; other licences' pictures are left out if their patient is in TRAIN."""
     parts: dict[Part, list[LungPicture]] = {part: [] for part in Part}
     for picture in pictures:
         if picture.licence in FREE:
@@ -148,6 +148,15 @@ def _divided(pictures: Sequence[LungPicture]) -> dict[Part, tuple[LungPicture, .
 
 def read_masks(masks: Path, pictures: Sequence[LungPicture], side: int) -> NDArray[np.float32]:
     """Decode masks and squeeze them to squares, as their pictures are.
+
+    Parameters
+    ----------
+    masks
+        ZIP archive of the masks.
+    pictures
+        At least one; the result keeps their order.
+    side
+        Side of the squares in pixels.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Train the network of the lung field, write it as ONNX with its card beside it, and measure what was written."""
+"""Train the network that finds the lung field, write it as ONNX with its card, and measure what was written."""
 
 from __future__ import annotations
 
@@ -45,7 +45,11 @@ def make_lungs(
     covid, hannover, masks
         As for :func:`training.checks.lungs.data.read_lungs`.
     out
-        The ONNX file; its card is written beside it as ``.json``.
+        The ONNX file to write; its card gets the suffix ``.json``.
+    recipe
+        How the network is trained.
+    occasion
+        Date and command, for the card.
 
     Returns
     -------
@@ -106,7 +110,7 @@ def _measured(
     drawn: Mapping[Part, Floats],
     seed: int,
 ) -> dict[str, object]:
-    """Dice of the network and of the training masks' mean, on the pictures that nothing was learnt from."""
+    """Measure Dice of the network and of the training masks' mean, on pictures that are not in TRAIN."""
     baseline = mean_mask(drawn[Part.TRAIN])
     measured: dict[str, object] = {}
     for part in (Part.HELD_OUT, Part.OTHER):
@@ -119,10 +123,10 @@ def _measured(
 
 
 def graph(network: nn.Module) -> bytes:
-    """Export a network, with a sigmoid behind it, as an ONNX graph from ``image`` to ``lung``."""
+    """Export a network, followed by a sigmoid, as an ONNX graph from ``image`` to ``lung``."""
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        # The exporter's own age, instance normalisation's checks of shapes, and that it always normalises.
+        # The exporter is deprecated; instance normalisation checks shapes, and normalises in evaluation too.
         for kind in (DeprecationWarning, torch.jit.TracerWarning, UserWarning):  # type: ignore[attr-defined]
             warnings.simplefilter("ignore", kind)
         torch.onnx.export(
@@ -141,12 +145,21 @@ def graph(network: nn.Module) -> bytes:
 
 
 def agreement(network: nn.Module, lungs: LungField, images: Floats) -> float:
-    """Largest difference of probabilities between torch and ONNX Runtime, on ``(n, 1, side, side)`` inputs.
+    """Return the largest difference of probabilities between torch and ONNX Runtime.
+
+    Parameters
+    ----------
+    network
+        Returns logits.
+    lungs
+        The exported network.
+    images
+        ``(n, 1, side, side)`` float32, standardised.
 
     Raises
     ------
     BundleError
-        It is more than ``TOLERANCE``.
+        It is over ``TOLERANCE``.
     """
     with torch.inference_mode():
         expected = torch.sigmoid(network.eval()(torch.from_numpy(images))).numpy()

@@ -1,4 +1,4 @@
-"""How well masks fit the drawn lung fields: Dice by part of the data, with bootstrap intervals by patient.
+"""Measure how well masks fit the drawn lung fields: Dice by source, with bootstrap intervals by patient.
 
 References
 ----------
@@ -22,30 +22,50 @@ RESAMPLES: Final = 2000
 
 
 def dice(found: Masks, drawn: Masks) -> Floats:
-    """Twice the overlap over the sum of two masks, ``(n, height, width)`` each: ``(n,)``; 1 where both are empty."""
+    """Return twice the overlap of two masks over the sum of their areas, ``(n,)``; 1 if both are empty.
+
+    Parameters
+    ----------
+    found, drawn
+        ``(n, height, width)``.
+    """
     both = (found & drawn).sum(axis=(1, 2))
     either = found.sum(axis=(1, 2)) + drawn.sum(axis=(1, 2))
     return np.where(either > 0, 2 * both / np.maximum(either, 1), 1.0)
 
 
 def mean_mask(masks: NDArray[np.float32]) -> Masks:
-    """Where most of ``(n, height, width)`` masks have lung: ``(height, width)``, the baseline that sees no picture."""
+    """Return where most of ``(n, height, width)`` masks have lung, ``(height, width)``: a baseline without pictures."""
     return np.asarray(masks.mean(axis=0) > 0.5, np.bool_)
 
 
 def mean_dice(scores: Floats, pictures: Sequence[LungPicture], seed: int) -> Interval:
-    """Average ``(n,)`` scores over the pictures, with an interval from drawing patients."""
+    """Return the mean score over the pictures, with a bootstrap interval by patient.
+
+    Parameters
+    ----------
+    scores
+        ``(n,)``, one for each picture.
+    pictures
+        Give the patients.
+    seed
+        Seed of the bootstrap.
+    """
     weights = patient_weights(np.asarray([picture.patient for picture in pictures], np.str_), RESAMPLES, seed)
     return interval(float(scores.mean()), (weights @ scores) / weights.sum(axis=1))
 
 
 def by_source(scores: Mapping[str, Floats], pictures: Sequence[LungPicture], seed: int) -> dict[str, object]:
-    """Measure each method on all pictures of a part, and on those of each source.
+    """Measure each method on all pictures, and on those of each source.
 
     Parameters
     ----------
     scores
         For each method its Dice, ``(n,)``.
+    pictures
+        Give patients and sources.
+    seed
+        Seed of the bootstrap.
     """
     sources = np.asarray([picture.source for picture in pictures])
     groups = {"all": np.ones(len(sources), np.bool_)} | {

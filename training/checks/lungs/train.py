@@ -1,7 +1,7 @@
 """Train the small U-Net that finds the lung field.
 
-There are few pictures, so each is moved, turned, mirrored, bent in its tones, blurred, and blanked in places at every
-step; mirrored too, since a lung field is one on either side, and a picture may be stored mirrored.
+There are few pictures, so each is moved, turned, mirrored, changed in its tones, blurred and partly blanked at every
+step. Mirroring is allowed: a lung field looks alike on both sides, and a picture may be stored mirrored.
 
 References
 ----------
@@ -47,11 +47,11 @@ INPUT: Final = InputSpec(side=128, mean=0.5, std=0.25)
 
 
 AVERAGED: Final = 12
-"""The weights' moving average forgets over a twelfth of the steps."""
+"""The moving average of the weights spans a twelfth of the steps."""
 
 
 def make_network() -> nn.Module:
-    """Build the U-Net: ``(n, 1, side, side)`` to logits of the same shape; ``side`` is a multiple of 16."""
+    """Return the U-Net: ``(n, 1, side, side)`` to logits of the same shape; ``side`` is a multiple of 16."""
     return UNet(2, 1, 1, channels=(16, 32, 48, 64, 48), strides=(2, 2, 2, 2), num_res_units=1)
 
 
@@ -62,7 +62,7 @@ def network_inputs(pictures: Sequence[LungPicture]) -> Floats:
 
 
 def augmentation(seed: int) -> Compose:
-    """Change a picture in [0, 1] at random, and its lung field with it where it is moved."""
+    """Return the random changes of a picture in [0, 1]; where it is moved, its lung field is moved with it."""
     both, picture = ("image", "mask"), ("image",)
     how = Compose(
         [
@@ -75,7 +75,7 @@ def augmentation(seed: int) -> Compose:
                 translate_range=(14, 14),
                 scale_range=(0.25, 0.25),
                 mode="bilinear",
-                padding_mode="zeros",  # black, as what a collimator leaves
+                padding_mode="zeros",  # black, as outside a collimator
             ),
             RandAdjustContrastd(picture, prob=0.6, gamma=(0.5, 2.0)),
             RandBiasFieldd(picture, prob=0.3, degree=2, coeff_range=(-0.2, 0.2)),
@@ -100,15 +100,17 @@ def train_network(images: Floats, masks: Floats, recipe: LungRecipe) -> nn.Modul
         ``(n, 1, side, side)`` float32 in [0, 1], 0 is black.
     masks
         ``(n, side, side)`` float32: the share of each cell that is lung.
+    recipe
+        How the network is trained.
 
     Returns
     -------
-    The network in evaluation mode, its weights averaged over the steps, the late ones most.
+    The network in evaluation mode; its weights are an average over the steps, mostly the late ones.
 
     Raises
     ------
     DataError
-        There are fewer pictures than one batch.
+        There are fewer pictures than in one batch.
     """
     if len(images) < recipe.batch:
         raise DataError(f"{len(images)} pictures to learn from are fewer than a batch of {recipe.batch}; lower it")
@@ -131,7 +133,15 @@ def train_network(images: Floats, masks: Floats, recipe: LungRecipe) -> nn.Modul
 
 
 def batches(images: Floats, masks: Floats, recipe: LungRecipe) -> Iterator[tuple[Tensor, Tensor]]:
-    """Give each step's augmented pictures, standardised, and their lung fields: ``(batch, 1, side, side)`` both."""
+    """Yield each step's augmented pictures, standardised, and their lung fields: ``(batch, 1, side, side)`` both.
+
+    Parameters
+    ----------
+    images, masks
+        As for :func:`train_network`.
+    recipe
+        Gives the steps, the batch and the seed.
+    """
     rng, change = np.random.default_rng(recipe.seed), augmentation(recipe.seed)
     places: list[int] = []
     for _ in range(recipe.steps):

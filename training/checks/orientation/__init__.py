@@ -1,1 +1,1 @@
-"""Makes the screen, the small network of :mod:`candor.picture.orientation`, and measures it."""
+"""Train the screen, the small network of :mod:`candor.picture.orientation`, and measure it."""

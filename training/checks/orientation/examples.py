@@ -1,8 +1,8 @@
-"""How a picture becomes an example: a defect that is put into it on purpose, and the random changes of daily life.
+"""Make examples from pictures: put a defect in on purpose, and change them at random as in daily practice.
 
-No real lateral view is free to learn from, so one is made of two frontal views: a lung of each, laid over one
-another as rays from the side would, with a heart in front, a diaphragm below and a soft outline in the air. Pictures
-of no chest are made too: noise, slopes, shuffled pieces, limbs, discs. How well that does on real ones is measured.
+No real lateral view may be learned from, so lateral views are made of two frontal views: a lung of each, superimposed
+as a lateral projection would, with a heart in front, a diaphragm below and a soft outline in the air. Pictures without
+a chest are made too: noise, slopes, shuffled pieces, limbs, discs. How well that works on real ones is measured.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ FRONTAL, FROM_THE_SIDE, NO_CHEST = 0, 1, 2
 DAILY_LIFE: Final = Augmentation(
     rotation=10, zoom=0.15, shift=0.05, contrast=0.35, brightness=0.1, gamma=0.6, blur=0.006, noise=0.02
 )
-_KEPT: Final = 0.85  # least share of each side that a random cut leaves
+_KEPT: Final = 0.85  # smallest share of each side that a random crop keeps
 
 POSES: Final = 2
-"""Examples of one scene, which differ in their defects alone: making a scene costs more than learning from it."""
+"""Examples of one scene, which differ only in their defects: making a scene costs more than learning from it."""
 
 SHARES: Final = (0.76, 0.15, 0.09)
-"""Of frontal views, of views from the side, and of no chest."""
+"""Shares of frontal views, of lateral views, and of pictures without a chest."""
 
 _UPRIGHT: Final = 0.55  # of the frontal views
 _INVERTED: Final = 0.35
@@ -42,7 +42,7 @@ BLANKED_SHARE: Final = 0.2
 
 
 class Example(NamedTuple):
-    """What the screen sees, and the four answers it should give."""
+    """One input of the screen, and the four answers that it should give."""
 
     pixels: Pixels
     inverted: int
@@ -52,7 +52,7 @@ class Example(NamedTuple):
 
 
 def examples(pictures: Sequence[Pixels], count: int, rng: np.random.Generator) -> list[Example]:
-    """Make some examples of random pictures, :data:`POSES` of each scene.
+    """Make examples of random pictures, :data:`POSES` of each scene.
 
     Parameters
     ----------
@@ -60,6 +60,8 @@ def examples(pictures: Sequence[Pixels], count: int, rng: np.random.Generator) -
         ``(STORED_SIDE, STORED_SIDE)`` float32 in [0, 1], frontal chests as they should be.
     count
         How many; a multiple of ``POSES``.
+    rng
+        Source of the randomness.
 
     Returns
     -------
@@ -70,7 +72,7 @@ def examples(pictures: Sequence[Pixels], count: int, rng: np.random.Generator) -
 
 
 def _scene(pictures: Sequence[Pixels], rng: np.random.Generator) -> tuple[Pixels, int]:
-    """Choose what is seen, and change it as daily life does; upright, and with the right polarity."""
+    """Choose a picture and its projection, and change it as in daily practice; upright, with the right polarity."""
     picture, other = (pictures[k] for k in rng.integers(len(pictures), size=2))
     projection = int(rng.choice(3, p=SHARES))
     if projection == FROM_THE_SIDE:
@@ -89,13 +91,33 @@ def _posed(pixels: Pixels, projection: int, rng: np.random.Generator) -> Example
 
 
 def defective(pixels: Pixels, inverted: bool = False, turned: int = 0, mirrored: bool = False) -> Pixels:
-    """Mirror a picture, turn it by quarters counter-clockwise, exchange black and white; in this order."""
+    """Put defects into a picture: mirror it, then turn it, then exchange black and white.
+
+    Parameters
+    ----------
+    pixels
+        ``(rows, columns)`` float32 in [0, 1].
+    inverted
+        Whether to exchange black and white.
+    turned
+        Quarter turns, counter-clockwise.
+    mirrored
+        Whether to exchange left and right.
+    """
     pixels = np.rot90(pixels[:, ::-1] if mirrored else pixels, turned)
     return np.ascontiguousarray(1 - pixels if inverted else pixels)
 
 
 def blanked(pixels: Pixels, rng: np.random.Generator) -> Pixels:
-    """Now and then blank some edges, as collimators do: mostly black."""
+    """Blank some edges of some pictures, mostly in black, as collimators do.
+
+    Parameters
+    ----------
+    pixels
+        ``(SIDE, SIDE)`` float32 in [0, 1]; it is left as it is.
+    rng
+        Source of the randomness.
+    """
     if rng.random() >= BLANKED_SHARE:
         return pixels
     pixels, grey = pixels.copy(), rng.choice([0.0, 0.0, 1.0])
@@ -105,7 +127,7 @@ def blanked(pixels: Pixels, rng: np.random.Generator) -> Pixels:
 
 
 def _cut(picture: Pixels, rng: np.random.Generator) -> Pixels:
-    """Cut a random part out, of random proportions, and squeeze it to what the screen sees."""
+    """Cut out a random part, of random proportions, and squeeze it to the screen's input."""
     spans = []
     for length in picture.shape:
         kept = round(length * rng.uniform(_KEPT, 1))
@@ -116,16 +138,18 @@ def _cut(picture: Pixels, rng: np.random.Generator) -> Pixels:
 
 
 def from_the_side(one: Pixels, other: Pixels, rng: np.random.Generator) -> Pixels:
-    """Make something like a lateral view of two frontal ones.
+    """Make a picture like a lateral view from two frontal ones.
 
     Parameters
     ----------
     one, other
         ``(STORED_SIDE, STORED_SIDE)`` float32 in [0, 1].
+    rng
+        Source of the randomness.
 
     Returns
     -------
-    The same shape and range; the spine is on a random side.
+    The same shape and range; the spine is on a random side of the picture.
     """
     width = int(STORED_SIDE * rng.uniform(0.5, 1))
     lungs = [cv2.resize(_half(picture, rng), (width, STORED_SIDE)) for picture in (one, other[:, ::-1])]
@@ -144,7 +168,7 @@ def from_the_side(one: Pixels, other: Pixels, rng: np.random.Generator) -> Pixel
 
 
 def _half(picture: Pixels, rng: np.random.Generator) -> Pixels:
-    """Cut out the half on the display's right, from about the spine to about the chest wall."""
+    """Cut out the right half of the display, from about the spine to about the chest wall."""
     spine, wall = rng.uniform(0.44, 0.54), rng.uniform(0.9, 1)
     return np.ascontiguousarray(picture[:, int(STORED_SIDE * spine) : int(STORED_SIDE * wall)])
 

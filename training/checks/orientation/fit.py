@@ -1,4 +1,4 @@
-"""Make the screen from start to end: train it, set its limits, measure it, and write its card."""
+"""Make the screen: train it, set its limits, measure it, and write its card."""
 
 from __future__ import annotations
 
@@ -25,13 +25,19 @@ def fit_screen(sources: Sequence[Source], folder: Path, *, steps: int, seed: int
     Parameters
     ----------
     sources
-        Of all sets; what each may be used for stands in it.
+        Pictures of all sets; each says what it may be used for.
     folder
-        Made where needed.
+        Gets both files; made if needed.
+    steps
+        Training steps.
+    seed
+        Seed of training.
+    occasion
+        Date and command, for the card.
 
     Returns
     -------
-    The card.
+    Path of the card.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """Set the screen's limits on patients whom it never saw, and measure all checks of a picture on others.
 
-What is measured is what the application runs, :func:`candor.picture.quality.check`, on pictures as they are and with
-defects put into them.
+The checks are those that the application runs, :func:`candor.picture.quality.check`, on pictures as they are and on
+pictures with defects.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from training.data.pictures import as_radiograph, read_picture
 from training.data.splits import Subset
 
 FALSE_ALARMS: Final = 0.0025
-"""Largest share of good pictures on which each limit may be passed where it is set."""
+"""Largest share of good pictures that may exceed each limit."""
 
 LEAST_LIMIT: Final = 0.5
-"""No limit is set lower, however few good pictures come near."""
+"""No limit is lower than this, even if no good picture comes near."""
 
 Pixels = NDArray[np.float32]
 
 
 class Defect(NamedTuple):
-    """Something that is put into a good picture, and the reason that it should be given."""
+    """A defect that is put into a good picture, and the reason that the checks should give for it."""
 
     put: Callable[[Pixels], Pixels]
     reason: Reason
@@ -52,7 +52,7 @@ def _written_on(pixels: Pixels) -> Pixels:
 
 
 def _clipped(pixels: Pixels) -> Pixels:
-    """Show the middle third of the greys alone, as a window that is too narrow does."""
+    """Show only the middle third of the greys, as too narrow a window does."""
     low, high = np.percentile(pixels, [1, 99])
     return np.asarray(np.clip((pixels - low) / max(high - low, 1e-3) * 3 - 1, 0, 1), np.float32)
 
@@ -79,17 +79,19 @@ DEFECTS: Final[Mapping[str, Defect]] = MappingProxyType(
 
 
 def is_adult(source: Source) -> bool:
-    """Whether a picture shows an adult as far as is known."""
+    """Return whether a picture shows an adult; an unknown age counts as one."""
     return source.age is None or source.age >= ADULT
 
 
 def set_limits(screen: Screen, sources: Sequence[Source]) -> Limits:
-    """Set every limit where at most ``FALSE_ALARMS`` of the good pictures pass it, and not under ``LEAST_LIMIT``.
+    """Set every limit so that at most ``FALSE_ALARMS`` of the good pictures exceed it, at least ``LEAST_LIMIT``.
 
     Parameters
     ----------
+    screen
+        The trained screen; its own limits are not used.
     sources
-        Those of adults of the gate's and the calibration's patients are taken.
+        Adults among the gate's and the calibration's patients are used.
 
     Raises
     ------
@@ -104,19 +106,26 @@ def set_limits(screen: Screen, sources: Sequence[Source]) -> Limits:
 
 
 def _limit(scores: Sequence[float]) -> float:
-    """Take the least limit above all but the allowed number of scores; a score on the limit passes it."""
+    """Return the lowest limit above all but the allowed number of scores; a score equal to the limit passes it."""
     allowed = int(FALSE_ALARMS * len(scores))
     highest = sorted(scores, reverse=True)[allowed]
     return max(LEAST_LIMIT, math.nextafter(highest, math.inf))
 
 
 def figures(screen: Screen, sources: Sequence[Source]) -> dict[str, object]:
-    """Measure all checks of a picture on patients whom neither the screen nor its limits saw.
+    """Measure all checks of a picture on patients of whom neither the screen nor its limits saw a picture.
+
+    Parameters
+    ----------
+    screen
+        The screen with its limits.
+    sources
+        Those of the TEST patients are used.
 
     Returns
     -------
-    By group of pictures: how many there are, and how often each reason was given; for each defect how often its own
-    reason was.
+    For each group of pictures their number, and how often each reason was given; for each defect how often its own
+    reason was given.
     """
     test = [source for source in sources if source.subset is Subset.TEST]
     official = [source for source in test if source.data == "NIH ChestX-ray14" and is_adult(source)]
@@ -138,14 +147,30 @@ def _found(screen: Screen, sources: Iterable[Source], defect: Defect) -> dict[st
 
 
 def counted(screen: Screen, images: Iterable[Radiograph]) -> dict[str, object]:
-    """Count the reasons that pictures are given: ``pictures``, those with ``none``, and ``reasons`` by their code."""
+    """Count the reasons given: ``pictures``, those with ``none``, and ``reasons`` by their code.
+
+    Parameters
+    ----------
+    screen
+        The screen with its limits.
+    images
+        Pictures of adults.
+    """
     seen = [reasons(screen, image) for image in images]
     counts = Counter(reason.code for found in seen for reason in found)
     return {"pictures": len(seen), "none": sum(not found for found in seen), "reasons": dict(sorted(counts.items()))}
 
 
 def reasons(screen: Screen, image: Radiograph) -> frozenset[Reason]:
-    """Give the reasons of all checks of one picture, the patient's age aside."""
+    """Return the reasons that all checks give for one picture, which is taken as an adult's.
+
+    Parameters
+    ----------
+    screen
+        The screen with its limits.
+    image
+        The picture; it may be one that is refused.
+    """
     try:
         return frozenset(flag.reason for flag in check(image, ADULT, screen))
     except Refused as refused:

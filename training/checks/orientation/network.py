@@ -15,9 +15,9 @@ _SPLIT: Final = [1, 4, 1, 3]  # inverted, turned, mirrored, projection
 
 
 class ScreenNetwork(nn.Module):
-    """From ``(n, 1, side, side)`` to the log-odds ``(n, 9)`` of all answers.
+    """The network from ``(n, 1, side, side)`` to the log-odds ``(n, 9)`` of all answers.
 
-    The last feature map is flattened rather than averaged: on which side something lies is what is asked.
+    The last feature map is flattened, not averaged: the answers depend on which side something is.
     """
 
     def __init__(self, side: int) -> None:
@@ -31,7 +31,7 @@ class ScreenNetwork(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Answer in log-odds."""
+        """Return all answers in log-odds, ``(n, 9)``."""
         answers: Tensor = self.layers(image)
         return answers
 
@@ -44,7 +44,7 @@ class Probabilities(nn.Module):
         self.network = network
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """``(n,)`` inverted, ``(n, 4)`` turned, ``(n,)`` mirrored, ``(n, 3)`` frontal, lateral and no chest."""
+        """Return ``(n,)`` inverted, ``(n, 4)`` turned, ``(n,)`` mirrored, ``(n, 3)`` frontal, lateral, no chest."""
         inverted, turned, mirrored, projection = torch.split(self.network(image), _SPLIT, dim=1)
         return (
             inverted.sigmoid().squeeze(1),
@@ -55,10 +55,10 @@ class Probabilities(nn.Module):
 
 
 def screen_loss(answers: Tensor, truth: Tensor) -> Tensor:
-    """Sum the cross-entropies of the four answers over a batch.
+    """Return the sum of the cross-entropies of the four answers over a batch.
 
-    Polarity and turn are asked of frontal chests only, the mirror only of those that stand upright: of the others
-    nobody will ask.
+    Polarity and turn count only for frontal chests, and mirroring only for those that are upright: for other pictures
+    the screen's answer is not used.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Pictures of no chest, made up: what a frontal view is told from."""
+"""Synthetic pictures without a chest, from which frontal views are to be told."""
 
 from __future__ import annotations
 
@@ -15,7 +15,15 @@ Phantom = Callable[[Pixels, np.random.Generator], Grey]
 
 
 def phantom(picture: Pixels, rng: np.random.Generator) -> Pixels:
-    """Make one of a random kind; ``picture`` and the result are ``(side, side)`` float32 in [0, 1]."""
+    """Make a picture of a random kind, ``(side, side)`` float32 in [0, 1].
+
+    Parameters
+    ----------
+    picture
+        A real picture, of that shape and range; some kinds are made of its parts.
+    rng
+        Source of the randomness.
+    """
     made = PHANTOMS[rng.integers(len(PHANTOMS))](picture, rng)
     return np.clip(made, 0, 1).astype(np.float32)
 
@@ -46,7 +54,7 @@ def _detail(picture: Pixels, rng: np.random.Generator) -> Grey:
 
 
 def _limbs(picture: Pixels, rng: np.random.Generator) -> Grey:
-    """Bones in soft tissue on black, sometimes between white collimators."""
+    """Draw bones in soft tissue on black, sometimes between white collimators."""
     canvas = np.zeros(picture.shape, np.uint8)
     for _ in range(rng.integers(1, 4)):
         x, y, to_x, to_y = (int(v) for v in rng.integers(len(canvas), size=4))

@@ -1,10 +1,9 @@
-"""What the screen learns from and is measured on: pictures with their licences.
+"""The pictures that the screen learns from or is measured on, with their licences.
 
-Only pictures whose licence lets anyone use what was learnt from them teach: those of ChestX-ray14 are free with
-attribution, the others' rows must say CC BY or CC0. The collection of COVID-19 images gives most of its rows, and
-all its lateral views, for non-commercial use alone: they are measured on and never learnt from. So the screen meets
-no real lateral view while it learns; :func:`training.checks.orientation.examples.from_the_side` makes something like
-one.
+Only pictures whose licence lets anyone use what was learned from them are used for training: those of ChestX-ray14 are
+free with attribution, the others' rows must say CC BY or CC0. The collection of COVID-19 images gives most of its rows,
+and all its lateral views, for non-commercial use only: they are measured on and never learned from. So the screen sees
+no real lateral view in training; :func:`training.checks.orientation.examples.from_the_side` makes similar ones.
 """
 
 from __future__ import annotations
@@ -26,14 +25,14 @@ from training.data.readers.tables import read_table
 from training.data.splits import OFFICIAL, Subset, unit_hash
 
 STORED_SIDE: Final = 128
-"""Pixels a side at which pictures are kept: a third more than the screen sees, so that augmentation has some left."""
+"""Side in pixels of stored pictures: a third more than the screen sees, as a reserve for augmentation."""
 
 NIH: Final = "free with attribution"
 FREE: Final = frozenset({NIH, "CC0", "CC BY", "CC BY 3.0", "CC BY 4.0"})
-"""Licences that ask for attribution at most."""
+"""Licences that ask for no more than attribution."""
 
 HELD_OUT: Final = 0.2
-"""Share of the patients of each set without official lists who are only measured on."""
+"""Share of the patients of each set without official lists who are for measuring only."""
 
 LATERAL: Final = "LL"
 
@@ -42,20 +41,20 @@ _CHILD: Final = re.compile(r"person\d+_[a-z]+|IM-\d+")  # bacterial_person1001_b
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One picture that may be learnt from or measured on.
+    """One picture to learn from or to measure on.
 
     Parameters
     ----------
     data
-        The set that it is of.
+        The name of its data set.
     licence
         As its publisher states it.
     subset
-        What its patient is used for.
+        The set that its patient belongs to.
     view
         ``PA``, ``AP``, ``LL`` (lateral) or empty.
     age
-        Years; None where it is not known.
+        Years; None if unknown.
     """
 
     path: Path
@@ -72,7 +71,7 @@ class Source:
 
 
 def nih_sources(folder: Path) -> list[Source]:
-    """Take ChestX-ray14 by its official lists: one for learning, the other for testing in its three parts."""
+    """Return ChestX-ray14 by its official lists: the training list for learning, the test list in its three parts."""
     return [
         Source(
             path=row.path,
@@ -87,9 +86,9 @@ def nih_sources(folder: Path) -> list[Source]:
 
 
 def covid_sources(folder: Path) -> list[Source]:
-    """Take the COVID-19 image data collection, row by row under the row's own licence.
+    """Return the COVID-19 image data collection, each row under its own licence.
 
-    A patient of whom no picture teaches is measured on.
+    A patient without a picture that may be learned from is measured on.
     """
     rows = read_table(folder / "metadata.csv", ["image", "patientid", "view", "license"])
     taught = {row["patientid"] for row in rows if row["license"] in FREE and _subset(row["patientid"]) is Subset.TRAIN}
@@ -106,7 +105,7 @@ def covid_sources(folder: Path) -> list[Source]:
 
 
 def hannover_sources(folder: Path) -> list[Source]:
-    """Take one hospital's COVID-19 patients, all frontal; rows without their picture here are left out."""
+    """Return one hospital's COVID-19 patients, all frontal; rows whose picture is missing are left out."""
     rows = read_table(folder / "metadata.csv", ["patient_id", "image_id", "projection"])
     sources = [
         Source(
@@ -122,7 +121,7 @@ def hannover_sources(folder: Path) -> list[Source]:
 
 
 def kermany_sources(folder: Path) -> list[Source]:
-    """Take children's frontal radiographs; their patients are known by the files' names."""
+    """Return children's frontal radiographs; the names of the files identify the patients."""
     return [
         Source(
             path=folder / "images" / row["image"],
@@ -136,7 +135,7 @@ def kermany_sources(folder: Path) -> list[Source]:
 
 
 def each_once(sources: Iterable[Source]) -> list[Source]:
-    """Keep the first of the pictures with one file name: some of Hannover's stand in the COVID-19 collection too."""
+    """Keep the first picture of each file name: some of Hannover's are in the COVID-19 collection too."""
     first: dict[str, Source] = {}
     for source in sources:
         first.setdefault(source.path.stem, source)

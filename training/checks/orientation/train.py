@@ -39,9 +39,11 @@ def train_screen(
     pictures
         Frontal chests, from :func:`training.checks.orientation.sources.stored`.
     steps
-        How many batches.
+        Number of batches.
+    seed
+        Seed of weights and examples.
     batch
-        Examples in each.
+        Examples in each batch.
 
     Raises
     ------
@@ -70,7 +72,14 @@ def train_screen(
 
 
 def write_screen(network: ScreenNetwork, graph: Path) -> None:
-    """Write the network with its weights as an ONNX graph, and check that it answers as torch does.
+    """Write the network with its weights as an ONNX graph, and check that both give the same answers.
+
+    Parameters
+    ----------
+    network
+        The trained screen.
+    graph
+        The file to write; it is removed if the answers differ.
 
     Raises
     ------
@@ -87,7 +96,17 @@ def write_screen(network: ScreenNetwork, graph: Path) -> None:
 
 
 def largest_difference(network: ScreenNetwork, graph: Path, images: NDArray[np.float32]) -> float:
-    """Compare all probabilities of torch and of a graph on ``(n, 1, SIDE, SIDE)`` float32."""
+    """Return the largest difference of a probability between torch and a graph.
+
+    Parameters
+    ----------
+    network
+        The trained screen.
+    graph
+        Its ONNX file.
+    images
+        ``(n, 1, SIDE, SIDE)`` float32.
+    """
     with torch.inference_mode():
         expected = Probabilities(network.eval())(torch.from_numpy(images))
     session = open_session(graph, 1, "export it again")

@@ -1,4 +1,4 @@
-"""What the cells of the publishers' tables mean.
+"""The meaning of the cells in publishers' tables.
 
 References
 ----------
@@ -20,7 +20,7 @@ from candor.study.findings import NO_FINDING, Finding, finding_named
 
 @unique
 class Mark(Enum):
-    """What a source says of one finding on one picture."""
+    """A source's label of one finding on one picture."""
 
     PRESENT = "present"
     ABSENT = "absent"
@@ -32,11 +32,18 @@ class Mark(Enum):
 _MARKS: Final = {1.0: Mark.PRESENT, 0.0: Mark.ABSENT, -1.0: Mark.UNCERTAIN}
 
 OLDEST_YEARS: Final = 120
-"""ChestX-ray14's first table has ages up to 414; beyond this an age is taken as not known."""
+"""A greater age is taken as unknown: ChestX-ray14's first table has ages up to 414."""
 
 
 def mark_of(cell: str, blank: Mark) -> Mark:
-    """Read a cell: 1, 0, -1, as whole numbers or with a point, or nothing.
+    """Read the label in a cell: 1, 0 or -1, with or without a decimal point, or blank.
+
+    Parameters
+    ----------
+    cell
+        The cell's text.
+    blank
+        What a blank cell means.
 
     Raises
     ------
@@ -56,7 +63,7 @@ _A_YEAR: Final = {"": 1.0, "Y": 1.0, "M": 12.0, "W": 52.18, "D": 365.25}
 
 
 def years(cell: str) -> float | None:
-    """Read an age: years, or a number with DICOM's unit (``058Y``, ``010M``); None where it is none or impossible.
+    """Read an age in years, or a number with DICOM's unit (``058Y``, ``010M``); None if it is missing or impossible.
 
     References
     ----------
@@ -70,12 +77,12 @@ def years(cell: str) -> float | None:
 
 
 def sex_of(cell: str) -> str:
-    """``F``, ``M`` or empty, from a letter or a word."""
+    """Return ``F``, ``M`` or empty, from a letter or a word."""
     return {"F": "F", "M": "M"}.get(cell.strip().upper()[:1], "")
 
 
 def view_of(cell: str) -> str:
-    """``PA``, ``AP``, ``LL`` or empty, from the many ways to say it ("AP Supine", "LATERAL", "L")."""
+    """Return ``PA``, ``AP``, ``LL`` or empty, from the ways that tables write it ("AP Supine", "LATERAL", "L")."""
     words = re.split(r"[^A-Z]+", cell.strip().upper())
     names = {"PA": "PA", "AP": "AP"} | dict.fromkeys(("LL", "RL", "L", "LATERAL"), "LL")
     return names.get(words[0], "")
@@ -87,13 +94,13 @@ def parse_labels(text: str) -> frozenset[Finding]:
     Raises
     ------
     DataError
-        A label is no finding.
+        A label is not a finding.
     """
     return frozenset(finding_named(label) for label in text.split("|") if label.strip() != NO_FINDING)
 
 
 @lru_cache(maxsize=1024)  # ChestX-ray14 has 836 combinations on 112,120 images
 def marks_of_labels(text: str) -> Mapping[Finding, Mark]:
-    """Read ``A|B|C`` where what is not named is absent."""
+    """Read ``A|B|C``; findings that are not named are absent."""
     found = parse_labels(text)
     return MappingProxyType({finding: Mark.PRESENT if finding in found else Mark.ABSENT for finding in Finding})

@@ -1,9 +1,9 @@
-"""Read CheXpert: ``train.csv``, ``valid.csv`` and the pictures beside them; and its labels, which MIMIC-CXR shares.
+"""Read CheXpert, ``train.csv``, ``valid.csv`` and their pictures; and its labels, which MIMIC-CXR has too.
 
-Seven of the labeller's fourteen observations are findings here; the rest are left out, each for a reason below.
-The seven findings that the labeller does not know are unknown, never absent. A blank means "not mentioned" and
-counts as absent. ``valid.csv`` was read by three radiologists and is held out: the official split divides its
-patients among gate, calibration and test. They are 200, so a gate is better fitted with the split 70-15-15.
+Seven of the labeller's fourteen observations are findings here; the rest are left out, each for a reason below. The
+seven findings that the labeller does not know are unknown, never absent. A blank means "not mentioned" and counts as
+absent. ``valid.csv`` was read by three radiologists and is held out: the official split divides its patients among
+gate, calibration and test. There are only 200 of them, so a gate is better fitted with the split 70-15-15.
 
 References
 ----------
@@ -48,10 +48,10 @@ LEFT_OUT: Final[Mapping[str, str]] = MappingProxyType(
         "Support Devices": "not a finding",
     }
 )
-"""The labeller's observations that are not, and why."""
+"""The labeller's observations that are not findings here, and why."""
 
 FINDINGS: Final = tuple(finding for finding in Finding if finding in OBSERVATIONS.values())
-"""What CheXpert and MIMIC-CXR label, in the vocabulary's order."""
+"""The findings that CheXpert and MIMIC-CXR label, in the vocabulary's order."""
 
 FACTS: Final = ("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA")
 LISTS: Final = {Listed.TRAIN_VAL: "train.csv", Listed.TEST: "valid.csv"}
@@ -63,12 +63,12 @@ def rows(folder: Path) -> tuple[Path, list[Row]]:
     Parameters
     ----------
     folder
-        Holds ``train.csv`` and ``valid.csv``, whatever its own name.
+        Holds ``train.csv`` and ``valid.csv``; it may have any name.
 
     Raises
     ------
     DataError
-        A table is missing, lacks a column or has one that is not known, or a row cannot be read.
+        A table is missing, lacks a column or has an unknown one, or a row cannot be read.
     """
     return folder / "train.csv", [row for listed, name in LISTS.items() for row in _rows_of(folder / name, listed)]
 
@@ -82,6 +82,15 @@ def _rows_of(table: Path, listed: Listed) -> list[Row]:
 def refuse_unknown_columns(table: Path, cells: Cells, facts: tuple[str, ...]) -> None:
     """Refuse a table with an observation that is neither a finding nor left out on purpose.
 
+    Parameters
+    ----------
+    table
+        The table's path, for the error.
+    cells
+        Its first row; the keys are the columns.
+    facts
+        Columns that are not observations.
+
     Raises
     ------
     DataError
@@ -93,7 +102,14 @@ def refuse_unknown_columns(table: Path, cells: Cells, facts: tuple[str, ...]) ->
 
 
 def marks(cells: Cells, where: str) -> dict[Finding, Mark]:
-    """Read the labeller's answers: 1, 0, -1 or blank.
+    """Read the labeller's answers in a row: 1, 0, -1 or blank.
+
+    Parameters
+    ----------
+    cells
+        A row with all of :data:`OBSERVATIONS`.
+    where
+        Table and row, for the error.
 
     Raises
     ------
@@ -109,7 +125,9 @@ def marks(cells: Cells, where: str) -> dict[Finding, Mark]:
 def _row(cells: Cells, table: Path, listed: Listed) -> Row:
     inside = Path(*Path(cells["Path"]).parts[1:])  # the first part names the archive, which may be unpacked elsewhere
     if len(inside.parts) != 4:
-        raise DataError(f"{table}: {cells['Path']!r} is no path like CheXpert-v1.0-small/train/patient/study/view.jpg")
+        raise DataError(
+            f"{table}: {cells['Path']!r} is not a path like CheXpert-v1.0-small/train/patient/study/view.jpg"
+        )
     return Row(
         name=inside.as_posix(),
         path=table.parent / inside,

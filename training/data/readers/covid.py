@@ -1,11 +1,11 @@
 """Read the COVID-19 image data collection: ``metadata.csv`` and ``images/``.
 
-Its column ``finding`` holds a diagnosis of the patient, not what the picture shows: a patient with COVID-19 may have
-a normal radiograph. It is kept as ``disease``. Only two things map to findings: a diagnosis that says "pneumonia" is
-that, and "No Finding" is the absence of all 14; everything else is unknown. CT slices are left out.
+Its column ``finding`` holds a diagnosis of the patient, not what the picture shows: a patient with COVID-19 may have a
+normal radiograph. It is kept as ``disease``. Only two diagnoses map to findings: one that contains "pneumonia" is that
+finding, and "No Finding" is the absence of all 14. Everything else is unknown. CT slices are left out.
 
-A picture may stand in two rows under two patients (the collection counts some published cases twice). It is kept
-once, and the two are one patient, so that no split can part them.
+A picture may be in two rows under two patients, since the collection counts some published cases twice. It is kept
+once, and the two are taken as one patient, so that no split can separate them.
 
 References
 ----------
@@ -26,12 +26,12 @@ from training.data.readers.tables import Cells, read_table
 
 COLUMNS: Final = ("patientid", "sex", "age", "finding", "view", "location")
 FILE: Final = ("filename", "image")
-"""Where the picture's name stands, in the publisher's table and in our shared selection."""
+"""The column of the picture's name, in the publisher's table and in our shared selection."""
 
 FINDINGS: Final = (Finding.PNEUMONIA,)
 NO_DIAGNOSIS: Final = ("", "todo", "unknown")
 NO_RADIOGRAPH: Final = ("ct", "axial", "coronal")
-"""In ``modality``, or in ``view`` of its older versions."""
+"""Values of ``modality``, or of ``view`` in older versions, that mark a CT slice."""
 
 
 def rows(folder: Path) -> tuple[Path, list[Row]]:
@@ -62,16 +62,16 @@ def _file(cells: Cells, table: Path) -> str:
 
 
 def one_patient_a_picture(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """Join patients who share a picture.
+    """Merge patients who share a picture.
 
     Parameters
     ----------
     pairs
-        Picture and patient, of each row.
+        Picture and patient of each row.
 
     Returns
     -------
-    For each patient the one who stands for all those joined.
+    For each patient the one who represents all merged patients.
     """
     parent = {patient: patient for _, patient in pairs}
 

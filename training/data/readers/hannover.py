@@ -1,7 +1,7 @@
 """Read the COVID-19 image repository of Hannover Medical School: ``metadata.csv`` and ``images/``.
 
-All its patients had COVID-19, and nobody labelled what the pictures show: every finding is unknown. So it is no data
-set to learn findings from; it is another hospital, for whatever asks whether a network tells hospitals apart.
+All its patients had COVID-19, and nobody labelled what the pictures show: every finding is unknown. So it is not a data
+set to learn findings from. It is data of another hospital, to measure whether a network tells hospitals apart.
 
 References
 ----------
@@ -22,8 +22,8 @@ SITE: Final = "Hannover"
 DISEASE: Final = "COVID-19"
 
 
-def here(folder: Path) -> bool:
-    """Say whether a folder has this layout, and not another with a table of the same name."""
+def recognises(folder: Path) -> bool:
+    """Return whether a folder has this layout, and not another one with a table of the same name."""
     table = folder / "metadata.csv"
     if not table.is_file():
         return False
@@ -32,7 +32,7 @@ def here(folder: Path) -> bool:
 
 
 def rows(folder: Path) -> tuple[Path, list[Row]]:
-    """Read the table; rows without their picture here are left out.
+    """Read the table; rows whose picture is missing are left out.
 
     Raises
     ------

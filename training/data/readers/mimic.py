@@ -1,7 +1,7 @@
 """Read MIMIC-CXR-JPG: labels by study, split and view by image, pictures under ``files/``.
 
-The labels are those of CheXpert's labeller, see :mod:`training.data.readers.chexpert`. Age and sex stand in MIMIC-IV,
-not here. Pictures of the few studies without labels are left out. Tables may be gzipped, as published, or not.
+The labels are those of CheXpert's labeller, see :mod:`training.data.readers.chexpert`. Age and sex are in MIMIC-IV, not
+here. Pictures of the few studies without labels are left out. The tables may be gzipped, as published, or unpacked.
 
 References
 ----------
@@ -29,8 +29,8 @@ Key = tuple[str, str]
 """Patient and study."""
 
 
-def table(folder: Path, name: str) -> Path:
-    """Say where one of the tables is: as published, else unpacked."""
+def _table(folder: Path, name: str) -> Path:
+    """Return the path of one of the tables: gzipped as published, else unpacked."""
     published = folder / f"mimic-cxr-2.0.0-{name}.csv.gz"
     unpacked = published.with_suffix("")
     return unpacked if unpacked.is_file() and not published.is_file() else published
@@ -44,8 +44,8 @@ def rows(folder: Path) -> tuple[Path, list[Row]]:
     DataError
         A table is missing, lacks a column or has an unknown one, or a row cannot be read.
     """
-    split = table(folder, "split")
-    labelled, views = _labels(table(folder, "chexpert")), _views(table(folder, "metadata"))
+    split = _table(folder, "split")
+    labelled, views = _labels(_table(folder, "chexpert")), _views(_table(folder, "metadata"))
     found = []
     for cells in read_table(split, ("dicom_id", *STUDY, "split")):
         name, key = cells["dicom_id"], (cells["subject_id"], cells["study_id"])
@@ -53,13 +53,13 @@ def rows(folder: Path) -> tuple[Path, list[Row]]:
             continue
         if cells["split"] not in LISTS or name not in views:
             raise DataError(f"{split}: {name} is in no known split or not in the metadata; fetch the tables again")
-        path = picture(folder, key, name)
+        path = _picture(folder, key, name)
         found.append(Row(name, path, key[0], labelled[key], LISTS[cells["split"]], view=views[name], study=key[1]))
     return split, found
 
 
-def picture(folder: Path, key: Key, name: str) -> Path:
-    """Say where a picture is: ``files/p10/p10000032/s50414267/<dicom_id>.jpg``."""
+def _picture(folder: Path, key: Key, name: str) -> Path:
+    """Return the path of a picture: ``files/p10/p10000032/s50414267/<dicom_id>.jpg``."""
     patient, study = key
     return folder / "files" / f"p{patient[:2]}" / f"p{patient}" / f"s{study}" / f"{name}.jpg"
 

@@ -1,4 +1,4 @@
-"""Read NIH ChestX-ray14, as its publisher ships it and as our shared selection lays it out.
+"""Read NIH ChestX-ray14, in the publisher's layout and in that of our shared selection.
 
 All 14 findings are the vocabulary's own; every picture is labelled for all of them.
 
@@ -24,7 +24,7 @@ from training.data.splits import Listed
 NAME: Final = "NIH ChestX-ray14"
 
 SHARED_COLUMNS: Final = ("image", "patient_id", "labels", "split")
-"""What ``images.csv`` must have; ``split`` is ``train_val`` or ``test``; ``age``, ``sex``, ``view`` may be there."""
+"""Columns of ``images.csv``; ``split`` is ``train_val`` or ``test``. ``age``, ``sex`` and ``view`` are optional."""
 
 TABLES: Final = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
 """The publisher's tables, the corrected one first."""
@@ -69,7 +69,7 @@ def published_rows(folder: Path) -> tuple[Path, list[Row]]:
     Raises
     ------
     DataError
-        A table, list or picture is missing, or an image stands on no list.
+        A table, list or picture is missing, or an image is on no list.
     """
     table = next((folder / name for name in TABLES if (folder / name).is_file()), folder / TABLES[0])
     lists = {name: listed for listed, file in LISTS.items() for name in listed_names(folder / file)}
@@ -78,7 +78,7 @@ def published_rows(folder: Path) -> tuple[Path, list[Row]]:
 
 
 def _picture_folders(folder: Path) -> list[Path]:
-    """Find where the archives were unpacked: each in its own folder, or all in one."""
+    """Find the folders of the unpacked archives: one for each, or one for all."""
     return [place for place in (*sorted(folder.glob("images_*/images")), folder / "images") if place.is_dir()]
 
 
@@ -114,12 +114,19 @@ def label_table(folder: Path) -> Path:
 
 
 def prevalence(table: Path, findings: Iterable[Finding] = tuple(Finding)) -> dict[Finding, float]:
-    """Share of images with each finding in the whole label table, see :func:`label_table`, in (0, 1).
+    """Return each finding's share of the images in the whole label table, in (0, 1).
+
+    Parameters
+    ----------
+    table
+        The table's path, see :func:`label_table`.
+    findings
+        The findings to count.
 
     Raises
     ------
     DataError
-        The table is missing, damaged or empty, or a finding stands in no row or in all.
+        The table is missing, damaged or empty, or a finding is in no row or in all.
     """
     if not table.is_file():
         raise DataError(f"{table} is not there; it states the prevalence of the whole data set")

@@ -1,9 +1,9 @@
-"""Read a plain table of one's own pictures.
+"""Read a plain table of your own pictures.
 
-``path`` (from the table's folder) and ``patient`` must be there, and either ``labels`` (``A|B``, or ``No Finding``)
-or one column for each finding (1, 0, -1 uncertain, blank unknown). ``age`` (years), ``sex``, ``view``, ``study``,
-``site``, ``disease`` and ``split`` (train, validation, test, or train_val) may be there. Findings that have no
-column are unknown; with ``labels`` all 14 are known.
+``path`` (from the table's folder) and ``patient`` are required, and either ``labels`` (``A|B``, or ``No Finding``) or
+one column for each finding (1, 0, -1 uncertain, blank unknown). ``age`` (years), ``sex``, ``view``, ``study``,
+``site``, ``disease`` and ``split`` (train, validation, test, or train_val) are optional. Findings without a column are
+unknown; with ``labels`` all 14 are known.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ OPTIONAL: Final = ("labels", "age", "sex", "view", "study", "site", "disease", "
 
 
 def table_of(folder: Path) -> Path | None:
-    """Find the table: the file itself, or the only CSV of the folder; None where there is none or a choice."""
+    """Find the table: the file itself, or the only CSV file of the folder; None if there is none or several."""
     if folder.is_file():
         return folder if folder.suffix == ".csv" else None
     tables = sorted(folder.glob("*.csv"))
@@ -43,17 +43,17 @@ def rows(folder: Path) -> tuple[Path, list[Row]]:
     if table is None:
         raise DataError(f"{folder} must be a table that ends in .csv, or hold exactly one; give the table itself")
     every = read_table(table, NEEDED)
-    columns = finding_columns(table, every[0])
+    columns = _finding_columns(table, every[0])
     return table, [_row(cells, table, columns) for cells in every]
 
 
-def finding_columns(table: Path, cells: Cells) -> dict[str, Finding]:
-    """Say which columns are findings.
+def _finding_columns(table: Path, cells: Cells) -> dict[str, Finding]:
+    """Return the finding of each column that is one.
 
     Raises
     ------
     DataError
-        A column is none and is not known otherwise, two are the same finding, or there are no labels or two kinds.
+        A column is unknown, two are the same finding, or there are no labels or two kinds of them.
     """
     try:
         columns = {column: finding_named(column) for column in cells if column not in (*NEEDED, *OPTIONAL)}

@@ -1,4 +1,4 @@
-"""Choose the reader by what lies in the folder."""
+"""Read a data set with the reader that fits its folder's layout."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ T = TypeVar("T")
 
 
 class Reader(NamedTuple):
-    """How one layout is known and read."""
+    """Functions that recognise and read one layout."""
 
-    here: Callable[[Path], bool]
+    recognises: Callable[[Path], bool]
     rows: Callable[[Path], tuple[Path, list[Row]]]
-    findings: tuple[Finding, ...]  # what is asked for by default; empty: what any row knows
+    findings: tuple[Finding, ...]  # labelled by default; empty: those that any row labels
     layout: str  # in words, for the error that nothing was recognised
     source: str = ""  # the data set's own name; empty: the table's
 
@@ -56,7 +56,7 @@ READERS: Final[Mapping[str, Reader]] = MappingProxyType(
             "MIMIC-CXR-JPG",
         ),
         "hannover": Reader(
-            hannover.here,
+            hannover.recognises,
             hannover.rows,
             ALL,
             "metadata.csv with the column image_id, and images/",
@@ -72,7 +72,7 @@ READERS: Final[Mapping[str, Reader]] = MappingProxyType(
         "csv": Reader(lambda folder: plain.table_of(folder) is not None, plain.rows, (), "one .csv with path, patient"),
     }
 )
-"""In the order in which a folder is tried."""
+"""The readers by name, in the order in which they are tried."""
 
 
 def read_dataset(
@@ -89,43 +89,49 @@ def read_dataset(
     Parameters
     ----------
     folder
-        As unpacked; for ``csv`` it may be the table itself.
+        The unpacked data set; for ``csv`` it may be the table itself.
     kind
-        A name in ``READERS``, or ``auto``: what lies in the folder decides.
+        A name in ``READERS``, or ``auto`` to choose by what is in the folder.
     findings
-        The columns of the labels; by default what the source labels, in the vocabulary's order.
+        The columns of the labels; by default those that the source labels, in the vocabulary's order.
     policy
         What uncertain labels count as, or its name in ``POLICIES``.
     split
-        How patients are divided, or its name in ``SPLITS``; by default the official lists where there are any, else
+        How patients are divided, or its name in ``SPLITS``; by default the official lists if there are any, else
         70/15/15 by hash.
     views
-        Of ``PA``, ``AP``, ``LL`` and empty; by default all. A classifier of frontal radiographs wants PA and AP.
+        Views to keep, of ``PA``, ``AP``, ``LL`` and empty; by default all. A classifier of frontal radiographs needs
+        PA and AP.
 
     Raises
     ------
     DataError
         No reader knows the folder, or it cannot be used; see :func:`training.data.readers.records.assemble`.
     SettingsError
-        There is no such kind, policy or split.
+        The kind, policy or split is unknown.
     """
     reader = _reader(folder, kind)
     policy = named(POLICIES, policy, "policy") if isinstance(policy, str) else policy
     split = named(SPLITS, split, "split") if isinstance(split, str) else split
     table, rows = reader.rows(folder)
     rows = [row for row in rows if views is None or row.view in views]
-    wanted = reader.findings or _known(rows) if findings is None else tuple(findings)
-    dataset = assemble(rows, table, wanted, policy, split or _usual(rows))
+    wanted = reader.findings or _labelled_findings(rows) if findings is None else tuple(findings)
+    dataset = assemble(rows, table, wanted, policy, split or _default_split(rows))
     return replace(dataset, source=reader.source or table.name)
 
 
 def read_rows(folder: Path, kind: str = "auto") -> list[Row]:
-    """Read what a data set knows of its pictures, for uses that need no labels.
+    """Read the facts of a data set's pictures, for uses that need no labels.
+
+    Parameters
+    ----------
+    folder, kind
+        As for :func:`read_dataset`.
 
     Raises
     ------
     DataError, SettingsError
-        As for :func:`read_dataset`, but that labels and pictures may be missing.
+        As for :func:`read_dataset`, except that labels and pictures may be missing.
     """
     _, rows = _reader(folder, kind).rows(folder)
     return rows
@@ -135,16 +141,25 @@ def _reader(folder: Path, kind: str) -> Reader:
     return READERS[_kind_of(folder)] if kind == "auto" else named(READERS, kind, "kind")
 
 
-def _known(rows: Sequence[Row]) -> tuple[Finding, ...]:
+def _labelled_findings(rows: Sequence[Row]) -> tuple[Finding, ...]:
     return tuple(finding for finding in Finding if any(row.of(finding) is not Mark.UNKNOWN for row in rows))
 
 
-def _usual(rows: Sequence[Row]) -> Split:
+def _default_split(rows: Sequence[Row]) -> Split:
     return PAPER if all(row.listed is Listed.NOWHERE for row in rows) else OFFICIAL
 
 
 def named(choices: Mapping[str, T], name: str, what: str) -> T:
-    """Look a choice up.
+    """Return the choice of a name.
+
+    Parameters
+    ----------
+    choices
+        All choices by name.
+    name
+        The name to look up.
+    what
+        The kind of choice, in one word, for the error.
 
     Raises
     ------
@@ -158,9 +173,9 @@ def named(choices: Mapping[str, T], name: str, what: str) -> T:
 
 def _kind_of(folder: Path) -> str:
     for kind, reader in READERS.items():
-        if reader.here(folder):
+        if reader.recognises(folder):
             return kind
     layouts = "; ".join(f"{kind}: {reader.layout}" for kind, reader in READERS.items())
     if not folder.exists():
         raise DataError(f"{folder} is not there; give the folder of a data set")
-    raise DataError(f"{folder} is no data set that is known; it should hold one of: {layouts}")
+    raise DataError(f"{folder} is not a known data set; it should hold one of: {layouts}")

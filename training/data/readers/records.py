@@ -1,4 +1,4 @@
-"""From a publisher's rows to a data set: what all readers share."""
+"""Build a data set from a publisher's rows: what all readers share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from training.data.readers.cells import Mark
 from training.data.splits import Listed, Split
 
 NAMED: Final = 5
-"""How many culprits an error names."""
+"""Number of faulty pictures that an error names."""
 
 _ALL: Final = frozenset(Finding)
 
@@ -38,11 +38,11 @@ class Row:
     disease: str = ""
 
     def of(self, finding: Finding) -> Mark:
-        """Look up what the source says of a finding."""
+        """Return what the source says of a finding."""
         return self.marks.get(finding, Mark.UNKNOWN)
 
     def all_that_are(self, mark: Mark) -> frozenset[Finding]:
-        """Collect the findings with one mark."""
+        """Return the findings with one mark."""
         return frozenset(finding for finding, given in self.marks.items() if given is mark)
 
     def hedged(self, findings: Iterable[Finding]) -> bool:
@@ -56,18 +56,26 @@ class Row:
 def assemble(rows: Sequence[Row], table: Path, findings: Sequence[Finding], policy: Policy, split: Split) -> Dataset:
     """Check the rows, leave out those whose labels are all uncertain, and divide the patients.
 
-    Pictures without any known label of these findings are kept: probes need them, and their labels are NaN.
+    Pictures without any known label of these findings are kept, with NaN as labels: probes need them.
 
     Parameters
     ----------
+    rows
+        One for each picture.
     table
-        Stands in the errors.
+        The table's path, for the errors.
+    findings
+        The columns of the labels.
+    policy
+        What uncertain labels count as.
+    split
+        How patients are divided.
 
     Raises
     ------
     DataError
-        A picture is missing or stands in two rows, a patient in two lists, the split needs lists
-        and there are none, or no picture has a label of these findings.
+        A picture is missing or in two rows, a patient is on two lists, the split needs lists and there are none, or no
+        picture has a label of these findings.
     """
     _check_pictures(rows, table)
     if split.needs_lists:
@@ -97,8 +105,8 @@ def _labelled(row: Row, findings: Sequence[Finding], split: Split) -> LabelledIm
     )
 
 
-def some(names: Sequence[str]) -> str:
-    """Name the first few, and say how many more there are."""
+def first_few(names: Sequence[str]) -> str:
+    """List the first few names, and the number of the others."""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more
 
@@ -106,17 +114,17 @@ def some(names: Sequence[str]) -> str:
 def _check_pictures(rows: Sequence[Row], table: Path) -> None:
     missing = [row.path.name for row in rows if not row.path.is_file()]
     if missing:
-        raise DataError(f"{len(missing)} pictures of {table} are not there: {some(missing)}; fetch them")
+        raise DataError(f"{len(missing)} pictures of {table} are not there: {first_few(missing)}; fetch them")
     twice = [name for name, count in Counter(row.name for row in rows).items() if count > 1]
     if twice:
-        raise DataError(f"{table}: {len(twice)} pictures stand in several rows: {some(twice)}; keep one row of each")
+        raise DataError(f"{table}: {len(twice)} pictures are in several rows: {first_few(twice)}; keep one row of each")
 
 
 def _check_lists(rows: Sequence[Row], table: Path, split: Split) -> None:
     nowhere = [row.name for row in rows if row.listed not in split.shares]
     if nowhere:
         raise DataError(
-            f"{table} puts {len(nowhere)} pictures on no official list: {some(nowhere)}; choose a split by hash, "
+            f"{table} puts {len(nowhere)} pictures on no official list: {first_few(nowhere)}; choose a split by hash, "
             "as 70-15-15"
         )
     first: dict[str, Listed] = {}
@@ -127,6 +135,6 @@ def _check_lists(rows: Sequence[Row], table: Path, split: Split) -> None:
     }
     if both:
         raise DataError(
-            f"{table} puts {len(both)} patients on two official lists, those of {some(list(both.values()))}; "
+            f"{table} puts {len(both)} patients on two official lists, those of {first_few(list(both.values()))}; "
             "correct the lists"
         )

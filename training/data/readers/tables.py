@@ -1,4 +1,4 @@
-"""Read a table of text, plain or gzipped, and say which column is missing."""
+"""Read a table of text, plain or gzipped."""
 
 from __future__ import annotations
 
@@ -12,21 +12,23 @@ from typing import TextIO, cast
 from candor.study.errors import DataError
 
 Cells = dict[str, str]
-"""One row by column; a cell that the line is too short for is empty."""
+"""One row by column; cells missing at the end of a short line are empty."""
 
 
 def read_table(path: Path, columns: Sequence[str]) -> list[Cells]:
-    """Read a CSV table, gzipped where its name ends in ``.gz``.
+    """Read a CSV table, gzipped if its name ends in ``.gz``.
 
     Parameters
     ----------
+    path
+        The file.
     columns
-        What the table must have; others are kept too.
+        Columns that the table must have; others are kept too.
 
     Raises
     ------
     DataError
-        The table is missing, damaged, empty or has not these columns.
+        The table is missing, damaged or empty, or lacks one of these columns.
     """
     try:
         with _opened(path) as lines:
@@ -62,4 +64,4 @@ def listed_names(path: Path) -> frozenset[str]:
         with _opened(path) as lines:
             return frozenset(line.split()[0] for line in lines if line.strip())
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not there or no text; fetch the official list") from error
+        raise DataError(f"{path} is missing or is not text; fetch the official list") from error

@@ -1,4 +1,4 @@
-"""What every loss asks of its parameters (SettingsError) and of its tensors (DataError)."""
+"""Checks that all losses share, of their parameters (SettingsError) and of their tensors (DataError)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,21 @@ from candor.study.errors import DataError, SettingsError
 
 
 def number(name: str, value: object, low: float, high: float = math.inf) -> float:
-    """Take a parameter that has to be a finite number in [low, high].
+    """Return a parameter that must be a finite number in [low, high].
+
+    Parameters
+    ----------
+    name
+        The parameter's name, for the error.
+    value
+        What was given.
+    low, high
+        Limits, both allowed.
 
     Raises
     ------
     SettingsError
-        It is not.
+        It is not such a number.
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise SettingsError(f"{name} is {value!r}; give a number")
@@ -28,12 +37,17 @@ def number(name: str, value: object, low: float, high: float = math.inf) -> floa
 
 
 def whole(name: str, value: object, low: int) -> int:
-    """Take a parameter that has to be a whole number of at least ``low``.
+    """Return a parameter that must be a whole number of at least ``low``.
+
+    Parameters
+    ----------
+    name, value, low
+        As for :func:`number`.
 
     Raises
     ------
     SettingsError
-        It is not.
+        It is not such a number.
     """
     found = number(name, value, low)
     if not found.is_integer():
@@ -42,7 +56,16 @@ def whole(name: str, value: object, low: int) -> int:
 
 
 def weights(name: str, values: ArrayLike | None, ndim: int) -> Tensor | None:
-    """Take weights, one for each finding along the first axis, all finite and at least 0; None stays None.
+    """Return weights as a tensor: one for each finding along the first axis, finite and at least 0.
+
+    Parameters
+    ----------
+    name
+        The parameter's name, for the error.
+    values
+        What was given; None is returned as None.
+    ndim
+        Number of axes that they must have.
 
     Raises
     ------
@@ -68,7 +91,7 @@ def observed_labels(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     Parameters
     ----------
     logits, labels
-        ``(n, findings)``. Labels are probabilities in [0, 1], soft ones included; NaN is to be ignored.
+        ``(n, findings)``. Labels are probabilities in [0, 1], so soft labels are allowed; NaN is ignored.
 
     Returns
     -------
@@ -96,12 +119,12 @@ def observed_labels(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def activation_maps(activation: Tensor) -> Tensor:
-    """Pass on class activation ``(n, findings, height, width)``, in float32 at least.
+    """Check class activation ``(n, findings, height, width)``, and return it in float32 at least.
 
     Raises
     ------
     DataError
-        It has other axes, or none of some kind.
+        It has other axes, or one of length 0.
     """
     if activation.ndim != 4 or not activation.numel():
         raise DataError(
@@ -111,17 +134,26 @@ def activation_maps(activation: Tensor) -> Tensor:
 
 
 def at_least_float32(tensor: Tensor) -> Tensor:
-    """Take bfloat16 and float16 to float32; leave the rest."""
+    """Convert bfloat16 and float16 to float32; other types stay."""
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 def one_each(name: str, values: Tensor | None, logits: Tensor) -> None:
-    """Refuse parameters that are for another number of findings than the logits have.
+    """Refuse parameters for another number of findings than the logits have.
+
+    Parameters
+    ----------
+    name
+        The parameter's name, for the error.
+    values
+        ``(findings, ...)``; None is accepted.
+    logits
+        ``(n, findings)``.
 
     Raises
     ------
     DataError
-        They are.
+        The numbers differ.
     """
     if values is not None and len(values) != logits.shape[1]:
         raise DataError(

@@ -1,7 +1,7 @@
 """Spatial coherence: inside each region that a map marks, its values should be alike.
 
-The value and the gradient come from one pass without autograd on the processor, whatever the device: only the
-small maps travel, and the labelling has no other home.
+Value and gradient are computed in one pass without autograd, always on the CPU: only the small maps are copied, and
+the connected components can be computed only there.
 """
 
 from __future__ import annotations
@@ -102,12 +102,20 @@ class SpatialCoherence(SaliencyLoss):
 
 
 def interpolation(size: int, side: int) -> Tensor:
-    """Linear interpolation from ``size`` samples to ``side`` as a matrix ``(side, size)``, corners not aligned."""
+    """Return linear interpolation as a matrix ``(side, size)`` float64, corners not aligned.
+
+    Parameters
+    ----------
+    size
+        Samples before.
+    side
+        Samples after.
+    """
     return nn.functional.interpolate(torch.eye(size, dtype=torch.float64)[None], size=side, mode="linear")[0].T
 
 
 class _Scatter(torch.autograd.Function):
-    """:meth:`SpatialCoherence.measure`, reduced; the gradient that it found on the way is kept, the pixels are not."""
+    """:meth:`SpatialCoherence.measure`, reduced; its gradient is saved for the backward pass, the pixels are not."""
 
     @staticmethod
     def forward(ctx: Any, maps: Tensor, loss: SpatialCoherence) -> Tensor:

@@ -1,4 +1,4 @@
-"""Any weighted sum of losses as one module, built from a small configuration.
+"""Weighted sums of losses as one module, built from a small configuration.
 
 One configuration is one stage: a first stage may be plain cross entropy, and a second adds the saliency losses::
 
@@ -41,9 +41,9 @@ LOSSES: dict[str, Callable[..., nn.Module]] = {
 
 
 class WeightedSum(nn.Module):
-    """``sum_t weight_t loss_t``, with the parts beside it.
+    """A weighted sum of losses, ``sum_t weight_t loss_t``, with its parts.
 
-    Computed in float32 at least, outside autocast: under bfloat16 the difference of two losses would be lost.
+    It is computed in float32 at least, outside autocast: in bfloat16 the difference of two losses would be lost.
 
     Parameters
     ----------

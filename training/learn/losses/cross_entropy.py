@@ -77,7 +77,7 @@ class BinaryCrossEntropy(nn.Module):
 
 
 class CrossEntropy(nn.Module):
-    """Weighted cross entropy of k classes of which an image has one.
+    """Weighted cross entropy of k classes; an image has exactly one of them.
 
     With logits x, probabilities y and weights w it is
     ``-sum_ic w_c y_ic ln softmax(x_i)_c / sum_ic w_c y_ic``: for hard labels torch's weighted mean.

@@ -1,4 +1,4 @@
-"""Focal loss: cross entropy in which labels that are already right count less."""
+"""Focal loss: cross entropy in which labels that the network already gets right count less."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class FocalLoss(nn.Module):
     Parameters
     ----------
     gamma
-        At least 0: how much less a label counts that is already right.
+        At least 0: how much less a label counts that the network already gets right.
     alpha
         In [0, 1], the weight of positives against negatives; None for no weights.
 

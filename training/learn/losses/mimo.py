@@ -10,7 +10,7 @@ from training.learn.losses.combined import WeightedSum
 
 
 class MemberSum(nn.Module):
-    """Sum of the members' losses, each of its own head on its own labels, for ``MimoNetwork.members``.
+    """Sum of the members' losses, each from its own head and labels, for ``MimoNetwork.members``.
 
     ``sum_m L(x_m, y_m)`` for M members: for cross entropy the negative log-likelihood of M independent answers, up to
     the mean over the batch. Each member sees another image of the batch, so the labels differ among members.

@@ -75,7 +75,7 @@ class PESG(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Take one step; a closure, if given, computes the loss and its gradients first, and its value is returned."""
+        """Take one step; a closure, if given, first computes the loss and its gradients, and its value is returned."""
         value = None
         if closure is not None:
             with torch.enable_grad():
@@ -107,7 +107,7 @@ class PESG(torch.optim.Optimizer):
 
     @torch.no_grad()
     def update_regularizer(self, lr_divisor: float = 1.0) -> None:
-        """Begin the next proximal epoch: ``v_ref`` becomes the mean of v over the last one, eta is divided.
+        """Begin the next proximal epoch: ``v_ref`` becomes the mean of v over the last one, and eta is divided.
 
         Raises
         ------

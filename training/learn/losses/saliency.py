@@ -1,4 +1,4 @@
-"""What the saliency-guided losses have in common: they judge maps, not labels."""
+"""The common base of the saliency-guided losses: they judge maps, not labels."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from torch import nn
 
 
 class SaliencyLoss(nn.Module):
-    """A loss of the class activation ``(n, findings, height, width)`` alone; the others get logits and labels."""
+    """A loss of the class activation ``(n, findings, height, width)`` only; other losses get logits and labels."""

@@ -74,6 +74,7 @@ def _absent_and_present(labels: NDArray[np.floating]) -> Floats:
 
 
 def _none_empty(counts: Floats) -> Floats:
+    """Refuse counts that contain a zero."""
     empty = np.argwhere(counts <= 0)
     if len(empty):
         raise DataError(f"column {empty[0, 0]} of the labels lacks a class; leave it out, or add images that have it")

@@ -1,1 +1,1 @@
-"""What a bundle is measured by: figures, the plots of them, and the report that shows both."""
+"""An evaluation: its figures, their plots, and the report that shows both."""

@@ -1,6 +1,6 @@
-"""The figures of a sample: how well it ranks, what its probabilities mean, how it answers at thresholds.
+"""The figures of a sample: how well it ranks, how well it is calibrated, and how it answers at thresholds.
 
-Every figure has its 95% interval from a bootstrap of the patients, and is null where it is not defined.
+Every figure has a 95% interval from a bootstrap of the patients, and is null where it is undefined.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from training.statistics.metrics import Floats, aucs, average_precisions, brier_
 
 
 def ranking(sample: Sample) -> Record:
-    """AUC and average precision of every finding, and their means over the findings that have them."""
+    """Measure AUC and average precision of every finding, and their means over the findings where they are defined."""
     weights, positives = sample.weights(), (sample.labels > 0).sum(axis=0)
     auc = aucs(sample.labels, sample.logits), aucs(sample.labels, sample.logits, weights)
     precision = (
         average_precisions(sample.labels, sample.logits),
         average_precisions(sample.labels, sample.logits, weights),
     )
-    rows = zip(sample.findings, positives, by_finding(sample, *auc), by_finding(sample, *precision), strict=True)
+    rows = zip(sample.findings, positives, by_finding(*auc), by_finding(*precision), strict=True)
     return {
         "images": len(sample.images),
         "patients": len(set(sample.patients.tolist())),
@@ -37,13 +37,21 @@ def ranking(sample: Sample) -> Record:
 
 
 def ranking_compared(sample: Sample, common: NDArray[np.bool_]) -> Record:
-    """:func:`ranking`, with the means over some findings alone: ``(findings,)``, the same for all that is compared."""
+    """Measure as :func:`ranking` does, but take the means over some findings only, so that samples can be compared.
+
+    Parameters
+    ----------
+    sample
+        Pictures with labels and logits.
+    common
+        ``(findings,)``: the findings that the means are taken over, the same for all samples that are compared.
+    """
     compared = ranking(sample.labelled(np.where(common, sample.labels, np.nan)))
     return ranking(sample) | {key: compared[key] for key in ("mean_auc", "mean_average_precision")}
 
 
 def calibration(sample: Sample) -> Record:
-    """Negative log-likelihood, calibration error (15 bins) and Brier score of every finding, before and after.
+    """Measure negative log-likelihood, calibration error (15 bins) and Brier score, before and after calibration.
 
     Before is the sigmoid of the logit; after is the calibrated probability at the prevalence of the fit.
     """
@@ -54,7 +62,7 @@ def calibration(sample: Sample) -> Record:
 
 def _calibration(sample: Sample, probabilities: Floats, weights: Floats) -> list[Record]:
     eces, briers = (
-        by_finding(sample, metric(sample.labels, probabilities), metric(sample.labels, probabilities, weights))
+        by_finding(metric(sample.labels, probabilities), metric(sample.labels, probabilities, weights))
         for metric in (calibration_errors, brier_scores)
     )
     nlls = (_likelihood(sample.labels[:, k], probabilities[:, k]) for k in range(len(sample.findings)))
@@ -67,10 +75,12 @@ def _likelihood(labels: Floats, probabilities: Floats) -> float | None:
 
 
 def answers(sample: Sample, thresholds: Floats) -> Record:
-    """Sensitivity, specificity and F1 where a finding is called from its threshold up, and F1's four averages.
+    """Measure sensitivity, specificity and F1 where a finding is called from its threshold up, and F1's four averages.
 
     Parameters
     ----------
+    sample
+        Pictures with labels and calibrated probabilities.
     thresholds
         ``(findings,)`` calibrated probabilities from other patients; a finding whose threshold is NaN is left out.
     """
@@ -93,9 +103,9 @@ def answers(sample: Sample, thresholds: Floats) -> Record:
 
 
 def _by_finding(sample: Sample, thresholds: Floats, once: Counts, drawn: Counts) -> Record:
-    sensitivity = by_finding(sample, once.sensitivity, drawn.sensitivity)
-    specificity = by_finding(sample, once.specificity, drawn.specificity)
-    f1 = by_finding(sample, once.f1, drawn.f1)
+    sensitivity = by_finding(once.sensitivity, drawn.sensitivity)
+    specificity = by_finding(once.specificity, drawn.specificity)
+    f1 = by_finding(once.f1, drawn.f1)
     return {
         finding.label: {
             "threshold": None if np.isnan(thresholds[k]) else float(thresholds[k]),

@@ -1,4 +1,4 @@
-"""Which plots the report shows, and of what."""
+"""Choose and draw the plots of the report."""
 
 from __future__ import annotations
 
@@ -23,18 +23,24 @@ Json = dict[str, Any]
 
 PREFIX: Final = "evaluation-"
 METHODS: Final = MappingProxyType({"grad_cam": "Grad-CAM", "mean_map": "mean map of the finding"})
-"""What the methods of localisation are called."""
+"""Names of the methods of localisation, for people."""
 
 
 def draw(folder: Path, official: Sample, test: Sample, reads: Reads | None, record: Json) -> None:
-    """Draw every plot that the record has figures for, in the place of those that an earlier evaluation left.
+    """Draw every plot that the record has figures for, after removing the plots of an earlier evaluation.
 
     Parameters
     ----------
     folder
         Gets ``evaluation-*.png``.
+    official
+        All pictures that were held out.
+    test
+        Pictures of the TEST patients alone.
+    reads
+        What radiologists said of ``official``; None draws no plot of readers.
     record
-        What ``evaluation.json`` holds.
+        The content of ``evaluation.json``.
     """
     for old in folder.glob(f"{PREFIX}*.png"):
         old.unlink()

@@ -1,8 +1,8 @@
-"""Whether a heatmap points where radiologists drew a box.
+"""Measure whether a heatmap points to the place where radiologists drew a box.
 
-Maps are enlarged to the box's picture (1024 x 1024) bilinearly, their negative part cut off. A pixel is in a box where
-its centre is. Two controls stand beside every method: a map that is alike everywhere, and the mean map of the
-finding over all pictures, which knows where the finding usually is but not this patient.
+The negative part of a map is cut off, and the map is enlarged bilinearly to the box's picture (1024 x 1024). A pixel is
+in a box if its centre is. There are two baselines beside every method: a uniform map, and the mean map of the finding
+over all pictures, which knows where the finding usually is but does not know this patient.
 
 References
 ----------
@@ -32,13 +32,13 @@ CANVAS: Final = 1024
 """Pixels a side of the pictures that the boxes were drawn on."""
 
 PEAK_SHARES: Final = (0.25, 0.5, 0.75)
-"""A map's region: where it is at least this share of its peak."""
+"""A map's region is where it is at least this share of its peak."""
 
 MET: Final = (0.1, 0.3, 0.5)
-"""IoU from which a box counts as met."""
+"""A box counts as met from this IoU up."""
 
 Maps = NDArray[np.float32]
-"""``(boxes, height, width)``: a map for each box's picture and finding; only what is over 0 counts."""
+"""``(boxes, height, width)``: a map for each box's picture and finding; only values over 0 count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,14 @@ def _centres(start: float, length: float) -> slice:
 
 
 def read_boxes(folder: Path, sample: Sample) -> list[Box] | None:
-    """Read the boxes of a sample's pictures and findings; None where there is no table, or none of these in it.
+    """Read the boxes of a sample's pictures and findings; None if there is no table, or none of these in it.
+
+    Parameters
+    ----------
+    folder
+        May hold ``boxes.csv``, with columns ``image``, ``finding``, ``x``, ``y``, ``w`` and ``h`` in pixels.
+    sample
+        The pictures and findings whose boxes are kept.
 
     Raises
     ------
@@ -92,7 +99,7 @@ def _box(row: Cells, image: int, finding: int) -> Box:
     try:
         x, y, width, height = (float(row[side]) for side in "xywh")
     except ValueError as error:
-        raise DataError(f"{BOXES}: the box of {row['image']} is no numbers ({error}); correct the row") from error
+        raise DataError(f"{BOXES}: the box of {row['image']} is not four numbers ({error}); correct the row") from error
     box = Box(image, finding, x, y, width, height)
     rows, columns = box.pixels
     if not (width > 0 and height > 0 and rows.start < rows.stop and columns.start < columns.stop):
@@ -102,12 +109,12 @@ def _box(row: Cells, image: int, finding: int) -> Box:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scores:
-    """How one method's maps meet the boxes.
+    """Scores of one method's maps against the boxes.
 
     Parameters
     ----------
     hit
-        ``(boxes,)``: 1 where the hottest pixel is in the box; a map that is nowhere over 0 misses.
+        ``(boxes,)``: 1 where the map's highest pixel is in the box; a map that is nowhere over 0 misses.
     energy
         ``(boxes,)``: share of the map's sum that is in the box; 0 for a map that is nowhere over 0.
     iou
@@ -120,14 +127,22 @@ class Scores:
 
 
 def score(maps: Maps, boxes: Sequence[Box]) -> Scores:
-    """Hold each map against its box."""
+    """Compare each map with its box.
+
+    Parameters
+    ----------
+    maps
+        ``(boxes, height, width)``; only values over 0 count.
+    boxes
+        One for each map.
+    """
     rows = np.asarray([_score(m, box) for m, box in zip(maps, boxes, strict=True)], np.float64)
     rows = rows.reshape(len(boxes), 2 + len(PEAK_SHARES))
     return Scores(rows[:, 0], rows[:, 1], rows[:, 2:])
 
 
 def _score(small: NDArray[np.float32], box: Box) -> list[float]:
-    # cut off before it is enlarged, so that negative evidence does not eat into the positive beside it
+    # cut off before enlarging, so that negative evidence is not averaged into positive evidence beside it
     enlarged = cv2.resize(np.maximum(small, 0), (CANVAS, CANVAS), interpolation=cv2.INTER_LINEAR)
     peak, inside = float(enlarged.max()), box.pixels
     if peak <= 0:
@@ -144,12 +159,14 @@ def _iou(region: NDArray[np.bool_], inside: tuple[slice, slice]) -> float:
 
 
 def maps_of(activation: NDArray[np.float32], boxes: Sequence[Box]) -> dict[str, Maps]:
-    """Take the maps of the engine for each box: Grad-CAM in closed form, and the mean map of the finding.
+    """Return the engine's maps for each box: Grad-CAM in closed form, and the mean map of the finding.
 
     Parameters
     ----------
     activation
         ``(images, findings, height, width)`` float32, signed, of the sample's pictures.
+    boxes
+        Which picture and finding each map is taken from.
     """
     positive = np.maximum(activation, np.float32(0))
     mean = positive.mean(axis=0)
@@ -162,10 +179,20 @@ def maps_of(activation: NDArray[np.float32], boxes: Sequence[Box]) -> dict[str, 
 def localisation(
     sample: Sample, boxes: Sequence[Box], methods: Mapping[str, Maps], resamples: int, seed: int
 ) -> Record:
-    """Figures of every method, over all boxes and for each finding, with intervals by patient.
+    """Measure every method over all boxes and for each finding, with intervals by patient.
 
-    ``chance`` is the share of the picture that the boxes take: the pointing game and the energy of a map that is
-    alike everywhere.
+    ``chance`` is the share of the picture that the boxes take: the pointing game and the energy of a uniform map.
+
+    Parameters
+    ----------
+    sample
+        The pictures that the boxes refer to.
+    boxes
+        At least one.
+    methods
+        For each method's name, a map for each box.
+    resamples, seed
+        Number of bootstrap resamples of patients, and the seed of their draw.
     """
     area = np.asarray([(rows.stop - rows.start) * (cols.stop - cols.start) for rows, cols in (b.pixels for b in boxes)])
     kinds = np.asarray([box.finding for box in boxes])
@@ -185,7 +212,7 @@ def localisation(
 
 
 def _columns(scores: Scores) -> dict[str, Floats]:
-    """Name every figure that is a mean over the boxes."""
+    """Return by name every figure that is a mean over the boxes."""
     half = scores.iou[:, PEAK_SHARES.index(0.5)]
     return {
         "pointing_game": scores.hit,

@@ -1,4 +1,4 @@
-"""The plots of the report: small PNG files, in colours that the colour-blind tell apart.
+"""The plots of the report: small PNG files in colours that colour-blind readers can tell apart.
 
 References
 ----------
@@ -53,11 +53,19 @@ Json = dict[str, Any]
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Write a figure as a small PNG, the same bytes for the same figure."""
+    """Write a figure as a small PNG and return its path; the same figure gives the same bytes.
+
+    Parameters
+    ----------
+    figure
+        Gets an Agg canvas of its own.
+    path
+        The file to write.
+    """
     drawn = BytesIO()
     FigureCanvasAgg(figure)
     figure.savefig(drawn, dpi=DOTS_PER_INCH)
-    with Image.open(drawn) as picture:  # a palette is a third of the bytes, and keeps no version of matplotlib
+    with Image.open(drawn) as picture:  # a palette takes a third of the bytes, and drops matplotlib's version
         picture.convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
     return path
 
@@ -72,7 +80,15 @@ def _grid(panels: int, columns: int, side: float) -> tuple[Figure, list[Axes]]:
 
 
 def plot_curves(sample: Sample, path: Path) -> Path:
-    """Draw ROC and precision-recall curves: each finding in grey, their macro and micro averages over them."""
+    """Draw ROC and precision-recall curves: each finding in grey, and their macro and micro averages in colour.
+
+    Parameters
+    ----------
+    sample
+        Pictures with labels, logits and calibrated probabilities.
+    path
+        The PNG file to write.
+    """
     with style.context(STYLE):
         figure = Figure(figsize=(8.4, 4.2), layout="constrained")
         left, right = figure.subplots(1, 2)
@@ -110,12 +126,16 @@ def _name(axes: Axes, x: str, y: str, title: str) -> None:
 
 
 def plot_reliability(sample: Sample, raw: Floats, path: Path) -> Path:
-    """Draw each finding's frequency against its probability in bins, before and after calibration.
+    """Draw the observed frequency of each finding against its probability in bins, before and after calibration.
 
     Parameters
     ----------
+    sample
+        Pictures with labels and calibrated probabilities.
     raw
         ``(images, findings)`` probabilities before calibration.
+    path
+        The PNG file to write.
     """
     with style.context(STYLE):
         figure, panels = _grid(len(sample.findings), 5, 1.75)
@@ -134,7 +154,15 @@ def plot_reliability(sample: Sample, raw: Floats, path: Path) -> Path:
 
 
 def reliability(labels: Labels, probabilities: Floats) -> tuple[Floats, Floats, Floats]:
-    """Mean probability, share of positives and share of the images, of each of the bins that holds any."""
+    """Return mean probability, share of positives and share of the images for each bin that is not empty.
+
+    Parameters
+    ----------
+    labels
+        ``(images,)`` of one finding; NaN is left out.
+    probabilities
+        ``(images,)``, in [0, 1].
+    """
     known = ~np.isnan(labels)
     index = bins_of(probabilities[known])
     counts = np.bincount(index, minlength=BINS)
@@ -145,7 +173,15 @@ def reliability(labels: Labels, probabilities: Floats) -> tuple[Floats, Floats, 
 
 
 def plot_cooccurrence(sample: Sample, path: Path) -> Path:
-    """Draw, of the pictures with one finding (row), the share that has another (column); counts on the diagonal."""
+    """Draw the share of the pictures with one finding (row) that have another (column); counts on the diagonal.
+
+    Parameters
+    ----------
+    sample
+        Pictures with labels.
+    path
+        The PNG file to write.
+    """
     table = cooccurrence(sample.labels)
     own = np.diag(table)
     shares = table / np.maximum(own, 1)[:, np.newaxis]
@@ -174,7 +210,16 @@ def _write_counts(axes: Axes, table: NDArray[np.int64], shares: Floats) -> None:
 def plot_readers(sample: Sample, reads: Reads, path: Path) -> Path | None:
     """Draw the bundle's ROC curve against the radiologists' majority, with each other reader as a point.
 
-    Findings of which the majority saw fewer than ``FEWEST_POSITIVES`` are left out; None where that leaves none.
+    Findings that the majority saw fewer than ``FEWEST_POSITIVES`` times are left out; None if no finding is left.
+
+    Parameters
+    ----------
+    sample
+        Pictures with labels and logits.
+    reads
+        What radiologists said of the same pictures.
+    path
+        The PNG file to write.
     """
     part, truth = sample.take(reads.read), reads.majority[reads.read] > 0
     shown = [k for k in with_both(truth) if truth[:, k].sum() >= FEWEST_POSITIVES]
@@ -215,14 +260,20 @@ def plot_intervals(
     label: str,
     chance: float | None = None,
 ) -> Path:
-    """Draw estimates with their intervals, a line for each row, side by side for each of ``names``.
+    """Draw estimates with their intervals: one line for each row, the columns in different colours.
 
     Parameters
     ----------
     rows
-        By name, as many intervals as there are ``names``; null ones are left out.
+        By the row's name, an interval (``value``, ``low``, ``high``) for each of ``names``; null ones are left out.
+    names
+        The columns, at most three, for the legend.
+    path
+        The PNG file to write.
+    label
+        Of the horizontal axis.
     chance
-        Where guessing would be, for a line.
+        Value of guessing, drawn as a dotted line; None draws none.
     """
     with style.context(STYLE):
         figure = Figure(figsize=(6.4, 0.7 + 0.3 * len(rows) + 0.2 * len(names)), layout="constrained")

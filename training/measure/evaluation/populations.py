@@ -1,4 +1,4 @@
-"""The same answers among other pictures: against all or normal ones, among the ill, by sex, age and view.
+"""The same answers among other pictures: against all or only normal negatives, among the ill, by sex, age and view.
 
 References
 ----------
@@ -25,10 +25,10 @@ FEWEST_POSITIVES: Final = 5
 
 
 def groups(sample: Sample) -> Record:
-    """Figures of :func:`ranking` for every group of patients: ``{attribute: {group: figures}}``.
+    """Measure the ranking of every group of patients: ``{attribute: {group: figures}}``.
 
-    ``compared`` names the findings that every measured group has enough of; a group's ``mean_auc`` is theirs alone,
-    so that the groups' means are of the same findings.
+    ``compared`` names the findings that are frequent enough in every measured group. A group's ``mean_auc`` is over
+    these alone, so that the means of the groups can be compared.
     """
     return {name: _compared(sample, attribute) for name, attribute in ATTRIBUTES.items()}
 
@@ -55,11 +55,11 @@ def _enough(labels: Floats) -> NDArray[np.bool_]:
 
 
 def modes(sample: Sample) -> Record:
-    """Figures of :func:`ranking` against three kinds of negatives.
+    """Measure the ranking against three kinds of negatives.
 
-    ``one_vs_all``: every picture without the finding. ``one_vs_normal``: pictures without any finding, of those that
-    the data set knows. ``disease_only``: pictures with another finding; what is left once normal pictures are known to
-    be normal.
+    ``one_vs_all`` takes every picture without the finding. ``one_vs_normal`` takes pictures without any finding that
+    the data set labels. ``disease_only`` takes pictures with another finding: what is left once normal pictures are
+    known to be normal.
     """
     ill = np.asarray((sample.labels > 0).any(axis=1), np.bool_)
     labelled = ~np.isnan(sample.labels).all(axis=0)

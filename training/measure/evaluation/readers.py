@@ -1,7 +1,7 @@
-"""The bundle beside radiologists: the same pictures against the labels that were mined and those that were read.
+"""Compare the bundle with radiologists: the same pictures against mined labels and against radiologists' reads.
 
-Five radiologists read each picture. ``experts_labels.csv`` is the majority of three of them; the other two took no
-part in it, so that they can be measured against it as the bundle is.
+Five radiologists read each picture. ``experts_labels.csv`` is the majority of three of them. The other two had no part
+in it, so they can be measured against it as the bundle is.
 
 References
 ----------
@@ -31,17 +31,17 @@ LABELS: Final = "experts_labels.csv"
 READS: Final = "experts_readers.csv"
 
 IN_THE_MAJORITY: Final = frozenset({"4343882785", "4343883593", "4343883996"})
-"""Readers whose majority ``experts_labels.csv`` is: measuring one of them against it would flatter."""
+"""Readers whose majority is ``experts_labels.csv``; measured against it, they would look too good."""
 
 FEWEST_POSITIVES: Final = 10
-"""A finding with fewer, mined or by the majority, is left out of the means and of the plot."""
+"""A finding with fewer positives, mined or by the majority, is left out of the means and of the plot."""
 
 _ANSWERS: Final = {"YES": 1.0, "NO": 0.0}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reads:
-    """What radiologists said of a sample's pictures.
+    """The radiologists' answers on a sample's pictures.
 
     Parameters
     ----------
@@ -56,12 +56,19 @@ class Reads:
 
     @property
     def read(self) -> NDArray[np.bool_]:
-        """Which pictures were read: ``(images,)``."""
+        """Whether each picture was read: ``(images,)``."""
         return np.asarray(~np.isnan(self.majority).any(axis=1), np.bool_)
 
 
 def read_reads(folder: Path, sample: Sample) -> Reads | None:
-    """Read both tables for a sample's pictures; None where the folder has not both, or they read none of these.
+    """Read both tables for a sample's pictures; None if one of them is missing, or neither has these pictures.
+
+    Parameters
+    ----------
+    folder
+        May hold ``experts_labels.csv`` and ``experts_readers.csv``.
+    sample
+        The pictures and findings to read, in this order.
 
     Raises
     ------
@@ -83,7 +90,7 @@ def _column(finding: Finding) -> str:
 
 
 def _aligned(rows: Sequence[Cells], sample: Sample) -> Floats:
-    """Put a table's answers in the order of the sample: ``(images, findings)``, NaN where it has no row."""
+    """Return a table's answers in the sample's order: ``(images, findings)``, NaN where it has no row."""
     by_name = {row["Image ID"]: row for row in rows}
     unread = [float("nan")] * len(sample.findings)
     table = [
@@ -101,10 +108,14 @@ def _answer(row: Cells, finding: Finding) -> float:
 
 
 def beside_readers(sample: Sample, reads: Reads, thresholds: Floats) -> Record:
-    """Figures of the same pictures against the mined labels and against the majority, and of the other readers.
+    """Measure the same pictures against the mined labels and against the majority, and measure the other readers.
 
     Parameters
     ----------
+    sample
+        Held-out pictures with mined labels.
+    reads
+        What radiologists said of them.
     thresholds
         ``(findings,)`` calibrated probabilities. Answers at them are measured without the CALIBRATION patients, to
         whom they were fitted; the ranking and the readers on all pictures that were read.
@@ -128,13 +139,12 @@ def beside_readers(sample: Sample, reads: Reads, thresholds: Floats) -> Record:
 
 
 def _reader(truth: Sample, given: Floats) -> Record:
-    """Sensitivity, specificity and F1 of one reader's yes and no; what the reader did not read counts for nothing."""
+    """Measure sensitivity, specificity and F1 of one reader; pictures that the reader did not read are left out."""
     weights = truth.weights()
     labels = np.where(np.isnan(given), np.nan, truth.labels)
     once, drawn = count(labels, given > 0), count(labels, given > 0, weights)
     columns = {
-        name: by_finding(truth, getattr(once, name), getattr(drawn, name))
-        for name in ("sensitivity", "specificity", "f1")
+        name: by_finding(getattr(once, name), getattr(drawn, name)) for name in ("sensitivity", "specificity", "f1")
     }
     return {
         finding.label: {"positives": int((labels[:, k] > 0).sum())} | {n: c[k].json for n, c in columns.items()}

@@ -1,4 +1,4 @@
-"""Render an evaluation as Markdown, ``docs/evaluation.md``, from its figures: no number is typed by hand."""
+"""Render an evaluation as Markdown, ``docs/evaluation.md``; every number comes from its figures."""
 
 from __future__ import annotations
 
@@ -11,13 +11,21 @@ from training.measure.evaluation.populations import FEWEST_IMAGES, FEWEST_POSITI
 from training.measure.evaluation.report_experts import beside_radiologists, localised, picture
 
 REPORT: Final = Path("docs", "evaluation.md")
-"""Where the report stands in a bundle; its plots stand beside it."""
+"""Path of the report in a bundle; its plots are beside it."""
 
 Json = dict[str, Any]
 
 
 def write_report(root: Path, record: Json) -> Path:
-    """Write the report of what ``evaluation.json`` holds into a bundle, and return its path."""
+    """Write the report of an evaluation into a bundle, and return its path.
+
+    Parameters
+    ----------
+    root
+        The bundle's folder.
+    record
+        The content of ``evaluation.json``.
+    """
     path = root / REPORT
     path.write_text("\n\n".join(_sections(path.parent, record)) + "\n")
     return path
@@ -72,7 +80,7 @@ def _ranking(folder: Path, record: Json) -> Iterable[str]:
 
 
 def held_out(record: Json) -> str:
-    """Say which pictures were held out from training."""
+    """Return in words which pictures were held out from training."""
     source = record["data"]
     return f"held out from {source}" + (" by its official test list" if record["held_out_by"] != "hash" else " by hash")
 
@@ -87,7 +95,7 @@ def _means(figures: Json) -> tuple[str, ...]:
 
 def _answers(test: Json) -> Iterable[str]:
     found = test["answers"]
-    yield "## How it would answer without a gate"
+    yield "## Answers at a threshold, without a gate"
     yield (
         "Yes from a threshold up, chosen on the calibration patients so that sensitivity + specificity is greatest "
         f"there (Youden), measured on the {found['images']} pictures of the test patients. The gate does not use these."
@@ -108,10 +116,10 @@ def _answered(figures: Json) -> list[str]:
 
 
 def _calibration(folder: Path, test: Json) -> Iterable[str]:
-    yield "## What its probabilities mean"
+    yield "## Calibration"
     yield (
         "Expected calibration error (15 bins) and Brier score of the test patients, at the prevalence of the fit. "
-        "Resampling adds noise to the bins, so that the calibration error's intervals lean upwards."
+        "Resampling adds noise to the bins, which biases the calibration error's intervals upwards."
     )
     yield table(
         ("finding", "ECE before", "ECE after", "Brier before", "Brier after"),
@@ -127,7 +135,7 @@ def _calibration(folder: Path, test: Json) -> Iterable[str]:
 
 
 def _modes(modes: Json) -> Iterable[str]:
-    yield "## Against whom"
+    yield "## Three kinds of negatives"
     yield (
         "AUC against all pictures without the finding, against normal ones alone (easier), and among pictures with at "
         "least one finding (harder: what is left once normal pictures are known to be normal). All held out."
@@ -161,6 +169,6 @@ def _groups(folder: Path, groups: Json) -> Iterable[str]:
 
 
 def _labels(folder: Path) -> Iterable[str]:
-    yield "## What occurs together"
+    yield "## Co-occurrence of findings"
     yield "Labels of all held out: counts, and in colour the share of the row's pictures with the column's."
     yield from picture(folder, "cooccurrence", "Co-occurrence of the findings")

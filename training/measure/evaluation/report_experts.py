@@ -1,4 +1,4 @@
-"""The parts of the report that need radiologists: their reads of the pictures, and their boxes."""
+"""The sections of the report that need radiologists: their reads of the pictures, and their boxes."""
 
 from __future__ import annotations
 
@@ -15,14 +15,32 @@ Json = dict[str, Any]
 
 
 def picture(folder: Path, name: str, text: str) -> Iterable[str]:
-    """Show a plot, where it was drawn."""
+    """Return the Markdown of a plot, if it was drawn.
+
+    Parameters
+    ----------
+    folder
+        The report's folder, which holds the plots.
+    name
+        The plot's file name without prefix and suffix.
+    text
+        Alternative text of the picture.
+    """
     if (folder / f"{PREFIX}{name}.png").is_file():
         yield f"![{text}]({PREFIX}{name}.png)"
 
 
 def beside_radiologists(folder: Path, readers: Json | None) -> Iterable[str]:
-    """Compare the bundle's figures against the mined labels and the radiologists', and with the radiologists' own."""
-    yield "## Beside radiologists"
+    """Return the section that compares the bundle with mined labels, radiologists' majority and single readers.
+
+    Parameters
+    ----------
+    folder
+        The report's folder, which holds the plots.
+    readers
+        ``readers`` of ``evaluation.json``; None says that they were not measured.
+    """
+    yield "## Compared with radiologists"
     if readers is None:
         yield "Not measured: no `experts_labels.csv` and `experts_readers.csv` of these pictures."
         return
@@ -78,14 +96,22 @@ def _trio(figures: Json) -> str:
 
 
 def localised(folder: Path, found: Json | None) -> Iterable[str]:
-    """Tell how the heatmaps met the boxes that radiologists drew."""
-    yield "## Where it looked"
+    """Return the section about how the heatmaps matched the boxes that radiologists drew.
+
+    Parameters
+    ----------
+    folder
+        The report's folder, which holds the plots.
+    found
+        ``localisation`` of ``evaluation.json``; None says that it was not measured.
+    """
+    yield "## Localisation"
     if found is None:
         yield "Not measured: no `boxes.csv` of these pictures."
         return
     yield (
         f"{found['boxes']} boxes of radiologists, whatever the bundle answered. Pointing game: the hottest pixel is in "
-        "the box. Energy: share of the map's sum in the box. A map that is alike everywhere would have the box's share "
+        "the box. Energy: share of the map's sum in the box. A uniform map would have the box's share "
         f"of the picture in both ({found['chance']:.3f} over all). The mean map knows where the finding usually is, "
         "but not this patient: a method that does not beat it has localised nothing."
     )

@@ -1,4 +1,4 @@
-"""What is measured: pictures with labels and answers, and the bootstrap of their patients."""
+"""A sample: pictures with labels and answers, and the bootstrap of their patients."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ Record = dict[str, object]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """Pictures in a fixed order, what is true of them and what the bundle says.
+    """Pictures in a fixed order, with their labels and the bundle's answers.
 
     Parameters
     ----------
     labels
-        ``(images, findings)`` float64: 1 present, 0 absent, NaN not known.
+        ``(images, findings)`` float64: 1 present, 0 absent, NaN unknown.
     logits
         ``(images, findings)`` float64, of the network.
     probabilities
@@ -44,7 +44,7 @@ class Sample:
 
     @property
     def patients(self) -> NDArray[np.str_]:
-        """``(images,)``: whose picture each is."""
+        """``(images,)``: the patient of each picture."""
         return np.asarray([image.patient for image in self.images], np.str_)
 
     def take(self, mask: NDArray[np.bool_]) -> Sample:
@@ -59,11 +59,11 @@ class Sample:
         )
 
     def within(self, *subsets: Subset) -> NDArray[np.bool_]:
-        """Which pictures belong to some sets of patients: ``(images,)``."""
+        """Return which pictures belong to the given sets of patients: ``(images,)``."""
         return np.asarray([image.subset in subsets for image in self.images], np.bool_)
 
     def labelled(self, labels: Floats) -> Sample:
-        """Put other labels in the place of these."""
+        """Return the same sample with other labels, ``(images, findings)``."""
         return replace(self, labels=labels)
 
     def weights(self) -> Floats:
@@ -72,17 +72,43 @@ class Sample:
 
 
 def sample_of(bundle: Bundle, dataset: Dataset, logits: NDArray[np.float32]) -> Sample:
-    """Put a bundle's logits ``(images, findings)`` beside the labels of the pictures."""
+    """Combine a bundle's answers with the labels of the pictures.
+
+    Parameters
+    ----------
+    bundle
+        Its calibration gives the probabilities.
+    dataset
+        Data of the bundle's findings, in the bundle's order.
+    logits
+        ``(images, findings)``, of the data set's pictures.
+    """
     exact = logits.astype(np.float64)
     probabilities = sigmoid(bundle.calibration.log_odds(exact))
     return Sample(dataset.images, dataset.findings, dataset.labels().astype(np.float64), exact, probabilities)
 
 
-def by_finding(sample: Sample, values: Floats, resampled: Floats) -> list[Interval]:
-    """Give each finding's value its interval: ``(1, findings)`` and ``(resamples, findings)``."""
-    return [interval(float(values[0, k]), resampled[:, k]) for k in range(len(sample.findings))]
+def by_finding(values: Floats, resampled: Floats) -> list[Interval]:
+    """Return each finding's value with its 95% interval.
+
+    Parameters
+    ----------
+    values
+        ``(1, findings)``, from the pictures as they are.
+    resampled
+        ``(resamples, findings)``.
+    """
+    return [interval(float(values[0, k]), resampled[:, k]) for k in range(values.shape[1])]
 
 
 def mean_of(values: Floats, resampled: Floats) -> Interval:
-    """Give the mean over the findings its interval."""
+    """Return the mean over the findings with its 95% interval; undefined findings are left out.
+
+    Parameters
+    ----------
+    values
+        ``(1, findings)``, from the pictures as they are.
+    resampled
+        ``(resamples, findings)``.
+    """
     return interval(float(mean_defined(values)[0]), mean_defined(resampled))

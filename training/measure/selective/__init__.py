@@ -1,1 +1,1 @@
-"""Selective prediction: what a gate gains by deferring, and what a team of gate and radiologist would answer."""
+"""Selective prediction: what a gate gains by deferring, and how well a team of gate and radiologist answers."""

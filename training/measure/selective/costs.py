@@ -1,4 +1,4 @@
-"""What a gate costs: an error costs 1, a deferral c in (0, 0.5), a missed positive as much as is said.
+"""The mean cost of a gate's answers: an error costs 1, a deferral c in (0, 0.5), a missed positive what is asked for.
 
 References
 ----------
@@ -25,23 +25,23 @@ def cost_curve(
     weights: Floats | None = None,
     missed: float = 1.0,
 ) -> Floats:
-    """Mean cost of an answer where everything with P(wrong) over c is deferred.
+    """Return the mean cost of an answer if every answer with P(wrong) over c is deferred, for each c.
 
     Parameters
     ----------
     labels, called, p_wrong
         ``(images, findings)``; an answer counts where its label is not NaN.
     costs
-        ``(costs,)``, each in (0, 0.5).
+        ``(costs,)``: the values of c, each in (0, 0.5).
     weights
         ``(resamples, images)``; None is one resample.
     missed
-        Cost of a missed positive, in units of a false alarm's.
+        Cost of a missed positive; a false alarm costs 1.
 
     Returns
     -------
-    ``(resamples, costs)``. Beside it stand c, the cost of deferring everything, and ``missed`` times the prevalence,
-    that of always answering "absent".
+    ``(resamples, costs)``. To compare: deferring everything costs c, and always answering "absent" costs ``missed``
+    times the prevalence.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The figures of an audit: what deferring by each signal leaves wrong, for each finding and for all together."""
+"""The figures of an audit: how many errors remain when answers are deferred by each signal, by finding and pooled."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ _KEPT: Final = ("accuracy", "always_absent", "sensitivity", "specificity", "npv"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Audited:
-    """Answers of a model, what is true, and how unsure each signal is of them.
+    """Answers of a model, their labels, and the signals of uncertainty to compare.
 
     Parameters
     ----------
     source
-        The data in words.
+        The data, in words.
     labels
         ``(images, findings)``: 1 present, 0 absent, NaN not known.
     probabilities
         ``(images, findings)``, calibrated on other patients.
     groups
-        ``(images,)`` names by attribute; empty where not known.
+        For each attribute ``(images,)`` names of groups; empty where unknown.
     signals
-        More uncertainties by name, ``(images, findings)``, such as the spread of the heatmap or a learned P(wrong).
+        Further uncertainties by name, ``(images, findings)``, such as the spread of the heatmap or a learned P(wrong).
     """
 
     source: str
@@ -69,9 +69,9 @@ class Audited:
     def gates(self) -> dict[str, tuple[Bools, Floats]]:
         """Answers and uncertainties of each gate to compare, by name.
 
-        Entropy puts answers in the same order as confidence, and is left out. "Always absent" answers nothing else, and
-        defers where the probability is greatest: a gate that is no better has gained from the rarity of the findings
-        alone.
+        Entropy orders answers as confidence does, and is left out. "Always absent" answers "absent" everywhere, and
+        defers where the probability is greatest: a gate that is no better has gained only from the rarity of the
+        findings.
         """
         own = {CONFIDENCE: p_wrong(self.probabilities), **self.signals}
         gates = {name: (self.called, signal) for name, signal in own.items()}
@@ -85,8 +85,9 @@ def audit(audited: Audited) -> Record:
 
     Returns
     -------
-    For JSON: ``gates``, for each its areas (``findings``, ``mean``, ``pooled``) and, pooled, the areas less those of
-    confidence, paired; ``coverage``, what confidence keeps at each of ``COVERAGES``; ``costs``; ``groups``; ``curves``.
+    For JSON. ``gates`` holds each gate's areas (``findings``, ``mean``, ``pooled``) and, pooled, the paired difference
+    to those of confidence. ``coverage`` holds what confidence keeps at each of ``COVERAGES``. The other keys are
+    ``costs``, ``groups`` and ``curves``.
     """
     weights, known = audited.weights(), ~np.isnan(audited.labels)
     positives = (audited.labels > 0).sum(axis=0)
@@ -96,9 +97,9 @@ def audit(audited: Audited) -> Record:
         "patients": len(np.unique(audited.patients)),
         "findings": {f.label: int(n) for f, n in zip(audited.findings, positives, strict=True)},
         "prevalence": float(positives.sum() / known.sum()),
-        "gates": gate_figures(audited, weights),
-        "coverage": coverage_figures(audited, weights),
-        "costs": cost_figures(audited, weights),
+        "gates": _gate_figures(audited, weights),
+        "coverage": _coverage_figures(audited, weights),
+        "costs": _cost_figures(audited, weights),
         "groups": group_figures(
             audited.labels,
             audited.called,
@@ -111,7 +112,7 @@ def audit(audited: Audited) -> Record:
     }
 
 
-def gate_figures(audited: Audited, weights: Floats) -> Record:
+def _gate_figures(audited: Audited, weights: Floats) -> Record:
     """Measure AURC, E-AURC and AUGRC of every gate."""
     record: Record = {}
     reference: dict[str, tuple[float, Floats]] = {}
@@ -141,11 +142,11 @@ def gate_figures(audited: Audited, weights: Floats) -> Record:
     return record
 
 
-def coverage_figures(audited: Audited, weights: Floats) -> Record:
+def _coverage_figures(audited: Audited, weights: Floats) -> Record:
     """Measure what confidence keeps at each coverage: ``{finding or "pooled": {coverage: figures}}``.
 
-    ``missed`` is the share of all positives that is kept as "absent". ``auc`` is of the images that the border of the
-    whole sample keeps, all of those that tie there; for a single finding only.
+    ``missed`` is the share of all positives that is kept as "absent". ``auc`` is for single findings only. It is over
+    the images that the whole sample's border keeps, with all images that tie at the border.
     """
     signal = p_wrong(audited.probabilities)
     orders = {name: make(audited.labels, audited.called, signal) for name, make in _ORDERS.items()}
@@ -170,7 +171,7 @@ def _column(order: Ordered, k: int) -> Ordered:
 
 
 def _border(labels: Floats, signal: Floats, coverage: float) -> Bools:
-    """Say which answers are at least as sure as the last of the surest ``coverage`` of their finding."""
+    """Return which answers are at least as sure as the last of the surest ``coverage`` of their finding."""
     sure = np.where(np.isnan(labels), np.nan, signal)
     with np.errstate(all="ignore"):
         border = np.nanquantile(sure, coverage, axis=0, method="inverted_cdf")
@@ -200,8 +201,8 @@ def _kept(name: str, once: Kept, drawn: Kept, place: int) -> Interval:
     return interval(float(values[0][0]), values[1])
 
 
-def cost_figures(audited: Audited, weights: Floats) -> Record:
-    """Measure the mean cost of an answer by confidence, and by what could be done without a model."""
+def _cost_figures(audited: Audited, weights: Floats) -> Record:
+    """Measure the mean cost of an answer: by confidence, by answering everything, and by always answering "absent"."""
     costs = np.asarray(COSTS)
     gates = (audited.labels, audited.called, p_wrong(audited.probabilities), costs)
     once, drawn = cost_curve(*gates)[0], cost_curve(*gates, weights)
@@ -217,7 +218,7 @@ def cost_figures(audited: Audited, weights: Floats) -> Record:
 
 
 def curves(audited: Audited) -> Record:
-    """Give the pooled risk-coverage curves for drawing: selective and generalized risk at each coverage."""
+    """Return the pooled risk-coverage curves for drawing: selective and generalized risk at each coverage."""
     known = int((~np.isnan(audited.labels)).sum())
     record: Record = {"coverage": CURVE.tolist()}
     for name, (called, signal) in audited.gates().items():
@@ -228,5 +229,5 @@ def curves(audited: Audited) -> Record:
 
 
 def finding_rows(findings: Sequence[Finding]) -> list[str]:
-    """Name the columns of counts that end with all findings together."""
+    """Return the column names of counts whose last column is all findings together."""
     return [*(finding.label for finding in findings), "pooled"]

@@ -1,4 +1,4 @@
-"""Who is deferred: one border for all patients may fall unevenly on men and women, old and young, lying and standing.
+"""Measure who is deferred: one border for all patients may affect men and women, old and young, or AP and PA unequally.
 
 References
 ----------
@@ -29,21 +29,23 @@ def group_figures(
     weights: Floats,
     coverage: float,
 ) -> Record:
-    """Measure each group behind one border that keeps ``coverage`` of all answers, pooled over the findings.
+    """Measure each group behind one border for all, pooled over the findings.
 
     Parameters
     ----------
     labels, called, uncertainty
         ``(images, findings)``.
     groups
-        By attribute, ``(images,)`` names; empty where it is not known. Groups under 50 images are left out.
+        For each attribute ``(images,)`` names of groups; empty where unknown. Groups under 50 images are left out.
     weights
         ``(resamples, images)``.
+    coverage
+        Share of all answers that the border keeps, in [0, 1].
 
     Returns
     -------
-    ``{attribute: {group: figures}}``: images, and with intervals the share deferred, the accuracy of what is kept
-    beside that of always answering "absent", and the share of the positives that are kept and missed.
+    ``{attribute: {group: figures}}``: the number of images and, with intervals, the share of the answers that is kept,
+    the accuracy of these, that of always answering "absent", and the share of the positives that is kept and missed.
     """
     known = ~np.isnan(labels)
     kept = (1 - deferred_share(uncertainty, known, 1 - coverage, together=True)) * known

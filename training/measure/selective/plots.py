@@ -22,16 +22,26 @@ _LOOKS: dict[str, Json] = {
 
 
 def draw_audit(folder: Path, name: str, record: Json) -> list[Path]:
-    """Draw all plots of an audit as ``<name>-<plot>.png``."""
+    """Draw all plots of an audit as ``<name>-<plot>.png``, and return their paths.
+
+    Parameters
+    ----------
+    folder
+        Gets the plots; it must exist.
+    name
+        The audit's name, for the file names.
+    record
+        The audit's figures.
+    """
     found = record["audit"]
     drawn = [
-        plot_risk(found["curves"], folder / f"{name}-risk.png"),
-        plot_costs(found["costs"], folder / f"{name}-costs.png"),
+        _plot_risk(found["curves"], folder / f"{name}-risk.png"),
+        _plot_costs(found["costs"], folder / f"{name}-costs.png"),
     ]
-    return drawn + [plot_team(team, folder / f"{name}-team-{kind}.png") for kind, team in record["teams"].items()]
+    return drawn + [_plot_team(team, folder / f"{name}-team-{kind}.png") for kind, team in record["teams"].items()]
 
 
-def plot_risk(curves: Json, path: Path) -> Path:
+def _plot_risk(curves: Json, path: Path) -> Path:
     """Draw selective and generalized risk of every gate against coverage."""
     with style.context(STYLE):
         figure = Figure(figsize=(8.4, 3.6), layout="constrained")
@@ -53,7 +63,7 @@ def _name(axes: Axes, x: str, y: str, title: str) -> None:
     axes.set_ylim(bottom=0)
 
 
-def plot_costs(costs: Json, path: Path) -> Path:
+def _plot_costs(costs: Json, path: Path) -> Path:
     """Draw the mean cost of an answer against the cost of a deferral."""
     with style.context(STYLE):
         figure = Figure(figsize=(4.6, 3.6), layout="constrained")
@@ -70,7 +80,7 @@ def plot_costs(costs: Json, path: Path) -> Path:
         return save(figure, path)
 
 
-def plot_team(team: Json, path: Path) -> Path:
+def _plot_team(team: Json, path: Path) -> Path:
     """Draw balanced accuracy, all findings together, against the share deferred: a panel for each policy."""
     with style.context(STYLE):
         figure = Figure(figsize=(8.4, 3.8), layout="constrained")

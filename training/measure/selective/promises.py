@@ -1,4 +1,4 @@
-"""Two thresholds for each finding, fitted on some patients and measured on others, to see which promises were kept.
+"""Fit two thresholds for each finding on some patients, and measure on others whether their promises hold.
 
 References
 ----------
@@ -23,12 +23,14 @@ from training.statistics.risk import Bools, ratio
 
 
 def fitted_pairs(labels: Floats, probabilities: Floats, promise: Promise) -> list[Thresholds]:
-    """Fit every finding's thresholds to the images whose label is known.
+    """Fit every finding's two thresholds to the images with a known label.
 
     Parameters
     ----------
     labels, probabilities
-        ``(images, findings)``, one image a patient: the exact test wants independent draws.
+        ``(images, findings)``, one image for each patient, since the exact test needs independent draws.
+    promise
+        What the thresholds must keep.
     """
     pairs = []
     for k in range(labels.shape[1]):
@@ -39,7 +41,7 @@ def fitted_pairs(labels: Floats, probabilities: Floats, promise: Promise) -> lis
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Kinds:
-    """Counts of the gate's three answers, each ``(resamples, findings + 1)``; the last column is all findings'."""
+    """Counts of the gate's three answers, each ``(resamples, findings + 1)``; the last column is over all findings."""
 
     absent: Floats
     missed: Floats
@@ -51,7 +53,7 @@ class Kinds:
 
     @property
     def missed_share(self) -> Floats:
-        """Share of the positives that are called absent: what the lower threshold promises to keep small."""
+        """Share of the positives that are called absent; the lower threshold promises to keep it small."""
         return ratio(self.missed, self.positives)
 
     @property
@@ -66,7 +68,7 @@ class Kinds:
 
     @property
     def ppv(self) -> Floats:
-        """Share of PRESENT that is right: what the upper threshold promises to keep great."""
+        """Share of PRESENT that is right; the upper threshold promises to keep it large."""
         return ratio(self.present_and_positive, self.present)
 
     @property
@@ -86,17 +88,19 @@ class Kinds:
 
     @property
     def accuracy(self) -> Floats:
-        """Share of what is answered that is right."""
+        """Share of the answers, ABSENT or PRESENT, that is right."""
         return ratio(self.absent - self.missed + self.present_and_positive, self.absent + self.present)
 
 
 def decided(labels: Floats, probabilities: Floats, pairs: Sequence[Thresholds], weights: Floats | None = None) -> Kinds:
-    """Count what the thresholds do to other patients than those of the fit.
+    """Count the gate's answers, and how many of them are right, on patients to whom it was not fitted.
 
     Parameters
     ----------
     labels, probabilities
-        ``(images, findings)``; where the label is NaN nothing counts.
+        ``(images, findings)``; an answer counts only where its label is not NaN.
+    pairs
+        One for each finding; a threshold of None is never passed.
     weights
         ``(resamples, images)``; None is one resample.
     """
@@ -144,10 +148,14 @@ def promise_record(
 
     Parameters
     ----------
+    findings
+        The columns, in order.
     labels, probabilities
         ``(images, findings)``.
     pairs
         One for each finding.
+    patients
+        ``(images,)``: the patient of each image, for the bootstrap.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Render an audit as Markdown from its figures: no number is typed by hand."""
+"""Render an audit as Markdown; every number comes from its figures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,17 @@ Json = dict[str, Any]
 
 
 def sections(record: Json, folder: Path, name: str) -> Iterable[str]:
-    """Write the whole report, part by part; plots are shown where they stand in ``folder``."""
+    """Return the whole report, part by part, with the plots that are in the folder.
+
+    Parameters
+    ----------
+    record
+        The audit's figures.
+    folder
+        The report's folder, which holds the plots.
+    name
+        The audit's name, in the title and in the plots' file names.
+    """
     found = record["audit"]
     yield f"# Audit of the gate: {name}"
     yield (
@@ -42,13 +52,27 @@ def sections(record: Json, folder: Path, name: str) -> Iterable[str]:
 
 
 def plot(folder: Path, name: str, kind: str, text: str, place: str = "") -> Iterable[str]:
-    """Show a plot, where it was drawn; ``place`` is the way from the page to the folder."""
+    """Return the Markdown of a plot, if it was drawn.
+
+    Parameters
+    ----------
+    folder
+        Holds the plots.
+    name
+        The audit's name, in the plot's file name.
+    kind
+        Which plot: ``risk``, ``costs`` or ``team-<reader>``.
+    text
+        Alternative text of the picture.
+    place
+        Relative path from the page to the folder, with its slash; empty where the page is in the folder.
+    """
     if (folder / f"{name}-{kind}.png").is_file():
         yield f"![{text}]({place}{name}-{kind}.png)"
 
 
 def thousandths(estimate: Json | None) -> str:
-    """Write an area with its interval, times 1000."""
+    """Format an area with its interval, times 1000."""
     if estimate is None:
         return "not defined"
     value, low, high = (1000 * estimate[end] for end in ("value", "low", "high"))
@@ -56,7 +80,7 @@ def thousandths(estimate: Json | None) -> str:
 
 
 def gates_table(found: Json) -> str:
-    """Compare every gate, pooled over the findings."""
+    """Return the table that compares every gate, pooled over the findings."""
     return table(
         ("gate", "AURC", "E-AURC", "AUGRC", "AUGRC less confidence's", "AUGRC, mean of findings"),
         [
@@ -83,7 +107,7 @@ def _gates(found: Json) -> Iterable[str]:
 
 
 def coverage_table(figures: Json) -> str:
-    """Tell what confidence keeps at each coverage."""
+    """Return the table of what confidence keeps at each coverage."""
     columns = ("accuracy", "always_absent", "sensitivity", "specificity", "npv", "ppv", "missed")
     return table(
         ("kept", "accuracy", "always absent", "sensitivity", "specificity", "NPV", "PPV", "positives missed"),
@@ -136,7 +160,7 @@ def _by_finding(found: Json) -> Iterable[str]:
 
 
 def promises(record: Json) -> Iterable[str]:
-    """Write what the thresholds promised and what they kept."""
+    """Return the section about what the thresholds promised and whether they kept it."""
     found = record["promises"]
     yield "## What the thresholds promise, and keep"
     yield (

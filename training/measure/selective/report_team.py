@@ -1,4 +1,4 @@
-"""The part of the report about the team of gate and reader."""
+"""The sections of the report about the team of gate and reader."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from training.measure.evaluation.readers import FEWEST_POSITIVES
 Json = dict[str, Any]
 _MEASURES: Final = ("sensitivity", "specificity", "balanced_accuracy")
 _SHOWN: Final = (0.2, 0.5)
-"""Workloads of the table by finding."""
+"""Workloads that the table by finding shows."""
 
 
 def team_sections(team: Json) -> Iterable[str]:
-    """Write the tables of one kind of reader."""
+    """Return the section of one kind of reader."""
     yield f"## The team: {team['source']}"
     yield (
         f"{team['images']} images of {team['patients']} patients. The model answers with thresholds of greatest "
@@ -38,7 +38,7 @@ _POLICIES: Final = {"answers": "single answers", "images": "whole images"}
 
 
 def pooled_table(found: Json) -> str:
-    """Compare model, reader and team at every workload, all findings together."""
+    """Return the table of model, reader and team at every workload, all findings together."""
     ends = [("model alone", "", "", found["model"]["pooled"]), ("reader alone", "", "", found["reader"]["pooled"])]
     rows = [(name, *empty, *_measures(figures), "", "", "") for name, *empty, figures in ends]
     for at in found["workloads"]:
@@ -67,7 +67,15 @@ def _measures(figures: Json) -> list[str]:
 
 
 def finding_table(positives: dict[str, int], found: Json) -> str:
-    """Compare balanced accuracies by finding, of those with enough positives."""
+    """Return the table of sensitivity, specificity and balanced accuracy by finding.
+
+    Parameters
+    ----------
+    positives
+        Number of positives by finding; findings with too few are left out.
+    found
+        The figures of one reader with one way of deferring.
+    """
     shown = [at for at in found["workloads"] if at["workload"] in _SHOWN]
     names = [label for label, count in positives.items() if count >= FEWEST_POSITIVES]
     return table(

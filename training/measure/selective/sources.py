@@ -1,4 +1,4 @@
-"""Where an audit's arrays come from: predictions, signals in tables, radiologists' reads."""
+"""The inputs of an audit: predictions, signals in tables, radiologists' reads."""
 
 from __future__ import annotations
 
@@ -20,11 +20,21 @@ from training.predictions.table import Predictions
 from training.statistics.metrics import Floats
 
 MEAN_READER = "either reader"
-"""One of the readers outside the majority, drawn anew for each question: the mean of their answers."""
+"""A reader who is drawn anew for each question from those outside the majority: the mean of their answers."""
 
 
 def audited(predictions: Predictions, probabilities: Floats, signals: Mapping[str, Floats] | None = None) -> Audited:
-    """Put calibrated probabilities, and signals where there are any, beside what the predictions know."""
+    """Combine predictions with calibrated probabilities and signals.
+
+    Parameters
+    ----------
+    predictions
+        Give labels, patients and groups.
+    probabilities
+        ``(images, findings)``, calibrated on other patients.
+    signals
+        Further uncertainties by name, ``(images, findings)``; None is none.
+    """
     return Audited(
         predictions.description,
         predictions.findings,
@@ -42,17 +52,21 @@ def read_answers(table: Path, images: NDArray[np.str_], findings: Sequence[Findi
     Parameters
     ----------
     table
-        ``image`` and a column for each finding; ``value`` is one number for all of an image's findings; a ``reader``
-        column tells several apart. Blank is not known.
+        CSV with ``image`` and a column for each finding, or ``value`` for one number for all of an image's findings. A
+        ``reader`` column separates several readers. A blank cell is unknown.
+    images
+        ``(images,)`` names to look up; other rows are left out.
+    findings
+        Columns to read, in this order.
 
     Returns
     -------
-    By reader (``reader`` where there is no such column), ``(images, findings)``, NaN not known.
+    For each reader (``reader`` where there is no such column) ``(images, findings)``, NaN where unknown.
 
     Raises
     ------
     DataError
-        The table cannot be read, has no column that is asked for, or a cell is no number.
+        The table cannot be read, lacks the columns or the images, or a cell is not a number.
     """
     rows = read_table(table, ["image"])
     if "value" not in rows[0] and not any(finding.label in rows[0] for finding in findings):
@@ -73,16 +87,21 @@ def _number(table: Path, cells: Cells, finding: Finding) -> float:
     try:
         return float(cell) if cell else float("nan")
     except ValueError:
-        raise DataError(f"{table}, image {cells['image']}: {cell!r} is no number; correct the row") from None
+        raise DataError(f"{table}, image {cells['image']}: {cell!r} is not a number; correct the row") from None
 
 
 def read_signal(table: Path, images: NDArray[np.str_], findings: Sequence[Finding]) -> Floats:
-    """Read an uncertainty for every answer; see :func:`read_answers`.
+    """Read an uncertainty for every answer: ``(images, findings)``.
+
+    Parameters
+    ----------
+    table, images, findings
+        As for :func:`read_answers`.
 
     Raises
     ------
     DataError
-        As there, or an answer has none.
+        As for :func:`read_answers`, or an answer has no uncertainty.
     """
     (signal, *others) = read_answers(table, images, findings).values()
     if others or np.isnan(signal).any():
@@ -91,7 +110,15 @@ def read_signal(table: Path, images: NDArray[np.str_], findings: Sequence[Findin
 
 
 def radiologists(folder: Path, predictions: Predictions) -> Reads | None:
-    """Read ChestX-ray14's radiologists for these images; see :func:`training.measure.evaluation.readers.read_reads`."""
+    """Read the radiologists' reads of ChestX-ray14; see :func:`training.measure.evaluation.readers.read_reads`.
+
+    Parameters
+    ----------
+    folder
+        May hold ``experts_*.csv``.
+    predictions
+        The images and findings to read, in this order.
+    """
     images = [
         LabelledImage(name, Path(name), patient, frozenset(), Subset.TEST)
         for name, patient in zip(predictions.images.tolist(), predictions.patients.tolist(), strict=True)
@@ -101,6 +128,6 @@ def radiologists(folder: Path, predictions: Predictions) -> Reads | None:
 
 
 def readers_of(reads: Reads) -> dict[str, Floats]:
-    """Give the readers outside the majority by number, and one of them at random: P("yes")."""
+    """Return P("yes") of each reader outside the majority, by name, and of one of them at random."""
     readers = {f"reader {number}": given for number, given in reads.others.items()}
     return readers | {MEAN_READER: np.mean(list(readers.values()), axis=0)}

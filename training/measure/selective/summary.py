@@ -1,4 +1,4 @@
-"""The headline of an audit, for a page about several."""
+"""The summary of an audit, for a page about several audits."""
 
 from __future__ import annotations
 
@@ -15,12 +15,16 @@ Json = dict[str, Any]
 
 
 def headline(record: Json, folder: Path, name: str) -> Iterable[str]:
-    """Write the command, the gates, what is kept, the promises and the team with either reader.
+    """Return the summary: the command, the gates, what is kept, the promises and the team with either reader.
 
     Parameters
     ----------
+    record
+        The audit's figures.
     folder
-        Where the plots stand, beside the page.
+        Holds the plots, in a subfolder of the page's.
+    name
+        The audit's name, in the plots' file names.
     """
     place = f"{folder.name}/"
     found = record["audit"]
@@ -59,7 +63,7 @@ def _against_absent(found: Json) -> str:
 
 
 def best_workload(policies: Json) -> str:
-    """Say at which workloads the team is above the better of both, and above chance, with the interval on its side."""
+    """Name the workloads at which the team beats the better of both, and random deferral, by the whole interval."""
     texts = []
     for policy, found in policies.items():
         ahead = [at for at in found["workloads"] if 0 < at["workload"] < 1]

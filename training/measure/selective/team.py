@@ -1,8 +1,8 @@
-"""The team: the gate's deferrals answered by a reader, against the model alone and the reader alone.
+"""The team: a reader answers what the gate defers, compared with the model alone and the reader alone.
 
-Everything is an expected count, so that nothing is left to a draw: a reader is the probability of a "yes" to each
-question, 0 or 1 for a real one; answers that tie at the border of the deferred share are deferred by their part. A
-gate that defers at random lies on the line between model and reader: only what stands above that line is its merit.
+Everything is an expected count, so nothing depends on a draw. A reader is the probability of a "yes" to each question,
+0 or 1 for a real reader. Answers that tie at the border of the deferred share are deferred in part. A gate that defers
+at random lies on the line between model and reader; only what is above that line is the gate's merit.
 
 References
 ----------
@@ -26,7 +26,14 @@ WORKLOADS: Final = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 
 
 def simulated_reader(labels: Floats, sensitivity: float, specificity: float) -> Floats:
-    """Make a reader whose errors depend on nothing but the truth: P("yes") of each question, ``(images, findings)``.
+    """Return P("yes") of a reader whose errors depend only on the truth: ``(images, findings)``.
+
+    Parameters
+    ----------
+    labels
+        ``(images, findings)``; NaN gives NaN.
+    sensitivity, specificity
+        In [0, 1].
 
     Raises
     ------
@@ -40,14 +47,18 @@ def simulated_reader(labels: Floats, sensitivity: float, specificity: float) -> 
 
 
 def deferred_share(uncertainty: Floats, asked: Bools, workload: float, *, together: bool = False) -> Floats:
-    """Say which questions are deferred when a share of them is: 1, 0, and between them where they tie at the border.
+    """Return how much of each question is deferred: 1 or 0, or a part where questions tie at the border.
 
     Parameters
     ----------
-    uncertainty, asked
-        ``(images, findings)``; what is not asked is not deferred.
+    uncertainty
+        ``(images, findings)``, on any scale; the greatest are deferred first.
+    asked
+        ``(images, findings)``: questions that are not asked are not deferred.
     workload
-        In [0, 1], of each finding's questions; of all of them where ``together``.
+        Share of the questions to defer, in [0, 1].
+    together
+        Whether it is a share of all questions; else it is one of each finding's.
 
     Returns
     -------
@@ -73,7 +84,7 @@ def _deferred(uncertainty: Floats, asked: Bools, workload: float) -> Floats:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answered(Counts):
-    """Expected counts of right and wrong answers, each ``(resamples, columns)``; the last column is all findings'."""
+    """Expected counts of right and wrong answers, each ``(resamples, columns)``; the last is over all findings."""
 
     @property
     def balanced_accuracy(self) -> Floats:
@@ -92,20 +103,20 @@ class Answered(Counts):
 
     @property
     def size(self) -> Floats:
-        """How many questions were asked; NaN where none was."""
+        """Number of questions asked; NaN where it is 0."""
         total = self.true_positive + self.false_positive + self.false_negative + self.true_negative
         return np.where(total > 0, total, np.nan)
 
 
 def answered(labels: Floats, yes: Floats, weights: Floats | None = None) -> Answered:
-    """Count answers that are "yes" with a probability.
+    """Count the answers of a reader who says "yes" with a probability.
 
     Parameters
     ----------
     labels
         ``(images, findings)``: 1, 0, or NaN where the question does not count.
     yes
-        ``(images, findings)``: P("yes"), in [0, 1]; NaN counts for nothing.
+        ``(images, findings)``: P("yes"), in [0, 1]; NaN is not counted.
     weights
         ``(resamples, images)``; None is one resample.
     """
@@ -119,15 +130,16 @@ def answered(labels: Floats, yes: Floats, weights: Floats | None = None) -> Answ
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Team:
-    """The team at one workload, and those it is measured against, on the same questions.
+    """The team at one workload, and random deferral on the same questions.
 
     Parameters
     ----------
-    deferred, images_spared
-        Share of the questions that the reader is asked; share of the images of which none is, so that they need no
-        look at all.
+    deferred
+        Share of the questions that the reader is asked.
+    images_spared
+        Share of the images of which no question is deferred, so that the reader need not look at them.
     random
-        What deferring the same share at random would give.
+        The answers if the same share were deferred at random.
     """
 
     workload: float
@@ -156,21 +168,23 @@ def teams(
     workloads: Sequence[float] = WORKLOADS,
     together: bool = False,
 ) -> Teams:
-    """Let a reader answer what the gate defers.
+    """Return the answers of model, reader and team, where the reader answers what the gate defers.
 
     Parameters
     ----------
     labels
-        ``(images, findings)``: the truth, NaN not known.
+        ``(images, findings)``; NaN where unknown.
     called, uncertainty
         ``(images, findings)``: the model's answers, and how unsure each is.
     reader
-        ``(images, findings)``: P("yes"), 0 or 1 for a real reader; NaN where nobody read. Such questions are left out
-        for all, so that everybody is measured on the same.
+        ``(images, findings)``: P("yes"), 0 or 1 for a real reader; NaN where not read. Such questions are left out for
+        the model too, so that all are measured on the same questions.
     weights
         ``(resamples, images)``; None is one resample. Who is deferred is decided once, on the images as they are.
+    workloads
+        Shares of the questions that are deferred, each in [0, 1].
     together
-        See :func:`deferred_share`.
+        As for :func:`deferred_share`.
     """
     asked = ~np.isnan(labels) & ~np.isnan(reader)
     truth, read = np.where(asked, labels, np.nan), np.nan_to_num(reader)
@@ -191,6 +205,6 @@ def teams(
 
 
 def _spared(deferred: Floats, asked: Bools) -> float:
-    """Share of the images with a question of which none is deferred, not even in part."""
+    """Return the share of the images with a question that have no question deferred, not even in part."""
     counted = asked.any(axis=1)
     return float((deferred[counted] == 0).all(axis=1).mean()) if counted.any() else float("nan")

@@ -1,4 +1,4 @@
-"""The team's table: several readers behind the gate at several workloads, with intervals by patient."""
+"""Measure the team with several readers at several workloads, with intervals by patient."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ COMPARED: Final = "balanced_accuracy"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Operated:
-    """A model's answers at thresholds, each from a calibration and a threshold that were fitted to other patients.
+    """A model's answers, with calibration and thresholds fitted to other patients.
 
     Parameters
     ----------
     probabilities, thresholds
-        ``(images, findings)``; a threshold is NaN where the others had no positive or no negative.
+        ``(images, findings)``; a threshold is NaN where the patients of the fit had no positive or no negative.
     """
 
     probabilities: Floats
@@ -40,12 +40,12 @@ class Operated:
 
     @property
     def called(self) -> Bools:
-        """Whether the answer is "present"; never where there is no threshold."""
+        """Whether the answer is "present"; false where there is no threshold."""
         return np.asarray(self.probabilities >= np.nan_to_num(self.thresholds, nan=np.inf), np.bool_)
 
     @property
     def uncertainty(self) -> Floats:
-        """How close each answer lies to its threshold; without one, nothing is less sure."""
+        """Closeness of each answer to its threshold; greatest where there is no threshold."""
         close = closeness(self.probabilities, np.nan_to_num(self.thresholds, nan=0.5))
         return np.where(np.isnan(self.thresholds), 0.0, close)
 
@@ -55,14 +55,14 @@ class Operated:
 
 
 def cross_fitted(labels: Floats, logits: Floats, first: Bools) -> Operated:
-    """Fit Platt scaling and the threshold of greatest sensitivity + specificity to one part, for the other; and back.
+    """Fit Platt scaling and Youden's threshold to each part of the patients, and apply them to the other part.
 
     Parameters
     ----------
     labels, logits
         ``(images, findings)``.
     first
-        ``(images,)``: which of the two parts an image belongs to; all of a patient's images to the same.
+        ``(images,)``: whether an image belongs to the first of the two parts, the same for all of a patient's images.
 
     Raises
     ------
@@ -80,7 +80,15 @@ def cross_fitted(labels: Floats, logits: Floats, first: Bools) -> Operated:
 
 
 def calibrated(labels: Floats, logits: Floats, others: Floats) -> Floats:
-    """Fit Platt scaling to ``(images, findings)`` labels and logits, and calibrate the logits of others with it."""
+    """Fit Platt scaling to some images, and return the calibrated probabilities of others.
+
+    Parameters
+    ----------
+    labels, logits
+        ``(images, findings)``, to fit to.
+    others
+        ``(other images, findings)``: the logits to calibrate.
+    """
     columns = range(labels.shape[1])
     fits = [fit_curve(CalibrationKind.PLATT, logits[:, k], labels[:, k]) for k in columns]
     return sigmoid(np.stack([fits[k].log_odds(others[:, k]) for k in columns], axis=1))
@@ -98,12 +106,18 @@ def team_record(
 
     Parameters
     ----------
+    findings
+        The columns, in order.
+    patients
+        ``(images,)``: the patient of each image, for the bootstrap.
     truth
-        ``(images, findings)``, NaN not known.
+        ``(images, findings)``; NaN where unknown.
+    operated
+        The model's answers to the same questions.
     readers
-        By name, ``(images, findings)``: P("yes"), NaN where not read.
+        For each reader's name ``(images, findings)``: P("yes"), NaN where not read.
     source
-        The pictures and the truth in words.
+        The pictures and the truth, in words.
     """
     weights = patient_weights(patients, RESAMPLES, SEED)
     positives = (truth > 0).sum(axis=0)
@@ -128,7 +142,7 @@ def team_record(
 
 
 def _positive(close: Floats) -> Floats:
-    """Turn closeness into P(wrong) where the threshold stands for even odds: something that can be summed."""
+    """Turn closeness into P(wrong), taking the threshold as even odds, so that it can be summed."""
     return np.asarray(1 / (1 + np.exp(-close)), np.float64)
 
 

@@ -1,8 +1,8 @@
-"""Whether a learned gate is activated: only where it is shown to be better than calibrated confidence.
+"""Decide whether a learned gate is activated: only if it is shown to be better than calibrated confidence.
 
-Two conditions, on patients that neither was fitted to. Its AUGRC over all answers is smaller, with the upper end of the
-paired 95% interval under 0. And at none of the coverages it keeps more missed positives than confidence does:
-a gate that earned its area by deferring false alarms would miss more of the ill.
+There are two conditions, on patients to whom neither was fitted. Its AUGRC over all answers must be smaller, with the
+upper end of the paired 95% interval under 0. And at no coverage may it keep more missed positives than confidence does:
+a gate that gained its area by deferring false alarms would miss more of the ill.
 
 References
 ----------
@@ -28,7 +28,7 @@ _NEARLY: Final = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """``active``, why in one line, and the figures behind it, for JSON."""
+    """Whether the learned gate is active, the reason in one line, and the figures behind it for JSON."""
 
     active: bool
     text: str
@@ -49,9 +49,9 @@ def verdict(
     p_wrong_learned
         ``(images, findings)``: the learned P(wrong); only its order counts.
     patients
-        ``(images,)``: who is drawn in the bootstrap.
+        ``(images,)``: the patient of each image, for the bootstrap.
     seed
-        Of the draw.
+        Seed of the bootstrap.
 
     Raises
     ------

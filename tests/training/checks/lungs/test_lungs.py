@@ -1,4 +1,4 @@
-"""Who the lung field may be learnt from, that it is learnt, and that its card says the truth."""
+"""The lung field: which pictures are learned from, that it is learned, and that its card is true."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def network() -> nn.Module:
 
 @pytest.fixture(scope="module")
 def card_and_asset(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
-    """What the verb leaves of miniature data."""
+    """The files that the command writes on miniature data."""
     folder = tmp_path_factory.mktemp("lungs")
     covid = [f"a{k}.jpg,{LEARNT},PA,CC BY 4.0" for k in range(3)]
     covid += [f"t.jpg,{TESTED},PA,CC BY", "n.jpg,stranger,AP,CC BY-NC-SA"]
@@ -174,7 +174,7 @@ def test_every_picture_comes_before_one_comes_again_and_moves_with_its_mask() ->
 
 @pytest.mark.parametrize(("steps", "batch"), [(0, 8), (10, 1)])
 def test_an_impossible_recipe_is_refused(steps: int, batch: int) -> None:
-    with pytest.raises(SettingsError, match="teach nothing"):
+    with pytest.raises(SettingsError, match="are too few"):
         LungRecipe(steps, batch)
 
 

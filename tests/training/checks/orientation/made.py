@@ -1,4 +1,4 @@
-"""What the tests of this folder are made of."""
+"""Made-up pictures for the tests of this folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What examples are: the defects that are put in, views from the side, pictures of no chest."""
+"""Examples: the defects that are put in, lateral views, and pictures without a chest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Limits, figures, and that the verb leaves a screen that loads."""
+"""Limits, figures, and that the command writes a screen that loads."""
 
 from __future__ import annotations
 

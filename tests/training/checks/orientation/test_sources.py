@@ -1,4 +1,4 @@
-"""Whose pictures teach the screen, and whose it is measured on."""
+"""Which pictures the screen learns from, and which it is measured on."""
 
 from __future__ import annotations
 

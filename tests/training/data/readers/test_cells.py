@@ -1,4 +1,4 @@
-"""What single cells mean."""
+"""The meaning of single cells."""
 
 from __future__ import annotations
 

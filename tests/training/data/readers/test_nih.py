@@ -1,4 +1,4 @@
-"""The data set: who is in which set, what is read, and what is refused."""
+"""ChestX-ray14: the sets of patients, what is read, and what is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each publisher's layout: what is read from it."""
+"""What is read from each publisher's layout."""
 
 from __future__ import annotations
 

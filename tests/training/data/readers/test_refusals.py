@@ -1,4 +1,4 @@
-"""What cannot be used is refused, by name and with a way out."""
+"""Unusable data is refused with an error that names it and says what to do."""
 
 from __future__ import annotations
 
@@ -43,14 +43,19 @@ def plain(folder: Path) -> Path:
             make_nih_published,
             NIH,
             put(2, 0, "00000001_000.png"),
-            r"1 pictures stand in several rows: 00000001_000.png;",
+            r"1 pictures are in several rows: 00000001_000.png;",
         ),
         (make_nih_published, NIH, lambda rows: rows.__delitem__(slice(1, None)), r"v2020.csv holds no row; fetch it"),
         (make_chexpert, "train.csv", put(0, 7, "Heart"), r"train.csv has no column Cardiomegaly"),
         (make_chexpert, "train.csv", put(0, 6, "Scoliosis"), r"train.csv has unknown labels Scoliosis; take the publi"),
         (make_chexpert, "valid.csv", put(1, 7, "maybe"), r"valid.csv, valid/patient64541.*: unknown label 'maybe'; a"),
         (make_chexpert, "valid.csv", put(1, 7, "2.0"), r"unknown label '2.0'; a label is 1, 0, -1 \(uncertain\) or bl"),
-        (make_chexpert, "train.csv", put(1, 0, "view.jpg"), r"'view.jpg' is no path like CheXpert-v1.0-small/train/pa"),
+        (
+            make_chexpert,
+            "train.csv",
+            put(1, 0, "view.jpg"),
+            r"'view.jpg' is not a path like CheXpert-v1.0-small/train/pa",
+        ),
         (make_chexpert, "train.csv", lambda rows: rows[1].extend(["1", "1"]), r"train.csv has unknown labels None"),
         (
             make_mimic,
@@ -113,7 +118,7 @@ def test_a_table_that_cannot_be_used(tmp_path: Path, make: Make, table: str, cha
             "images_012/images/00000003_000.png",
             r"are not there: 00000003_000.png; fetch",
         ),
-        (make_nih_published, "test_list.txt", r"test_list.txt is not there or no text; fetch the official list"),
+        (make_nih_published, "test_list.txt", r"test_list.txt is missing or is not text; fetch the official list"),
         (make_mimic, MIMIC.format("chexpert"), r"chexpert.csv.gz is not there; give the folder that holds mimic-cxr"),
         (make_chexpert, "train/patient00001/study1/view1_frontal.jpg", r"are not there: view1_frontal.jpg; fetch them"),
     ],
@@ -146,9 +151,7 @@ def test_a_table_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_nobody_knows(tmp_path: Path) -> None:
-    with pytest.raises(
-        DataError, match=r"is no data set that is known; .* nih-shared: images.csv and images/; nih: Da"
-    ):
+    with pytest.raises(DataError, match=r"is not a known data set; .* nih-shared: images.csv and images/; nih: Da"):
         read_dataset(tmp_path)
     with pytest.raises(DataError, match=r"nowhere is not there; give the folder of a data set"):
         read_dataset(tmp_path / "nowhere")

@@ -1,4 +1,4 @@
-"""Tensors here are small: threads that wait for each other would take most of the time."""
+"""Run torch on one thread: with tensors this small, threads would mostly wait for each other."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ def data() -> tuple[Tensor, Tensor]:
 
 
 def by_the_definition(logits: Tensor, labels: Tensor, margin: float, prevalences: list[float] | None) -> float:
-    """Of one label at a time, at a = 0.7, b = 0.2 and alpha = 0.4."""
+    """The loss, one label at a time, at a = 0.7, b = 0.2 and alpha = 0.4."""
     a, b, alpha, means = 0.7, 0.2, 0.4, []
     for k in range(logits.shape[1]):
         known = [(1 / (1 + math.exp(-x)), y) for x, y in zip(logits[:, k].tolist(), labels[:, k].tolist(), strict=True)]

@@ -27,7 +27,7 @@ def by_the_definition(activation: Tensor) -> float:
 
 
 def by_autograd(activation: Tensor) -> Tensor:
-    """The same in operations that autograd knows."""
+    """The same in operations that autograd can differentiate."""
     pairs = itertools.combinations(activation.flatten(start_dim=2).unbind(dim=1), 2)
     return torch.stack([nn.functional.cosine_similarity(*pair, eps=0).abs() for pair in pairs]).mean()
 
@@ -50,7 +50,7 @@ def test_gradcheck() -> None:
 
 
 def test_it_is_grad_cam_with_double_backward() -> None:
-    """The way of the paper: K Grad-CAMs by K backward passes, and one more through all of them."""
+    """The paper's computation: K Grad-CAMs by K backward passes, and one more through all of them."""
     torch.manual_seed(0)
     network = TinyNetwork().double()
     images = batch(4)[0].double()

@@ -1,4 +1,4 @@
-"""PESG: its steps by hand, and that it learns."""
+"""PESG: its steps computed by hand, and a task that it learns."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def train_on_labels(loss: nn.Module, steps: int = 200, exclusive: bool = False) 
 
 
 def right(network: nn.Module, images: Tensor, labels: Tensor) -> float:
-    """The share of labels on whose side of 0 the logit is."""
+    """Return the share of labels that the logit's sign agrees with."""
     return float(((network(images)[0] > 0) == (labels > 0.5)).float().mean())
 
 

@@ -16,7 +16,7 @@ THREE = (Finding.CARDIOMEGALY, Finding.EFFUSION, Finding.HERNIA)
 
 
 def make_sample(images: int = 240, seed: int = 0) -> Sample:
-    """Pictures of two patients out of three with one picture; Hernia is never there."""
+    """Pictures of two patients out of three with one picture; Hernia is never present."""
     rng = np.random.default_rng(seed)
     labels = (rng.random((images, 3)) < 0.35).astype(np.float64)
     labels[:, 2] = 0

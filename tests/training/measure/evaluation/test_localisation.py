@@ -1,4 +1,4 @@
-"""Pointing game, energy and IoU against loops over every pixel, and the boxes' table."""
+"""Pointing game, energy and IoU against loops over every pixel, and the table of boxes."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_boxes_of_other_pictures_and_findings_are_left_out(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("cells", "message"), [("1,2,0,40", "no pixel"), ("1500,2,30,40", "no pixel"), ("1,2,a,4", "no numbers")]
+    ("cells", "message"), [("1,2,0,40", "no pixel"), ("1500,2,30,40", "no pixel"), ("1,2,a,4", "not four numbers")]
 )
 def test_a_box_that_is_not_on_the_picture_is_refused(tmp_path: Path, cells: str, message: str) -> None:
     (tmp_path / BOXES).write_text(f"{HEADER}0002.png,Effusion,{cells}\n")

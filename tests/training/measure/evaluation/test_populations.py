@@ -1,4 +1,4 @@
-"""Figures of samples and of their groups, against scikit-learn on the rows that each should be of."""
+"""Figures of samples and of their groups, against scikit-learn on the same rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The radiologists' tables, and the figures beside them against scikit-learn."""
+"""The radiologists' tables, and their figures against scikit-learn."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NAMES = [finding.label for finding in THREE]
 
 
 def write_reads(folder: Path, sample: Sample, flipped: float = 0.1) -> np.ndarray:
-    """Write both tables for every other picture; each reader errs alike. Returns the answers by reader."""
+    """Write both tables for every other picture; all readers err alike. Returns the answers by reader."""
     rng = np.random.default_rng(3)
     truth = sample.labels[::2] > 0
     given = np.stack([truth ^ (rng.random(truth.shape) < flipped) for _ in READERS])

@@ -1,4 +1,4 @@
-"""A learned gate is activated where it is better, and only there."""
+"""A learned gate is activated only where it is better."""
 
 from __future__ import annotations
 
