@@ -13,7 +13,7 @@ from pydicom import Dataset
 from pydicom.sr.coding import Code
 
 from candor import RESEARCH_USE
-from candor.dicom.check.requirements import Attribute, Need, Somewhere, code_of, items_at
+from candor.dicom.check.requirements import Attribute, Attributes, Need, Somewhere, code_of, items_at
 from candor.dicom.shared import codes
 from candor.dicom.shared.attributes import is_uid
 from candor.study.findings import PRIVATE_SCHEME
@@ -26,18 +26,18 @@ MANDATORY, CONDITIONAL, OURS = Need.MANDATORY, Need.CONDITIONAL, Need.OURS
 SAYS_RESEARCH_USE: Final = f'says "{RESEARCH_USE}"'
 
 
-def says_research_use(text: Any, _: Dataset) -> bool:
+def says_research_use(text: Any, _: Attributes) -> bool:
     """Tell whether the text says what the result may be used for."""
     # Every language begins with these words; see candor.words.texts.
     return RESEARCH_USE in str(text)
 
 
-def a_uid(value: Any, _: Dataset) -> bool:
+def a_uid(value: Any, _: Attributes) -> bool:
     """Tell whether the value is a UID."""
     return is_uid(value)
 
 
-def is_code(sequence: Sequence[Dataset] | None, code: Code) -> bool:
+def is_code(sequence: Sequence[Attributes] | None, code: Code) -> bool:
     """Tell whether a code sequence has the code."""
     return code_of(sequence) == (code.value, code.scheme_designator)
 
@@ -47,7 +47,7 @@ def begins_with(values: Any, wanted: tuple[str, ...]) -> bool:
     return tuple(values[: len(wanted)]) == wanted
 
 
-def values_at(dataset: Dataset, path: str) -> list[Any]:
+def values_at(dataset: Attributes, path: str) -> list[Any]:
     """List the values at the end of an :class:`Attribute`'s path; None where one is missing."""
     *sequences, keyword = path.split(".")
     return [item.get(keyword) for item in items_at(dataset, sequences)]

@@ -21,7 +21,7 @@ from candor.dicom.check.attributes import (
     source_image,
     values_at,
 )
-from candor.dicom.check.requirements import Attribute, code_of
+from candor.dicom.check.requirements import Attribute, Attributes, code_of
 from candor.dicom.shared import codes
 
 _QUANTITY: Final = Code("246205007", "SCT", "Quantity")
@@ -48,7 +48,7 @@ _DEFINITIONS: Final = f"{_MAPPINGS}.QuantityDefinitionSequence"
 _DERIVATION: Final = "SharedFunctionalGroupsSequence.DerivationImageSequence"
 
 
-def _defines_quantity_and_finding(definitions: Sequence[Dataset], dataset: Dataset) -> bool:
+def _defines_quantity_and_finding(definitions: Sequence[Attributes], dataset: Attributes) -> bool:
     """Tell whether the definitions of a frame name the quantity, and a finding that no other frame has."""
     quantity, finding = _defined(definitions, _QUANTITY), _defined(definitions, codes.FINDING)
     others = [_defined(value or (), codes.FINDING) for value in values_at(dataset, _DEFINITIONS)]
@@ -56,19 +56,19 @@ def _defines_quantity_and_finding(definitions: Sequence[Dataset], dataset: Datas
     return quantity == grad_cam and finding is not None and others.count(finding) == 1
 
 
-def _defined(definitions: Sequence[Dataset], name: Code) -> tuple[str, str] | None:
+def _defined(definitions: Sequence[Attributes], name: Code) -> tuple[str, str] | None:
     named = (item for item in definitions if is_code(item.get("ConceptNameCodeSequence"), name))
     return next((code_of(item.get("ConceptCodeSequence")) for item in named), None)
 
 
-def _has_as_many_groups(value: Any, dataset: Dataset) -> bool:
+def _has_as_many_groups(value: Any, dataset: Attributes) -> bool:
     groups = dataset.get(_FRAMES)
     return not groups or int(value) == len(groups)
 
 
-def _has_all_floats(pixels: Any, dataset: Dataset) -> bool:
+def _has_all_floats(pixels: Any, dataset: Attributes) -> bool:
     groups = dataset.get(_FRAMES)
-    return not groups or len(pixels) == 4 * dataset.Rows * dataset.Columns * len(groups)
+    return not groups or len(pixels) == 4 * dataset.get("Rows", 0) * dataset.get("Columns", 0) * len(groups)
 
 
 PARAMETRIC_MAP: Final[tuple[Asked, ...]] = (

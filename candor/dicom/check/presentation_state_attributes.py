@@ -18,7 +18,7 @@ from candor.dicom.check.attributes import (
     says_research_use,
     values_at,
 )
-from candor.dicom.check.requirements import Attribute, Somewhere
+from candor.dicom.check.requirements import Attribute, Attributes, Somewhere
 
 _LAYERS: Final = "GraphicLayerSequence"
 _ANNOTATIONS: Final = "GraphicAnnotationSequence"
@@ -29,18 +29,18 @@ _REFERRED: Final = "ReferencedSeriesSequence.ReferencedImageSequence"
 _AREAS: Final = "DisplayedAreaSelectionSequence"
 
 
-def _one_says_research_use(_: Any, dataset: Dataset) -> bool:
+def _one_says_research_use(_: Any, dataset: Attributes) -> bool:
     texts = [str(value) for value in values_at(dataset, f"{_TEXTS}.UnformattedTextValue")]
     return any(RESEARCH_USE in text for text in texts)
 
 
-def _is_a_layer(value: Any, dataset: Dataset) -> bool:
+def _is_a_layer(value: Any, dataset: Attributes) -> bool:
     """Tell whether there is a layer of that name; that layers have names is the matter of their own requirement."""
     layers = values_at(dataset, f"{_LAYERS}.GraphicLayer")
     return not layers or None in layers or value in layers
 
 
-def _is_closed(points: Any, _: Dataset) -> bool:
+def _is_closed(points: Any, _: Attributes) -> bool:
     return len(points) >= 8 and len(points) % 2 == 0 and list(points[:2]) == list(points[-2:])
 
 

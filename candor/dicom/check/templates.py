@@ -28,7 +28,7 @@ from candor.dicom.check import template_rows as rows
 from candor.dicom.check.attributes import EVERY_OBJECT, REPORT_ATTRIBUTES, Asked
 from candor.dicom.check.image_attributes import OVERLAY, PARAMETRIC_MAP, overlay_of, parametric_map_of
 from candor.dicom.check.presentation_state_attributes import PRESENTATION_STATE, presentation_state_of
-from candor.dicom.check.requirements import Need, Requirement, Row, children, concept_name, template
+from candor.dicom.check.requirements import Attributes, Need, Requirement, Row, children, concept_name, template
 from candor.dicom.shared import codes
 
 _TABLES: Final[dict[str, tuple[tuple[Asked, ...], Callable[[Dataset], tuple[Asked, ...]]]]] = {
@@ -46,7 +46,7 @@ class Place:
     """A data set or a content item, and what is asked of it; ``label`` says where it is, "" for the data set."""
 
     label: str
-    item: Dataset
+    item: Attributes
     requirements: tuple[Requirement, ...]
 
     def missing(self) -> Iterator[str]:
@@ -64,12 +64,12 @@ class _Known:
     def __str__(self) -> str:
         return "SOPClassUID: of a report, a key object document, an overlay, a presentation state or a parametric map"
 
-    def is_met_by(self, dataset: Dataset) -> bool:
+    def is_met_by(self, dataset: Attributes) -> bool:
         """Tell whether it is."""
         return dataset.get("SOPClassUID") in (*_REPORTS, KeyObjectSelectionDocumentStorage, *_TABLES)
 
 
-def missing_rows(dataset: Dataset, source: Dataset | None = None) -> list[str]:
+def missing_rows(dataset: Attributes, source: Dataset | None = None) -> list[str]:
     """List the mandatory rows and attributes that a result of Candor lacks, by its SOP class.
 
     A row counts as missing where its content item is not there, has another relationship, value type or concept
@@ -98,7 +98,7 @@ def missing_rows(dataset: Dataset, source: Dataset | None = None) -> list[str]:
     return [line for place in places(dataset, source) for line in place.missing()]
 
 
-def places(dataset: Dataset, source: Dataset | None = None) -> Iterator[Place]:
+def places(dataset: Attributes, source: Dataset | None = None) -> Iterator[Place]:
     """Walk over a result: each place where something is asked, in the order of the tree."""
     sop_class = dataset.get("SOPClassUID")
     yield Place("", dataset, (_Known(),))
@@ -118,7 +118,7 @@ def _attributes(sop_class_uid: str, source: Dataset | None) -> tuple[Asked, ...]
     return tuple(({each.path: each for each in table} | {each.path: each for each in told}).values())
 
 
-def _report(dataset: Dataset) -> Iterator[Place]:
+def _report(dataset: Attributes) -> Iterator[Place]:
     yield Place("", dataset, (*rows.REPORT, *REPORT_ATTRIBUTES))
     for container in _all(dataset, rows.IMAGE_LIBRARY):
         yield from _library(container)
@@ -128,7 +128,7 @@ def _report(dataset: Dataset) -> Iterator[Place]:
             yield from _group(f"group {number}", group)
 
 
-def _library(library: Dataset) -> Iterator[Place]:
+def _library(library: Attributes) -> Iterator[Place]:
     yield Place("image library", library, rows.LIBRARY)
     for group in _all(library, rows.LIBRARY_GROUP):
         yield Place("image library", group, rows.LIBRARY_IMAGES)
@@ -137,7 +137,7 @@ def _library(library: Dataset) -> Iterator[Place]:
                 yield Place(f"image library, image {number}", image, rows.LIBRARY_IMAGE)
 
 
-def _group(label: str, group: Dataset) -> Iterator[Place]:
+def _group(label: str, group: Attributes) -> Iterator[Place]:
     yield Place(label, group, (rows.GROUP,))
     if not rows.GROUP.is_met_by(group):
         return
@@ -154,7 +154,7 @@ def _group(label: str, group: Dataset) -> Iterator[Place]:
         yield Place(label, group, rows.MEASUREMENT_GROUP)
 
 
-def _key_objects(dataset: Dataset) -> Iterator[Place]:
+def _key_objects(dataset: Attributes) -> Iterator[Place]:
     is_for_quality = concept_name(dataset) == (codes.REJECTED_FOR_QUALITY.value, "DCM")
     yield Place("", dataset, (*rows.KEY_OBJECTS, *(rows.REJECTED_FOR_QUALITY if is_for_quality else ())))
     objects = [item for item in children(dataset) if item.get("ValueType") in ("IMAGE", "COMPOSITE")]
@@ -162,9 +162,9 @@ def _key_objects(dataset: Dataset) -> Iterator[Place]:
         yield Place(f"key object {number}", item, rows.KEY_OBJECT)
 
 
-def _all(item: Dataset, row: Row) -> Iterator[Dataset]:
+def _all(item: Attributes, row: Row) -> Iterator[Attributes]:
     return (child for child in children(item) if row.matches(child))
 
 
-def _has_any(item: Dataset, asked: tuple[Requirement, ...]) -> bool:
+def _has_any(item: Attributes, asked: tuple[Requirement, ...]) -> bool:
     return any(row.is_met_by(item) for row in asked)
