@@ -23,6 +23,7 @@ from candor.dicom.check.attributes import (
 )
 from candor.dicom.check.requirements import Attribute, Attributes, code_of
 from candor.dicom.shared import codes
+from candor.dicom.shared.values import valid_text
 
 _QUANTITY: Final = Code("246205007", "SCT", "Quantity")
 
@@ -49,7 +50,7 @@ _DERIVATION: Final = "SharedFunctionalGroupsSequence.DerivationImageSequence"
 
 
 def _defines_quantity_and_finding(definitions: Sequence[Attributes], dataset: Attributes) -> bool:
-    """Tell whether the definitions of a frame name the quantity, and a finding that no other frame has."""
+    """Return whether the definitions of a frame name the quantity, and a finding that no other frame has."""
     quantity, finding = _defined(definitions, _QUANTITY), _defined(definitions, codes.FINDING)
     others = [_defined(value or (), codes.FINDING) for value in values_at(dataset, _DEFINITIONS)]
     grad_cam = (codes.GRAD_CAM.value, codes.GRAD_CAM.scheme_designator)
@@ -121,8 +122,8 @@ PARAMETRIC_MAP: Final[tuple[Asked, ...]] = (
 
 
 def overlay_of(source: Dataset) -> tuple[Asked, ...]:
-    """Give what is asked of an overlay because of the image that it is about."""
-    burned_in = str(source.get("BurnedInAnnotation", ""))
+    """Return what an overlay must have because of the image that it is about."""
+    burned_in = valid_text(source, "BurnedInAnnotation")
     carried = Attribute(
         "PS3.3 C.7.6.1", OURS, "BurnedInAnnotation", "as the source has it", lambda value, _: value == burned_in
     )
@@ -130,5 +131,5 @@ def overlay_of(source: Dataset) -> tuple[Asked, ...]:
 
 
 def parametric_map_of(source: Dataset) -> tuple[Asked, ...]:
-    """Give what is asked of a parametric map because of the image that it is about."""
+    """Return what a parametric map must have because of the image that it is about."""
     return (same_instance(f"{_DERIVATION}.SourceImageSequence", source),)

@@ -58,7 +58,7 @@ class Requirement(Protocol):
         """Its requirement type."""
 
     def is_met_by(self, dataset: Attributes) -> bool:
-        """Tell whether the data set has it."""
+        """Return whether the data set has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +86,11 @@ class Row:
         return f"{self.reference}: {self.relationship} {' or '.join(self.value_types)}{name}"
 
     def is_met_by(self, dataset: Attributes) -> bool:
-        """Tell whether one of the content items below the data set is this row's, and has a value."""
+        """Return whether a content item right below the data set is this row's and has a value."""
         return any(map(self.matches, children(dataset)))
 
     def matches(self, item: Attributes) -> bool:
-        """Tell whether the content item is this row's, and has a value."""
+        """Return whether the content item is this row's and has a value."""
         return (
             item.get("RelationshipType") == self.relationship
             and item.get("ValueType") in self.value_types
@@ -101,7 +101,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class _Stated:
-    """What requirements that are said in words have in common."""
+    """Base of the requirements that are written in words."""
 
     reference: str
     need: Need
@@ -129,7 +129,7 @@ class Heading(_Stated):
     titles: frozenset[str]
 
     def is_met_by(self, dataset: Attributes) -> bool:
-        """Tell whether the data set is a container so headed."""
+        """Return whether the data set is a container with such a heading."""
         value, scheme = concept_name(dataset) or ("", "")
         return (
             dataset.get("ValueType") == "CONTAINER"
@@ -143,7 +143,7 @@ class Filled(_Stated):
     """A container with content items."""
 
     def is_met_by(self, dataset: Attributes) -> bool:
-        """Tell whether there is at least one content item below the data set."""
+        """Return whether there is at least one content item right below the data set."""
         return bool(children(dataset))
 
 
@@ -152,7 +152,7 @@ class Unnamed(_Stated):
     """A content item without a concept name."""
 
     def is_met_by(self, dataset: Attributes) -> bool:
-        """Tell whether the content item has no concept name."""
+        """Return whether the content item has no concept name."""
         return concept_name(dataset) is None
 
 
@@ -164,7 +164,7 @@ class Attribute:
     ----------
     path
         Keywords from the data set to the attribute, with dots: ``"SourceImageSequence.ReferencedSOPInstanceUID"``.
-        A sequence without items is the matter of the requirement for that sequence.
+        A sequence without items is found by the requirement for that sequence.
     says
         What of its value is asked, in words; "" where any will do.
     holds
@@ -181,7 +181,7 @@ class Attribute:
         return f"{self.reference}: {self.path}{f': {self.says}' if self.says else ''}"
 
     def is_met_by(self, dataset: Attributes) -> bool:
-        """Tell whether each item that should have the attribute has it, with a value that will do."""
+        """Return whether each item that should have the attribute has it, with a value that will do."""
         *sequences, keyword = self.path.split(".")
         return all(self._is_met(item.get(keyword), dataset) for item in items_at(dataset, sequences))
 
@@ -193,12 +193,14 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class Somewhere:
-    """An attribute with a value in at least one item of a sequence; no items are the matter of the sequence.
+    """An attribute with a value in at least one item of a sequence.
+
+    A sequence without items is found by the requirement for that sequence.
 
     Parameters
     ----------
     path
-        As of :class:`Attribute`.
+        As in :class:`Attribute`.
     """
 
     reference: str
@@ -209,14 +211,26 @@ class Somewhere:
         return f"{self.reference}: {self.path}: in at least one item"
 
     def is_met_by(self, dataset: Attributes) -> bool:
-        """Tell whether an item has it, or there is none."""
+        """Return whether an item has the attribute; true where there is no item."""
         *sequences, keyword = self.path.split(".")
         items = list(items_at(dataset, sequences))
         return not items or any(item.get(keyword) for item in items)
 
 
 def items_at(dataset: Attributes, sequences: Sequence[str]) -> Iterator[Any]:
-    """Walk down the sequences and give every item at their end; the data set itself where there are none."""
+    """Walk down nested sequences.
+
+    Parameters
+    ----------
+    dataset
+        Where to begin.
+    sequences
+        Keywords, from the outermost; empty for the data set itself.
+
+    Yields
+    ------
+    Every item of the innermost sequence.
+    """
     if not sequences:
         yield dataset
         return
@@ -225,23 +239,23 @@ def items_at(dataset: Attributes, sequences: Sequence[str]) -> Iterator[Any]:
 
 
 def children(item: Attributes) -> Sequence[Any]:
-    """Give the content items right below one."""
+    """Return the content items right below one."""
     return item.get("ContentSequence") or ()
 
 
 def template(item: Attributes) -> str:
-    """Read the item's Template Identifier; "" where it names none."""
+    """Return the item's Template Identifier; "" where it names none."""
     sequence = item.get("ContentTemplateSequence")
     return str(sequence[0].get("TemplateIdentifier", "")) if sequence else ""
 
 
 def concept_name(item: Attributes) -> tuple[str, str] | None:
-    """Read the code value and scheme of the item's concept name; None where it has none."""
+    """Return the code value and scheme of the item's concept name; None where it has none."""
     return code_of(item.get("ConceptNameCodeSequence"))
 
 
 def code_of(sequence: Sequence[Attributes] | None) -> tuple[str, str] | None:
-    """Read the code value and scheme of a code sequence's first item; None where there is none."""
+    """Return the code value and scheme of a code sequence's first item; None where there is none."""
     return (sequence[0].get("CodeValue", ""), sequence[0].get("CodingSchemeDesignator", "")) if sequence else None
 
 

@@ -10,7 +10,17 @@ from typing import Final
 
 from pydicom.sr.coding import Code
 
-from candor.dicom.check.requirements import Attribute, Attributes, Filled, Heading, Need, Requirement, Row, Unnamed, children
+from candor.dicom.check.requirements import (
+    Attribute,
+    Attributes,
+    Filled,
+    Heading,
+    Need,
+    Requirement,
+    Row,
+    Unnamed,
+    children,
+)
 from candor.dicom.shared import codes
 
 _REJECTED: Final = (codes.REJECTED_FOR_PATIENT_SAFETY.value, codes.REJECTED_FOR_QUALITY.value)
@@ -21,13 +31,13 @@ _ACQUISITION, _SELECTED = "HAS ACQ CONTEXT", "SELECTED FROM"
 def _row(
     reference: str, need: str, relationship: str, value_types: str, name: tuple[str, str] | Code | None = None
 ) -> Row:
-    """Make a row; a name that is no code is a value and a meaning of DICOM's own scheme."""
+    """Return a row; a name without a scheme is a value and a meaning of DICOM's own scheme."""
     code = Code(name[0], "DCM", name[1]) if isinstance(name, tuple) and not isinstance(name, Code) else name
     return Row(reference, Need(need), relationship, tuple(value_types.split("|")), code)
 
 
 def _is_evidence(evidence: Sequence[Attributes], document: Attributes) -> bool:
-    """Tell whether the evidence names each instance that the content tree refers to, and with its SOP class."""
+    """Return whether the evidence names each instance that the content tree refers to, with its SOP class."""
     series = (series for study in evidence for series in study.get("ReferencedSeriesSequence") or ())
     named = {_instance(item) for entry in series for item in entry.get("ReferencedSOPSequence") or ()}
     return named >= set(_referenced(document))

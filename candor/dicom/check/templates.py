@@ -1,4 +1,4 @@
-"""Our own check that a result has what its templates and modules make mandatory.
+"""Check that a result has what its templates and modules make mandatory.
 
 The validators that exist let a report without "Procedure reported" pass, and know nothing of what IHE AIR and Candor's
 own promise add. What is asked stands as tables in :mod:`candor.dicom.check.template_rows` (reports, key objects,
@@ -50,7 +50,7 @@ class Place:
     requirements: tuple[Requirement, ...]
 
     def missing(self) -> Iterator[str]:
-        """Give one line for each requirement that is not met here."""
+        """Yield one line for each requirement that is not met here."""
         prefix = f"{self.label}, " if self.label else ""
         return (f"{prefix}{asked}" for asked in self.requirements if not asked.is_met_by(self.item))
 
@@ -65,7 +65,7 @@ class _Known:
         return "SOPClassUID: of a report, a key object document, an overlay, a presentation state or a parametric map"
 
     def is_met_by(self, dataset: Attributes) -> bool:
-        """Tell whether it is."""
+        """Return whether it is."""
         return dataset.get("SOPClassUID") in (*_REPORTS, KeyObjectSelectionDocumentStorage, *_TABLES)
 
 
@@ -82,6 +82,8 @@ def missing_rows(dataset: Attributes, source: Dataset | None = None) -> list[str
 
     Parameters
     ----------
+    dataset
+        The result: pydicom's data set, or what :func:`candor.dicom.check.written.read_written` returns.
     source
         The image that an overlay, presentation state or parametric map is about; with it, asked is also what follows
         from it: that the object refers to it, and shows it the right way.
@@ -99,7 +101,17 @@ def missing_rows(dataset: Attributes, source: Dataset | None = None) -> list[str
 
 
 def places(dataset: Attributes, source: Dataset | None = None) -> Iterator[Place]:
-    """Walk over a result: each place where something is asked, in the order of the tree."""
+    """Walk over a result.
+
+    Parameters
+    ----------
+    dataset, source
+        As for :func:`missing_rows`.
+
+    Yields
+    ------
+    Each place where something is asked, in the order of the tree.
+    """
     sop_class = dataset.get("SOPClassUID")
     yield Place("", dataset, (_Known(),))
     yield Place("", dataset, EVERY_OBJECT)
@@ -112,7 +124,7 @@ def places(dataset: Attributes, source: Dataset | None = None) -> Iterator[Place
 
 
 def _attributes(sop_class_uid: str, source: Dataset | None) -> tuple[Asked, ...]:
-    """Give what is asked of an object; what its source tells of an attribute stands for what is asked in general."""
+    """Return what is asked of an object; where the source says more of an attribute, that is asked instead."""
     table, table_of_source = _TABLES[sop_class_uid]
     told = table_of_source(source) if source is not None else ()
     return tuple(({each.path: each for each in table} | {each.path: each for each in told}).values())

@@ -62,8 +62,9 @@ class WrittenItem:
 
         Returns
         -------
-        A list of :class:`WrittenItem` for a sequence, a view of its bytes for VRs such as OB and OW, else a text or a number, or a
-        list of several. Texts are decoded as Latin-1: the check reads only what is ASCII in all character sets.
+        A list of :class:`WrittenItem` for a sequence, a view of the bytes for VRs such as OB and OW, else a text or a
+        number, or a list of several. Texts are decoded as Latin-1: what the check looks for in them is ASCII, and so
+        the same bytes in every character set.
         """
         if keyword not in self._values:
             element = self._elements.get(_tag(keyword))
