@@ -48,6 +48,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "findings_total": "Findings of assessed images, by what was said of them.",
     "instances_again_total": "Instances that came again with the same bytes: acknowledged, and nothing more.",
     "instances_received_total": "Instances that were acknowledged; own result: ours, sent back to us.",
+    "objects_incomplete_total": "Result objects that failed the check and went into quarantine.",
     "studies_assessed_total": "Versions of studies that got results.",
     "studies_failed_total": "Versions of studies that were parked after their tries.",
 }

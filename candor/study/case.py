@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
+from candor.study.errors import ObjectIncomplete
 from candor.study.findings import Finding
 from candor.study.policy import Action
 from candor.study.radiograph import Radiograph
@@ -138,6 +139,8 @@ class Case:
         The result objects so far.
     failure
         Why the study's results could not be written; None while nothing failed.
+    incomplete
+        The failure, where an object of the study lacks what it must have: the same images give it again.
     seconds
         How long each stage took, by the stage's name. It never goes into a result: those must not depend on it.
     """
@@ -149,6 +152,7 @@ class Case:
     predecessors: tuple[Predecessor, ...] = ()
     written: list[ResultObject] = field(default_factory=list)
     failure: str | None = None
+    incomplete: ObjectIncomplete | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property

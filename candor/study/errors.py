@@ -7,14 +7,20 @@ CandorError
 ├── BundleError         the model bundle is missing, incomplete or does not fit together
 ├── DataError           training or calibration data cannot be used
 ├── Refused             one instance cannot be assessed; carries a coded reason
-└── ReportError         a result object would not be valid
+├── ReportError         a result object would not be valid
+└── ObjectIncomplete    a result object was written and lacks something; it is in quarantine
 
 An error's text says what is wrong and what to do about it, and never holds a patient's data.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final
+
 from candor.study.reasons import Reason
+
+_NAMED: Final = 5
 
 
 class CandorError(Exception):
@@ -43,6 +49,28 @@ class DataError(CandorError):
 
 class ReportError(CandorError):
     """A result object would lack what its template or its IOD demands."""
+
+
+class ObjectIncomplete(CandorError):
+    """A result object lacks something that it must have. It is kept in quarantine and never published.
+
+    Parameters
+    ----------
+    kind
+        What the object is: one of :data:`candor.study.result_object.KINDS`, or ``"note"``.
+    missing
+        One line for each row of a template or attribute that is missing. It holds no patient's data.
+    is_kept
+        Whether the file lies in quarantine; False where it could not be moved there.
+    """
+
+    def __init__(self, kind: str, missing: Sequence[str], is_kept: bool = True) -> None:
+        named = "; ".join(missing[:_NAMED])
+        more = f"; and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+        where = "it is in quarantine" if is_kept else "it could not be kept in quarantine"
+        super().__init__(f"an object of kind {kind} lacks what it must have, and {where}: {named}{more}")
+        self.kind = kind
+        self.missing = tuple(missing)
 
 
 class Refused(CandorError):

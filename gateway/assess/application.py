@@ -77,6 +77,7 @@ class Worker:
             written=tuple(case.written),
             bundle_sha256=self._bundle_sha256,
             failure=case.failure,
+            incomplete=case.incomplete,
         )
 
 

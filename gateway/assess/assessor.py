@@ -17,13 +17,14 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from candor.dicom.check.file import QUARANTINE
 from candor.files.privacy import name_of, place_of
-from candor.study.errors import CandorError
+from candor.study.errors import CandorError, ObjectIncomplete
 from candor.study.result import Disposition
 from candor.study.result_object import Predecessor, ResultObject
 from gateway.assess.duplicates import Received, content_of, note_states, received_files, tell_apart
 from gateway.assess.outcome import ResultConflict, earlier_reports, plan_deliveries, record_objects
-from gateway.assess.unassessed import time_of, unassessed_reports
+from gateway.assess.unassessed import WHAT_TO_DO, time_of, unassessed_reports
 from gateway.jobs.jobs import Jobs
 from gateway.jobs.lease import live_executors
 from gateway.logs import log_event
@@ -64,6 +65,8 @@ class Assessed:
         The objects, with their files below the output folder.
     failure
         Why results are missing; None where none is. It holds no patient's data.
+    incomplete
+        The failure, where an object lacks what it must have; the object is in quarantine below the output folder.
     """
 
     disposition: Disposition
@@ -71,6 +74,7 @@ class Assessed:
     written: tuple[ResultObject, ...]
     bundle_sha256: str
     failure: str | None = None
+    incomplete: ObjectIncomplete | None = None
 
 
 Application = Callable[[str, Path, Path, datetime, tuple[Predecessor, ...]], Assessed]
@@ -206,11 +210,24 @@ class Assessor:
             with self._engine.connect() as connection:
                 earlier = earlier_reports(connection, attempt.study_instance_uid, attempt.version)
             assessed = self._application(attempt.study_instance_uid, source, output, time_of(files), earlier)
+            if assessed.incomplete is not None:
+                self._set_aside(attempt, output, assessed.incomplete)
+                return
             if assessed.failure is not None:
                 self._again(attempt, assessed.failure)
                 return
             made = tuple(in_spool(written, output, self._spool.root) for written in assessed.written)
             done = self._finish(attempt, assessed, made, output, earlier)
+
+    def _set_aside(self, attempt: Try, output: Path, incomplete: ObjectIncomplete) -> None:
+        """Give a study up at once: another try would give the same object. It goes into the study's quarantine."""
+        quarantine = self._spool.quarantine(attempt.token, attempt.version)
+        quarantine.mkdir(mode=0o700, exist_ok=True)
+        for path in (output / QUARANTINE).glob("*/*"):
+            path.replace(quarantine / path.name)
+        with writing(self._engine) as connection:
+            count(connection, "objects_incomplete_total", kind=incomplete.kind)
+        self._park(attempt, str(incomplete), AlarmKind.INCOMPLETE)
 
     def _settled(self, attempt: Try) -> list[Received]:
         """Tell duplicates, corrections and contradictions apart; returns the files that are to be assessed."""
@@ -299,6 +316,7 @@ class Assessor:
                 count(connection, "findings_total", number, decision=decision)
         log_event("study assessed", study=attempt.token, version=attempt.version, state=state.value)
         clear_alarm(self._engine, AlarmKind.STUDY_FAILED, attempt.token, now)
+        clear_alarm(self._engine, AlarmKind.INCOMPLETE, attempt.token, now)
         clear_alarm(self._engine, AlarmKind.DISK, _SUBJECT, now)
         return True
 
@@ -319,17 +337,22 @@ class Assessor:
                 uid, version = attempt.study_instance_uid, attempt.version
                 self._jobs.enqueue_study(connection, uid, version, attempt.priority, _RETRY_S * attempt.number)
 
-    def _park(self, attempt: Try, reason: str) -> None:
+    def _park(self, attempt: Try, reason: str, kind: AlarmKind = AlarmKind.STUDY_FAILED) -> None:
         """Give the study up, with its reason, a report that says so, and an alarm."""
         uid, version = attempt.study_instance_uid, attempt.version
-        reports = unassessed_reports(self._engine, self._settings, self._spool, uid, version)
+        reports: tuple[ResultObject, ...] = ()
+        try:
+            reports = unassessed_reports(self._engine, self._settings, self._spool, uid, version)
+        except ObjectIncomplete as error:
+            reason, kind = f"{reason}; no report says so: {error}", AlarmKind.INCOMPLETE
         try:
             parked = self._park_with(attempt, reason, reports)
         except ResultConflict:
             parked = self._park_with(attempt, f"{reason}; its report cannot be delivered either", ())
         if parked:
             log_event("study parked", "error", study=attempt.token, version=attempt.version, tries=attempt.number)
-            raise_alarm(self._engine, AlarmKind.STUDY_FAILED, attempt.token, f"parked: {reason}", self._now())
+            text = f"parked: {reason}; {WHAT_TO_DO}" if kind is AlarmKind.INCOMPLETE else f"parked: {reason}"
+            raise_alarm(self._engine, kind, attempt.token, text, self._now())
 
     def _park_with(self, attempt: Try, reason: str, reports: tuple[ResultObject, ...]) -> bool:
         now = self._now()

@@ -10,9 +10,10 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from candor.study.errors import ObjectIncomplete
 from candor.study.result_object import ResultObject
 from gateway.assess.outcome import ResultConflict, plan_deliveries, record_objects
-from gateway.assess.unassessed import unassessed_reports
+from gateway.assess.unassessed import WHAT_TO_DO, unassessed_reports
 from gateway.jobs.jobs import Jobs
 from gateway.logs import log_event
 from gateway.settings import Settings
@@ -27,6 +28,7 @@ from gateway.store.study import row_of
 
 _RESULTLESS: Final = (StudyState.RECEIVING, StudyState.WAITING, StudyState.RUNNING)
 _AT_ONCE: Final = 50
+_OF_STUDIES: Final = (AlarmKind.NO_RESULT, AlarmKind.STUDY_FAILED, AlarmKind.INCOMPLETE)
 
 
 def enforce_deadlines(engine: sa.Engine, settings: Settings, spool: Spool, jobs: Jobs, now: float) -> int:
@@ -47,7 +49,7 @@ def settle_alarms(engine: sa.Engine, now: float) -> int:
         opened = connection.execute(
             sa.select(alarms.c.kind, alarms.c.subject).where(
                 alarms.c.cleared.is_(None),
-                alarms.c.kind.in_([AlarmKind.NO_RESULT.value, AlarmKind.STUDY_FAILED.value]),
+                alarms.c.kind.in_([kind.value for kind in _OF_STUDIES]),
             )
         ).all()
         settled = [
@@ -60,18 +62,23 @@ def settle_alarms(engine: sa.Engine, now: float) -> int:
 
 def _troubled(kind: AlarmKind, token: str) -> sa.Select[Any]:
     """Select the versions of a study that an alarm is still about."""
-    if kind is AlarmKind.STUDY_FAILED:
-        about = studies.c.state == StudyState.FAILED.value
-    else:
-        unfinished = [state.value for state in StudyState if state.is_open]
-        about = sa.and_(studies.c.overdue.is_not(None), studies.c.state.in_(unfinished))
+    failed = studies.c.state == StudyState.FAILED.value
+    unfinished = [state.value for state in StudyState if state.is_open]
+    late = sa.and_(studies.c.overdue.is_not(None), studies.c.state.in_(unfinished))
+    about = {AlarmKind.STUDY_FAILED: failed, AlarmKind.NO_RESULT: late}.get(kind, sa.or_(failed, late))
     return sa.select(studies.c.version).where(studies.c.token == token, about).limit(1)
 
 
 def _answer(engine: sa.Engine, settings: Settings, spool: Spool, jobs: Jobs, row: Any, now: float) -> bool:
     undelivered = StudyState(row.state) is StudyState.DELIVERING
     uid, version = row.study_instance_uid, row.version
-    made = () if undelivered else unassessed_reports(engine, settings, spool, uid, version)
+    made: tuple[ResultObject, ...] = ()
+    if not undelivered:
+        try:
+            made = unassessed_reports(engine, settings, spool, uid, version)
+        except ObjectIncomplete as error:
+            text = f"the report that the study was not assessed did not go out: {error}; {WHAT_TO_DO}"
+            raise_alarm(engine, AlarmKind.INCOMPLETE, row.token, text, now)
     try:
         answered = _write(engine, settings, jobs, row, made, now)
     except ResultConflict:

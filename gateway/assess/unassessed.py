@@ -15,13 +15,14 @@ import sqlalchemy as sa
 from pydicom import Dataset
 
 from candor import __version__
+from candor.dicom.check.file import write_checked
 from candor.dicom.read.file import read_header
 from candor.dicom.report.document import build_report
-from candor.dicom.shared.file import describe, write
+from candor.dicom.shared.file import describe
 from candor.settings import Settings as OwnSettings
 from candor.settings import load_settings as load_own_settings
 from candor.study.case import Case, CaseImage
-from candor.study.errors import CandorError, Refused, ReportError, SettingsError
+from candor.study.errors import CandorError, ObjectIncomplete, Refused, ReportError, SettingsError
 from candor.study.profile import Profile
 from candor.study.provenance import Provenance
 from candor.study.reasons import Reason
@@ -31,6 +32,8 @@ from gateway.assess.duplicates import Received, received_files
 from gateway.assess.outcome import earlier_reports
 from gateway.logs import log_event
 from gateway.settings import Settings
+from gateway.store.counters import count
+from gateway.store.database import writing
 from gateway.store.result_objects import in_spool
 from gateway.store.schema import studies
 from gateway.store.spool import Spool
@@ -38,6 +41,9 @@ from gateway.store.study import row_of
 
 _DETAIL: Final = "the study could not be processed, or not in time"
 """One text for both: the same images give the same report under the same UID."""
+
+WHAT_TO_DO: Final = "send the list beside the object to the makers of Candor, upgrade, then replay the study"
+"""What an operator does about an object that failed the check; the end of an alarm's text."""
 
 _NONE: Final = "no model was run"
 _NO_HASH: Final = "0" * 64
@@ -72,6 +78,11 @@ def unassessed_reports(
     -------
     A report for each distinct profile of the destinations, written into the spool; nothing where none can be made,
     since no file has the identifiers that a report must name, or the files cannot be read or the reports be written.
+
+    Raises
+    ------
+    ObjectIncomplete
+        A report failed the check. It is in the study's quarantine, and counted; no report may go out.
     """
     with engine.connect() as connection:
         files = received_files(connection, study_instance_uid, version)
@@ -85,7 +96,11 @@ def unassessed_reports(
         folder = spool.results(token, version) / "unassessed"
         case = Case(study_instance_uid, images, folder, time_of(files), earlier)
         texts = texts_of(Language(own.language))
-        return _write(case, settings.profiles or (own.profile,), texts, spool.root)
+        return _write(case, settings.profiles or (own.profile,), texts, spool.root, spool.quarantine(token, version))
+    except ObjectIncomplete as error:
+        with writing(engine) as connection:
+            count(connection, "objects_incomplete_total", kind=error.kind)
+        raise
     except (CandorError, OSError):
         return ()
 
@@ -101,7 +116,9 @@ def _own_settings(settings: Settings) -> OwnSettings:
         return OwnSettings()
 
 
-def _write(case: Case, profiles: Sequence[Profile], texts: Texts, root: Path) -> tuple[ResultObject, ...]:
+def _write(
+    case: Case, profiles: Sequence[Profile], texts: Texts, root: Path, quarantine: Path
+) -> tuple[ResultObject, ...]:
     """Write the reports; profiles for which they come to the same share one.
 
     Each has a name of its own: one that was made before, of fewer images, may still be on its way.
@@ -115,7 +132,7 @@ def _write(case: Case, profiles: Sequence[Profile], texts: Texts, root: Path) ->
     written = []
     for uid, (report, keys) in reports.items():
         name = f"{sha256(uid.encode()).hexdigest()[:16]}.dcm"
-        write(report, case.output / name)
+        write_checked(report, case.output / name, "sr", quarantine)
         written.append(in_spool(describe(report, "sr", name, profiles=keys), case.output, root))
     return tuple(written)
 

@@ -9,7 +9,7 @@ import time
 from typing import Final
 
 from candor.command_line import AddVerb
-from candor.study.errors import CandorError, SettingsError
+from candor.study.errors import CandorError, ObjectIncomplete, SettingsError
 from gateway.cli.options import NothingToDo, with_config
 
 _BUNDLE: Final = re.compile(r"[0-9a-fA-F]{8,64}")
@@ -91,11 +91,20 @@ def _recall(options: argparse.Namespace) -> None:
             print(f"{len(left)} to recall; nothing was done: add --yes to recall them")
             return
         spool = open_spool(settings)
+        failed, incomplete = 0, []
         with opened_queue(engine, settings) as jobs:
-            done = [recall(engine, spool, jobs, answered, rejection, who, time.time()) for answered in left]
-    print(f"{sum(done)} recalled")
-    if not all(done):
-        raise NotRecalled(
-            f"{done.count(False)} are not: their files were deleted by retention, so nothing says whose they are; "
-            "reject them in the archive"
-        )
+            for answered in left:
+                try:
+                    failed += not recall(engine, spool, jobs, answered, rejection, who, time.time())
+                except ObjectIncomplete as error:
+                    incomplete.append(f"{answered.study_instance_uid} version {answered.version}: {error}")
+    print(f"{len(left) - failed - len(incomplete)} recalled")
+    if incomplete:
+        print("\n".join(incomplete))
+    reasons = {
+        "their files were deleted by retention, so nothing says whose they are": failed,
+        "their rejection notes failed the check; an alarm says what to do": len(incomplete),
+    }
+    told = [f"{number} are not: {reason}" for reason, number in reasons.items() if number]
+    if told:
+        raise NotRecalled(f"{'; '.join(told)}; reject them in the archive")

@@ -14,15 +14,18 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from candor.dicom.check.file import write_checked
 from candor.dicom.read.file import read_header
-from candor.dicom.shared.file import describe, write
+from candor.dicom.shared.file import describe
 from candor.dicom.write.rejection_note import Rejection, build_rejection_note, rejection_note_uid
-from candor.study.errors import Refused
+from candor.study.errors import ObjectIncomplete, Refused
 from candor.study.result_object import NOTE, ResultObject
 from gateway.assess.outcome import record_objects
 from gateway.assess.unassessed import NO_MODEL
 from gateway.deliver.deliverer import Queue
 from gateway.logs import log_event
+from gateway.store.alarms import AlarmKind, clear_alarm, raise_alarm
+from gateway.store.counters import count
 from gateway.store.database import upsert, writing
 from gateway.store.mode import note_act
 from gateway.store.result_objects import from_row, in_spool
@@ -84,19 +87,40 @@ def recall(
 
     Parameters
     ----------
+    engine
+        The node's database.
+    spool
+        Where the note is written.
+    jobs
+        Takes the note's deliveries.
+    answered
+        The version.
+    rejection
+        Why the results are recalled.
     who
         The operator.
+    now
+        Seconds since 1970.
 
     Returns
     -------
     False where an archive has results and no note can be made: the node has deleted all files that know the patient.
+
+    Raises
+    ------
+    ObjectIncomplete
+        The note failed the check. It is in the study's quarantine, there is an alarm, and nothing is recalled.
     """
     note: tuple[ResultObject, ...] = ()
     if answered.destinations:
         source = _source(spool, answered)
         if source is None:
             return False
-        note = (_note(engine, spool, answered, source, rejection, now),)
+        try:
+            note = (_note(engine, spool, answered, source, rejection, now),)
+        except ObjectIncomplete as error:
+            _refuse(engine, answered, error, now)
+            raise
     with writing(engine) as connection:
         record_objects(connection, answered.study_instance_uid, answered.version, note, now)
         _withdraw(connection, answered)
@@ -104,8 +128,20 @@ def recall(
             _plan(connection, jobs, answered, note[0], destination, now)
         names = ", ".join(answered.destinations)
         note_act(connection, who, "recall", answered.token, now, f"{rejection.value.meaning}: {names}")
+    clear_alarm(engine, AlarmKind.RECALL, answered.token, now)
     log_event("results recalled", "warning", study=answered.token, version=answered.version, user=who)
     return True
+
+
+def _refuse(engine: sa.Engine, answered: Answered, error: ObjectIncomplete, now: float) -> None:
+    """Count a note that failed the check, and raise an alarm."""
+    with writing(engine) as connection:
+        count(connection, "objects_incomplete_total", kind=error.kind)
+    text = (
+        f"version {answered.version} was not recalled: {error}; reject its results in the archive, "
+        "send the list beside the note to the makers of Candor, upgrade, then recall again"
+    )
+    raise_alarm(engine, AlarmKind.RECALL, answered.token, text, now)
 
 
 def _answered(engine: sa.Engine, which: sa.ColumnElement[bool]) -> list[Answered]:
@@ -170,7 +206,7 @@ def _note(
     name = f"{sha256(uid.encode()).hexdigest()[:16]}.dcm"
     time = datetime.fromtimestamp(now, UTC)
     note = build_rejection_note(read_header(source), answered.results, rejection, _EXPLANATION, NO_MODEL, time)
-    write(note, folder / name)
+    write_checked(note, folder / name, NOTE, spool.quarantine(answered.token, answered.version))
     return in_spool(describe(note, NOTE, name), folder, spool.root)
 
 

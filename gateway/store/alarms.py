@@ -21,6 +21,8 @@ class AlarmKind(Enum):
     NO_RESULT = "no_result"  # a study is past its deadline
     STUDY_FAILED = "study_failed"  # parked after its tries
     QUARANTINE = "quarantine"  # other pixels under a known SOP Instance UID
+    INCOMPLETE = "incomplete"  # a result object failed the check
+    RECALL = "recall"  # a rejection note failed the check: nothing was recalled
     DISK = "disk"  # the receiver refuses, for want of disk
     DESTINATION = "destination"  # the circuit breaker of a destination is open
     DEAD_LETTER = "dead_letter"  # an object was refused for good

@@ -6,6 +6,7 @@
     instances/<aa>/<sha256>.dcm         Part 10 files, whole and durable; the name is the SHA-256 of the file
     studies/<token>/<version>/in/NNN.dcm   hard links to the instances of a version
     studies/<token>/<version>/out/         what the application wrote
+    studies/<token>/<version>/quarantine/  results that failed the check, with what they lack
 
 No UID, and nothing else that a peer says, ever becomes part of a path.
 """
@@ -24,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from candor.dicom.check.file import QUARANTINE
 from candor.files.durable import sync_folder
 
 _PART: Final = ".part-"
@@ -227,6 +229,18 @@ class Spool:
     def results(self, token: str, version: int) -> Path:
         """Return the folder that the application writes to, made where it is missing."""
         return _folder(self.folder(token, version) / "out")
+
+    def quarantine(self, token: str, version: int) -> Path:
+        """Return the folder for results that failed the check; it need not exist.
+
+        Parameters
+        ----------
+        token
+            The study's (:mod:`gateway.store.tokens`).
+        version
+            Of the study.
+        """
+        return self.folder(token, version) / QUARANTINE
 
     def folder(self, token: str, version: int) -> Path:
         """Return the folder of one version of a study; it need not exist.

@@ -18,6 +18,13 @@ class Calibrator(ImageOperator):
 
     Named output:
         case: the same with probabilities ``(findings,)`` in [0, 1].
+
+    Parameters
+    ----------
+    fragment
+        The application.
+    calibration
+        The bundle's.
     """
 
     def __init__(self, fragment: Fragment, *args: Any, calibration: Calibration, **kwargs: Any) -> None:

@@ -34,6 +34,12 @@ class DeferralGate(ImageOperator):
 
     Parameters
     ----------
+    fragment
+        The application.
+    gate
+        Thresholds of each finding.
+    calibration
+        The bundle's: it says at which prevalence the probabilities hold.
     error_model
         The learned gate; None where the bundle has none that earned its place, and confidence decides.
     lungs

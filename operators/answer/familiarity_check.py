@@ -23,12 +23,20 @@ class FamiliarityCheck(ImageOperator):
 
     Named output:
         case: the same; unfamiliar images are refused, or have a deferral or a notice more.
+
+    Parameters
+    ----------
+    fragment
+        The application.
+    familiarity
+        What the bundle knows of its training images; None where it has nothing, and then nothing is checked.
+    policy
+        What follows from each reason.
     """
 
     def __init__(
         self, fragment: Fragment, *args: Any, familiarity: Familiarity | None, policy: Policy, **kwargs: Any
     ) -> None:
-        """Take what the bundle has; without a ``familiarity`` nothing is checked."""
         self._familiarity = familiarity
         self._policy = policy
         super().__init__(fragment, *args, **kwargs)

@@ -18,6 +18,13 @@ class Preprocessor(ImageOperator):
 
     Named output:
         case: the same with network inputs, ``(1, side, side)`` float32.
+
+    Parameters
+    ----------
+    fragment
+        The application.
+    spec
+        The network's input.
     """
 
     def __init__(self, fragment: Fragment, *args: Any, spec: InputSpec, **kwargs: Any) -> None:

@@ -27,8 +27,27 @@ class ShortcutCheck(BatchOperator):
         case: a study with network inputs, logits and probabilities.
 
     Named output:
-        case: the same; an image that was audited has a shortcut audit. What hangs on marks or borders is refused, or
-            has a deferral or a notice more.
+        case: the same; an image that was audited has a shortcut audit. An image whose answer depends on marks or
+            borders is refused, or has one deferral or notice more.
+
+    Parameters
+    ----------
+    fragment
+        The application.
+    engine
+        Runs the network.
+    images_per_batch
+        Most images at once.
+    auditor
+        Makes the inputs without marks and borders, and compares the answers.
+    gate
+        Thresholds of each finding: an image is checked only where one is answered.
+    calibration
+        The bundle's.
+    limit
+        How far an answer may change, in log-odds; None audits nothing.
+    policy
+        What follows from each reason.
     """
 
     def __init__(
@@ -44,7 +63,6 @@ class ShortcutCheck(BatchOperator):
         policy: Policy,
         **kwargs: Any,
     ) -> None:
-        """Take the largest change that is none, ``limit``, in log-odds; without one nothing is audited."""
         self._auditor = auditor
         self._gate = gate
         self._findings = tuple(calibration.maps)
@@ -53,7 +71,7 @@ class ShortcutCheck(BatchOperator):
         super().__init__(fragment, *args, engine=engine, images_per_batch=images_per_batch, **kwargs)
 
     def concerned(self, images: list[CaseImage]) -> list[CaseImage]:
-        """Pick the images with a finding that counts: of the others no mark is sought, and none is classified again."""
+        """Return the images with a finding that counts: the others are not searched for marks, nor classified again."""
         return [] if self._limit is None else [image for image in images if any(self._matters(image))]
 
     def work_on_batch(self, images: list[CaseImage]) -> None:
@@ -79,7 +97,7 @@ class ShortcutCheck(BatchOperator):
             image.follow(self._policy[Reason.SHORTCUT], Reason.SHORTCUT, detail)
 
     def _matters(self, image: CaseImage) -> list[bool]:
-        """Say of each finding whether the gate may answer it."""
+        """Return for each finding whether the gate may answer it."""
         pairs = zip(self._findings, given(image.probabilities), strict=True)
         return [
             finding in self._gate.costs or self._gate.decide(finding, float(probability))[0] is not Decision.DEFERRED

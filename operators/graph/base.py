@@ -39,7 +39,17 @@ class CaseOperator(Operator):
         spec.output(CASE)
 
     def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
-        """Work on one case and pass it on, whatever happens."""
+        """Work on one case and pass it on; a failure is recorded in the case.
+
+        Parameters
+        ----------
+        op_input
+            Where the case comes from.
+        op_output
+            Where it goes.
+        context
+            The SDK's; not used.
+        """
         case: Case = op_input.receive(CASE)
         began = time.perf_counter()
         attempt(lambda: self.work(case), on_failure=lambda error: self.fail(case, error))
@@ -51,7 +61,15 @@ class CaseOperator(Operator):
         raise NotImplementedError
 
     def fail(self, case: Case, error: Exception) -> None:
-        """Record that the stage failed for the case as a whole."""
+        """Record that the stage failed for the case as a whole.
+
+        Parameters
+        ----------
+        case
+            The study.
+        error
+            What went wrong.
+        """
         for image in case.images:
             refuse(image, self.name, error)
 
@@ -74,7 +92,17 @@ class ImageOperator(CaseOperator):
 
 
 def refuse(image: CaseImage, stage: str, error: Exception) -> None:
-    """Take an image out of the assessment because of an error."""
+    """Take an image out of the assessment because of an error.
+
+    Parameters
+    ----------
+    image
+        Changed in place.
+    stage
+        Name of the operator.
+    error
+        What went wrong.
+    """
     if isinstance(error, Refused):
         image.refuse(error.reason, error.detail)
     else:
@@ -82,7 +110,15 @@ def refuse(image: CaseImage, stage: str, error: Exception) -> None:
 
 
 def attempt(action: Callable[[], None], on_failure: Callable[[Exception], None]) -> None:
-    """Run an action; hand any exception on instead of raising it."""
+    """Run an action and catch any exception.
+
+    Parameters
+    ----------
+    action
+        What to run.
+    on_failure
+        Called with the exception; an unexpected one is logged and stands there as :class:`Unexpected`.
+    """
     try:
         action()
     except (CandorError, OSError) as error:

@@ -25,6 +25,10 @@ class BatchOperator(ImageOperator):
 
     Parameters
     ----------
+    fragment
+        The application.
+    engine
+        Runs the network.
     images_per_batch
         Most images at once.
     """

@@ -97,7 +97,7 @@ class JobQueue:
         return self._closed
 
     def take(self, timeout_s: float) -> Ticket | None:
-        """Take the next job, waiting at most ``timeout_s``; None when there is none."""
+        """Return the next job after waiting at most ``timeout_s`` seconds; None where none came."""
         try:
             ticket = self._waiting.get(timeout=timeout_s)
         except queue.Empty:
@@ -105,12 +105,25 @@ class JobQueue:
         return ticket if ticket.future.set_running_or_notify_cancel() else None
 
     def start(self, ticket: Ticket, cases: int) -> None:
-        """Say that ``cases`` of this job are going into the graph."""
+        """Note that the studies of a job are going into the graph.
+
+        Parameters
+        ----------
+        ticket
+            The job.
+        cases
+            How many studies.
+        """
         ticket.outstanding = cases
         self._started.append(ticket)
 
     def finish(self, case: Case) -> Ticket | None:
-        """Hand a case back; returns its job's ticket when that was the last of them."""
+        """Hand a case back.
+
+        Returns
+        -------
+        Its job's ticket where that was the last case of the job; else None.
+        """
         ticket = self._started[0]
         ticket.done.append(case)
         ticket.outstanding -= 1

@@ -17,11 +17,19 @@ class Port:
         self.messages: list[Any] = []
 
     def emit(self, message: Any, name: str) -> None:
-        """Put a message onto the connection."""
+        """Put a message onto the connection.
+
+        Parameters
+        ----------
+        message
+            What is sent.
+        name
+            Of the port; not used.
+        """
         self.messages.append(message)
 
     def receive(self, name: str) -> Any:
-        """Take the oldest message."""
+        """Return the oldest message and remove it."""
         return self.messages.pop(0)
 
 
@@ -40,7 +48,15 @@ class Fragment:
 
 
 class Operator:
-    """Base of the operators."""
+    """Base of the operators.
+
+    Parameters
+    ----------
+    fragment
+        The application.
+    name
+        For the log and the durations.
+    """
 
     def __init__(self, fragment: Fragment, *, name: str = "") -> None:
         self.fragment = fragment
@@ -52,7 +68,15 @@ class Operator:
         """Declare the ports."""
 
     def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
-        """Do one piece of work."""
+        """Do one piece of work.
+
+        Parameters
+        ----------
+        op_input, op_output
+            The ports.
+        context
+            The SDK's; None here.
+        """
         raise NotImplementedError
 
     def stop_execution(self) -> None:
@@ -61,7 +85,15 @@ class Operator:
 
 
 class GreedyScheduler:
-    """Runs one operator after the other, which is all that :class:`Application` here does."""
+    """Runs one operator after the other, which is all that :class:`Application` here does.
+
+    Parameters
+    ----------
+    fragment
+        The application.
+    name
+        What the SDK calls it.
+    """
 
     def __init__(self, fragment: Fragment, *, name: str) -> None:
         self.name = name
@@ -74,7 +106,7 @@ class Application(Fragment):
         self._path: list[Operator] = []
 
     def scheduler(self, scheduler: GreedyScheduler) -> None:
-        """Take a scheduler: there is but one."""
+        """Do nothing: there is only one scheduler."""
 
     def compose(self) -> None:
         """Construct the operators and connect them."""
@@ -82,6 +114,13 @@ class Application(Fragment):
 
     def add_flow(self, before: Operator, after: Operator, ports: set[tuple[str, str]]) -> None:
         """Connect two operators, in the order of the path.
+
+        Parameters
+        ----------
+        before, after
+            The operators.
+        ports
+            Pairs of an output and an input; not used, since each operator has one of each at most.
 
         Raises
         ------

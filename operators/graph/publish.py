@@ -1,4 +1,4 @@
-"""Puts results into the output folder so that nothing half-written is ever seen there.
+"""Publish results in the output folder; nothing half-written is ever seen there.
 
 A study's objects are written into a hidden folder beside their place and renamed into it when they are complete;
 ``results.json`` comes last.
@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from candor.dicom.check.file import QUARANTINE
 from candor.files.durable import sync_folder, whole_file
 from candor.study.case import Case
 from candor.study.errors import OutputError
@@ -17,7 +18,7 @@ from candor.words.results_json import FILE_NAME, Results
 
 
 def prepare_output(folder: Path) -> None:
-    """Make the output folder where it is missing, and see that it can be written.
+    """Make the output folder where it is missing, and check that it can be written.
 
     Raises
     ------
@@ -35,10 +36,20 @@ def prepare_output(folder: Path) -> None:
 
 
 def staging(case: Case) -> Path:
-    """Name the hidden folder that a study's objects are written into; made when first asked for."""
+    """Return the hidden folder that a study's objects are written into.
+
+    It is made when it is first asked for. What an earlier run put into quarantine is deleted then.
+    """
     folder = _hidden(case)
-    folder.mkdir(parents=True, exist_ok=True)
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        shutil.rmtree(quarantine(case), ignore_errors=True)
     return folder
+
+
+def quarantine(case: Case) -> Path:
+    """Return the folder for objects of a study that failed the check; it need not exist."""
+    return case.output.parent / QUARANTINE / case.output.name
 
 
 def clear(case: Case) -> None:

@@ -18,6 +18,13 @@ class ImageSelector(CaseOperator):
 
     Named output:
         case: the same; images that are not assessed carry a refusal.
+
+    Parameters
+    ----------
+    fragment
+        The application.
+    minimum_side
+        Fewest rows and columns of an image, in pixels.
     """
 
     def __init__(self, fragment: Fragment, *args: Any, minimum_side: int, **kwargs: Any) -> None:

@@ -21,6 +21,15 @@ class QualityGate(ImageOperator):
 
     Named output:
         case: the same; what a check saw is a refusal, a deferral or a notice of its image.
+
+    Parameters
+    ----------
+    fragment
+        The application.
+    screen
+        Finds images that are turned or mirrored.
+    policy
+        What follows from each reason.
     """
 
     def __init__(self, fragment: Fragment, *args: Any, screen: Screen, policy: Policy, **kwargs: Any) -> None:

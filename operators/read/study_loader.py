@@ -21,6 +21,13 @@ class StudyLoader(Operator):
 
     Named output:
         case: one study; a case without images' pixels.
+
+    Parameters
+    ----------
+    fragment
+        The application.
+    jobs
+        Where jobs come from.
     """
 
     def __init__(self, fragment: Fragment, *args: Any, jobs: JobQueue, **kwargs: Any) -> None:
@@ -33,7 +40,10 @@ class StudyLoader(Operator):
         spec.output(CASE)
 
     def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
-        """Emit the next study, or look for a job; an exhausted, closed queue ends the run."""
+        """See :meth:`operators.graph.base.CaseOperator.compute`.
+
+        Emit the next study, or look for a job; a closed queue ends the run.
+        """
         if self._jobs.closed:
             self.stop_execution()
             return

@@ -25,6 +25,13 @@ class HeatmapWriter(ImageObjectWriter):
 
     Named output:
         case: the same; ``written`` names the overlays.
+
+    Parameters
+    ----------
+    fragment
+        The application.
+    max_overlays
+        Most overlays of a study.
     """
 
     makes = "sc"

@@ -1,4 +1,4 @@
-"""What all writers of result objects share: who takes the objects, and what follows when one cannot be written."""
+"""Base of all writers of result objects: it writes them, checks them, and records what could not be written."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from typing import Any, ClassVar
 
 from pydicom import Dataset
 
-from candor.dicom.shared.file import describe, write
+from candor.dicom.check.file import write_checked
+from candor.dicom.shared.file import describe
 from candor.files.privacy import cause_of
 from candor.study.case import Case, CaseImage
+from candor.study.errors import ObjectIncomplete
 from candor.study.findings import Finding
 from candor.study.profile import Profile
 from candor.study.provenance import Provenance
 from candor.study.result_object import Kind, ResultObject
 from candor.words.texts import Texts
 from operators.graph.base import CaseOperator, attempt, refuse
-from operators.graph.publish import staging
+from operators.graph.publish import quarantine, staging
 from operators.graph.sdk import Fragment
 
 
@@ -28,6 +30,17 @@ class ObjectWriter(CaseOperator):
 
     Named output:
         case: the same; ``written`` names the objects.
+
+    Parameters
+    ----------
+    fragment
+        The application.
+    provenance
+        What makes the objects.
+    profiles
+        What the receivers take; where none takes this kind, none is written.
+    texts
+        The language of the words in the objects.
     """
 
     makes: ClassVar[Kind]
@@ -41,7 +54,6 @@ class ObjectWriter(CaseOperator):
         texts: Texts,
         **kwargs: Any,
     ) -> None:
-        """Take the profiles of all receivers: what none of them takes is not written."""
         self.provenance = provenance
         self.texts = texts
         self.profiles = [profile for profile in dict.fromkeys(profiles) if self.makes in profile.kinds]
@@ -54,13 +66,55 @@ class ObjectWriter(CaseOperator):
         name: str,
         *,
         finding: Finding | None = None,
-        source: str | None = None,
+        image: CaseImage | None = None,
         profiles: frozenset[str] | None = None,
     ) -> ResultObject:
-        """Write an object into the study's folder, and say what was written."""
-        write(dataset, staging(case) / name)
+        """Write an object into the study's folder and check it.
+
+        Parameters
+        ----------
+        case
+            The study.
+        dataset
+            The object.
+        name
+            Of its file.
+        finding
+            What it is about; None where it is about more than one finding.
+        image
+            The image that it belongs to; None where it is about the study.
+        profiles
+            Keys of the profiles that it is part of; None where it is part of all that take its kind.
+
+        Returns
+        -------
+        What was written.
+
+        Raises
+        ------
+        ObjectIncomplete
+            The object lacks something and is in quarantine.
+        """
+        header = None if image is None else image.header
+        write_checked(dataset, staging(case) / name, self.makes, quarantine(case), header)
         file = f"{case.output.name}/{name}"
+        source = None if image is None else image.sop_instance_uid
         return describe(dataset, self.makes, file, finding=finding, source=source, profiles=profiles)
+
+    def fail(self, case: Case, error: Exception) -> None:
+        """Record that the stage failed; nothing of a study with an incomplete object is published.
+
+        Parameters
+        ----------
+        case
+            The study.
+        error
+            What went wrong.
+        """
+        if isinstance(error, ObjectIncomplete):
+            case.incomplete, case.failure = error, str(error)
+        else:
+            super().fail(case, error)
 
 
 class ImageObjectWriter(ObjectWriter):
@@ -68,6 +122,8 @@ class ImageObjectWriter(ObjectWriter):
 
     def work(self, case: Case) -> None:
         """Write the objects of one study; an image whose object fails is refused, and all its objects go."""
+        if case.failure:
+            return
         if self.profiles and case.study_instance_uid:
             self.write_all(case)
         self._drop_lost(case)
@@ -82,13 +138,36 @@ class ImageObjectWriter(ObjectWriter):
         """Build and write one object, and refuse its image if that fails.
 
         An image that another of its objects has failed for is left alone.
+
+        Parameters
+        ----------
+        case
+            The study.
+        image
+            What the object is about.
+        build
+            Makes the object.
+        name
+            Of its file.
+        finding
+            What the object is about; None where it is about more than one finding.
+
+        Raises
+        ------
+        ObjectIncomplete
+            The object lacks something: that is a failure of the study, not of the image.
         """
 
         def store() -> None:
-            case.written.append(self.store(case, build(), name, finding=finding, source=image.sop_instance_uid))
+            case.written.append(self.store(case, build(), name, finding=finding, image=image))
 
         if image.assessed:
-            attempt(store, on_failure=lambda error: refuse(image, self.name, error))
+            attempt(store, on_failure=lambda error: self._lose(image, error))
+
+    def _lose(self, image: CaseImage, error: Exception) -> None:
+        if isinstance(error, ObjectIncomplete):
+            raise error
+        refuse(image, self.name, error)
 
     def _drop_lost(self, case: Case) -> None:
         """Remove all objects of images that are assessed no more: nothing else refers to them yet."""
@@ -121,6 +200,8 @@ class ProfileObjectWriter(ObjectWriter):
 
         Parameters
         ----------
+        case
+            The study.
         built
             Profiles with their objects.
         name
@@ -139,5 +220,16 @@ class ProfileObjectWriter(ObjectWriter):
         ]
 
     def fail(self, case: Case, error: Exception) -> None:
-        """Record that the study lacks its object."""
-        case.failure = f"the {self.what} could not be written: {cause_of(error)}"
+        """Record that the study lacks its object.
+
+        Parameters
+        ----------
+        case
+            The study.
+        error
+            What went wrong.
+        """
+        if isinstance(error, ObjectIncomplete):
+            super().fail(case, error)
+        else:
+            case.failure = f"the {self.what} could not be written: {cause_of(error)}"

@@ -20,6 +20,15 @@ class ResultSink(Operator):
 
     Named input:
         case: a study with its result objects.
+
+    Parameters
+    ----------
+    fragment
+        The application.
+    jobs
+        Where finished studies go.
+    provenance
+        What made the results, for ``results.json``.
     """
 
     def __init__(self, fragment: Fragment, *args: Any, jobs: JobQueue, provenance: Provenance, **kwargs: Any) -> None:
@@ -32,7 +41,10 @@ class ResultSink(Operator):
         spec.input(CASE)
 
     def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
-        """Publish one study; finish its job when it was the last."""
+        """See :meth:`operators.graph.base.CaseOperator.compute`.
+
+        Publish one study; finish its job when it was the last.
+        """
         case: Case = op_input.receive(CASE)
         began = time.perf_counter()
         self._publish(case)

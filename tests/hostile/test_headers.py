@@ -15,6 +15,7 @@ from pydicom import Dataset, dcmread
 from pydicom.datadict import tag_for_keyword
 from pydicom.multival import MultiValue
 
+from candor.dicom.check.file import write_checked
 from candor.dicom.check.templates import missing_rows
 from candor.dicom.read.duplicates import settle_duplicates
 from candor.dicom.read.file import read_pixels
@@ -23,6 +24,9 @@ from candor.dicom.read.select import select
 from candor.dicom.report.document import build_report
 from candor.dicom.shared.file import write
 from candor.dicom.shared.identity import IDENTITY, case_fingerprint, fingerprint, outcome
+from candor.dicom.write.overlay import build_overlay
+from candor.dicom.write.parametric_map import build_parametric_map
+from candor.dicom.write.presentation_state import build_presentation_state
 from candor.study.case import Case, CaseImage
 from candor.study.errors import Refused, ReportError
 from tests.cases import PROVENANCE, all_results
@@ -163,12 +167,40 @@ def check(content: bytes, folder: Path) -> bool:
         assert again == report
         for keyword, text in every_text(again):
             assert not CONTROL.search(text), keyword
+        for image in case.assessed_images:
+            check_objects_of(case, image, folder.parent)
     return reported
+
+
+def check_objects_of(case: Case, image: CaseImage, folder: Path) -> None:
+    """Make what is about one image, and check it as the application does: no header makes a good object fail."""
+    made = {
+        "sc": build_overlay(case, image, image.results[0], PROVENANCE),
+        "gsps": build_presentation_state(case, image, PROVENANCE),
+        "pm": build_parametric_map(case, image, PROVENANCE),
+    }
+    for kind, dataset in made.items():
+        write_checked(dataset, folder / f"{kind}.dcm", kind, folder / "quarantine", image.header)
 
 
 def test_the_unchanged_header_makes_a_report(tmp_path: Path) -> None:
     assert changed({}) == encoded(plain(), plain().file_meta.TransferSyntaxUID)
     assert check(changed({}), tmp_path / "in")
+
+
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        {"BurnedInAnnotation": (None, b"yes")},
+        {"BurnedInAnnotation": (None, b"YES\\NO")},
+        {"BurnedInAnnotation": ("LO", b"PERHAPS")},
+        {"PhotometricInterpretation": (None, b"monochrome1")},
+        {"PhotometricInterpretation": ("LO", b" MONOCHROME1")},
+        {"PresentationLUTShape": ("CS", b"identity")},
+    ],
+)
+def test_objects_of_images_with_odd_but_readable_headers_pass_the_check(tmp_path: Path, drawn: Drawn) -> None:
+    assert check(changed(drawn), tmp_path / "in")
 
 
 common = settings(derandomize=True, database=None)

@@ -196,7 +196,7 @@ def test_an_output_that_cannot_be_written_is_a_failure_of_its_study(
     def full(dataset: Dataset, path: Path) -> None:
         write(dataset, path / "no such folder" / "sr.dcm" if path.name == "sr.dcm" else path)
 
-    monkeypatch.setattr("operators.write.object_writer.write", full)
+    monkeypatch.setattr("candor.dicom.check.file.write", full)
     result = run_job(application, tmp_path, (radiograph_dataset(),))
     assert result.failures == ["the report could not be written: No such file or directory"]
     assert [path.name for path in result.index.parent.iterdir()] == ["results.json"]

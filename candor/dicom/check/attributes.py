@@ -13,7 +13,7 @@ from pydicom import Dataset
 from pydicom.sr.coding import Code
 
 from candor import RESEARCH_USE
-from candor.dicom.check.requirements import Attribute, Need, Somewhere, code_of, items_at
+from candor.dicom.check.requirements import Attribute, Attributes, Need, Somewhere, code_of, items_at
 from candor.dicom.shared import codes
 from candor.dicom.shared.attributes import is_uid
 from candor.study.findings import PRIVATE_SCHEME
@@ -26,29 +26,69 @@ MANDATORY, CONDITIONAL, OURS = Need.MANDATORY, Need.CONDITIONAL, Need.OURS
 SAYS_RESEARCH_USE: Final = f'says "{RESEARCH_USE}"'
 
 
-def says_research_use(text: Any, _: Dataset) -> bool:
-    """Tell whether the text says what the result may be used for."""
+def says_research_use(text: Any, _: Attributes) -> bool:
+    """Return whether the text says what the result may be used for.
+
+    Parameters
+    ----------
+    text
+        The value of an attribute.
+    _
+        The data set, which does not matter.
+    """
     # Every language begins with these words; see candor.words.texts.
     return RESEARCH_USE in str(text)
 
 
-def a_uid(value: Any, _: Dataset) -> bool:
-    """Tell whether the value is a UID."""
+def a_uid(value: Any, _: Attributes) -> bool:
+    """Return whether the value is a UID.
+
+    Parameters
+    ----------
+    value
+        Of an attribute.
+    _
+        The data set, which does not matter.
+    """
     return is_uid(value)
 
 
-def is_code(sequence: Sequence[Dataset] | None, code: Code) -> bool:
-    """Tell whether a code sequence has the code."""
+def is_code(sequence: Sequence[Attributes] | None, code: Code) -> bool:
+    """Return whether a code sequence holds a code.
+
+    Parameters
+    ----------
+    sequence
+        Its first item is compared; None holds no code.
+    code
+        Compared by value and coding scheme.
+    """
     return code_of(sequence) == (code.value, code.scheme_designator)
 
 
 def begins_with(values: Any, wanted: tuple[str, ...]) -> bool:
-    """Tell whether the first values are those wanted."""
+    """Return whether the first values are those wanted.
+
+    Parameters
+    ----------
+    values
+        Of an attribute with several values.
+    wanted
+        The first of them, in their order.
+    """
     return tuple(values[: len(wanted)]) == wanted
 
 
-def values_at(dataset: Dataset, path: str) -> list[Any]:
-    """List the values at the end of an :class:`Attribute`'s path; None where one is missing."""
+def values_at(dataset: Attributes, path: str) -> list[Any]:
+    """Return the values of an attribute in all items that should have it; None where one lacks it.
+
+    Parameters
+    ----------
+    dataset
+        The data set where the path begins.
+    path
+        As in :class:`candor.dicom.check.requirements.Attribute`.
+    """
     *sequences, keyword = path.split(".")
     return [item.get(keyword) for item in items_at(dataset, sequences)]
 
@@ -92,7 +132,10 @@ _SOURCE_PURPOSE: Final = "SourceImageSequence.PurposeOfReferenceCodeSequence"
 
 
 def source_image(sequences: str = "") -> tuple[Asked, ...]:
-    """Ask for a source image with its purpose (PS3.3 C.7.6.1.1.4), below the sequences named."""
+    """Return the requirements that a source image is named, with its purpose (PS3.3 C.7.6.1.1.4).
+
+    ``sequences`` are the keywords of the sequences above it, each followed by a dot.
+    """
     reference = "PS3.3 C.7.6.1.1.4"
     purpose = f"({codes.SOURCE_IMAGE.value}, DCM)"
     return (
@@ -110,7 +153,15 @@ def source_image(sequences: str = "") -> tuple[Asked, ...]:
 
 
 def same_instance(path: str, source: Dataset) -> Attribute:
-    """Ask that the references at a path are to the source."""
+    """Return the requirement that all references at a path name the source.
+
+    Parameters
+    ----------
+    path
+        Keywords of the sequences, with dots.
+    source
+        The image that the object is about.
+    """
     return Attribute(
         "Candor",
         OURS,

@@ -21,8 +21,9 @@ from candor.dicom.check.attributes import (
     source_image,
     values_at,
 )
-from candor.dicom.check.requirements import Attribute, code_of
+from candor.dicom.check.requirements import Attribute, Attributes, code_of
 from candor.dicom.shared import codes
+from candor.dicom.shared.values import valid_text
 
 _QUANTITY: Final = Code("246205007", "SCT", "Quantity")
 
@@ -48,27 +49,27 @@ _DEFINITIONS: Final = f"{_MAPPINGS}.QuantityDefinitionSequence"
 _DERIVATION: Final = "SharedFunctionalGroupsSequence.DerivationImageSequence"
 
 
-def _defines_quantity_and_finding(definitions: Sequence[Dataset], dataset: Dataset) -> bool:
-    """Tell whether the definitions of a frame name the quantity, and a finding that no other frame has."""
+def _defines_quantity_and_finding(definitions: Sequence[Attributes], dataset: Attributes) -> bool:
+    """Return whether the definitions of a frame name the quantity, and a finding that no other frame has."""
     quantity, finding = _defined(definitions, _QUANTITY), _defined(definitions, codes.FINDING)
     others = [_defined(value or (), codes.FINDING) for value in values_at(dataset, _DEFINITIONS)]
     grad_cam = (codes.GRAD_CAM.value, codes.GRAD_CAM.scheme_designator)
     return quantity == grad_cam and finding is not None and others.count(finding) == 1
 
 
-def _defined(definitions: Sequence[Dataset], name: Code) -> tuple[str, str] | None:
+def _defined(definitions: Sequence[Attributes], name: Code) -> tuple[str, str] | None:
     named = (item for item in definitions if is_code(item.get("ConceptNameCodeSequence"), name))
     return next((code_of(item.get("ConceptCodeSequence")) for item in named), None)
 
 
-def _has_as_many_groups(value: Any, dataset: Dataset) -> bool:
+def _has_as_many_groups(value: Any, dataset: Attributes) -> bool:
     groups = dataset.get(_FRAMES)
     return not groups or int(value) == len(groups)
 
 
-def _has_all_floats(pixels: Any, dataset: Dataset) -> bool:
+def _has_all_floats(pixels: Any, dataset: Attributes) -> bool:
     groups = dataset.get(_FRAMES)
-    return not groups or len(pixels) == 4 * dataset.Rows * dataset.Columns * len(groups)
+    return not groups or len(pixels) == 4 * dataset.get("Rows", 0) * dataset.get("Columns", 0) * len(groups)
 
 
 PARAMETRIC_MAP: Final[tuple[Asked, ...]] = (
@@ -121,8 +122,8 @@ PARAMETRIC_MAP: Final[tuple[Asked, ...]] = (
 
 
 def overlay_of(source: Dataset) -> tuple[Asked, ...]:
-    """Give what is asked of an overlay because of the image that it is about."""
-    burned_in = str(source.get("BurnedInAnnotation", ""))
+    """Return what an overlay must have because of the image that it is about."""
+    burned_in = valid_text(source, "BurnedInAnnotation")
     carried = Attribute(
         "PS3.3 C.7.6.1", OURS, "BurnedInAnnotation", "as the source has it", lambda value, _: value == burned_in
     )
@@ -130,5 +131,5 @@ def overlay_of(source: Dataset) -> tuple[Asked, ...]:
 
 
 def parametric_map_of(source: Dataset) -> tuple[Asked, ...]:
-    """Give what is asked of a parametric map because of the image that it is about."""
+    """Return what a parametric map must have because of the image that it is about."""
     return (same_instance(f"{_DERIVATION}.SourceImageSequence", source),)

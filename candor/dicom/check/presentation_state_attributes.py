@@ -18,7 +18,8 @@ from candor.dicom.check.attributes import (
     says_research_use,
     values_at,
 )
-from candor.dicom.check.requirements import Attribute, Somewhere
+from candor.dicom.check.requirements import Attribute, Attributes, Somewhere
+from candor.dicom.shared.attributes import text
 
 _LAYERS: Final = "GraphicLayerSequence"
 _ANNOTATIONS: Final = "GraphicAnnotationSequence"
@@ -29,18 +30,18 @@ _REFERRED: Final = "ReferencedSeriesSequence.ReferencedImageSequence"
 _AREAS: Final = "DisplayedAreaSelectionSequence"
 
 
-def _one_says_research_use(_: Any, dataset: Dataset) -> bool:
+def _one_says_research_use(_: Any, dataset: Attributes) -> bool:
     texts = [str(value) for value in values_at(dataset, f"{_TEXTS}.UnformattedTextValue")]
     return any(RESEARCH_USE in text for text in texts)
 
 
-def _is_a_layer(value: Any, dataset: Dataset) -> bool:
-    """Tell whether there is a layer of that name; that layers have names is the matter of their own requirement."""
+def _is_a_layer(value: Any, dataset: Attributes) -> bool:
+    """Return whether a layer has that name; true where a layer has no name, which another requirement finds."""
     layers = values_at(dataset, f"{_LAYERS}.GraphicLayer")
-    return not layers or None in layers or value in layers
+    return not layers or not all(layers) or value in layers
 
 
-def _is_closed(points: Any, _: Dataset) -> bool:
+def _is_closed(points: Any, _: Attributes) -> bool:
     return len(points) >= 8 and len(points) % 2 == 0 and list(points[:2]) == list(points[-2:])
 
 
@@ -101,8 +102,8 @@ PRESENTATION_STATE: Final[tuple[Asked, ...]] = (
 
 
 def presentation_state_of(source: Dataset) -> tuple[Asked, ...]:
-    """Give what is asked because of the image that it is about: that it is shown whole and with its polarity."""
-    shape = "INVERSE" if source.PhotometricInterpretation == "MONOCHROME1" else "IDENTITY"
+    """Return what a presentation state must have because of its image: it shows all of it, with its polarity."""
+    shape = "INVERSE" if text(source, "PhotometricInterpretation") == "MONOCHROME1" else "IDENTITY"
     corner = [source.Columns, source.Rows]
     return (
         same_instance(_REFERRED, source),

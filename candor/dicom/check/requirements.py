@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from enum import Enum, unique
 from typing import Any, Final, Protocol
 
-from pydicom import Dataset
 from pydicom.sr.coding import Code
 
 _VALUE: Final = {
@@ -36,6 +35,21 @@ class Need(Enum):
     """Optional in DICOM; IHE AIR 6.5.3 or Candor's own promise asks it of every result."""
 
 
+class Attributes(Protocol):
+    """A data set or an item of a sequence: pydicom's, or one of :mod:`candor.dicom.check.written`."""
+
+    def get(self, keyword: str, default: Any = None, /) -> Any:
+        """Return the value of an attribute.
+
+        Parameters
+        ----------
+        keyword
+            DICOM's keyword of the attribute.
+        default
+            What is returned where the attribute is not there.
+        """
+
+
 class Requirement(Protocol):
     """Something that a data set must have."""
 
@@ -43,8 +57,8 @@ class Requirement(Protocol):
     def need(self) -> Need:
         """Its requirement type."""
 
-    def is_met_by(self, dataset: Dataset) -> bool:
-        """Tell whether the data set has it."""
+    def is_met_by(self, dataset: Attributes) -> bool:
+        """Return whether the data set has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +85,12 @@ class Row:
         name = f' ({self.name.value}, {self.name.scheme_designator}, "{self.name.meaning}")' if self.name else ""
         return f"{self.reference}: {self.relationship} {' or '.join(self.value_types)}{name}"
 
-    def is_met_by(self, dataset: Dataset) -> bool:
-        """Tell whether one of the content items below the data set is this row's, and has a value."""
+    def is_met_by(self, dataset: Attributes) -> bool:
+        """Return whether a content item right below the data set is this row's and has a value."""
         return any(map(self.matches, children(dataset)))
 
-    def matches(self, item: Dataset) -> bool:
-        """Tell whether the content item is this row's, and has a value."""
+    def matches(self, item: Attributes) -> bool:
+        """Return whether the content item is this row's and has a value."""
         return (
             item.get("RelationshipType") == self.relationship
             and item.get("ValueType") in self.value_types
@@ -87,7 +101,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class _Stated:
-    """What requirements that are said in words have in common."""
+    """Base of the requirements that are written in words."""
 
     reference: str
     need: Need
@@ -114,8 +128,8 @@ class Heading(_Stated):
     templates: frozenset[str]
     titles: frozenset[str]
 
-    def is_met_by(self, dataset: Dataset) -> bool:
-        """Tell whether the data set is a container so headed."""
+    def is_met_by(self, dataset: Attributes) -> bool:
+        """Return whether the data set is a container with such a heading."""
         value, scheme = concept_name(dataset) or ("", "")
         return (
             dataset.get("ValueType") == "CONTAINER"
@@ -128,8 +142,8 @@ class Heading(_Stated):
 class Filled(_Stated):
     """A container with content items."""
 
-    def is_met_by(self, dataset: Dataset) -> bool:
-        """Tell whether there is at least one content item below the data set."""
+    def is_met_by(self, dataset: Attributes) -> bool:
+        """Return whether there is at least one content item right below the data set."""
         return bool(children(dataset))
 
 
@@ -137,8 +151,8 @@ class Filled(_Stated):
 class Unnamed(_Stated):
     """A content item without a concept name."""
 
-    def is_met_by(self, dataset: Dataset) -> bool:
-        """Tell whether the content item has no concept name."""
+    def is_met_by(self, dataset: Attributes) -> bool:
+        """Return whether the content item has no concept name."""
         return concept_name(dataset) is None
 
 
@@ -150,7 +164,7 @@ class Attribute:
     ----------
     path
         Keywords from the data set to the attribute, with dots: ``"SourceImageSequence.ReferencedSOPInstanceUID"``.
-        A sequence without items is the matter of the requirement for that sequence.
+        A sequence without items is found by the requirement for that sequence.
     says
         What of its value is asked, in words; "" where any will do.
     holds
@@ -161,17 +175,17 @@ class Attribute:
     need: Need
     path: str
     says: str = ""
-    holds: Callable[[Any, Dataset], bool] | None = None
+    holds: Callable[[Any, Attributes], bool] | None = None
 
     def __str__(self) -> str:
         return f"{self.reference}: {self.path}{f': {self.says}' if self.says else ''}"
 
-    def is_met_by(self, dataset: Dataset) -> bool:
-        """Tell whether each item that should have the attribute has it, with a value that will do."""
+    def is_met_by(self, dataset: Attributes) -> bool:
+        """Return whether each item that should have the attribute has it, with a value that will do."""
         *sequences, keyword = self.path.split(".")
         return all(self._is_met(item.get(keyword), dataset) for item in items_at(dataset, sequences))
 
-    def _is_met(self, value: Any, dataset: Dataset) -> bool:
+    def _is_met(self, value: Any, dataset: Attributes) -> bool:
         if value is None or (hasattr(value, "__len__") and len(value) == 0):
             return False
         return self.holds is None or self.holds(value, dataset)
@@ -179,12 +193,14 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class Somewhere:
-    """An attribute with a value in at least one item of a sequence; no items are the matter of the sequence.
+    """An attribute with a value in at least one item of a sequence.
+
+    A sequence without items is found by the requirement for that sequence.
 
     Parameters
     ----------
     path
-        As of :class:`Attribute`.
+        As in :class:`Attribute`.
     """
 
     reference: str
@@ -194,15 +210,27 @@ class Somewhere:
     def __str__(self) -> str:
         return f"{self.reference}: {self.path}: in at least one item"
 
-    def is_met_by(self, dataset: Dataset) -> bool:
-        """Tell whether an item has it, or there is none."""
+    def is_met_by(self, dataset: Attributes) -> bool:
+        """Return whether an item has the attribute; true where there is no item."""
         *sequences, keyword = self.path.split(".")
         items = list(items_at(dataset, sequences))
         return not items or any(item.get(keyword) for item in items)
 
 
-def items_at(dataset: Dataset, sequences: Sequence[str]) -> Iterator[Dataset]:
-    """Walk down the sequences and give every item at their end; the data set itself where there are none."""
+def items_at(dataset: Attributes, sequences: Sequence[str]) -> Iterator[Any]:
+    """Walk down nested sequences.
+
+    Parameters
+    ----------
+    dataset
+        Where to begin.
+    sequences
+        Keywords, from the outermost; empty for the data set itself.
+
+    Yields
+    ------
+    Every item of the innermost sequence.
+    """
     if not sequences:
         yield dataset
         return
@@ -210,31 +238,32 @@ def items_at(dataset: Dataset, sequences: Sequence[str]) -> Iterator[Dataset]:
         yield from items_at(item, sequences[1:])
 
 
-def children(item: Dataset) -> Sequence[Dataset]:
-    """Give the content items right below one."""
+def children(item: Attributes) -> Sequence[Any]:
+    """Return the content items right below one."""
     return item.get("ContentSequence") or ()
 
 
-def template(item: Dataset) -> str:
-    """Read the item's Template Identifier; "" where it names none."""
-    sequence = item.get("ContentTemplateSequence") or [Dataset()]
-    return str(sequence[0].get("TemplateIdentifier", ""))
+def template(item: Attributes) -> str:
+    """Return the item's Template Identifier; "" where it names none."""
+    sequence = item.get("ContentTemplateSequence")
+    return str(sequence[0].get("TemplateIdentifier", "")) if sequence else ""
 
 
-def concept_name(item: Dataset) -> tuple[str, str] | None:
-    """Read the code value and scheme of the item's concept name; None where it has none."""
+def concept_name(item: Attributes) -> tuple[str, str] | None:
+    """Return the code value and scheme of the item's concept name; None where it has none."""
     return code_of(item.get("ConceptNameCodeSequence"))
 
 
-def code_of(sequence: Sequence[Dataset] | None) -> tuple[str, str] | None:
-    """Read the code value and scheme of a code sequence's first item; None where there is none."""
+def code_of(sequence: Sequence[Attributes] | None) -> tuple[str, str] | None:
+    """Return the code value and scheme of a code sequence's first item; None where there is none."""
     return (sequence[0].get("CodeValue", ""), sequence[0].get("CodingSchemeDesignator", "")) if sequence else None
 
 
-def _has_value(item: Dataset) -> bool:
-    if item.ValueType == "CONTAINER":
+def _has_value(item: Attributes) -> bool:
+    value_type = item.get("ValueType")
+    if value_type == "CONTAINER":
         return True
-    value = item.get(_VALUE[item.ValueType])
-    if item.ValueType == "NUM" and value:
-        return "NumericValue" in value[0] and bool(value[0].get("MeasurementUnitsCodeSequence"))
+    value = item.get(_VALUE[value_type])
+    if value_type == "NUM" and value:
+        return value[0].get("NumericValue") not in (None, "") and bool(value[0].get("MeasurementUnitsCodeSequence"))
     return bool(value)

@@ -8,10 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from pydicom import Dataset
 from pydicom.sr.coding import Code
 
-from candor.dicom.check.requirements import Attribute, Filled, Heading, Need, Requirement, Row, Unnamed, children
+from candor.dicom.check.requirements import (
+    Attribute,
+    Attributes,
+    Filled,
+    Heading,
+    Need,
+    Requirement,
+    Row,
+    Unnamed,
+    children,
+)
 from candor.dicom.shared import codes
 
 _REJECTED: Final = (codes.REJECTED_FOR_PATIENT_SAFETY.value, codes.REJECTED_FOR_QUALITY.value)
@@ -22,25 +31,25 @@ _ACQUISITION, _SELECTED = "HAS ACQ CONTEXT", "SELECTED FROM"
 def _row(
     reference: str, need: str, relationship: str, value_types: str, name: tuple[str, str] | Code | None = None
 ) -> Row:
-    """Make a row; a name that is no code is a value and a meaning of DICOM's own scheme."""
+    """Return a row; a name without a scheme is a value and a meaning of DICOM's own scheme."""
     code = Code(name[0], "DCM", name[1]) if isinstance(name, tuple) and not isinstance(name, Code) else name
     return Row(reference, Need(need), relationship, tuple(value_types.split("|")), code)
 
 
-def _is_evidence(evidence: Sequence[Dataset], document: Dataset) -> bool:
-    """Tell whether the evidence names each instance that the content tree refers to, and with its SOP class."""
+def _is_evidence(evidence: Sequence[Attributes], document: Attributes) -> bool:
+    """Return whether the evidence names each instance that the content tree refers to, with its SOP class."""
     series = (series for study in evidence for series in study.get("ReferencedSeriesSequence") or ())
     named = {_instance(item) for entry in series for item in entry.get("ReferencedSOPSequence") or ()}
     return named >= set(_referenced(document))
 
 
-def _referenced(item: Dataset) -> Iterator[tuple[str, str]]:
+def _referenced(item: Attributes) -> Iterator[tuple[str, str]]:
     for child in children(item):
         yield from map(_instance, child.get("ReferencedSOPSequence") or ())
         yield from _referenced(child)
 
 
-def _instance(item: Dataset) -> tuple[str, str]:
+def _instance(item: Attributes) -> tuple[str, str]:
     return item.get("ReferencedSOPClassUID", ""), item.get("ReferencedSOPInstanceUID", "")
 
 

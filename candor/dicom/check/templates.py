@@ -1,4 +1,4 @@
-"""Our own check that a result has what its templates and modules make mandatory.
+"""Check that a result has what its templates and modules make mandatory.
 
 The validators that exist let a report without "Procedure reported" pass, and know nothing of what IHE AIR and Candor's
 own promise add. What is asked stands as tables in :mod:`candor.dicom.check.template_rows` (reports, key objects,
@@ -28,7 +28,7 @@ from candor.dicom.check import template_rows as rows
 from candor.dicom.check.attributes import EVERY_OBJECT, REPORT_ATTRIBUTES, Asked
 from candor.dicom.check.image_attributes import OVERLAY, PARAMETRIC_MAP, overlay_of, parametric_map_of
 from candor.dicom.check.presentation_state_attributes import PRESENTATION_STATE, presentation_state_of
-from candor.dicom.check.requirements import Need, Requirement, Row, children, concept_name, template
+from candor.dicom.check.requirements import Attributes, Need, Requirement, Row, children, concept_name, template
 from candor.dicom.shared import codes
 
 _TABLES: Final[dict[str, tuple[tuple[Asked, ...], Callable[[Dataset], tuple[Asked, ...]]]]] = {
@@ -46,11 +46,11 @@ class Place:
     """A data set or a content item, and what is asked of it; ``label`` says where it is, "" for the data set."""
 
     label: str
-    item: Dataset
+    item: Attributes
     requirements: tuple[Requirement, ...]
 
     def missing(self) -> Iterator[str]:
-        """Give one line for each requirement that is not met here."""
+        """Yield one line for each requirement that is not met here."""
         prefix = f"{self.label}, " if self.label else ""
         return (f"{prefix}{asked}" for asked in self.requirements if not asked.is_met_by(self.item))
 
@@ -64,12 +64,12 @@ class _Known:
     def __str__(self) -> str:
         return "SOPClassUID: of a report, a key object document, an overlay, a presentation state or a parametric map"
 
-    def is_met_by(self, dataset: Dataset) -> bool:
-        """Tell whether it is."""
+    def is_met_by(self, dataset: Attributes) -> bool:
+        """Return whether it is."""
         return dataset.get("SOPClassUID") in (*_REPORTS, KeyObjectSelectionDocumentStorage, *_TABLES)
 
 
-def missing_rows(dataset: Dataset, source: Dataset | None = None) -> list[str]:
+def missing_rows(dataset: Attributes, source: Dataset | None = None) -> list[str]:
     """List the mandatory rows and attributes that a result of Candor lacks, by its SOP class.
 
     A row counts as missing where its content item is not there, has another relationship, value type or concept
@@ -82,6 +82,8 @@ def missing_rows(dataset: Dataset, source: Dataset | None = None) -> list[str]:
 
     Parameters
     ----------
+    dataset
+        The result: pydicom's data set, or what :func:`candor.dicom.check.written.read_written` returns.
     source
         The image that an overlay, presentation state or parametric map is about; with it, asked is also what follows
         from it: that the object refers to it, and shows it the right way.
@@ -98,8 +100,18 @@ def missing_rows(dataset: Dataset, source: Dataset | None = None) -> list[str]:
     return [line for place in places(dataset, source) for line in place.missing()]
 
 
-def places(dataset: Dataset, source: Dataset | None = None) -> Iterator[Place]:
-    """Walk over a result: each place where something is asked, in the order of the tree."""
+def places(dataset: Attributes, source: Dataset | None = None) -> Iterator[Place]:
+    """Walk over a result.
+
+    Parameters
+    ----------
+    dataset, source
+        As for :func:`missing_rows`.
+
+    Yields
+    ------
+    Each place where something is asked, in the order of the tree.
+    """
     sop_class = dataset.get("SOPClassUID")
     yield Place("", dataset, (_Known(),))
     yield Place("", dataset, EVERY_OBJECT)
@@ -112,13 +124,13 @@ def places(dataset: Dataset, source: Dataset | None = None) -> Iterator[Place]:
 
 
 def _attributes(sop_class_uid: str, source: Dataset | None) -> tuple[Asked, ...]:
-    """Give what is asked of an object; what its source tells of an attribute stands for what is asked in general."""
+    """Return what is asked of an object; where the source says more of an attribute, that is asked instead."""
     table, table_of_source = _TABLES[sop_class_uid]
     told = table_of_source(source) if source is not None else ()
     return tuple(({each.path: each for each in table} | {each.path: each for each in told}).values())
 
 
-def _report(dataset: Dataset) -> Iterator[Place]:
+def _report(dataset: Attributes) -> Iterator[Place]:
     yield Place("", dataset, (*rows.REPORT, *REPORT_ATTRIBUTES))
     for container in _all(dataset, rows.IMAGE_LIBRARY):
         yield from _library(container)
@@ -128,7 +140,7 @@ def _report(dataset: Dataset) -> Iterator[Place]:
             yield from _group(f"group {number}", group)
 
 
-def _library(library: Dataset) -> Iterator[Place]:
+def _library(library: Attributes) -> Iterator[Place]:
     yield Place("image library", library, rows.LIBRARY)
     for group in _all(library, rows.LIBRARY_GROUP):
         yield Place("image library", group, rows.LIBRARY_IMAGES)
@@ -137,7 +149,7 @@ def _library(library: Dataset) -> Iterator[Place]:
                 yield Place(f"image library, image {number}", image, rows.LIBRARY_IMAGE)
 
 
-def _group(label: str, group: Dataset) -> Iterator[Place]:
+def _group(label: str, group: Attributes) -> Iterator[Place]:
     yield Place(label, group, (rows.GROUP,))
     if not rows.GROUP.is_met_by(group):
         return
@@ -154,7 +166,7 @@ def _group(label: str, group: Dataset) -> Iterator[Place]:
         yield Place(label, group, rows.MEASUREMENT_GROUP)
 
 
-def _key_objects(dataset: Dataset) -> Iterator[Place]:
+def _key_objects(dataset: Attributes) -> Iterator[Place]:
     is_for_quality = concept_name(dataset) == (codes.REJECTED_FOR_QUALITY.value, "DCM")
     yield Place("", dataset, (*rows.KEY_OBJECTS, *(rows.REJECTED_FOR_QUALITY if is_for_quality else ())))
     objects = [item for item in children(dataset) if item.get("ValueType") in ("IMAGE", "COMPOSITE")]
@@ -162,9 +174,9 @@ def _key_objects(dataset: Dataset) -> Iterator[Place]:
         yield Place(f"key object {number}", item, rows.KEY_OBJECT)
 
 
-def _all(item: Dataset, row: Row) -> Iterator[Dataset]:
+def _all(item: Attributes, row: Row) -> Iterator[Attributes]:
     return (child for child in children(item) if row.matches(child))
 
 
-def _has_any(item: Dataset, asked: tuple[Requirement, ...]) -> bool:
+def _has_any(item: Attributes, asked: tuple[Requirement, ...]) -> bool:
     return any(row.is_met_by(item) for row in asked)

@@ -1,4 +1,4 @@
-"""What all result objects have in common: who made them, what the file says of itself, how it comes to disk."""
+"""What all result objects share: their equipment, their File Meta Information, and how they are written."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Equipment(TypedDict):
 
 
 def general_equipment(provenance: Provenance) -> Equipment:
-    """Describe the application as the equipment that made an object; its serial number begins the bundle's hash."""
+    """Return the application as the equipment of an object; its serial number is how the bundle's hash begins."""
     return {
         "manufacturer": MANUFACTURER,
         "manufacturer_model_name": APPLICATION_NAME,
@@ -43,12 +43,14 @@ def general_equipment(provenance: Provenance) -> Equipment:
 
 
 def sign(target: Dataset, provenance: Provenance, time: datetime) -> None:
-    """Name the application and its model as what made the object, in its data set and in its File Meta Information.
+    """Name the application and its model as the maker of an object, in its data set and File Meta Information.
 
     Parameters
     ----------
     target
         The result; changed in place.
+    provenance
+        The application and its model.
     time
         The job's time, with a time zone; it stands with its offset from UTC.
 
@@ -70,7 +72,14 @@ def sign(target: Dataset, provenance: Provenance, time: datetime) -> None:
 
 
 def write(dataset: Dataset, path: Path) -> None:
-    """Write a DICOM file so that it is whole or not there; the same data set always gives the same bytes.
+    """Write a DICOM file that is whole or not there; the same data set always gives the same bytes.
+
+    Parameters
+    ----------
+    dataset
+        The result, with its File Meta Information.
+    path
+        The file; its folder exists.
 
     Raises
     ------

@@ -26,6 +26,7 @@ from gateway.store.spool import Spool
 from tests.conftest import ROOT
 from tests.gateway.archive import STUDY, Archive, Sender, on_the_same_association, running
 from tests.gateway.conftest import Clock
+from tests.spoilt import spoil_function, without_language
 
 
 @pytest.fixture
@@ -143,6 +144,20 @@ def test_what_cannot_be_recalled_is_said(sender: Sender, config: Path, capsys: p
     said = capsys.readouterr()
     assert "files deleted" in said.out
     assert "1 are not" in said.err
+
+
+def test_a_note_that_fails_the_check_is_said(
+    sender: Sender, config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender.both()
+    sender.change("deliveries", state="sent", tries=1)
+    spoil_function(monkeypatch, "gateway.deliver.recall.build_rejection_note", without_language)
+    assert main(["recall", "--config", str(config), "--study", STUDY, "--yes"]) == 2
+    said = capsys.readouterr()
+    assert "0 recalled" in said.out
+    assert f"{STUDY} version 1: an object of kind note lacks what it must have" in said.out
+    assert "1 are not: their rejection notes failed the check" in said.err
+    assert sender.states() == ["sent", "sent"]
 
 
 def test_the_process_delivers_until_it_is_asked_to_stop(sender: Sender, archive: Archive, config: Path) -> None:

@@ -7,11 +7,14 @@ import sqlalchemy as sa
 from pydicom import Dataset
 
 from candor.dicom.write.rejection_note import Rejection
+from candor.study.errors import ObjectIncomplete
 from gateway.deliver.recall import Answered, answered_with, answers_to, recall
 from gateway.deliver.resend import Selection, resend
-from gateway.store.schema import audit_trail, deliveries, objects, studies
+from gateway.store.schema import alarms, audit_trail, counters, deliveries, objects, studies
+from gateway.store.tokens import Tokens
 from tests.gateway.archive import STUDY, Archive, Sender
 from tests.gateway.network import reread
+from tests.spoilt import spoil_function, without_language
 
 OTHER = f"{STUDY[:-1]}7" if STUDY[-1] != "7" else f"{STUDY[:-1]}8"
 
@@ -147,6 +150,36 @@ def test_after_retention_nothing_says_whose_the_results_are(sender: Sender) -> N
         sender.path(uid).unlink()
     assert not recall_study(sender)
     assert sender.states() == ["sent", "sent"]
+
+
+def test_a_note_that_fails_the_check_recalls_nothing_and_raises_an_alarm(
+    sender: Sender, archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overlay, report = sender.both()
+    sender.deliver()
+    with monkeypatch.context() as patched:
+        spoil_function(patched, "gateway.deliver.recall.build_rejection_note", without_language)
+        with pytest.raises(ObjectIncomplete, match="kind note lacks"):
+            recall_study(sender)
+    assert sender.states() == ["sent", "sent"]
+    assert acts(sender) == []
+    assert sender.queue.queued == []
+    assert "note" not in sender.column(objects.c.kind)
+    (row,) = sender.rows(sa.select(alarms))
+    assert (row.kind, row.subject, row.cleared) == ("recall", Tokens(sender.spool.root).token(STUDY), None)
+    assert "TID 1204 row 1" in row.text
+    assert "recall again" in row.text
+    counted = sender.rows(
+        sa.select(counters.c.labels, counters.c.value).where(counters.c.name == "objects_incomplete_total")
+    )
+    assert counted == [('kind="note"', 1.0)]
+    folder = sender.spool.quarantine(row.subject, 1)
+    assert sorted(path.suffix for path in folder.iterdir()) == [".dcm", ".json"]
+    assert recall_study(sender)
+    sender.deliver()
+    assert archive.uids() == [overlay, report, str(note_of(sender).SOPInstanceUID)]
+    (row,) = sender.rows(sa.select(alarms))
+    assert row.cleared == sender.clock()
 
 
 def test_dead_letters_go_out_again_as_the_files_that_they_are(sender: Sender, archive: Archive) -> None:

@@ -121,6 +121,7 @@ def test_every_alert_is_about_metrics_that_there_are(engine: sa.Engine, with_pac
         add_study(connection, "3", clock() - 900, state="stored", assessed=clock(), findings={"Mass": "absent"})
         baseline = json.dumps({"bundle_sha256": "ab", "share": 0.25, "studies": 200})
         connection.execute(upsert(engine, node_state, {"key": "drift_baseline", "value": baseline}))
+        count(connection, "objects_incomplete_total", kind="sr")
     names = {name for name, _ in scrape(engine, with_pacs, clock)}
     rules = yaml.safe_load((ROOT / "deploy" / "prometheus-alerts.yaml").read_text())["groups"][0]["rules"]
     assert len({rule["alert"] for rule in rules}) == len(rules) >= 8

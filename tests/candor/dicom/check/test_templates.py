@@ -11,10 +11,11 @@ from copy import deepcopy
 from dataclasses import dataclass
 from functools import singledispatch
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from pydicom import Dataset, dcmread
+from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.uid import CTImageStorage
 
 from candor.dicom.check import attributes, image_attributes, presentation_state_attributes, template_rows
@@ -30,6 +31,7 @@ from candor.dicom.check.requirements import (
     items_at,
 )
 from candor.dicom.check.templates import Place, missing_rows, places
+from candor.dicom.check.written import read_written
 from candor.dicom.report.document import build_report
 from candor.dicom.write.rejection_note import Rejection, build_rejection_note
 from candor.study.case import CaseImage
@@ -51,6 +53,13 @@ class Result:
 
     def missing(self) -> list[str]:
         return missing_rows(self.dataset, self.source)
+
+    def missing_when_written(self) -> list[str]:
+        """What is missing in the file, as the application checks it."""
+        with TemporaryDirectory() as folder:
+            path = Path(folder, "result.dcm")
+            dcmwrite(path, self.dataset)
+            return missing_rows(read_written(path), self.source)
 
     def copy(self) -> Result:
         # Quicker than a deep copy.
@@ -260,6 +269,7 @@ def control(name: str, good: Result, number: int, asked: Requirement) -> int:
         spoil(place.item)
         line = f"{place.label}, {asked}".removeprefix(", ")
         assert spoilt.missing() == [line], (name, spoil)
+        assert spoilt.missing_when_written() == [line], (name, spoil)
         controls += 1
     return controls
 
