@@ -37,7 +37,7 @@ from gateway.store.result_objects import in_spool
 from gateway.store.schema import studies
 from gateway.store.spool import Spool
 from gateway.store.states import InstanceState, Mode, Priority, StudyState
-from gateway.store.study import row_of
+from gateway.store.study import Study
 
 _RETRY_S: Final = 5.0
 _ROOM_S: Final = 10.0
@@ -85,8 +85,7 @@ Application = Callable[[str, Path, Path, datetime, tuple[Predecessor, ...]], Ass
 class Try:
     """One try at one version of a study."""
 
-    study_instance_uid: str
-    version: int
+    study: Study
     token: str
     priority: Priority
     number: int
@@ -120,7 +119,7 @@ class Assessor:
         self._engine, self._settings, self._spool, self._jobs = engine, settings, spool, jobs
         self._application, self._now, self._on_timeout = application, now, on_timeout
 
-    def assess(self, study_instance_uid: str, version: int) -> None:
+    def assess(self, study: Study) -> None:
         """Assess a version, unless it is done, or another process that is alive is at it.
 
         Raises
@@ -129,15 +128,15 @@ class Assessor:
             The study is queued again, for another process.
         """
         if self._spool.free_bytes() < _ROOM_BYTES:
-            self._postpone(study_instance_uid, version)
+            self._postpone(study)
             return
-        attempt = self._claim(study_instance_uid, version)
+        attempt = self._claim(study)
         if attempt is None:
             return
         if attempt.number > self._settings.work.max_tries:
             self._park(attempt, f"it broke the worker {attempt.number - 1} times")
             return
-        log_event("study started", study=attempt.token, version=version, tries=attempt.number)
+        log_event("study started", study=attempt.token, version=study.version, tries=attempt.number)
         try:
             with self._watched(attempt):
                 self._try(attempt)
@@ -150,20 +149,18 @@ class Assessor:
             log_event("study failed", "error", study=attempt.token, kind=name_of(error), where=place_of(error))
             self._again(attempt, f"processing failed ({name_of(error)})")
 
-    def _postpone(self, study_instance_uid: str, version: int) -> None:
+    def _postpone(self, study: Study) -> None:
         """Come back when there may be room again, without counting a try."""
-        row = row_of(study_instance_uid, version)
         undone = studies.c.state.in_([StudyState.WAITING.value, StudyState.RUNNING.value])
         with writing(self._engine) as connection:
-            priority = connection.execute(sa.select(studies.c.priority).where(row, undone)).scalar()
+            priority = connection.execute(sa.select(studies.c.priority).where(study.row, undone)).scalar()
             if priority is not None:
-                self._jobs.enqueue_study(connection, study_instance_uid, version, Priority(priority), _ROOM_S)
+                self._jobs.enqueue_study(connection, study, Priority(priority), _ROOM_S)
         text = f"less than {_ROOM_BYTES >> 20} MiB are free for the spool; no study is assessed until there is room"
         raise_alarm(self._engine, AlarmKind.DISK, _SUBJECT, text, self._now())
 
-    def _claim(self, study_instance_uid: str, version: int) -> Try | None:
+    def _claim(self, study: Study) -> Try | None:
         """Make it this process's try, and count it before it is made."""
-        row = row_of(study_instance_uid, version)
         waiting = studies.c.state == StudyState.WAITING.value
         abandoned = sa.and_(
             studies.c.state == StudyState.RUNNING.value,
@@ -176,10 +173,12 @@ class Assessor:
             "executor": self._jobs.executor_id,
         }
         with writing(self._engine) as connection:
-            if not connection.execute(studies.update().where(row, sa.or_(waiting, abandoned)).values(values)).rowcount:
+            if not connection.execute(
+                studies.update().where(study.row, sa.or_(waiting, abandoned)).values(values)
+            ).rowcount:
                 return None
-            found = connection.execute(sa.select(studies).where(row)).one()
-        return Try(study_instance_uid, version, found.token, Priority(found.priority), found.tries)
+            found = connection.execute(sa.select(studies).where(study.row)).one()
+        return Try(study, found.token, Priority(found.priority), found.tries)
 
     @contextmanager
     def _watched(self, attempt: Try) -> Iterator[None]:
@@ -201,15 +200,15 @@ class Assessor:
         files = self._settled(attempt)
         if self._holds_already(attempt, files):
             return
-        source = self._spool.lay_out(attempt.token, attempt.version, [file.file for file in files])
+        source = self._spool.lay_out(attempt.token, attempt.study.version, [file.file for file in files])
         # A folder for each try: a worker that was paused, and wakes, does not write into its successor's.
-        output = self._spool.results(attempt.token, attempt.version) / str(attempt.number)
+        output = self._spool.results(attempt.token, attempt.study.version) / str(attempt.number)
         output.mkdir(mode=0o700, exist_ok=True)
         done = False
         while not done:
             with self._engine.connect() as connection:
-                earlier = earlier_reports(connection, attempt.study_instance_uid, attempt.version)
-            assessed = self._application(attempt.study_instance_uid, source, output, time_of(files), earlier)
+                earlier = earlier_reports(connection, attempt.study)
+            assessed = self._application(attempt.study.study_instance_uid, source, output, time_of(files), earlier)
             if assessed.incomplete is not None:
                 self._set_aside(attempt, output, assessed.incomplete)
                 return
@@ -221,7 +220,7 @@ class Assessor:
 
     def _set_aside(self, attempt: Try, output: Path, incomplete: ObjectIncomplete) -> None:
         """Give a study up at once: another try would give the same object. It goes into the study's quarantine."""
-        quarantine = self._spool.quarantine(attempt.token, attempt.version)
+        quarantine = self._spool.quarantine(attempt.token, attempt.study.version)
         quarantine.mkdir(mode=0o700, exist_ok=True)
         for path in (output / QUARANTINE).glob("*/*"):
             path.replace(quarantine / path.name)
@@ -232,7 +231,7 @@ class Assessor:
     def _settled(self, attempt: Try) -> list[Received]:
         """Tell duplicates, corrections and contradictions apart; returns the files that are to be assessed."""
         with self._engine.connect() as connection:
-            files = received_files(connection, attempt.study_instance_uid, attempt.version)
+            files = received_files(connection, attempt.study)
         states = tell_apart(files, lambda file: content_of(self._spool.path(file.file)))
         with writing(self._engine) as connection:
             note_states(connection, files, states)
@@ -250,7 +249,7 @@ class Assessor:
         with writing(self._engine) as connection:
             before = connection.execute(
                 sa.select(studies).where(
-                    row_of(attempt.study_instance_uid, attempt.version - 1),
+                    attempt.study.before.row,
                     studies.c.results.is_not(None),
                     studies.c.purged.is_(None),
                     studies.c.state.in_([state.value for state in _ANSWERED]),
@@ -258,7 +257,7 @@ class Assessor:
             ).one_or_none()
             if before is None:
                 return False
-            earlier = received_files(connection, attempt.study_instance_uid, attempt.version - 1)
+            earlier = received_files(connection, attempt.study.before)
             if {file.id for file in earlier} != {file.id for file in files}:
                 return False
             self._close(
@@ -270,7 +269,7 @@ class Assessor:
                 **{name: getattr(before, name) for name in ("disposition", "findings", "bundle_sha256", "results")},
                 mode=before.mode,
             )
-        log_event("study holds already", study=attempt.token, version=attempt.version)
+        log_event("study holds already", study=attempt.token, version=attempt.study.version)
         return True
 
     def _finish(
@@ -287,10 +286,10 @@ class Assessor:
         -------
         False where the study has got a report since ``earlier``, at its deadline: the results do not name it.
         """
-        now, row = self._now(), row_of(attempt.study_instance_uid, attempt.version)
+        now, row = self._now(), attempt.study.row
         with writing(self._engine) as connection:
             connection.execute(sa.select(studies.c.version).where(row).with_for_update())
-            if earlier_reports(connection, attempt.study_instance_uid, attempt.version) != earlier:
+            if earlier_reports(connection, attempt.study) != earlier:
                 return False
             mode = mode_of(connection)
             if not self._close(
@@ -305,7 +304,7 @@ class Assessor:
                 results=output.relative_to(self._spool.root).as_posix(),
                 mode=mode.value,
             ):
-                log_event("study was taken over", "warning", study=attempt.token, version=attempt.version)
+                log_event("study was taken over", "warning", study=attempt.token, version=attempt.study.version)
                 return True
             planned = self._record(connection, attempt, objects, mode, now)
             state = _state_of(assessed.disposition, planned)
@@ -314,7 +313,7 @@ class Assessor:
             count(connection, "studies_assessed_total", disposition=assessed.disposition.value)
             for decision, number in Counter(assessed.findings.values()).items():
                 count(connection, "findings_total", number, decision=decision)
-        log_event("study assessed", study=attempt.token, version=attempt.version, state=state.value)
+        log_event("study assessed", study=attempt.token, version=attempt.study.version, state=state.value)
         clear_alarm(self._engine, AlarmKind.STUDY_FAILED, attempt.token, now)
         clear_alarm(self._engine, AlarmKind.INCOMPLETE, attempt.token, now)
         clear_alarm(self._engine, AlarmKind.DISK, _SUBJECT, now)
@@ -323,9 +322,8 @@ class Assessor:
     def _record(
         self, connection: sa.Connection, attempt: Try, objects: tuple[ResultObject, ...], mode: Mode, now: float
     ) -> int:
-        uid, version = attempt.study_instance_uid, attempt.version
-        record_objects(connection, uid, version, objects, now)
-        return plan_deliveries(connection, self._jobs, self._settings, uid, version, objects, mode, now)
+        record_objects(connection, attempt.study, objects, now)
+        return plan_deliveries(connection, self._jobs, self._settings, attempt.study, objects, mode, now)
 
     def _again(self, attempt: Try, reason: str) -> None:
         """Queue the study for another try, or park it."""
@@ -334,15 +332,13 @@ class Assessor:
             return
         with writing(self._engine) as connection:
             if self._close(connection, attempt, StudyState.WAITING, reason=reason):
-                uid, version = attempt.study_instance_uid, attempt.version
-                self._jobs.enqueue_study(connection, uid, version, attempt.priority, _RETRY_S * attempt.number)
+                self._jobs.enqueue_study(connection, attempt.study, attempt.priority, _RETRY_S * attempt.number)
 
     def _park(self, attempt: Try, reason: str, kind: AlarmKind = AlarmKind.STUDY_FAILED) -> None:
         """Give the study up, with its reason, a report that says so, and an alarm."""
-        uid, version = attempt.study_instance_uid, attempt.version
         reports: tuple[ResultObject, ...] = ()
         try:
-            reports = unassessed_reports(self._engine, self._settings, self._spool, uid, version)
+            reports = unassessed_reports(self._engine, self._settings, self._spool, attempt.study)
         except ObjectIncomplete as error:
             reason, kind = f"{reason}; no report says so: {error}", AlarmKind.INCOMPLETE
         try:
@@ -350,7 +346,7 @@ class Assessor:
         except ResultConflict:
             parked = self._park_with(attempt, f"{reason}; its report cannot be delivered either", ())
         if parked:
-            log_event("study parked", "error", study=attempt.token, version=attempt.version, tries=attempt.number)
+            log_event("study parked", "error", study=attempt.token, version=attempt.study.version, tries=attempt.number)
             text = f"parked: {reason}; {WHAT_TO_DO}" if kind is AlarmKind.INCOMPLETE else f"parked: {reason}"
             raise_alarm(self._engine, kind, attempt.token, text, self._now())
 
@@ -368,7 +364,7 @@ class Assessor:
     def _close(self, connection: sa.Connection, attempt: Try, enters: StudyState, **values: Any) -> bool:
         """End this try; False where another process has taken the study over in the meantime."""
         mine = sa.and_(
-            row_of(attempt.study_instance_uid, attempt.version),
+            attempt.study.row,
             studies.c.state == StudyState.RUNNING.value,
             studies.c.executor == self._jobs.executor_id,
             studies.c.tries == attempt.number,

@@ -12,7 +12,7 @@ from gateway.settings import Settings
 from gateway.store.database import writing
 from gateway.store.schema import deliveries, objects, studies
 from gateway.store.states import DeliveryState, Priority, StudyState
-from gateway.store.study import complete, move
+from gateway.store.study import Study, complete, same_version
 
 _AT_ONCE: Final = 50
 _GRACE_S: Final = 60.0
@@ -35,13 +35,12 @@ def queue_complete(engine: sa.Engine, settings: Settings, jobs: Jobs, now: float
     queued = 0
     with writing(engine) as connection:
         for row in found:
-            uid, version = row.study_instance_uid, row.version
-            key = sa.and_(studies.c.study_instance_uid == uid, studies.c.version == version)
-            change = studies.update().where(key, here).values(state=StudyState.WAITING.value, queued=now)
+            study = Study.of(row)
+            change = studies.update().where(study.row, here).values(state=StudyState.WAITING.value, queued=now)
             if connection.execute(change).rowcount:  # else an image came in between, or another sweep was faster
-                priority = connection.execute(sa.select(studies.c.priority).where(key)).scalar_one()
-                jobs.enqueue_study(connection, uid, version, Priority(priority))
-                log_event("study queued", study=row.token, version=version, count=row.images)
+                priority = connection.execute(sa.select(studies.c.priority).where(study.row)).scalar_one()
+                jobs.enqueue_study(connection, study, Priority(priority))
+                log_event("study queued", study=row.token, version=study.version, count=row.images)
                 queued += 1
     return queued
 
@@ -63,10 +62,10 @@ def end_overtaking(engine: sa.Engine, settings: Settings, jobs: Jobs, now: float
         ).all()
     for row in found:
         with writing(engine) as connection:
-            key = sa.and_(studies.c.study_instance_uid == row.study_instance_uid, studies.c.version == row.version)
-            change = studies.update().where(key, long_since).values(priority=Priority.URGENT.value)
+            study = Study.of(row)
+            change = studies.update().where(study.row, long_since).values(priority=Priority.URGENT.value)
             if connection.execute(change).rowcount:
-                jobs.enqueue_study(connection, row.study_instance_uid, row.version, Priority.URGENT)
+                jobs.enqueue_study(connection, study, Priority.URGENT)
                 raised += 1
     return raised
 
@@ -90,10 +89,9 @@ def requeue_lost(engine: sa.Engine, jobs: Jobs, now: float) -> int:
     ]
     for row in lost:
         with writing(engine) as connection:
-            here = (StudyState(row.state),)
-            uid, version = row.study_instance_uid, row.version
-            if move(connection, uid, version, here, StudyState.WAITING, queued=now, executor=None):
-                jobs.enqueue_study(connection, uid, version, Priority(row.priority))
+            study, here = Study.of(row), (StudyState(row.state),)
+            if study.move(connection, here, StudyState.WAITING, queued=now, executor=None):
+                jobs.enqueue_study(connection, study, Priority(row.priority))
                 log_event("study without a job queued again", "warning", study=row.token, version=row.version)
     return len(lost)
 
@@ -109,12 +107,7 @@ def requeue_lost_deliveries(engine: sa.Engine, jobs: Jobs, now: float) -> int:
             sa.func.max(deliveries.c.tries).label("tries"),
         )
         .join(objects, objects.c.sop_instance_uid == deliveries.c.sop_instance_uid)
-        .join(
-            studies,
-            sa.and_(
-                studies.c.study_instance_uid == objects.c.study_instance_uid, studies.c.version == objects.c.version
-            ),
-        )
+        .join(studies, same_version(objects))
         .where(deliveries.c.state == DeliveryState.DUE.value, deliveries.c.due <= now - _DELIVERY_GRACE_S)
         .group_by(studies.c.token, objects.c.study_instance_uid, objects.c.version, deliveries.c.destination)
     )
@@ -127,8 +120,7 @@ def requeue_lost_deliveries(engine: sa.Engine, jobs: Jobs, now: float) -> int:
         with writing(engine) as connection:
             jobs.enqueue_delivery(
                 connection,
-                row.study_instance_uid,
-                row.version,
+                Study.of(row),
                 row.destination,
                 row.tries,
                 occasion=f"lost-{int(now // _DELIVERY_GRACE_S)}",  # several sweeps at once make one job

@@ -24,7 +24,7 @@ from gateway.store.mode import mode_of
 from gateway.store.schema import alarms, studies
 from gateway.store.spool import Spool
 from gateway.store.states import StudyState
-from gateway.store.study import row_of
+from gateway.store.study import Study
 
 _RESULTLESS: Final = (StudyState.RECEIVING, StudyState.WAITING, StudyState.RUNNING)
 _AT_ONCE: Final = 50
@@ -71,11 +71,10 @@ def _troubled(kind: AlarmKind, token: str) -> sa.Select[Any]:
 
 def _answer(engine: sa.Engine, settings: Settings, spool: Spool, jobs: Jobs, row: Any, now: float) -> bool:
     undelivered = StudyState(row.state) is StudyState.DELIVERING
-    uid, version = row.study_instance_uid, row.version
     made: tuple[ResultObject, ...] = ()
     if not undelivered:
         try:
-            made = unassessed_reports(engine, settings, spool, uid, version)
+            made = unassessed_reports(engine, settings, spool, Study.of(row))
         except ObjectIncomplete as error:
             text = f"the report that the study was not assessed did not go out: {error}; {WHAT_TO_DO}"
             raise_alarm(engine, AlarmKind.INCOMPLETE, row.token, text, now)
@@ -101,13 +100,13 @@ def _write(
     engine: sa.Engine, settings: Settings, jobs: Jobs, row: Any, made: tuple[ResultObject, ...], now: float
 ) -> bool:
     """Note that the deadline is past, with the report; False where the study has moved on meanwhile."""
-    uid, version = row.study_instance_uid, row.version
-    as_found = sa.and_(row_of(uid, version), studies.c.overdue.is_(None), studies.c.state.in_(_as_found(row.state)))
+    study = Study.of(row)
+    as_found = sa.and_(study.row, studies.c.overdue.is_(None), studies.c.state.in_(_as_found(row.state)))
     with writing(engine) as connection:
         if not connection.execute(studies.update().where(as_found).values(overdue=now)).rowcount:
             return False
-        record_objects(connection, uid, version, made, now)
-        plan_deliveries(connection, jobs, settings, uid, version, made, mode_of(connection), now)
+        record_objects(connection, study, made, now)
+        plan_deliveries(connection, jobs, settings, study, made, mode_of(connection), now)
         count(connection, "deadlines_missed_total")
     return True
 

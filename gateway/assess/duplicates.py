@@ -29,6 +29,7 @@ from candor.dicom.shared.identity import fingerprint
 from candor.study.errors import Refused
 from gateway.store.schema import instances, study_instances
 from gateway.store.states import InstanceState
+from gateway.store.study import Study
 
 _USED: Final = (InstanceState.KEPT.value, InstanceState.QUARANTINED.value)
 
@@ -60,8 +61,16 @@ class Content:
     pixels: str
 
 
-def received_files(connection: sa.Connection, study_instance_uid: str, version: int) -> list[Received]:
-    """List the files that a version is made of, in the order in which they came."""
+def received_files(connection: sa.Connection, study: Study) -> list[Received]:
+    """List the files that a version is made of, in the order in which they came.
+
+    Parameters
+    ----------
+    connection
+        To the node's database.
+    study
+        The version.
+    """
     query = (
         sa.select(
             instances.c.id,
@@ -71,11 +80,7 @@ def received_files(connection: sa.Connection, study_instance_uid: str, version: 
             instances.c.state,
         )
         .join(study_instances, study_instances.c.instance == instances.c.id)
-        .where(
-            study_instances.c.study_instance_uid == study_instance_uid,
-            study_instances.c.version == version,
-            instances.c.state.in_(_USED),
-        )
+        .where(study.within(study_instances), instances.c.state.in_(_USED))
         .order_by(instances.c.received, instances.c.id)
     )
     return [

@@ -14,16 +14,26 @@ from gateway.store.database import insert_once
 from gateway.store.result_objects import predecessor_from_row, to_row
 from gateway.store.schema import deliveries, instances, objects, study_instances
 from gateway.store.states import DeliveryState, Mode
+from gateway.store.study import Study
 
 
 class ResultConflict(ReportError):
     """A result has the UID of another one and other content; it must never leave the node."""
 
 
-def record_objects(
-    connection: sa.Connection, study_instance_uid: str, version: int, made: Iterable[ResultObject], now: float
-) -> None:
+def record_objects(connection: sa.Connection, study: Study, made: Iterable[ResultObject], now: float) -> None:
     """Give each object its row; one that is there with the same content stays with the version that made it first.
+
+    Parameters
+    ----------
+    connection
+        In a transaction.
+    study
+        The version that they are results of.
+    made
+        The objects, with their hashes.
+    now
+        Seconds since 1970.
 
     Raises
     ------
@@ -31,8 +41,7 @@ def record_objects(
         The UID stands for other content already.
     """
     for item in made:
-        of_study = {"study_instance_uid": study_instance_uid, "version": version, "made": now}
-        insert_once(connection, objects, to_row(item) | of_study)
+        insert_once(connection, objects, {**to_row(item), **study.key, "made": now})
         known = sa.select(objects.c.sha256, objects.c.profiles).where(
             objects.c.sop_instance_uid == item.sop_instance_uid
         )
@@ -48,13 +57,29 @@ def plan_deliveries(
     connection: sa.Connection,
     jobs: Jobs,
     settings: Settings,
-    study_instance_uid: str,
-    version: int,
+    study: Study,
     made: Sequence[ResultObject],
     mode: Mode,
     now: float,
 ) -> int:
     """Send each object on its way to each destination that takes it; in shadow mode to none.
+
+    Parameters
+    ----------
+    connection
+        In a transaction.
+    jobs
+        Where the deliveries are queued.
+    settings
+        For the destinations.
+    study
+        The version that the objects are results of.
+    made
+        The objects; they have their rows.
+    mode
+        Of the node.
+    now
+        Seconds since 1970.
 
     Returns
     -------
@@ -62,13 +87,13 @@ def plan_deliveries(
     """
     if mode is Mode.SHADOW:
         return 0
-    senders = _senders(connection, study_instance_uid, version)
+    senders = _senders(connection, study)
     for destination in settings.destinations:
         wanted = [item for item in made if destination.profile.takes(item)]
         if wanted and wants(destination, senders):
             new = [item for item in wanted if _plan(connection, item, destination, now)]
             if new:
-                jobs.enqueue_delivery(connection, study_instance_uid, version, destination.name)
+                jobs.enqueue_delivery(connection, study, destination.name)
     uids = [item.sop_instance_uid for item in made]
     theirs = sa.select(sa.func.count()).select_from(deliveries).where(deliveries.c.sop_instance_uid.in_(uids))
     return connection.execute(theirs).scalar_one()
@@ -79,15 +104,23 @@ def wants(destination: Destination, senders: set[str]) -> bool:
     return not destination.only_from or not senders.isdisjoint(destination.only_from)
 
 
-def earlier_reports(connection: sa.Connection, study_instance_uid: str, version: int) -> tuple[Predecessor, ...]:
+def earlier_reports(connection: sa.Connection, study: Study) -> tuple[Predecessor, ...]:
     """List the reports that a study has got up to a version, oldest first.
 
     Among those of the version itself may be one that it was not assessed by its deadline. They are what the next
     report's Predecessor Documents Sequence (PS3.3 C.17.2) names; their rows outlive their files.
+
+    Parameters
+    ----------
+    connection
+        To the node's database.
+    study
+        The version.
     """
+    up_to_it = sa.and_(objects.c.study_instance_uid == study.study_instance_uid, objects.c.version <= study.version)
     query = (
         sa.select(objects)
-        .where(objects.c.study_instance_uid == study_instance_uid, objects.c.version <= version, objects.c.kind == "sr")
+        .where(up_to_it, objects.c.kind == "sr")
         .order_by(objects.c.version, objects.c.made, objects.c.sop_instance_uid)
     )
     return tuple(predecessor_from_row(row) for row in connection.execute(query))
@@ -110,10 +143,10 @@ def _plan(connection: sa.Connection, item: ResultObject, destination: Destinatio
     return insert_once(connection, deliveries, values)
 
 
-def _senders(connection: sa.Connection, study_instance_uid: str, version: int) -> set[str]:
+def _senders(connection: sa.Connection, study: Study) -> set[str]:
     query = (
         sa.select(instances.c.calling_ae_title)
         .join(study_instances, study_instances.c.instance == instances.c.id)
-        .where(study_instances.c.study_instance_uid == study_instance_uid, study_instances.c.version == version)
+        .where(study.within(study_instances))
     )
     return set(connection.execute(query).scalars())

@@ -14,29 +14,35 @@ from gateway.store.database import writing
 from gateway.store.mode import note_act
 from gateway.store.schema import studies
 from gateway.store.states import Priority, StudyState
-from gateway.store.study import move, row_of
+from gateway.store.study import Study
 
 
-def replay_study(
-    engine: sa.Engine, settings: Settings, jobs: Jobs, study_instance_uid: str, version: int, who: str, now: float
-) -> bool:
+def replay_study(engine: sa.Engine, settings: Settings, jobs: Jobs, study: Study, who: str, now: float) -> bool:
     """Queue a parked version again, with all its tries before it and a new deadline.
 
     Parameters
     ----------
+    engine
+        The node's database.
+    settings
+        For the deadline.
+    jobs
+        Where the study is queued.
+    study
+        The version.
     who
         The operator.
+    now
+        Seconds since 1970.
 
     Returns
     -------
     Whether it was parked, and so whether it is queued now.
     """
     with writing(engine) as connection:
-        assessed = sa.select(studies.c.assessed).where(row_of(study_instance_uid, version))
-        queued = connection.execute(assessed).scalar() is None and move(
+        assessed = sa.select(studies.c.assessed).where(study.row)
+        queued = connection.execute(assessed).scalar() is None and study.move(
             connection,
-            study_instance_uid,
-            version,
             (StudyState.FAILED,),
             StudyState.WAITING,
             tries=0,
@@ -47,19 +53,27 @@ def replay_study(
             deadline=now + settings.studies.result_deadline_s,
         )
         if queued:
-            query = sa.select(studies.c.token, studies.c.priority).where(row_of(study_instance_uid, version))
+            query = sa.select(studies.c.token, studies.c.priority).where(study.row)
             token, priority = connection.execute(query).one()
-            jobs.enqueue_study(connection, study_instance_uid, version, Priority(priority))
+            jobs.enqueue_study(connection, study, Priority(priority))
             note_act(connection, who, "replay", token, now)
     return queued
 
 
-def parked(engine: sa.Engine, study_instance_uid: str | None = None) -> list[tuple[str, int]]:
-    """List the parked versions, of one study or of all: Study Instance UID and version."""
+def parked(engine: sa.Engine, study_instance_uid: str | None = None) -> list[Study]:
+    """List the parked versions, of one study or of all.
+
+    Parameters
+    ----------
+    engine
+        The node's database.
+    study_instance_uid
+        The study; None for all.
+    """
     query = sa.select(studies.c.study_instance_uid, studies.c.version).where(
         studies.c.state == StudyState.FAILED.value, studies.c.purged.is_(None), studies.c.assessed.is_(None)
     )
     if study_instance_uid is not None:
         query = query.where(studies.c.study_instance_uid == study_instance_uid)
     with engine.connect() as connection:
-        return [(row.study_instance_uid, row.version) for row in connection.execute(query.order_by(studies.c.finished))]
+        return [Study.of(row) for row in connection.execute(query.order_by(studies.c.finished))]

@@ -37,7 +37,7 @@ from gateway.store.database import writing
 from gateway.store.result_objects import in_spool
 from gateway.store.schema import studies
 from gateway.store.spool import Spool
-from gateway.store.study import row_of
+from gateway.store.study import Study
 
 _DETAIL: Final = "the study could not be processed, or not in time"
 """One text for both: the same images give the same report under the same UID."""
@@ -69,10 +69,19 @@ def time_of(files: Sequence[Received]) -> datetime:
     return datetime.fromtimestamp(int(max(file.received for file in files)), UTC)
 
 
-def unassessed_reports(
-    engine: sa.Engine, settings: Settings, spool: Spool, study_instance_uid: str, version: int
-) -> tuple[ResultObject, ...]:
+def unassessed_reports(engine: sa.Engine, settings: Settings, spool: Spool, study: Study) -> tuple[ResultObject, ...]:
     """Report that a version of a study was not assessed because processing failed.
+
+    Parameters
+    ----------
+    engine
+        The node's database.
+    settings
+        The node's.
+    spool
+        Where the files are, and the reports go.
+    study
+        The version.
 
     Returns
     -------
@@ -85,18 +94,20 @@ def unassessed_reports(
         A report failed the check. It is in the study's quarantine, and counted; no report may go out.
     """
     with engine.connect() as connection:
-        files = received_files(connection, study_instance_uid, version)
-        token = connection.execute(sa.select(studies.c.token).where(row_of(study_instance_uid, version))).scalar_one()
-        earlier = earlier_reports(connection, study_instance_uid, version)
+        files = received_files(connection, study)
+        token = connection.execute(sa.select(studies.c.token).where(study.row)).scalar_one()
+        earlier = earlier_reports(connection, study)
     own = _own_settings(settings)
     try:
         if not files:
             raise ReportError("the study has no file; a report needs one to refer to")
         images = [_image(f"{number:03d}.dcm", spool.path(file.file)) for number, file in enumerate(files, 1)]
-        folder = spool.results(token, version) / "unassessed"
-        case = Case(study_instance_uid, images, folder, time_of(files), earlier)
+        folder = spool.results(token, study.version) / "unassessed"
+        case = Case(study.study_instance_uid, images, folder, time_of(files), earlier)
         texts = texts_of(Language(own.language))
-        return _write(case, settings.profiles or (own.profile,), texts, spool.root, spool.quarantine(token, version))
+        return _write(
+            case, settings.profiles or (own.profile,), texts, spool.root, spool.quarantine(token, study.version)
+        )
     except ObjectIncomplete as error:
         with writing(engine) as connection:
             count(connection, "objects_incomplete_total", kind=error.kind)

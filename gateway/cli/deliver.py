@@ -97,7 +97,7 @@ def _recall(options: argparse.Namespace) -> None:
                 try:
                     failed += not recall(engine, spool, jobs, answered, rejection, who, time.time())
                 except ObjectIncomplete as error:
-                    incomplete.append(f"{answered.study_instance_uid} version {answered.version}: {error}")
+                    incomplete.append(f"{answered.study.study_instance_uid} version {answered.study.version}: {error}")
     print(f"{len(left) - failed - len(incomplete)} recalled")
     if incomplete:
         print("\n".join(incomplete))

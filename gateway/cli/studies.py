@@ -78,7 +78,7 @@ def _replay(options: argparse.Namespace) -> None:
     settings, who = load_settings(options.config), getpass.getuser()
     with opened_database(settings) as engine, opened_queue(engine, settings) as jobs:
         found = parked(engine, options.study)
-        started = sum(replay_study(engine, settings, jobs, uid, version, who, time.time()) for uid, version in found)
+        started = sum(replay_study(engine, settings, jobs, study, who, time.time()) for study in found)
     if not started:
         raise NothingToDo("no such study is parked; see `status` for how many are")
     print(f"{started} started again")

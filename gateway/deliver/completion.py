@@ -16,7 +16,7 @@ from gateway.store.alarms import AlarmKind, clear_alarm, raise_alarm
 from gateway.store.database import writing
 from gateway.store.schema import alarms, deliveries, objects, studies
 from gateway.store.states import DeliveryState, StudyState
-from gateway.store.study import move, row_of
+from gateway.store.study import Study
 
 
 def settle_studies(engine: sa.Engine, settings: Settings, now: float, study_instance_uid: str | None = None) -> int:
@@ -29,12 +29,7 @@ def settle_studies(engine: sa.Engine, settings: Settings, now: float, study_inst
     settled = 0
     for row in found:
         with writing(engine) as connection:
-            if (
-                connection.execute(
-                    sa.select(studies.c.token).where(row_of(row.study_instance_uid, row.version), ripe)
-                ).first()
-                is not None
-            ):
+            if connection.execute(sa.select(studies.c.token).where(Study.of(row).row, ripe)).first() is not None:
                 settled += _settle(connection, row, now)
     return settled
 
@@ -52,12 +47,12 @@ def _on_its_way(settings: Settings) -> sa.ColumnElement[bool]:
 
 
 def _settle(connection: sa.Connection, row: Any, now: float) -> bool:
+    study = Study.of(row)
     dead = (
         sa.select(deliveries.c.destination, deliveries.c.reason)
         .join(objects, objects.c.sop_instance_uid == deliveries.c.sop_instance_uid)
         .where(
-            objects.c.study_instance_uid == row.study_instance_uid,
-            objects.c.version == row.version,
+            study.within(objects),
             deliveries.c.state == DeliveryState.DEAD.value,
         )
         .order_by(deliveries.c.destination)
@@ -70,7 +65,7 @@ def _settle(connection: sa.Connection, row: Any, now: float) -> bool:
         unassessed = row.disposition == Disposition.NOT_ASSESSED.value
         state, reason = (StudyState.NOT_ASSESSED if unassessed else StudyState.DELIVERED), ""
     here = (StudyState.DELIVERING,)
-    moved = move(connection, row.study_instance_uid, row.version, here, state, finished=now, reason=reason)
+    moved = study.move(connection, here, state, finished=now, reason=reason)
     if moved:
         log_event("study delivered", study=row.token, version=row.version, state=state.value)
     return moved

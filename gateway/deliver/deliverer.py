@@ -30,7 +30,7 @@ from gateway.store.database import writing
 from gateway.store.schema import deliveries, objects, studies
 from gateway.store.spool import Spool
 from gateway.store.states import DeliveryState
-from gateway.store.study import row_of
+from gateway.store.study import Study, same_version
 
 _DAY_S: Final = 86400.0
 _SLACK_S: Final = 1.0
@@ -46,8 +46,7 @@ class Queue(Protocol):
     def enqueue_delivery(
         self,
         connection: sa.Connection,
-        study_instance_uid: str,
-        version: int,
+        study: Study,
         destination: str,
         attempt: int = 0,
         delay_s: float = 0.0,
@@ -60,8 +59,7 @@ class Queue(Protocol):
 class Job:
     """What a delivery is about."""
 
-    study_instance_uid: str
-    version: int
+    study: Study
     destination: str
     token: str
 
@@ -87,43 +85,39 @@ class Deliverer:
         self._engine, self._settings, self._spool, self._jobs = engine, settings, spool, jobs
         self._now, self._random = now, random
 
-    def deliver(self, study_instance_uid: str, version: int, destination: str, attempt: int) -> None:
+    def deliver(self, study: Study, destination: str, attempt: int) -> None:
         """Send what is due of a study to one destination, over one association.
 
         Parameters
         ----------
-        version
-            Objects that this version shares with earlier ones have the rows of those.
+        study
+            The version. Objects that it shares with earlier ones have the rows of those.
+        destination
+            Its name.
         attempt
             Tells one job from another; the tries are counted in the rows.
         """
-        query = sa.select(studies.c.token).where(row_of(study_instance_uid, version))
+        query = sa.select(studies.c.token).where(study.row)
         with self._engine.connect() as connection:
             token = connection.execute(query).scalar_one()
-        job = Job(study_instance_uid, version, destination, token)
+        job = Job(study, destination, token)
         rows = self._pending(job)
         if rows:
             self._look(job, rows, attempt)
-        settle_studies(self._engine, self._settings, self._now(), study_instance_uid)
+        settle_studies(self._engine, self._settings, self._now(), study.study_instance_uid)
 
     def requeue_uncommitted(self) -> int:
         """Queue what a commitment report has called failed; returns how many objects."""
         query = (
             sa.select(deliveries, objects.c.study_instance_uid, objects.c.version, studies.c.token)
             .join(objects, objects.c.sop_instance_uid == deliveries.c.sop_instance_uid)
-            .join(
-                studies,
-                sa.and_(
-                    studies.c.study_instance_uid == objects.c.study_instance_uid,
-                    studies.c.version == objects.c.version,
-                ),
-            )
+            .join(studies, same_version(objects))
             .where(deliveries.c.state == DeliveryState.DUE.value, deliveries.c.transaction_uid.is_not(None))
         )
         with self._engine.connect() as connection:
             found = connection.execute(query).all()
         for row in found:
-            job = Job(row.study_instance_uid, row.version, row.destination, row.token)
+            job = Job(Study.of(row), row.destination, row.token)
             with writing(self._engine) as connection:
                 here = sa.and_(_key(row), deliveries.c.transaction_uid == row.transaction_uid)
                 if connection.execute(deliveries.update().where(here).values(transaction_uid=None)).rowcount:
@@ -136,8 +130,8 @@ class Deliverer:
             sa.select(deliveries, objects.c.sop_class_uid, objects.c.file, objects.c.sha256, objects.c.kind)
             .join(objects, objects.c.sop_instance_uid == deliveries.c.sop_instance_uid)
             .where(
-                objects.c.study_instance_uid == job.study_instance_uid,
-                objects.c.version <= job.version,
+                objects.c.study_instance_uid == job.study.study_instance_uid,
+                objects.c.version <= job.study.version,
                 deliveries.c.destination == job.destination,
                 deliveries.c.state == DeliveryState.DUE.value,
             )
@@ -173,8 +167,7 @@ class Deliverer:
         with writing(self._engine) as connection:
             self._jobs.enqueue_delivery(
                 connection,
-                job.study_instance_uid,
-                job.version,
+                job.study,
                 job.destination,
                 attempt,
                 moment - now,
@@ -284,7 +277,7 @@ class Deliverer:
             connection.execute(deliveries.update().where(_key(row)).values(values))
             count(connection, "deliveries_total", destination=row.destination, outcome="retried")
         attempt = _tries(connection, job)
-        self._jobs.enqueue_delivery(connection, job.study_instance_uid, job.version, job.destination, attempt, delay_s)
+        self._jobs.enqueue_delivery(connection, job.study, job.destination, attempt, delay_s)
 
 
 def backoff(elapsed_s: float, deliver: Deliver, random: float) -> float:
@@ -311,6 +304,8 @@ def _tries(connection: sa.Connection, job: Job) -> int:
     query = (
         sa.select(sa.func.sum(deliveries.c.tries))
         .join(objects, objects.c.sop_instance_uid == deliveries.c.sop_instance_uid)
-        .where(objects.c.study_instance_uid == job.study_instance_uid, deliveries.c.destination == job.destination)
+        .where(
+            objects.c.study_instance_uid == job.study.study_instance_uid, deliveries.c.destination == job.destination
+        )
     )
     return int(connection.execute(query).scalar_one())

@@ -32,6 +32,7 @@ from gateway.store.result_objects import from_row, in_spool
 from gateway.store.schema import deliveries, objects, studies
 from gateway.store.spool import Spool
 from gateway.store.states import DeliveryState
+from gateway.store.study import Study
 
 _EXPLANATION: Final = "These results of Candor are withdrawn by the site that made them."
 
@@ -52,8 +53,7 @@ class Answered:
         Nothing is left to recall.
     """
 
-    study_instance_uid: str
-    version: int
+    study: Study
     token: str
     disposition: str | None
     bundle_sha256: str | None
@@ -122,14 +122,14 @@ def recall(
             _refuse(engine, answered, error, now)
             raise
     with writing(engine) as connection:
-        record_objects(connection, answered.study_instance_uid, answered.version, note, now)
+        record_objects(connection, answered.study, note, now)
         _withdraw(connection, answered)
         for destination in answered.destinations:
             _plan(connection, jobs, answered, note[0], destination, now)
         names = ", ".join(answered.destinations)
         note_act(connection, who, "recall", answered.token, now, f"{rejection.value.meaning}: {names}")
     clear_alarm(engine, AlarmKind.RECALL, answered.token, now)
-    log_event("results recalled", "warning", study=answered.token, version=answered.version, user=who)
+    log_event("results recalled", "warning", study=answered.token, version=answered.study.version, user=who)
     return True
 
 
@@ -138,7 +138,7 @@ def _refuse(engine: sa.Engine, answered: Answered, error: ObjectIncomplete, now:
     with writing(engine) as connection:
         count(connection, "objects_incomplete_total", kind=error.kind)
     text = (
-        f"version {answered.version} was not recalled: {error}; reject its results in the archive, "
+        f"version {answered.study.version} was not recalled: {error}; reject its results in the archive, "
         "send the list beside the note to the makers of Candor, upgrade, then recall again"
     )
     raise_alarm(engine, AlarmKind.RECALL, answered.token, text, now)
@@ -152,11 +152,7 @@ def _answered(engine: sa.Engine, which: sa.ColumnElement[bool]) -> list[Answered
 
 
 def _describe(connection: sa.Connection, row: Any) -> Answered:
-    of_version = sa.and_(
-        objects.c.study_instance_uid == row.study_instance_uid,
-        objects.c.version == row.version,
-        objects.c.kind != NOTE,
-    )
+    of_version = sa.and_(Study.of(row).within(objects), objects.c.kind != NOTE)
     results = connection.execute(sa.select(objects).where(of_version).order_by(objects.c.sop_instance_uid)).all()
     sent = connection.execute(
         sa.select(deliveries)
@@ -166,8 +162,7 @@ def _describe(connection: sa.Connection, row: Any) -> Answered:
     ).all()
     left = [each for each in sent if each.state != DeliveryState.RECALLED.value]
     return Answered(
-        study_instance_uid=row.study_instance_uid,
-        version=row.version,
+        study=Study.of(row),
         token=row.token,
         disposition=row.disposition,
         bundle_sha256=row.bundle_sha256,
@@ -201,12 +196,12 @@ def _note(
         row = connection.execute(sa.select(objects).where(objects.c.sop_instance_uid == uid)).one_or_none()
     if row is not None:
         return from_row(row)
-    folder = spool.results(answered.token, answered.version) / "recall"
+    folder = spool.results(answered.token, answered.study.version) / "recall"
     folder.mkdir(mode=0o700, exist_ok=True)
     name = f"{sha256(uid.encode()).hexdigest()[:16]}.dcm"
     time = datetime.fromtimestamp(now, UTC)
     note = build_rejection_note(read_header(source), answered.results, rejection, _EXPLANATION, NO_MODEL, time)
-    write_checked(note, folder / name, NOTE, spool.quarantine(answered.token, answered.version))
+    write_checked(note, folder / name, NOTE, spool.quarantine(answered.token, answered.study.version))
     return in_spool(describe(note, NOTE, name), folder, spool.root)
 
 
@@ -229,8 +224,7 @@ def _plan(
         "reason": "",
     }
     if connection.execute(upsert(connection.engine, deliveries, values)).rowcount:
-        uid, version = answered.study_instance_uid, answered.version
-        jobs.enqueue_delivery(connection, uid, version, destination, occasion=f"recall-{int(now)}")
+        jobs.enqueue_delivery(connection, answered.study, destination, occasion=f"recall-{int(now)}")
 
 
 def line_of(answered: Answered) -> str:
@@ -238,7 +232,8 @@ def line_of(answered: Answered) -> str:
     state = "recalled already" if answered.is_recalled else f"{answered.unsent} deliveries not tried yet"
     held_by = f"may be at {', '.join(answered.destinations)}" if answered.destinations else "sent nowhere"
     return (
-        f"{answered.study_instance_uid} version {answered.version}: {answered.disposition or 'no disposition'}, "
+        f"{answered.study.study_instance_uid} version {answered.study.version}: "
+        f"{answered.disposition or 'no disposition'}, "
         f"model {(answered.bundle_sha256 or 'none')[:16]}, {len(answered.results)} objects, {held_by}, {state}"
         + (", files deleted" if answered.is_purged else "")
     )

@@ -12,7 +12,7 @@ from gateway.store.database import writing
 from gateway.store.mode import note_act
 from gateway.store.schema import deliveries, objects, studies
 from gateway.store.states import DeliveryState, StudyState
-from gateway.store.study import move, row_of
+from gateway.store.study import Study
 
 _SENT = (DeliveryState.SENT.value, DeliveryState.COMMITTED.value)
 
@@ -68,27 +68,25 @@ def resend(engine: sa.Engine, jobs: Queue, selection: Selection, who: str, now: 
     with engine.connect() as connection:
         found = connection.execute(query).all()
     due = 0
-    for uid, version, destination, tries in found:
+    for row in found:
+        study, destination = Study.of(row), row.destination
         with writing(engine) as connection:
-            due += _make_due(connection, selection, uid, version, destination, now)
-            jobs.enqueue_delivery(connection, uid, version, destination, tries, occasion=f"resend-{int(now)}")
-            _reopen(connection, uid, version)
-            token = connection.execute(sa.select(studies.c.token).where(row_of(uid, version))).scalar_one()
+            due += _make_due(connection, selection, study, destination, now)
+            jobs.enqueue_delivery(connection, study, destination, row.tries, occasion=f"resend-{int(now)}")
+            _reopen(connection, study)
+            token = connection.execute(sa.select(studies.c.token).where(study.row)).scalar_one()
             note_act(connection, who, "resend", token, now, destination)
-        log_event("results are sent again", study=token, version=version, destination=destination, user=who)
+        log_event("results are sent again", study=token, version=study.version, destination=destination, user=who)
     return due
 
 
-def _make_due(
-    connection: sa.Connection, selection: Selection, uid: str, version: int, destination: str, now: float
-) -> int:
+def _make_due(connection: sa.Connection, selection: Selection, study: Study, destination: str, now: float) -> int:
     chosen = (
         sa.select(objects.c.sop_instance_uid)
         .join(deliveries, deliveries.c.sop_instance_uid == objects.c.sop_instance_uid)
         .where(
             selection.where(),
-            objects.c.study_instance_uid == uid,
-            objects.c.version == version,
+            study.within(objects),
             deliveries.c.destination == destination,
         )
     )
@@ -100,9 +98,9 @@ def _make_due(
     return connection.execute(deliveries.update().where(here).values(values)).rowcount
 
 
-def _reopen(connection: sa.Connection, uid: str, version: int) -> None:
+def _reopen(connection: sa.Connection, study: Study) -> None:
     """Let a study that ended be on its way again; one that was parked before it had a result stays parked."""
-    assessed = connection.execute(sa.select(studies.c.assessed).where(row_of(uid, version))).scalar()
+    assessed = connection.execute(sa.select(studies.c.assessed).where(study.row)).scalar()
     if assessed is not None:
         ended = (StudyState.FAILED, StudyState.DELIVERED, StudyState.NOT_ASSESSED)
-        move(connection, uid, version, ended, StudyState.DELIVERING, finished=None, reason="")
+        study.move(connection, ended, StudyState.DELIVERING, finished=None, reason="")

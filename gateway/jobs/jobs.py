@@ -26,7 +26,7 @@ from gateway.logs import log_event
 from gateway.settings import Settings
 from gateway.store.schema import studies
 from gateway.store.states import Priority
-from gateway.store.study import row_of
+from gateway.store.study import Study
 
 STUDIES: Final = "studies"
 DELIVERIES: Final = "deliveries"
@@ -45,8 +45,8 @@ _RECOVERIES: Final = 1000
 _BROKEN: Final = ("ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 _UNDER_WAY: Final = ("ENQUEUED", "PENDING", "DELAYED")
 
-AssessStudy = Callable[[str, int], None]
-MakeDelivery = Callable[[str, int, str, int], None]
+AssessStudy = Callable[[Study], None]
+MakeDelivery = Callable[[Study, str, int], None]
 
 _handlers: Final[dict[str, Callable[..., None]]] = {}
 
@@ -66,12 +66,12 @@ def _handle(queue: str, *arguments: Any) -> None:
 
 @DBOS.workflow(name="assess_study", max_recovery_attempts=_RECOVERIES)
 def _assess_study(study_instance_uid: str, version: int) -> None:
-    _handle(STUDIES, study_instance_uid, version)
+    _handle(STUDIES, Study(study_instance_uid, version))
 
 
 @DBOS.workflow(name="make_delivery", max_recovery_attempts=_RECOVERIES)
 def _make_delivery(study_instance_uid: str, version: int, destination: str, attempt: int) -> None:
-    _handle(DELIVERIES, study_instance_uid, version, destination, attempt)
+    _handle(DELIVERIES, Study(study_instance_uid, version), destination, attempt)
 
 
 class Jobs:
@@ -102,32 +102,33 @@ class Jobs:
         self._lease = Lease(engine, executor_id, self._recover, ttl_s)
         self._running = False
 
-    def enqueue_study(
-        self,
-        connection: sa.Connection,
-        study_instance_uid: str,
-        version: int,
-        priority: Priority,
-        delay_s: float = 0.0,
-    ) -> str:
+    def enqueue_study(self, connection: sa.Connection, study: Study, priority: Priority, delay_s: float = 0.0) -> str:
         """Queue a version of a study, with the caller's transaction; returns the job's name.
 
         A study that was queued before is queued again under the next number: of its jobs, the first to run does the
         work.
+
+        Parameters
+        ----------
+        connection
+            In the caller's transaction.
+        study
+            The version.
+        priority
+            Its place among those that wait.
+        delay_s
+            Before then nobody takes the job.
         """
-        row = row_of(study_instance_uid, version)
-        connection.execute(studies.update().where(row).values(jobs=studies.c.jobs + 1))
-        token, number = connection.execute(sa.select(studies.c.token, studies.c.jobs).where(row)).one()
-        name = f"study:{token}:{version}:{number}"
-        return self._enqueue(
-            connection, STUDIES, "assess_study", name, (study_instance_uid, version), priority, delay_s
-        )
+        connection.execute(studies.update().where(study.row).values(jobs=studies.c.jobs + 1))
+        token, number = connection.execute(sa.select(studies.c.token, studies.c.jobs).where(study.row)).one()
+        name = f"study:{token}:{study.version}:{number}"
+        arguments = (study.study_instance_uid, study.version)
+        return self._enqueue(connection, STUDIES, "assess_study", name, arguments, priority, delay_s)
 
     def enqueue_delivery(
         self,
         connection: sa.Connection,
-        study_instance_uid: str,
-        version: int,
+        study: Study,
         destination: str,
         attempt: int = 0,
         delay_s: float = 0.0,
@@ -137,16 +138,23 @@ class Jobs:
 
         Parameters
         ----------
+        connection
+            In the caller's transaction.
+        study
+            The version whose results are delivered.
+        destination
+            Its name.
         attempt
             Counts the tries. The same attempt queued twice is one job: a crash between sending and noting it down
             does not split the chain of tries in two.
+        delay_s
+            Before then nobody takes the job.
         occasion
             Tells a chain of tries that a person or a sweep began anew from the one before it; up to 32 characters.
         """
-        row = row_of(study_instance_uid, version)
-        token, priority = connection.execute(sa.select(studies.c.token, studies.c.priority).where(row)).one()
-        name = f"deliver:{token}:{version}:{destination}:{attempt}" + (f":{occasion}" if occasion else "")
-        arguments = (study_instance_uid, version, destination, attempt)
+        token, priority = connection.execute(sa.select(studies.c.token, studies.c.priority).where(study.row)).one()
+        name = f"deliver:{token}:{study.version}:{destination}:{attempt}" + (f":{occasion}" if occasion else "")
+        arguments = (study.study_instance_uid, study.version, destination, attempt)
         return self._enqueue(connection, DELIVERIES, "make_delivery", name, arguments, Priority(priority), delay_s)
 
     def _enqueue(

@@ -17,6 +17,7 @@ from gateway.processes.queue import opened_queue
 from gateway.processes.start import started, stop_event
 from gateway.settings import Settings
 from gateway.store.spool import Spool
+from gateway.store.study import Study
 
 _DRAIN_S: Final = 30.0
 
@@ -59,9 +60,9 @@ def work(
     with opened_queue(engine, settings, _DRAIN_S, ttl_s) as jobs:
         assessor = Assessor(engine, settings, spool, jobs, application, time.time, _end_process)
 
-        def assess(study_instance_uid: str, version: int) -> None:
+        def assess(study: Study) -> None:
             try:
-                assessor.assess(study_instance_uid, version)
+                assessor.assess(study)
             except ApplicationStopped:
                 stopping.set()
                 raise

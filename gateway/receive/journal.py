@@ -17,12 +17,12 @@ from gateway.dimse.header import Head, read_head
 from gateway.dimse.status import NotTaken
 from gateway.logs import log_event
 from gateway.settings import Settings
-from gateway.store import study
 from gateway.store.counters import count
 from gateway.store.database import once, writing
 from gateway.store.schema import instances, objects
 from gateway.store.spool import Spool, Stored
 from gateway.store.states import InstanceState, Priority
+from gateway.store.study import priority_by_age, revive, touch
 from gateway.store.tokens import Tokens
 
 _SAME_BYTES: Final = (instances.c.sop_instance_uid, instances.c.sha256)
@@ -81,13 +81,13 @@ class Journal:
         """
         head = received.head
         state = InstanceState.OWN_RESULT if _is_ours(connection, head) else InstanceState.KEPT
-        priority = study.priority_by_age(received.asked, head.study_date, _day(received.at), self.settings.studies)
+        priority = priority_by_age(received.asked, head.study_date, _day(received.at), self.settings.studies)
         insert = once(connection.dialect.name, instances, _SAME_BYTES, instances.c.id)
         row = connection.execute(insert, _values(received, state, priority)).scalar()
         if row is None:
             _fill_in_sender(connection, received)
             count(connection, "instances_again_total")
-            row = study.revive(connection, head.sop_instance_uid, received.stored.sha256)
+            row = revive(connection, head.sop_instance_uid, received.stored.sha256)
             if row is not None:
                 self._join_study(connection, received, priority, row)
             return False
@@ -123,8 +123,8 @@ class Journal:
     def _join_study(self, connection: sa.Connection, received: Received, priority: Priority, row: int) -> None:
         uid = received.head.study_instance_uid
         token = self.tokens.token(uid)
-        version = study.touch(connection, uid, token, priority, received.at, self.settings.studies)
-        study.link(connection, uid, version, row)
+        study = touch(connection, uid, token, priority, received.at, self.settings.studies)
+        study.link(connection, row)
 
 
 def _is_ours(connection: sa.Connection, head: Head) -> bool:

@@ -10,9 +10,10 @@ makes it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import sqlalchemy as sa
 
@@ -24,6 +25,94 @@ from gateway.store.states import InstanceState, Priority, StudyState
 _DAY_S: Final = 86400.0
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Study:
+    """One version of a study.
+
+    Parameters
+    ----------
+    study_instance_uid
+        Study Instance UID (0020,000D). It is patient data, so ``repr`` leaves it out: no log line or traceback shows
+        it.
+    version
+        1, 2, ...: a late or corrected image makes the next.
+    """
+
+    study_instance_uid: str = field(repr=False)
+    version: int
+
+    @classmethod
+    def of(cls, row: Any) -> Self:
+        """Return the version that a row of ``studies`` or ``objects`` names."""
+        return cls(row.study_instance_uid, row.version)
+
+    @property
+    def before(self) -> Self:
+        """The version before this one; there may be none."""
+        return type(self)(self.study_instance_uid, self.version - 1)
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """The columns of a row that name the version."""
+        return {"study_instance_uid": self.study_instance_uid, "version": self.version}
+
+    @property
+    def row(self) -> sa.ColumnElement[bool]:
+        """The WHERE clause that names the version's row of ``studies``."""
+        return self.within(studies)
+
+    def within(self, table: sa.Table) -> sa.ColumnElement[bool]:
+        """Return the WHERE clause that names the version's rows of a table."""
+        return sa.and_(table.c.study_instance_uid == self.study_instance_uid, table.c.version == self.version)
+
+    def move(
+        self, connection: sa.Connection, leaves: tuple[StudyState, ...], enters: StudyState, **values: Any
+    ) -> bool:
+        """Bring the version from one state to another, unless another process has done so before.
+
+        Parameters
+        ----------
+        connection
+            In a transaction.
+        leaves
+            The states that it may be in.
+        enters
+            The state that it gets.
+        values
+            Further columns of its row.
+
+        Returns
+        -------
+        Whether the version was in one of those states, and so whether this caller made the change.
+        """
+        here = studies.c.state.in_([state.value for state in leaves])
+        change = studies.update().where(self.row, here)
+        return connection.execute(change.values(state=enters.value, **values)).rowcount == 1
+
+    def link(self, connection: sa.Connection, instance: int) -> None:
+        """Make an instance part of the version; once more is harmless.
+
+        Parameters
+        ----------
+        connection
+            In a transaction.
+        instance
+            The id of the instance's row.
+        """
+        insert_once(connection, study_instances, {**self.key, "instance": instance})
+
+
+def same_version(table: sa.FromClause, other: sa.FromClause = studies) -> sa.ColumnElement[bool]:
+    """Return the condition that joins two tables by the version of a study.
+
+    Parameters
+    ----------
+    table, other
+        Each has the columns ``study_instance_uid`` and ``version``.
+    """
+    return sa.and_(other.c.study_instance_uid == table.c.study_instance_uid, other.c.version == table.c.version)
+
+
 def touch(
     connection: sa.Connection,
     study_instance_uid: str,
@@ -31,40 +120,39 @@ def touch(
     priority: Priority,
     received: float,
     settings: Studies,
-) -> int:
-    """Count one more image for a study, and say to which version it belongs.
+) -> Study:
+    """Count one more image for a study, and return the version that it belongs to.
 
     Parameters
     ----------
     connection
         In the transaction that inserts the instance; it has to link the instance to the version afterwards
-        (:func:`link`).
+        (:meth:`Study.link`).
+    study_instance_uid
+        The image's.
     token
         The study's (:mod:`gateway.store.tokens`).
     priority
         Of the image; a version has that of its most urgent image.
     received
         When the image was taken, seconds since 1970.
+    settings
+        For the deadline.
 
     Returns
     -------
     The version; its quiet period and its deadline start anew.
     """
     while True:
-        version = newest_version(connection, study_instance_uid)
-        if version and _prolong(connection, study_instance_uid, version, priority, received, settings):
-            return version
-        version += 1
-        if _begin(connection, study_instance_uid, version, token, priority, received, settings):
-            _take_over(connection, study_instance_uid, version)
-            return version
+        newest = newest_version(connection, study_instance_uid)
+        study = Study(study_instance_uid, newest)
+        if newest and _prolong(connection, study, priority, received, settings):
+            return study
+        study = Study(study_instance_uid, newest + 1)
+        if _begin(connection, study, token, priority, received, settings):
+            _take_over(connection, study)
+            return study
         # Another association has begun this version in the meantime: it is RECEIVING, and the image joins it.
-
-
-def link(connection: sa.Connection, study_instance_uid: str, version: int, instance: int) -> None:
-    """Make an instance part of a version; once more is harmless."""
-    values = {"study_instance_uid": study_instance_uid, "version": version, "instance": instance}
-    insert_once(connection, study_instances, values)
 
 
 def revive(connection: sa.Connection, sop_instance_uid: str, sha256: str) -> int | None:
@@ -72,13 +160,13 @@ def revive(connection: sa.Connection, sop_instance_uid: str, sha256: str) -> int
 
     Returns
     -------
-    The id of its row, for :func:`touch` and :func:`link`; None where the file is still part of a study.
+    The id of its row, for :func:`touch` and :meth:`Study.link`; None where the file is still part of a study.
     """
     this = sa.and_(instances.c.sop_instance_uid == sop_instance_uid, instances.c.sha256 == sha256)
     linked = (
         sa.select(instances.c.id, sa.func.count(), sa.func.count(studies.c.purged))
         .join(study_instances, study_instances.c.instance == instances.c.id)
-        .join(studies, row_of(study_instances.c.study_instance_uid, study_instances.c.version))
+        .join(studies, same_version(study_instances))
         .where(this)
         .group_by(instances.c.id)
     )
@@ -107,39 +195,6 @@ def priority_by_age(asked: Priority, study_date: date | None, today: date, setti
     return Priority.BACKFILL if old else asked
 
 
-def row_of(
-    study_instance_uid: str | sa.ColumnElement[str], version: int | sa.ColumnElement[int]
-) -> sa.ColumnElement[bool]:
-    """Name one version in a WHERE."""
-    return sa.and_(studies.c.study_instance_uid == study_instance_uid, studies.c.version == version)
-
-
-def move(
-    connection: sa.Connection,
-    study_instance_uid: str,
-    version: int,
-    leaves: tuple[StudyState, ...],
-    enters: StudyState,
-    **values: Any,
-) -> bool:
-    """Bring a version from one state to another, unless another process has done so before.
-
-    Parameters
-    ----------
-    leaves
-        The states that it may be in.
-    values
-        Further columns of its row.
-
-    Returns
-    -------
-    Whether the version was in one of those states, and so whether this caller made the change.
-    """
-    here = studies.c.state.in_([state.value for state in leaves])
-    change = studies.update().where(row_of(study_instance_uid, version), here)
-    return connection.execute(change.values(state=enters.value, **values)).rowcount == 1
-
-
 def complete(now: float, settings: Studies) -> sa.ColumnElement[bool]:
     """Tell which versions have all their images: quiet for long enough, grown for too long, or full."""
     return sa.and_(
@@ -152,18 +207,11 @@ def complete(now: float, settings: Studies) -> sa.ColumnElement[bool]:
     )
 
 
-def _prolong(
-    connection: sa.Connection,
-    study_instance_uid: str,
-    version: int,
-    priority: Priority,
-    received: float,
-    settings: Studies,
-) -> bool:
+def _prolong(connection: sa.Connection, study: Study, priority: Priority, received: float, settings: Studies) -> bool:
     """Add an image to a version, if it still takes any."""
     image = {
-        "image_study": study_instance_uid,
-        "image_version": version,
+        "image_study": study.study_instance_uid,
+        "image_version": study.version,
         "image_priority": priority.value,
         "image_received": received,
         "image_deadline_s": settings.result_deadline_s,
@@ -174,7 +222,9 @@ def _prolong(
 @cache
 def _one_more_image() -> sa.Update:
     """Make the statement that adds an image to a version; made once, since that takes longer than to execute it."""
-    version = row_of(sa.bindparam("image_study"), sa.bindparam("image_version"))
+    version = sa.and_(
+        studies.c.study_instance_uid == sa.bindparam("image_study"), studies.c.version == sa.bindparam("image_version")
+    )
     received = sa.bindparam("image_received", type_=sa.Double)
     priority = sa.bindparam("image_priority", type_=sa.Integer)
     last = sa.case((studies.c.last_image > received, studies.c.last_image), else_=received)
@@ -191,18 +241,11 @@ def _one_more_image() -> sa.Update:
 
 
 def _begin(
-    connection: sa.Connection,
-    study_instance_uid: str,
-    version: int,
-    token: str,
-    priority: Priority,
-    received: float,
-    settings: Studies,
+    connection: sa.Connection, study: Study, token: str, priority: Priority, received: float, settings: Studies
 ) -> bool:
     """Make the row of a version with its first image; False where another process was faster."""
     values = {
-        "study_instance_uid": study_instance_uid,
-        "version": version,
+        **study.key,
         "token": token,
         "state": StudyState.RECEIVING.value,
         "reason": "",
@@ -216,19 +259,18 @@ def _begin(
     return insert_once(connection, studies, values)
 
 
-def _take_over(connection: sa.Connection, study_instance_uid: str, version: int) -> None:
+def _take_over(connection: sa.Connection, study: Study) -> None:
     """Begin a version with what the one before it was made of, unless retention has deleted that."""
     kept = (
-        sa.select(study_instances.c.study_instance_uid, sa.literal(version), study_instances.c.instance)
+        sa.select(study_instances.c.study_instance_uid, sa.literal(study.version), study_instances.c.instance)
         .join(instances, instances.c.id == study_instances.c.instance)
         .where(
-            study_instances.c.study_instance_uid == study_instance_uid,
-            study_instances.c.version == version - 1,
+            study.before.within(study_instances),
             instances.c.state.in_([InstanceState.KEPT.value, InstanceState.QUARANTINED.value]),
-            sa.exists().where(row_of(study_instance_uid, version - 1), studies.c.purged.is_(None)),
+            sa.exists().where(study.before.row, studies.c.purged.is_(None)),
         )
     )
     connection.execute(study_instances.insert().from_select(list(study_instances.c.keys()), kept))
-    linked = sa.and_(study_instances.c.study_instance_uid == study_instance_uid, study_instances.c.version == version)
+    linked = study.within(study_instances)
     taken = sa.select(sa.func.count()).select_from(study_instances).where(linked).scalar_subquery()
-    connection.execute(studies.update().where(row_of(study_instance_uid, version)).values(images=taken + 1))
+    connection.execute(studies.update().where(study.row).values(images=taken + 1))

@@ -25,6 +25,7 @@ from candor.study.errors import CandorError, Refused
 from candor.words.results_json import FILE_NAME, ImageEntry, read_results
 from gateway.store.schema import instances, studies
 from gateway.store.spool import Spool
+from gateway.store.study import same_version
 from gateway.store.tokens import Tokens
 
 TABLE: Final = "predictions.csv"
@@ -67,10 +68,7 @@ def _rows(engine: sa.Engine, spool: Spool, tokens: Tokens) -> Iterator[dict[str,
     newest = sa.select(studies.c.study_instance_uid, sa.func.max(studies.c.version).label("version"))
     newest = newest.where(studies.c.results.is_not(None), studies.c.purged.is_(None))
     latest = newest.group_by(studies.c.study_instance_uid).subquery()
-    wanted = sa.select(studies.c.results).join(
-        latest,
-        sa.and_(studies.c.study_instance_uid == latest.c.study_instance_uid, studies.c.version == latest.c.version),
-    )
+    wanted = sa.select(studies.c.results).join(latest, same_version(latest))
     with engine.connect() as connection:
         folders = connection.execute(wanted).scalars().all()
         rows = connection.execute(sa.select(instances.c.sop_instance_uid, instances.c.file)).all()

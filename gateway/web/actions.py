@@ -11,6 +11,7 @@ from gateway.assess.replay import replay_study
 from gateway.deliver.resend import Selection, resend
 from gateway.jobs.jobs import Jobs
 from gateway.settings import Settings
+from gateway.store.study import Study
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,22 +21,22 @@ class Acts:
     Parameters
     ----------
     replay_study
-        Study Instance UID, version, who: whether the version was parked, and so is queued now.
+        The version, who: whether the version was parked, and so is queued now.
     resend
         Study Instance UID, destination, who: how many objects were in the dead letter, and so are due now.
     """
 
-    replay_study: Callable[[str, int, str], bool]
+    replay_study: Callable[[Study, str], bool]
     resend: Callable[[str, str, str], int]
 
 
 def acts_of(engine: sa.Engine, settings: Settings, jobs: Jobs, now: Callable[[], float]) -> Acts:
     """Make the acts of a node."""
 
-    def study(study_instance_uid: str, version: int, who: str) -> bool:
-        return replay_study(engine, settings, jobs, study_instance_uid, version, who, now())
+    def replayed(study: Study, who: str) -> bool:
+        return replay_study(engine, settings, jobs, study, who, now())
 
     def dead(study_instance_uid: str, destination: str, who: str) -> int:
         return resend(engine, jobs, Selection(study_instance_uid, destination), who, now())
 
-    return Acts(study, dead)
+    return Acts(replayed, dead)

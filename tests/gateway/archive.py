@@ -34,6 +34,7 @@ from gateway.store.database import writing
 from gateway.store.schema import deliveries, metadata, objects, studies
 from gateway.store.spool import Spool
 from gateway.store.states import DeliveryState, Priority
+from gateway.store.study import Study
 from gateway.store.tokens import Tokens
 from tests.cases import header_of
 from tests.gateway.conftest import Clock
@@ -169,15 +170,14 @@ class FakeQueue:
     def enqueue_delivery(
         self,
         connection: sa.Connection,
-        study_instance_uid: str,
-        version: int,
+        study: Study,
         destination: str,
         attempt: int = 0,
         delay_s: float = 0.0,
         occasion: str = "",
     ) -> str:
-        self.queued.append((version, destination, attempt, delay_s, occasion))
-        return f"{version}:{destination}:{attempt}:{occasion}"
+        self.queued.append((study.version, destination, attempt, delay_s, occasion))
+        return f"{study.version}:{destination}:{attempt}:{occasion}"
 
 
 class Sender:
@@ -254,7 +254,7 @@ class Sender:
         return self.result("sc"), report_uid
 
     def deliver(self, version: int = 1, attempt: int = 0, study: str = STUDY) -> None:
-        self.deliverer.deliver(study, version, "pacs", attempt)
+        self.deliverer.deliver(Study(study, version), "pacs", attempt)
 
     def delivery(self, uid: str) -> Any:
         (row,) = self.rows(sa.select(deliveries).where(deliveries.c.sop_instance_uid == uid))

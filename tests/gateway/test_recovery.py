@@ -16,6 +16,7 @@ from gateway.settings import Settings, Work
 from gateway.store import schema
 from gateway.store.database import writing
 from gateway.store.states import Priority
+from gateway.store.study import Study
 from tests.gateway.conftest import Clock
 from tests.gateway.crashing import HANGS, POISON
 from tests.gateway.network import image
@@ -37,7 +38,7 @@ def queue(node: Node, seed: str, description: str = "healthy") -> str:
     uid = node.receive(image(seed, StudyDescription=description))
     node.wait(uid)
     with writing(node.engine) as connection:
-        node.jobs.enqueue_study(connection, uid, 1, Priority.ROUTINE)
+        node.jobs.enqueue_study(connection, Study(uid, 1), Priority.ROUTINE)
     return uid
 
 

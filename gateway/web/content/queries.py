@@ -12,6 +12,7 @@ from candor.study.findings import finding_named
 from candor.study.result import Decision
 from gateway.store.schema import alarms, audit_trail, deliveries, instances, objects, studies, study_instances
 from gateway.store.states import DeliveryState, StudyState
+from gateway.store.study import Study, same_version
 
 PAGE: Final = 50
 
@@ -87,7 +88,7 @@ def files_of(connection: sa.Connection, row: Any) -> list[str]:
     query = (
         sa.select(instances.c.file)
         .join(study_instances, study_instances.c.instance == instances.c.id)
-        .where(study_instances.c.study_instance_uid == row.study_instance_uid, study_instances.c.version == row.version)
+        .where(Study.of(row).within(study_instances))
         .order_by(instances.c.received, instances.c.id)
     )
     return list(connection.execute(query).scalars())
@@ -98,7 +99,7 @@ def deliveries_of(connection: sa.Connection, row: Any) -> list[Any]:
     query = (
         sa.select(deliveries, objects.c.kind, objects.c.finding)
         .join(objects, objects.c.sop_instance_uid == deliveries.c.sop_instance_uid)
-        .where(objects.c.study_instance_uid == row.study_instance_uid, objects.c.version == row.version)
+        .where(Study.of(row).within(objects))
         .order_by(deliveries.c.destination, objects.c.kind.desc(), objects.c.finding)
     )
     return list(connection.execute(query).all())
@@ -116,12 +117,7 @@ def dead_deliveries(connection: sa.Connection) -> list[Any]:
             sa.func.max(deliveries.c.tries).label("tries"),
         )
         .join(objects, objects.c.sop_instance_uid == deliveries.c.sop_instance_uid)
-        .join(
-            studies,
-            sa.and_(
-                studies.c.study_instance_uid == objects.c.study_instance_uid, studies.c.version == objects.c.version
-            ),
-        )
+        .join(studies, same_version(objects))
         .where(deliveries.c.state == DeliveryState.DEAD.value)
         .group_by(studies.c.token, studies.c.version, deliveries.c.destination, deliveries.c.reason)
         .order_by(studies.c.token, studies.c.version, deliveries.c.destination)

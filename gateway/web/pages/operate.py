@@ -14,6 +14,7 @@ from gateway.store.database import writing
 from gateway.store.mode import note_act, set_mode
 from gateway.store.schema import alarms
 from gateway.store.states import Mode
+from gateway.store.study import Study
 from gateway.web.content import charts, figures, queries
 from gateway.web.content.view import calendar, clock
 from gateway.web.context import Form, Node, Number, Operator, field_of
@@ -108,7 +109,7 @@ def _replay(node: Node, token: str, version: str, destination: str, who: str) ->
     if destination:
         node.acts.resend(row.study_instance_uid, destination, who)
     else:
-        node.acts.replay_study(row.study_instance_uid, row.version, who)
+        node.acts.replay_study(Study.of(row), who)
     log_event("replayed", user=who, study=token, version=row.version, what="replay")
     return RedirectResponse("/dead-letter", 303)
 

@@ -24,6 +24,7 @@ from gateway.store.database import database_now
 from gateway.store.mode import set_mode
 from gateway.store.result_objects import to_row
 from gateway.store.states import Mode
+from gateway.store.study import Study
 from tests.gateway.conftest import PACS, Clock
 from tests.gateway.network import image
 from tests.gateway.node import Node
@@ -54,7 +55,7 @@ def test_in_the_shadow_results_are_stored_and_go_nowhere(node_of_either: Node) -
     node = node_of_either
     uid = waiting(node)
     node.clock.pass_s(3)
-    node.assessor.assess(uid, 1)
+    node.assessor.assess(Study(uid, 1))
     row = node.study(uid)
     assert (row.state, row.mode, row.disposition, row.tries) == ("stored", "shadow", "deferred", 1)
     assert row.findings == {"Effusion": "present", "Nodule": "deferred"}
@@ -76,7 +77,7 @@ def test_live_every_object_goes_to_every_destination_that_takes_it(node_of_eithe
     node.settings = node.settings.model_copy(update={"destinations": (PACS, only_reports, elsewhere)})
     set_mode(node.engine, Mode.LIVE, "operator", node.clock())
     uid = waiting(node)
-    node.assessor.assess(uid, 1)
+    node.assessor.assess(Study(uid, 1))
     row = node.study(uid)
     assert (row.state, row.mode, row.finished) == ("delivering", "live", None)
     kinds = {row.sop_instance_uid: row.kind for row in objects(node)}
@@ -100,7 +101,7 @@ def test_a_destination_gets_the_report_of_its_own_profile_and_overlays_of_its_fi
     assert node.settings.profiles == (PACS.profile, old.profile)
     node.application.profiles = node.settings.profiles
     set_mode(node.engine, Mode.LIVE, "operator", node.clock())
-    node.assessor.assess(waiting(node), 1)
+    node.assessor.assess(Study(waiting(node), 1))
     rows = {row.sop_instance_uid: row for row in objects(node)}
     went = sorted(
         (each.destination, rows[each.sop_instance_uid].kind, rows[each.sop_instance_uid].profiles)
@@ -120,14 +121,14 @@ def test_a_report_that_becomes_part_of_another_profile_stays_one_object(node: No
     later = PACS.model_copy(update={"name": "later", "kinds": ("sr",)})
     uid = waiting(node)
     node.put(uid, state="failed")
-    (first,) = unassessed_reports(node.engine, node.settings, node.spool, uid, 1)
+    (first,) = unassessed_reports(node.engine, node.settings, node.spool, Study(uid, 1))
     with node.engine.begin() as connection:
-        record_objects(connection, uid, 1, [first], 0.0)
+        record_objects(connection, Study(uid, 1), [first], 0.0)
     both = node.settings.model_copy(update={"destinations": (PACS, later)})
-    (second,) = unassessed_reports(node.engine, both, node.spool, uid, 1)
+    (second,) = unassessed_reports(node.engine, both, node.spool, Study(uid, 1))
     assert (second.sop_instance_uid, second.sha256) == (first.sop_instance_uid, first.sha256)
     with node.engine.begin() as connection:
-        record_objects(connection, uid, 1, [second], 0.0)
+        record_objects(connection, Study(uid, 1), [second], 0.0)
     (row,) = objects(node)
     assert row.profiles == sorted([PACS.profile.key, later.profile.key])
     assert (first.profiles, second.profiles) == ({PACS.profile.key}, set(row.profiles))
@@ -135,8 +136,8 @@ def test_a_report_that_becomes_part_of_another_profile_stays_one_object(node: No
 
 def test_a_study_is_assessed_once_however_often_it_is_queued(node: Node) -> None:
     uid = waiting(node)
-    node.assessor.assess(uid, 1)
-    node.assessor.assess(uid, 1)
+    node.assessor.assess(Study(uid, 1))
+    node.assessor.assess(Study(uid, 1))
     assert len(node.application.seen) == 1
     assert node.study(uid).tries == 1
 
@@ -151,10 +152,10 @@ def test_a_study_that_another_process_is_at_is_left_to_it_while_it_lives(node_of
     uid = waiting(node)
     node.put(uid, state="running", executor="other", tries=1)
     lease(node, "other", 60)
-    node.assessor.assess(uid, 1)
+    node.assessor.assess(Study(uid, 1))
     assert node.application.seen == []
     node.execute(schema.leases.update().values(expires=0))
-    node.assessor.assess(uid, 1)
+    node.assessor.assess(Study(uid, 1))
     assert (node.study(uid).state, node.study(uid).tries) == ("stored", 2)
 
 
@@ -168,18 +169,18 @@ def test_who_was_paused_past_the_end_of_his_lease_writes_nothing(node: Node) -> 
 
     assessor = node.assessor
     assessor._application = slow
-    assessor.assess(uid, 1)
+    assessor.assess(Study(uid, 1))
     assert (node.study(uid).state, node.study(uid).executor) == ("running", "successor")
     assert objects(node) == []
 
 
 def test_each_try_has_a_folder_of_its_own_and_says_the_same(node: Node) -> None:
     uid = waiting(node)
-    node.assessor.assess(uid, 1)
+    node.assessor.assess(Study(uid, 1))
     first = objects(node)
     node.clock.pass_s(1000)
     node.wait(uid)
-    node.assessor.assess(uid, 1)
+    node.assessor.assess(Study(uid, 1))
     second = objects(node)
     assert [path.name for path in node.application.outputs] == ["1", "2"]
     assert [row.sha256 for row in first] == [row.sha256 for row in second]
@@ -191,10 +192,10 @@ def test_a_failure_is_tried_again_later_and_parked_after_its_tries(node: Node) -
     uid = waiting(node)
     node.application.failure = "the output folder cannot be written: No space left on device"
     for tries in (1, 2):
-        node.assessor.assess(uid, 1)
+        node.assessor.assess(Study(uid, 1))
         assert (node.study(uid).state, node.study(uid).tries) == ("waiting", tries)
         assert len(node.jobs.under_way(STUDIES)) == tries
-    node.assessor.assess(uid, 1)
+    node.assessor.assess(Study(uid, 1))
     row = node.study(uid)
     assert (row.state, row.disposition, row.tries) == ("failed", "not assessed", 3)
     assert row.reason == node.application.failure
@@ -211,8 +212,8 @@ def test_a_failure_is_tried_again_later_and_parked_after_its_tries(node: Node) -
 def test_a_poison_study_is_parked_without_another_try_and_the_next_one_goes_on(node: Node) -> None:
     poison, healthy = waiting(node, "a"), waiting(node, "b")
     node.put(poison, state="running", executor="killed", tries=3)
-    node.assessor.assess(poison, 1)
-    node.assessor.assess(healthy, 1)
+    node.assessor.assess(Study(poison, 1))
+    node.assessor.assess(Study(healthy, 1))
     assert (node.study(poison).state, node.study(poison).reason) == ("failed", "it broke the worker 3 times")
     assert node.study(healthy).state == "stored"
     assert len(node.application.seen) == 1
@@ -221,7 +222,7 @@ def test_a_poison_study_is_parked_without_another_try_and_the_next_one_goes_on(n
 def test_what_trying_again_cannot_help_is_parked_at_once(node: Node) -> None:
     uid = waiting(node)
     node.application.error = InputError("none of the received files is readable")
-    node.assessor.assess(uid, 1)
+    node.assessor.assess(Study(uid, 1))
     assert (node.study(uid).state, node.study(uid).reason) == ("failed", "none of the received files is readable")
 
 
@@ -230,12 +231,12 @@ def test_without_room_on_the_disk_a_study_waits_and_loses_no_try(node: Node, mon
     node.put(done, state="stored")
     monkeypatch.setattr(node.spool, "free_bytes", lambda: 1000)
     for each in (uid, done):
-        node.assessor.assess(each, 1)
+        node.assessor.assess(Study(each, 1))
     assert (node.study(uid).state, node.study(uid).tries) == ("waiting", 0)
     assert [name.split(":")[1] for name in node.jobs.under_way(STUDIES)] == [node.tokens.token(uid)]
     assert [kind for kind, _ in alarms(node)] == ["disk"]
     monkeypatch.undo()
-    node.assessor.assess(uid, 1)
+    node.assessor.assess(Study(uid, 1))
     assert node.study(uid).state == "stored"
     assert alarms(node) == []
 
@@ -245,7 +246,7 @@ def test_an_unforeseen_error_costs_a_try_and_says_no_more_than_its_kind(
 ) -> None:
     uid = waiting(node)
     node.application.error = ValueError("CANARY^PATIENT")
-    node.assessor.assess(uid, 1)
+    node.assessor.assess(Study(uid, 1))
     row = node.study(uid)
     assert (row.state, row.reason) == ("waiting", "processing failed (ValueError)")
     assert "CANARY" not in caplog.text
@@ -255,7 +256,7 @@ def test_an_application_that_has_ended_ends_its_process_and_loses_no_study(node:
     uid = waiting(node)
     node.application.error = ApplicationStopped("the application has ended")
     with pytest.raises(ApplicationStopped):
-        node.assessor.assess(uid, 1)
+        node.assessor.assess(Study(uid, 1))
     assert node.study(uid).state == "waiting"
     assert len(node.jobs.under_way(STUDIES)) == 1
 
@@ -272,22 +273,22 @@ def test_a_study_that_takes_too_long_ends_the_process(node: Node) -> None:
         return call(*arguments)
 
     assessor._application = slow
-    assessor.assess(uid, 1)
+    assessor.assess(Study(uid, 1))
     assert len(node.timeouts) == 1
     node.wait(uid)
     node.settings = node.settings.model_copy(update={"work": Work()})
-    node.assessor.assess(uid, 1)  # a study in time ends nothing
+    node.assessor.assess(Study(uid, 1))  # a study in time ends nothing
     assert len(node.timeouts) == 1
 
 
 def test_a_uid_is_never_given_to_other_content(node: Node) -> None:
     set_mode(node.engine, Mode.LIVE, "operator", node.clock())
     uid = waiting(node)
-    node.assessor.assess(uid, 1)
+    node.assessor.assess(Study(uid, 1))
     before = objects(node)
     node.wait(uid)
     node.application.salt = "other"
-    node.assessor.assess(uid, 1)
+    node.assessor.assess(Study(uid, 1))
     row = node.study(uid)
     assert row.state == "failed"
     assert "UID of an earlier one" in row.reason
@@ -298,11 +299,11 @@ def test_a_uid_is_never_given_to_other_content(node: Node) -> None:
 
 def test_a_study_is_parked_even_if_its_report_cannot_be_delivered(node: Node) -> None:
     uid = waiting(node)
-    (report,) = unassessed_reports(node.engine, node.settings, node.spool, uid, 1)
+    (report,) = unassessed_reports(node.engine, node.settings, node.spool, Study(uid, 1))
     values = to_row(report) | {"sha256": "0" * 64}
     node.execute(schema.objects.insert().values(**values, study_instance_uid=uid, version=1, made=0.0))
     node.application.error = InputError("unreadable")
-    node.assessor.assess(uid, 1)
+    node.assessor.assess(Study(uid, 1))
     row = node.study(uid)
     assert (row.state, row.reason) == ("failed", "unreadable; its report cannot be delivered either")
 
@@ -312,7 +313,7 @@ def test_a_study_whose_files_are_gone_is_parked_without_a_report(node: Node) -> 
     for path in (node.spool.root / "instances").glob("*/*.dcm"):
         path.unlink()
     for _ in range(3):
-        node.assessor.assess(uid, 1)
+        node.assessor.assess(Study(uid, 1))
     assert node.study(uid).state == "failed"
     assert node.study(uid).reason == "processing failed (FileNotFoundError)"
     assert objects(node) == []
@@ -321,11 +322,11 @@ def test_a_study_whose_files_are_gone_is_parked_without_a_report(node: Node) -> 
 def test_a_late_image_makes_a_version_whose_report_can_name_the_one_before(node: Node) -> None:
     node.application.profiles = (PACS.profile,)
     uid = waiting(node)
-    node.assessor.assess(uid, 1)
+    node.assessor.assess(Study(uid, 1))
     node.clock.pass_s(60)
     node.receive(image("b", study="a"))
     node.wait(uid, 2)
-    node.assessor.assess(uid, 2)
+    node.assessor.assess(Study(uid, 2))
     assert [len(seen) for seen in node.application.seen] == [1, 2]
     none, (earlier,) = node.application.predecessors
     assert none == ()
@@ -334,8 +335,8 @@ def test_a_late_image_makes_a_version_whose_report_can_name_the_one_before(node:
         uid, expected.series_instance_uid, expected.sop_class_uid, expected.sop_instance_uid, {PACS.profile.key}
     )
     with node.engine.connect() as connection:
-        assert earlier_reports(connection, uid, 1) == (earlier,)
-        assert len(earlier_reports(connection, uid, 2)) == 2
+        assert earlier_reports(connection, Study(uid, 1)) == (earlier,)
+        assert len(earlier_reports(connection, Study(uid, 2))) == 2
     assert len(objects(node)) == 4
 
 
@@ -351,7 +352,7 @@ def test_a_report_that_goes_out_at_the_deadline_while_the_application_runs_is_na
         return call(*arguments)
 
     assessor._application = slow
-    assessor.assess(uid, 1)
+    assessor.assess(Study(uid, 1))
     assert [len(named) for named in node.application.predecessors] == [0, 1]
     assert (node.study(uid).state, node.study(uid).tries) == ("stored", 1)
     assert [row.kind for row in objects(node)] == ["sc", "sr", "sr"]
@@ -359,11 +360,11 @@ def test_a_report_that_goes_out_at_the_deadline_while_the_application_runs_is_na
 
 def test_the_same_instance_in_other_bytes_changes_nothing(node: Node) -> None:
     uid = waiting(node)
-    node.assessor.assess(uid, 1)
+    node.assessor.assess(Study(uid, 1))
     node.clock.pass_s(60)
     node.receive(image("a", InstitutionName="Elsewhere"))
     node.wait(uid, 2)
-    node.assessor.assess(uid, 2)
+    node.assessor.assess(Study(uid, 2))
     first, second = node.study(uid, 1), node.study(uid, 2)
     assert len(node.application.seen) == 1
     assert second.state == "stored"
@@ -375,11 +376,11 @@ def test_the_same_instance_in_other_bytes_changes_nothing(node: Node) -> None:
 def test_results_that_went_out_before_do_not_go_again(node: Node) -> None:
     set_mode(node.engine, Mode.LIVE, "operator", node.clock())
     uid = waiting(node)
-    node.assessor.assess(uid, 1)
+    node.assessor.assess(Study(uid, 1))
     node.execute(schema.deliveries.update().values(state="sent"))
     before, jobs = node.table(schema.deliveries), node.jobs.under_way(DELIVERIES)
     node.wait(uid)
-    node.assessor.assess(uid, 1)
+    node.assessor.assess(Study(uid, 1))
     assert node.study(uid).state == "delivering"  # the deliverer sees that nothing is left, and ends it
     assert node.table(schema.deliveries) == before
     assert node.jobs.under_way(DELIVERIES) == jobs
@@ -388,11 +389,11 @@ def test_results_that_went_out_before_do_not_go_again(node: Node) -> None:
 @pytest.mark.parametrize(("state", "finished"), [("delivering", None), ("delivered", 5.0), ("not assessed", 5.0)])
 def test_a_version_without_news_is_as_far_as_the_one_before_it(node: Node, state: str, finished: float | None) -> None:
     uid = waiting(node)
-    node.assessor.assess(uid, 1)
+    node.assessor.assess(Study(uid, 1))
     node.put(uid, state=state, finished=finished)
     node.receive(image("a", InstitutionName="Elsewhere"))
     node.wait(uid, 2)
-    node.assessor.assess(uid, 2)
+    node.assessor.assess(Study(uid, 2))
     assert node.study(uid, 2).state == state
     assert node.study(uid, 2).finished == (finished and node.clock())
 
@@ -402,22 +403,22 @@ def test_where_the_version_before_has_no_results_to_hold_the_study_is_assessed(
     node: Node, changes: dict[str, Any]
 ) -> None:
     uid = waiting(node)
-    node.assessor.assess(uid, 1)
+    node.assessor.assess(Study(uid, 1))
     node.receive(image("a", InstitutionName="Elsewhere"))
     node.put(uid, **changes)
     node.wait(uid, 2)
-    node.assessor.assess(uid, 2)
+    node.assessor.assess(Study(uid, 2))
     assert len(node.application.seen) == 2
     assert node.study(uid, 2).state == "stored"
 
 
 def test_a_corrected_instance_replaces_the_earlier_one(node: Node) -> None:
     uid = waiting(node)
-    node.assessor.assess(uid, 1)
+    node.assessor.assess(Study(uid, 1))
     node.clock.pass_s(60)
     node.receive(image("a", PatientName="Corrected^Name"))
     node.wait(uid, 2)
-    node.assessor.assess(uid, 2)
+    node.assessor.assess(Study(uid, 2))
     assert node.scalars(schema.instances.c.state) == ["kept", "superseded"]
     assert [len(seen) for seen in node.application.seen] == [1, 1]
     assert len(objects(node)) == 4
@@ -426,13 +427,13 @@ def test_a_corrected_instance_replaces_the_earlier_one(node: Node) -> None:
 
 def test_other_pixels_under_a_known_uid_are_quarantined_and_both_are_shown_to_the_application(node: Node) -> None:
     uid = waiting(node)
-    node.assessor.assess(uid, 1)
+    node.assessor.assess(Study(uid, 1))
     node.clock.pass_s(60)
     other = image("a")
     other.PixelData = other.PixelData[:-2] + b"\x01\x00"
     node.receive(other)
     node.wait(uid, 2)
-    node.assessor.assess(uid, 2)
+    node.assessor.assess(Study(uid, 2))
     assert node.scalars(schema.instances.c.state) == ["kept", "quarantined"]
     assert [len(seen) for seen in node.application.seen] == [1, 2]
     ((kind, text),) = alarms(node)
@@ -440,7 +441,7 @@ def test_other_pixels_under_a_known_uid_are_quarantined_and_both_are_shown_to_th
     node.receive(image("b", study="a"))  # the contradiction goes on with the study, and is not news again
     node.execute(schema.alarms.delete())
     node.wait(uid, 3)
-    node.assessor.assess(uid, 3)
+    node.assessor.assess(Study(uid, 3))
     assert len(node.application.seen[2]) == 3
     assert alarms(node) == []
 
@@ -448,16 +449,16 @@ def test_other_pixels_under_a_known_uid_are_quarantined_and_both_are_shown_to_th
 def test_a_study_of_which_nothing_could_be_assessed_says_so(node: Node) -> None:
     uid = waiting(node)
     node.application.disposition = Disposition.NOT_ASSESSED
-    node.assessor.assess(uid, 1)
+    node.assessor.assess(Study(uid, 1))
     assert node.study(uid).state == "not assessed"
 
 
 def test_a_result_clears_the_alarm_of_the_failure_before_it(node: Node) -> None:
     uid = waiting(node)
     node.application.error = InputError("unreadable")
-    node.assessor.assess(uid, 1)
+    node.assessor.assess(Study(uid, 1))
     assert len(alarms(node)) == 1
     node.application.error = None
     node.wait(uid)
-    node.assessor.assess(uid, 1)
+    node.assessor.assess(Study(uid, 1))
     assert alarms(node) == []

@@ -15,6 +15,7 @@ from gateway.settings import Settings, Studies
 from gateway.store import schema
 from gateway.store.database import writing
 from gateway.store.states import Priority
+from gateway.store.study import Study
 from tests.gateway.conftest import Clock
 from tests.gateway.network import image
 from tests.gateway.node import Node
@@ -90,7 +91,7 @@ def test_a_study_without_a_job_gets_one(node: Node) -> None:
     for each in (uid, held):
         node.wait(each)
     with writing(node.engine) as connection:
-        node.jobs.enqueue_study(connection, held, 1, Priority.ROUTINE)
+        node.jobs.enqueue_study(connection, Study(held, 1), Priority.ROUTINE)
     node.clock.pass_s(59)
     assert requeue_lost(node.engine, node.jobs, node.clock()) == 0
     node.clock.pass_s(1)
@@ -104,7 +105,7 @@ def test_a_study_whose_job_was_taken_and_never_begun_gets_another(node: Node, ta
     uid = node.receive(image("a"))
     node.wait(uid)
     with writing(node.engine) as connection:
-        node.jobs.enqueue_study(connection, uid, 1, Priority.ROUTINE)
+        node.jobs.enqueue_study(connection, Study(uid, 1), Priority.ROUTINE)
     node.clock.pass_s(100)
     table = "dbos.workflow_status" if node.engine.dialect.name == "postgresql" else "workflow_status"
     taken = int((node.clock() - taken_before_s) * 1000)
@@ -118,7 +119,7 @@ def test_a_study_that_runs_without_a_job_gets_one(node: Node) -> None:
     for uid in (lost, held):
         node.put(uid, state="running", started=node.clock() - 100, executor="worker", tries=1)
     with writing(node.engine) as connection:
-        node.jobs.enqueue_study(connection, held, 1, Priority.ROUTINE)
+        node.jobs.enqueue_study(connection, Study(held, 1), Priority.ROUTINE)
     assert requeue_lost(node.engine, node.jobs, node.clock()) == 1
     assert (node.study(lost).state, node.study(lost).executor, node.study(lost).tries) == ("waiting", None, 1)
     assert node.study(held).state == "running"

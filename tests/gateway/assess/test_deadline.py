@@ -17,6 +17,7 @@ from gateway.store import schema
 from gateway.store.mode import set_mode
 from gateway.store.result_objects import to_row
 from gateway.store.states import Mode
+from gateway.store.study import Study
 from tests.gateway.conftest import PACS, Clock
 from tests.gateway.network import image
 from tests.gateway.node import Node
@@ -80,7 +81,7 @@ def test_a_result_that_comes_late_goes_out_too_and_ends_the_alarm(node_of_either
     node.clock.pass_s(901)
     enforce(node)
     assert settle_alarms(node.engine, node.clock()) == 0
-    node.assessor.assess(uid, 1)
+    node.assessor.assess(Study(uid, 1))
     assert node.study(uid).state == "stored"
     assert len(node.table(schema.objects)) == 3
     assert settle_alarms(node.engine, node.clock()) == 1
@@ -104,7 +105,7 @@ def test_a_result_that_comes_late_takes_the_place_of_the_report_of_the_deadline(
     node.clock.pass_s(901)
     enforce(node)
     (report,) = node.table(schema.objects)
-    node.assessor.assess(uid, 1)
+    node.assessor.assess(Study(uid, 1))
     ((named,),) = node.application.predecessors
     assert named.sop_instance_uid == report.sop_instance_uid
     assert (named.sop_class_uid, named.series_instance_uid) == (report.sop_class_uid, report.series_instance_uid)
@@ -143,7 +144,7 @@ def test_a_report_of_more_images_names_the_one_of_fewer_and_leaves_its_file_alon
     node.receive(image("b", study="a"))  # the version still receives
     node.wait(uid)
     node.put(uid, tries=3)
-    node.assessor.assess(uid, 1)
+    node.assessor.assess(Study(uid, 1))
     (second,) = [row for row in node.table(schema.objects) if row.sop_instance_uid != first.sop_instance_uid]
     assert (first.version, second.version) == (1, 1)
     assert names(node, second) == [first.sop_instance_uid]
@@ -162,7 +163,7 @@ def test_the_report_speaks_the_applications_language_or_english(node: Node, tmp_
         ("candor: {langage: de-DE}", "English"),
     ):
         application.write_text(text)
-        (report,) = unassessed_reports(node.engine, node.settings, node.spool, uid, 1)
+        (report,) = unassessed_reports(node.engine, node.settings, node.spool, Study(uid, 1))
         said = [
             str(each.value) for each in dcmread(node.spool.path(report.file)).iterall() if each.keyword == "CodeMeaning"
         ]
@@ -177,7 +178,7 @@ def test_a_study_that_is_parked_after_its_deadline_has_one_report(node: Node) ->
     node.clock.pass_s(901)
     enforce(node)
     node.put(uid, tries=3)
-    node.assessor.assess(uid, 1)
+    node.assessor.assess(Study(uid, 1))
     assert node.study(uid).state == "failed"
     assert len(node.table(schema.objects)) == 1
     settle_alarms(node.engine, node.clock())
@@ -228,7 +229,7 @@ def test_where_no_report_can_be_made_the_alarm_says_so(node: Node) -> None:
 
 def test_a_report_that_would_contradict_an_earlier_one_stays_here(node: Node) -> None:
     uid = node.receive(image("a"))
-    (report,) = unassessed_reports(node.engine, node.settings, node.spool, uid, 1)
+    (report,) = unassessed_reports(node.engine, node.settings, node.spool, Study(uid, 1))
     values = to_row(report) | {"sha256": "0" * 64}
     node.execute(schema.objects.insert().values(**values, study_instance_uid=uid, version=1, made=0.0))
     node.clock.pass_s(901)
@@ -240,18 +241,18 @@ def test_a_report_that_would_contradict_an_earlier_one_stays_here(node: Node) ->
 def test_one_unreadable_file_does_not_cost_the_study_its_report(node: Node) -> None:
     uid = node.receive(image("a"))
     node.receive(image("b", study="a"))
-    (first,) = unassessed_reports(node.engine, node.settings, node.spool, uid, 1)
+    (first,) = unassessed_reports(node.engine, node.settings, node.spool, Study(uid, 1))
     file = node.scalars(schema.instances.c.file)[0]
     node.spool.path(file).write_bytes(b"no longer DICOM")
-    (second,) = unassessed_reports(node.engine, node.settings, node.spool, uid, 1)
+    (second,) = unassessed_reports(node.engine, node.settings, node.spool, Study(uid, 1))
     assert first.sop_instance_uid != second.sop_instance_uid
 
 
 def test_the_same_files_give_the_same_report(node: Node) -> None:
     uid = node.receive(image("a"))
-    first = unassessed_reports(node.engine, node.settings, node.spool, uid, 1)
+    first = unassessed_reports(node.engine, node.settings, node.spool, Study(uid, 1))
     node.clock.pass_s(5000)
-    assert unassessed_reports(node.engine, node.settings, node.spool, uid, 1) == first
+    assert unassessed_reports(node.engine, node.settings, node.spool, Study(uid, 1)) == first
 
 
 @pytest.mark.full
@@ -259,7 +260,7 @@ def test_the_report_is_valid(node: Node) -> None:
     skip_without_validators()
     uid = node.receive(image("a"))
     node.receive(image("b", study="a", series="a"))
-    (report,) = unassessed_reports(node.engine, node.settings, node.spool, uid, 1)
+    (report,) = unassessed_reports(node.engine, node.settings, node.spool, Study(uid, 1))
     path = node.spool.path(report.file)
     assert validation_errors([path]) == []
     assert pixelmed_errors([path]) == []

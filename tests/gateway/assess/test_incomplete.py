@@ -19,6 +19,7 @@ from gateway.settings import Destination, Settings, Work
 from gateway.store import schema
 from gateway.store.mode import set_mode
 from gateway.store.states import Mode
+from gateway.store.study import Study
 from gateway.watch.metrics import render_metrics
 from gateway.watch.retention import retain
 from tests.bundles import make_bundle
@@ -92,7 +93,7 @@ def test_a_spoilt_object_never_leaves_and_the_study_gets_its_report_at_once(
 ) -> None:
     row = spoil_first(monkeypatch, kind)
     uid = waiting(node)
-    node.assessor.assess(uid, 1)
+    node.assessor.assess(Study(uid, 1))
     study = node.study(uid)
     assert (study.state, study.tries, study.disposition) == ("failed", 1, Disposition.NOT_ASSESSED.value)
     assert row in study.reason
@@ -118,7 +119,7 @@ def test_a_spoilt_object_never_leaves_and_the_study_gets_its_report_at_once(
         for path in node.spool.results(node.tokens.token(uid), 1).rglob("*.dcm")
         if path.parent != node.spool.path(report.file).parent
     ]
-    node.assessor.assess(uid, 1)
+    node.assessor.assess(Study(uid, 1))
     assert node.study(uid).tries == 1
 
 
@@ -128,10 +129,10 @@ def test_after_an_upgrade_a_replay_gives_the_results_and_ends_the_alarm(
     uid = waiting(node)
     with monkeypatch.context() as patched:
         spoil(patched, "ko")
-        node.assessor.assess(uid, 1)
+        node.assessor.assess(Study(uid, 1))
     assert settle_alarms(node.engine, node.clock()) == 0
-    assert replay_study(node.engine, node.settings, node.jobs, uid, 1, "ann", node.clock())
-    node.assessor.assess(uid, 1)
+    assert replay_study(node.engine, node.settings, node.jobs, Study(uid, 1), "ann", node.clock())
+    node.assessor.assess(Study(uid, 1))
     assert node.study(uid).state == "delivering"
     assert {row.kind for row in node.table(schema.objects)} == set(KINDS)
     assert alarms(node) == []
@@ -142,7 +143,7 @@ def test_where_the_report_fails_the_check_too_the_study_is_parked_with_an_alarm(
 ) -> None:
     spoil(monkeypatch, "sr")  # the application's report and the node's own
     uid = waiting(node)
-    node.assessor.assess(uid, 1)
+    node.assessor.assess(Study(uid, 1))
     study = node.study(uid)
     assert (study.state, study.tries) == ("failed", 1)
     assert "no report says so: an object of kind sr lacks" in study.reason
@@ -163,7 +164,7 @@ def test_a_study_that_fails_for_another_reason_is_never_without_an_alarm(
     uid = node.receive(image("a"))
     for _ in range(3):
         node.wait(uid)
-        node.assessor.assess(uid, 1)
+        node.assessor.assess(Study(uid, 1))
     assert node.study(uid).state == "failed"
     assert node.study(uid).reason.startswith("the disk is full; no report says so")
     assert [kind for kind, _ in alarms(node)] == ["incomplete"]
@@ -184,7 +185,7 @@ def test_at_the_deadline_a_report_that_fails_the_check_raises_an_alarm_and_the_s
     assert "did not go out" in found["incomplete"]
     assert node.table(schema.objects) == []
     assert settle_alarms(node.engine, node.clock()) == 0
-    node.assessor.assess(uid, 1)
+    node.assessor.assess(Study(uid, 1))
     assert node.study(uid).state == "delivering"
     assert "incomplete" not in dict(alarms(node))
 
@@ -192,7 +193,7 @@ def test_at_the_deadline_a_report_that_fails_the_check_raises_an_alarm_and_the_s
 def test_retention_deletes_the_quarantine_with_its_study(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     spoil(monkeypatch, "sr")
     uid = waiting(node)
-    node.assessor.assess(uid, 1)
+    node.assessor.assess(Study(uid, 1))
     folder = quarantine(node, uid)
     assert list(folder.iterdir())
     node.clock.pass_s(node.settings.keep.results_d * 86400 + 1)

@@ -23,6 +23,7 @@ from gateway.settings import Settings, load_settings
 from gateway.store.database import writing
 from gateway.store.schema import objects
 from gateway.store.spool import Spool
+from gateway.store.study import Study
 from tests.conftest import ROOT
 from tests.gateway.archive import STUDY, Archive, Sender, on_the_same_association, running
 from tests.gateway.conftest import Clock
@@ -66,7 +67,7 @@ def wait_until(done: Callable[[], object]) -> None:
 def enqueue(sender: Sender) -> None:
     jobs = Jobs(sender.engine, sender.settings, new_executor_id())
     with writing(sender.engine) as connection:
-        jobs.enqueue_delivery(connection, STUDY, 1, "pacs")
+        jobs.enqueue_delivery(connection, Study(STUDY, 1), "pacs")
     jobs.stop()
 
 

@@ -28,6 +28,7 @@ from gateway.cli.studies import (
 from gateway.settings import Settings, load_settings
 from gateway.store import schema
 from gateway.store.alarms import AlarmKind, raise_alarm
+from gateway.store.study import Study
 from tests.gateway.conftest import PACS, Clock
 from tests.gateway.network import image
 from tests.gateway.node import FakeApplication, Node
@@ -72,7 +73,7 @@ def test_status_says_what_a_person_wants_to_know(node: Node, config: Path, capsy
     uid = node.receive(image("a"))
     node.receive(image("b"))
     node.wait(uid)
-    node.assessor.assess(uid, 1)
+    node.assessor.assess(Study(uid, 1))
     raise_alarm(node.engine, AlarmKind.DISK, "", "the disk is full", 1.0)
     raise_alarm(node.engine, AlarmKind.NO_RESULT, "f" * 24, "no result", 1.0)
     capsys.readouterr()

@@ -18,6 +18,7 @@ from gateway.logs import configure_logs
 from gateway.settings import Deliver, Settings, Tls
 from gateway.store.schema import alarms, counters, deliveries, destinations, objects, studies
 from gateway.store.spool import Spool
+from gateway.store.study import Study
 from tests.gateway.archive import STUDY, Archive, Sender, data_set_of, decoded, running
 from tests.gateway.conftest import Clock
 from tests.gateway.network import Authority
@@ -268,7 +269,7 @@ def test_a_recalled_object_stays_recalled_when_it_was_on_its_way(sender: Sender,
         return rows
 
     deliverer._pending = recalled_in_between
-    deliverer.deliver(STUDY, 1, "pacs", 0)
+    deliverer.deliver(Study(STUDY, 1), "pacs", 0)
     assert archive.uids() == [report]
     assert (sender.delivery(overlay).state, sender.delivery(overlay).tries) == ("recalled", 0)
 
@@ -282,7 +283,7 @@ def test_a_crash_before_the_outcome_is_written_sends_the_same_bytes_again(sender
 
     deliverer._note = crash
     with pytest.raises(KeyboardInterrupt):
-        deliverer.deliver(STUDY, 1, "pacs", 0)
+        deliverer.deliver(Study(STUDY, 1), "pacs", 0)
     assert set(sender.column(deliveries.c.tries)) == {1}  # counted before it was made
     sender.deliver()
     assert archive.uids() == [overlay, report] * 2

@@ -11,6 +11,7 @@ from candor.study.errors import ObjectIncomplete
 from gateway.deliver.recall import Answered, answered_with, answers_to, recall
 from gateway.deliver.resend import Selection, resend
 from gateway.store.schema import alarms, audit_trail, counters, deliveries, objects, studies
+from gateway.store.study import Study
 from gateway.store.tokens import Tokens
 from tests.gateway.archive import STUDY, Archive, Sender
 from tests.gateway.network import reread
@@ -44,7 +45,7 @@ def test_a_bundles_answers_are_listed_by_how_its_hash_begins(sender: Sender) -> 
     sender.result("sr", study=OTHER)
     sender.study(version=2, bundle_sha256="ab" * 32)  # without a result: nothing was answered
     (found,) = answered_with(sender.engine, "ABABAB")
-    assert (found.study_instance_uid, found.version, found.unsent) == (STUDY, 1, 2)
+    assert (found.study, found.unsent) == (Study(STUDY, 1), 2)
     assert {item.kind for item in found.results} == {"sr", "sc"}
     assert found.destinations == ()
     assert [each.study_instance_uid for each in answered_with(sender.engine, "cd")] == [OTHER]

@@ -19,6 +19,7 @@ from gateway.settings import Settings
 from gateway.store import schema
 from gateway.store.database import writing
 from gateway.store.states import Priority
+from gateway.store.study import Study
 from tests.gateway.conftest import Clock
 from tests.gateway.network import image
 from tests.gateway.node import Node
@@ -40,7 +41,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
 
 def enqueue(node: Node, uid: str, priority: Priority = Priority.ROUTINE) -> str:
     with writing(node.engine) as connection:
-        return node.jobs.enqueue_study(connection, uid, 1, priority)
+        return node.jobs.enqueue_study(connection, Study(uid, 1), priority)
 
 
 def test_a_job_is_queued_with_its_transaction_or_not_at_all(node: Node) -> None:
@@ -51,7 +52,7 @@ def test_a_job_is_queued_with_its_transaction_or_not_at_all(node: Node) -> None:
 
     def undone() -> None:
         with writing(node.engine) as connection:
-            node.jobs.enqueue_study(connection, uid, 1, Priority.ROUTINE)
+            node.jobs.enqueue_study(connection, Study(uid, 1), Priority.ROUTINE)
             raise Undone
 
     with pytest.raises(Undone):
@@ -68,7 +69,7 @@ def test_the_same_attempt_at_a_delivery_is_one_job(node: Node) -> None:
     uid = node.receive(image("a"))
     with writing(node.engine) as connection:
         for attempt, occasion in ((0, ""), (0, ""), (1, ""), (0, "again")):
-            node.jobs.enqueue_delivery(connection, uid, 1, "pacs", attempt, 60.0, occasion)
+            node.jobs.enqueue_delivery(connection, Study(uid, 1), "pacs", attempt, 60.0, occasion)
     start = f"deliver:{node.tokens.token(uid)}:1:pacs"
     assert sorted(node.jobs.under_way(DELIVERIES)) == [f"{start}:0", f"{start}:0:again", f"{start}:1"]
 
@@ -95,10 +96,10 @@ def test_studies_run_one_at_a_time_the_urgent_ones_first(node: Node) -> None:
     at_once: list[int] = []
     running = threading.Semaphore(1)
 
-    def assess(uid: str, version: int) -> None:
+    def assess(study: Study) -> None:
         at_once.append(running.acquire(blocking=False))
         time.sleep(0.02)
-        done.append(uid)
+        done.append(study.study_instance_uid)
         running.release()
 
     node.jobs.run_studies(assess)
@@ -115,10 +116,10 @@ def test_a_failed_job_holds_nothing_up_and_tells_no_more_than_its_place(
         enqueue(node, uid)
     done: list[str] = []
 
-    def assess(uid: str, version: int) -> None:
-        if uid == uids[0]:
+    def assess(study: Study) -> None:
+        if study == Study(uids[0], 1):
             raise ValueError("CANARY^PATIENT")
-        done.append(uid)
+        done.append(study.study_instance_uid)
 
     with caplog.at_level(logging.DEBUG):
         node.jobs.run_studies(assess)
@@ -138,11 +139,11 @@ def test_deliveries_have_a_queue_of_their_own(node: Node) -> None:
     uid = node.receive(image("a"))
     enqueue(node, uid)
     with writing(node.engine) as connection:
-        node.jobs.enqueue_delivery(connection, uid, 1, "pacs", 3)
+        node.jobs.enqueue_delivery(connection, Study(uid, 1), "pacs", 3)
     done: list[tuple[Any, ...]] = []
     node.jobs.run_deliveries(lambda *arguments: done.append(arguments))
     wait_for(lambda: done)
-    assert done == [(uid, 1, "pacs", 3)]
+    assert done == [(Study(uid, 1), "pacs", 3)]
     assert len(node.jobs.under_way(STUDIES)) == 1
 
 
@@ -150,9 +151,9 @@ def test_a_delayed_job_is_done_after_its_time(node: Node) -> None:
     uid = node.receive(image("a"))
     done: list[str] = []
     with writing(node.engine) as connection:
-        node.jobs.enqueue_delivery(connection, uid, 1, "later", 1, 3600.0)
-        node.jobs.enqueue_delivery(connection, uid, 1, "now", 1)
-    node.jobs.run_deliveries(lambda uid, version, destination, attempt: done.append(destination))
+        node.jobs.enqueue_delivery(connection, Study(uid, 1), "later", 1, 3600.0)
+        node.jobs.enqueue_delivery(connection, Study(uid, 1), "now", 1)
+    node.jobs.run_deliveries(lambda study, destination, attempt: done.append(destination))
     wait_for(lambda: done)
     assert done == ["now"]
     table = "workflow_status" if node.engine.dialect.name == "sqlite" else "dbos.workflow_status"
@@ -166,7 +167,7 @@ def test_what_a_dead_process_was_at_is_done_by_one_that_lives(node: Node) -> Non
     enqueue(node, uid)
     began, hold, done = threading.Event(), threading.Event(), []
 
-    def hang(uid: str, version: int) -> None:
+    def hang(study: Study) -> None:
         began.set()
         hold.wait(60)
 
@@ -177,9 +178,9 @@ def test_what_a_dead_process_was_at_is_done_by_one_that_lives(node: Node) -> Non
     DBOS.destroy()
     first._running = False
     second = Jobs(node.engine, node.settings, new_executor_id(), ttl_s=4)
-    second.run_studies(lambda uid, version: done.append((uid, version)))
+    second.run_studies(done.append)
     wait_for(lambda: done)
-    assert done == [(uid, 1)]
+    assert done == [Study(uid, 1)]
     hold.set()
     second.stop()
     first.stop()

@@ -19,6 +19,7 @@ from gateway.store import schema
 from gateway.store.alarms import AlarmKind, clear_alarm, raise_alarm
 from gateway.store.mode import mode_of, set_mode
 from gateway.store.states import Mode, Priority
+from gateway.store.study import Study
 from gateway.watch.webhook import tell
 from tests.gateway.conftest import Clock
 from tests.gateway.network import image
@@ -166,16 +167,16 @@ def test_the_node_is_in_the_shadow_until_an_operator_says_otherwise(node: Node) 
 
 def test_a_parked_study_starts_again_with_all_its_tries(node: Node) -> None:
     uid = node.receive(image("a"), Priority.URGENT)
-    replay = (node.engine, node.settings, node.jobs, uid, 1, "operator")
+    replay = (node.engine, node.settings, node.jobs, Study(uid, 1), "operator")
     assert not replay_study(*replay, node.clock())
     node.put(uid, state="failed", tries=3, reason="why", overdue=1.0, finished=2.0)
     other = node.receive(image("b"))
     node.put(other, state="failed", finished=1.0)
     undelivered = node.receive(image("c"))
     node.put(undelivered, state="failed", finished=1.0, assessed=1.0)
-    assert not replay_study(*replay[:3], undelivered, 1, "operator", node.clock())
-    assert parked(node.engine) == [(other, 1), (uid, 1)]
-    assert parked(node.engine, uid) == [(uid, 1)]
+    assert not replay_study(*replay[:3], Study(undelivered, 1), "operator", node.clock())
+    assert parked(node.engine) == [Study(other, 1), Study(uid, 1)]
+    assert parked(node.engine, uid) == [Study(uid, 1)]
     node.clock.pass_s(5000)
     assert replay_study(*replay, node.clock())
     row = node.study(uid)

@@ -12,7 +12,7 @@ from gateway.settings import Settings, Studies
 from gateway.store import schema
 from gateway.store.database import writing
 from gateway.store.states import Priority, StudyState
-from gateway.store.study import complete, move, newest_version, priority_by_age, touch
+from gateway.store.study import Study, complete, newest_version, priority_by_age, touch
 from tests.gateway.conftest import Clock
 from tests.gateway.network import image
 from tests.gateway.node import Node
@@ -128,18 +128,25 @@ def test_an_image_joins_the_version_that_another_association_began_meanwhile(
     answers = iter([0, 1])  # the first look came before the other association's commit
     monkeypatch.setattr("gateway.store.study.newest_version", lambda connection, uid: next(answers))
     with writing(node.engine) as connection:
-        version = touch(connection, uid, "a" * 24, Priority.ROUTINE, node.clock(), node.settings.studies)
-    assert version == 1
+        study = touch(connection, uid, "a" * 24, Priority.ROUTINE, node.clock(), node.settings.studies)
+    assert study == Study(uid, 1)
     assert node.study(uid).images == 2
+
+
+def test_no_log_line_or_traceback_shows_the_uid_of_a_study() -> None:
+    study = Study("1.2.3.4", 2)
+    assert repr(study) == str(study) == "Study(version=2)"
+    assert study.before == Study("1.2.3.4", 1)
+    assert study.key == {"study_instance_uid": "1.2.3.4", "version": 2}
 
 
 def test_only_one_of_two_makes_a_change_of_state(node: Node) -> None:
     uid = node.receive(image("a"))
     with writing(node.engine) as connection:
         assert newest_version(connection, uid) == 1
-        assert move(connection, uid, 1, (StudyState.RECEIVING,), StudyState.WAITING, queued=5.0)
-        assert not move(connection, uid, 1, (StudyState.RECEIVING,), StudyState.FAILED)
-        assert not move(connection, uid, 2, ALL_STATES, StudyState.FAILED)
+        assert Study(uid, 1).move(connection, (StudyState.RECEIVING,), StudyState.WAITING, queued=5.0)
+        assert not Study(uid, 1).move(connection, (StudyState.RECEIVING,), StudyState.FAILED)
+        assert not Study(uid, 2).move(connection, ALL_STATES, StudyState.FAILED)
     assert (node.study(uid).state, node.study(uid).queued) == ("waiting", 5.0)
 
 

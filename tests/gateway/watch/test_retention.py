@@ -13,6 +13,7 @@ from gateway.store.database import writing
 from gateway.store.mode import note_act, set_mode
 from gateway.store.spool import Spool
 from gateway.store.states import Mode
+from gateway.store.study import Study
 from gateway.watch.retention import retain
 from tests.gateway.conftest import PACS, Clock
 from tests.gateway.network import image
@@ -41,7 +42,7 @@ def node_of_either(either: Settings, clock: Clock) -> Iterator[Node]:
 def assessed(node: Node, seed: str = "a") -> str:
     uid = node.receive(image(seed))
     node.wait(uid)
-    node.assessor.assess(uid, 1)
+    node.assessor.assess(Study(uid, 1))
     return uid
 
 
@@ -76,7 +77,7 @@ def test_a_report_whose_file_is_gone_is_named_by_the_next(node: Node) -> None:
     assert sweep(node) == 1
     node.receive(image("b", study="a"))
     node.wait(uid, 2)
-    node.assessor.assess(uid, 2)
+    node.assessor.assess(Study(uid, 2))
     (named,) = node.application.predecessors[-1]
     four = (named.study_instance_uid, named.series_instance_uid, named.sop_class_uid, named.sop_instance_uid)
     assert four == (uid, report.series_instance_uid, report.sop_class_uid, report.sop_instance_uid)
@@ -89,7 +90,7 @@ def test_a_study_goes_with_all_its_versions_and_not_while_one_is_open(node_of_ei
     node.receive(image("b", study="a"))
     assert sweep(node) == 0
     node.wait(uid, 2)
-    node.assessor.assess(uid, 2)
+    node.assessor.assess(Study(uid, 2))
     node.clock.pass_s(6 * DAY_S)
     assert sweep(node) == 0
     node.clock.pass_s(DAY_S)
@@ -179,7 +180,7 @@ def test_what_comes_again_after_it_was_purged_is_assessed_again_and_not_sent_aga
     uid = node.receive(image("a"))
     node.receive(image("b", study="a"))
     node.wait(uid)
-    node.assessor.assess(uid, 1)
+    node.assessor.assess(Study(uid, 1))
     node.put(uid, state="delivered", finished=node.clock())
     node.execute(schema.deliveries.update().values(state="committed"))
     before = [(row.sop_instance_uid, row.sha256) for row in node.table(schema.objects)]
@@ -191,7 +192,7 @@ def test_what_comes_again_after_it_was_purged_is_assessed_again_and_not_sent_aga
     node.receive(image("b", study="a"))
     assert (node.study(uid, 2).state, node.study(uid, 2).images) == ("receiving", 2)
     node.wait(uid, 2)
-    node.assessor.assess(uid, 2)
+    node.assessor.assess(Study(uid, 2))
     assert node.study(uid, 2).state == "delivering"
     assert [(row.sop_instance_uid, row.sha256) for row in node.table(schema.objects)] == before
     assert all(node.spool.path(row.file).is_file() for row in node.table(schema.objects))

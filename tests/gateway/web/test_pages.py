@@ -14,6 +14,7 @@ from fastapi.testclient import TestClient
 from gateway.store.alarms import AlarmKind, raise_alarm
 from gateway.store.database import upsert
 from gateway.store.schema import alarms, destinations, node_state, studies
+from gateway.store.study import Study
 from gateway.web.access.roles import Role
 from gateway.web.actions import acts_of
 from gateway.web.app import create_app
@@ -338,7 +339,7 @@ def test_acts_queue_again_and_name_the_operator(page: Page) -> None:
     with page.engine.connect() as connection:
         query = sa.select(studies.c.study_instance_uid).where(studies.c.token == token)
         uid = connection.execute(query).scalar_one()
-    assert acts.replay_study("1.2.9", 1, "otto")
+    assert acts.replay_study(Study("1.2.9", 1), "otto")
     assert acts.resend(uid, "pacs", "otto") == 1
     assert queued == ["study", "delivery"]
     assert [who for who, _, _ in page.trail()] == ["otto", "otto"]
