@@ -137,7 +137,7 @@ class Node:
             os.kill(pid, signal.SIGKILL)
         return bool(pids)
 
-    def engine(self) -> sa.Engine:
+    def database(self) -> sa.Engine:
         """Open the node's database."""
         return open_database(self.settings.get("database", f"sqlite:///{self.folder}/spool/gateway.db"))
 
@@ -290,7 +290,7 @@ def count(node: Node, pacs: Pacs, acknowledged: Sequence[str]) -> Count:
         report = dcmread(pacs.folder / f"{digest}.dcm", stop_before_pixels=True, force=True)
         if report.SOPClassUID == Comprehensive3DSRStorage:
             reports[str(report.StudyInstanceUID)].add(str(report.SOPInstanceUID))
-    with node.engine().connect() as connection:
+    with node.database().connect() as connection:
         made = set(connection.execute(sa.select(objects.c.sop_instance_uid)).scalars())
         newest = sa.select(studies.c.study_instance_uid, sa.func.max(studies.c.version))
         rows = connection.execute(newest.group_by(studies.c.study_instance_uid)).all()

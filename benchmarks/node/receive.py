@@ -90,10 +90,10 @@ class Server:
 def node(folder: Path) -> Server:
     """Start the node's receiver."""
     settings = node_settings(folder, 1)
-    engine = open_database(settings.database)
+    database = open_database(settings.database)
 
     def count() -> int:
-        with engine.connect() as connection:
+        with database.connect() as connection:
             return int(connection.execute(sa.select(sa.func.count()).select_from(instances)).scalar_one())
 
     command = [sys.executable, "-m", "benchmarks.node.receive", "--serve", str(folder), "--port"]
@@ -243,8 +243,8 @@ def serve(folder: Path, port: int) -> None:
     settings = node_settings(folder, port)
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
-    engine, spool = open_database(settings.database), Spool(folder)
-    receiver = Receiver(settings, engine, spool, Tokens(folder), lambda *_: None)
+    database, spool = open_database(settings.database), Spool(folder)
+    receiver = Receiver(settings, database, spool, Tokens(folder), lambda *_: None)
     receiver.start()
     stopping.wait()
     receiver.stop(5.0)

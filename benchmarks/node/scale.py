@@ -61,7 +61,7 @@ def measure(folder: Path, models: Path, workers: int, number: int, database: str
         crew = [node.another_worker() for _ in range(workers)]
         wait_for(lambda: _in_state(node, StudyState.STORED) == number, _WAIT_S, "all results")
         used = [_usage(worker.pid) for worker in crew]
-        with node.engine().connect() as connection:
+        with node.database().connect() as connection:
             first, last = connection.execute(
                 sa.select(sa.func.min(studies.c.assessed), sa.func.max(studies.c.assessed))
             ).one()
@@ -76,7 +76,7 @@ def measure(folder: Path, models: Path, workers: int, number: int, database: str
 
 
 def _in_state(node: Node, state: StudyState) -> int:
-    with node.engine().connect() as connection:
+    with node.database().connect() as connection:
         found = sa.select(sa.func.count()).select_from(studies).where(studies.c.state == state.value)
         return connection.execute(found).scalar_one()
 

@@ -108,7 +108,7 @@ class Assessor:
 
     def __init__(
         self,
-        engine: sa.Engine,
+        database: sa.Engine,
         settings: Settings,
         spool: Spool,
         jobs: Jobs,
@@ -116,7 +116,7 @@ class Assessor:
         now: Callable[[], float],
         on_timeout: Callable[[], None],
     ) -> None:
-        self._engine, self._settings, self._spool, self._jobs = engine, settings, spool, jobs
+        self._database, self._settings, self._spool, self._jobs = database, settings, spool, jobs
         self._application, self._now, self._on_timeout = application, now, on_timeout
 
     def assess(self, study: Study) -> None:
@@ -152,19 +152,19 @@ class Assessor:
     def _postpone(self, study: Study) -> None:
         """Come back when there may be room again, without counting a try."""
         undone = studies.c.state.in_([StudyState.WAITING.value, StudyState.RUNNING.value])
-        with writing(self._engine) as connection:
+        with writing(self._database) as connection:
             priority = connection.execute(sa.select(studies.c.priority).where(study.row, undone)).scalar()
             if priority is not None:
                 self._jobs.enqueue_study(connection, study, Priority(priority), _ROOM_S)
         text = f"less than {_ROOM_BYTES >> 20} MiB are free for the spool; no study is assessed until there is room"
-        raise_alarm(self._engine, AlarmKind.DISK, _SUBJECT, text, self._now())
+        raise_alarm(self._database, AlarmKind.DISK, _SUBJECT, text, self._now())
 
     def _claim(self, study: Study) -> Try | None:
         """Make it this process's try, and count it before it is made."""
         waiting = studies.c.state == StudyState.WAITING.value
         abandoned = sa.and_(
             studies.c.state == StudyState.RUNNING.value,
-            studies.c.executor.not_in(live_executors(self._engine)),
+            studies.c.executor.not_in(live_executors(self._database)),
         )
         values: dict[str, Any] = {
             "state": StudyState.RUNNING.value,
@@ -172,7 +172,7 @@ class Assessor:
             "started": self._now(),
             "executor": self._jobs.executor_id,
         }
-        with writing(self._engine) as connection:
+        with writing(self._database) as connection:
             if not connection.execute(
                 studies.update().where(study.row, sa.or_(waiting, abandoned)).values(values)
             ).rowcount:
@@ -206,7 +206,7 @@ class Assessor:
         output.mkdir(mode=0o700, exist_ok=True)
         done = False
         while not done:
-            with self._engine.connect() as connection:
+            with self._database.connect() as connection:
                 earlier = earlier_reports(connection, attempt.study)
             assessed = self._application(attempt.study.study_instance_uid, source, output, time_of(files), earlier)
             if assessed.incomplete is not None:
@@ -224,16 +224,16 @@ class Assessor:
         quarantine.mkdir(mode=0o700, exist_ok=True)
         for path in (output / QUARANTINE).glob("*/*"):
             path.replace(quarantine / path.name)
-        with writing(self._engine) as connection:
+        with writing(self._database) as connection:
             count(connection, "objects_incomplete_total", kind=incomplete.kind)
         self._park(attempt, str(incomplete), AlarmKind.INCOMPLETE)
 
     def _settled(self, attempt: Try) -> list[Received]:
         """Tell duplicates, corrections and contradictions apart; returns the files that are to be assessed."""
-        with self._engine.connect() as connection:
+        with self._database.connect() as connection:
             files = received_files(connection, attempt.study)
         states = tell_apart(files, lambda file: content_of(self._spool.path(file.file)))
-        with writing(self._engine) as connection:
+        with writing(self._database) as connection:
             note_states(connection, files, states)
         contradictions = sum(
             states[file.id] is InstanceState.QUARANTINED and file.state is not InstanceState.QUARANTINED
@@ -241,12 +241,12 @@ class Assessor:
         )
         if contradictions:
             text = f"{contradictions} files have other pixels than the ones that have their SOP Instance UIDs already"
-            raise_alarm(self._engine, AlarmKind.QUARANTINE, attempt.token, text, self._now())
+            raise_alarm(self._database, AlarmKind.QUARANTINE, attempt.token, text, self._now())
         return [file for file in files if states[file.id] in _USED]
 
     def _holds_already(self, attempt: Try, files: list[Received]) -> bool:
         """End a version that turns out to be the images of the one before it again, whose results hold."""
-        with writing(self._engine) as connection:
+        with writing(self._database) as connection:
             before = connection.execute(
                 sa.select(studies).where(
                     attempt.study.before.row,
@@ -287,7 +287,7 @@ class Assessor:
         False where the study has got a report since ``earlier``, at its deadline: the results do not name it.
         """
         now, row = self._now(), attempt.study.row
-        with writing(self._engine) as connection:
+        with writing(self._database) as connection:
             connection.execute(sa.select(studies.c.version).where(row).with_for_update())
             if earlier_reports(connection, attempt.study) != earlier:
                 return False
@@ -314,9 +314,9 @@ class Assessor:
             for decision, number in Counter(assessed.findings.values()).items():
                 count(connection, "findings_total", number, decision=decision)
         log_event("study assessed", study=attempt.token, version=attempt.study.version, state=state.value)
-        clear_alarm(self._engine, AlarmKind.STUDY_FAILED, attempt.token, now)
-        clear_alarm(self._engine, AlarmKind.INCOMPLETE, attempt.token, now)
-        clear_alarm(self._engine, AlarmKind.DISK, _SUBJECT, now)
+        clear_alarm(self._database, AlarmKind.STUDY_FAILED, attempt.token, now)
+        clear_alarm(self._database, AlarmKind.INCOMPLETE, attempt.token, now)
+        clear_alarm(self._database, AlarmKind.DISK, _SUBJECT, now)
         return True
 
     def _record(
@@ -330,7 +330,7 @@ class Assessor:
         if attempt.number >= self._settings.work.max_tries:
             self._park(attempt, reason)
             return
-        with writing(self._engine) as connection:
+        with writing(self._database) as connection:
             if self._close(connection, attempt, StudyState.WAITING, reason=reason):
                 self._jobs.enqueue_study(connection, attempt.study, attempt.priority, _RETRY_S * attempt.number)
 
@@ -338,7 +338,7 @@ class Assessor:
         """Give the study up, with its reason, a report that says so, and an alarm."""
         reports: tuple[ResultObject, ...] = ()
         try:
-            reports = unassessed_reports(self._engine, self._settings, self._spool, attempt.study)
+            reports = unassessed_reports(self._database, self._settings, self._spool, attempt.study)
         except ObjectIncomplete as error:
             reason, kind = f"{reason}; no report says so: {error}", AlarmKind.INCOMPLETE
         try:
@@ -348,11 +348,11 @@ class Assessor:
         if parked:
             log_event("study parked", "error", study=attempt.token, version=attempt.study.version, tries=attempt.number)
             text = f"parked: {reason}; {WHAT_TO_DO}" if kind is AlarmKind.INCOMPLETE else f"parked: {reason}"
-            raise_alarm(self._engine, kind, attempt.token, text, self._now())
+            raise_alarm(self._database, kind, attempt.token, text, self._now())
 
     def _park_with(self, attempt: Try, reason: str, reports: tuple[ResultObject, ...]) -> bool:
         now = self._now()
-        with writing(self._engine) as connection:
+        with writing(self._database) as connection:
             mode = mode_of(connection)
             values = {"disposition": Disposition.NOT_ASSESSED.value, "mode": mode.value, "finished": now}
             if not self._close(connection, attempt, StudyState.FAILED, reason=reason, **values):

@@ -16,24 +16,24 @@ from gateway.store.study import Study, complete, same_version
 
 _AT_ONCE: Final = 50
 _GRACE_S: Final = 60.0
-"""A study without a job for so long has lost it: the engine gave the job up, or its tables were restored."""
+"""A study without a job for so long has lost it: the job runner gave the job up, or its tables were restored."""
 
 _DELIVERY_GRACE_S: Final = 300.0
 _DELIVERY_TAKES_S: Final = 1800.0
 """A delivery that was taken so long ago is not being made."""
 
 
-def queue_complete(engine: sa.Engine, settings: Settings, jobs: Jobs, now: float) -> int:
+def queue_complete(database: sa.Engine, settings: Settings, jobs: Jobs, now: float) -> int:
     """Make a job of every version that has all its images; returns how many."""
     here = complete(now, settings.studies)
-    with engine.connect() as connection:  # most looks find nothing, and need no write lock
+    with database.connect() as connection:  # most looks find nothing, and need no write lock
         # In the order of their keys: two sweeps that lock the same rows never wait for each other in a circle.
         ordered = sa.select(studies).where(here).order_by(studies.c.study_instance_uid, studies.c.version)
         found = connection.execute(ordered.limit(_AT_ONCE)).all()
     if not found:
         return 0
     queued = 0
-    with writing(engine) as connection:
+    with writing(database) as connection:
         for row in found:
             study = Study.of(row)
             change = studies.update().where(study.row, here).values(state=StudyState.WAITING.value, queued=now)
@@ -45,7 +45,7 @@ def queue_complete(engine: sa.Engine, settings: Settings, jobs: Jobs, now: float
     return queued
 
 
-def end_overtaking(engine: sa.Engine, settings: Settings, jobs: Jobs, now: float) -> int:
+def end_overtaking(database: sa.Engine, settings: Settings, jobs: Jobs, now: float) -> int:
     """Queue routine studies that have waited for too long before whatever comes from now on; returns how many.
 
     A backfill is not among them: it runs when nothing else waits.
@@ -56,12 +56,12 @@ def end_overtaking(engine: sa.Engine, settings: Settings, jobs: Jobs, now: float
         studies.c.queued <= now - settings.studies.longest_wait_s,
     )
     raised = 0
-    with engine.connect() as connection:
+    with database.connect() as connection:
         found = connection.execute(
             sa.select(studies).where(long_since).order_by(studies.c.queued).limit(_AT_ONCE)
         ).all()
     for row in found:
-        with writing(engine) as connection:
+        with writing(database) as connection:
             study = Study.of(row)
             change = studies.update().where(study.row, long_since).values(priority=Priority.URGENT.value)
             if connection.execute(change).rowcount:
@@ -70,12 +70,12 @@ def end_overtaking(engine: sa.Engine, settings: Settings, jobs: Jobs, now: float
     return raised
 
 
-def requeue_lost(engine: sa.Engine, jobs: Jobs, now: float) -> int:
+def requeue_lost(database: sa.Engine, jobs: Jobs, now: float) -> int:
     """Queue studies again that wait or run without a job; returns how many."""
     since = sa.case((studies.c.state == StudyState.RUNNING.value, studies.c.started), else_=studies.c.queued)
     working = [StudyState.WAITING.value, StudyState.RUNNING.value]
     suspect = sa.and_(studies.c.state.in_(working), since <= now - _GRACE_S)
-    with engine.connect() as connection:
+    with database.connect() as connection:
         found = connection.execute(sa.select(studies).where(suspect)).all()
     if not found:
         return 0
@@ -88,7 +88,7 @@ def requeue_lost(engine: sa.Engine, jobs: Jobs, now: float) -> int:
         if f"study:{row.token}:{row.version}" not in (begun if row.state == StudyState.WAITING.value else held)
     ]
     for row in lost:
-        with writing(engine) as connection:
+        with writing(database) as connection:
             study, here = Study.of(row), (StudyState(row.state),)
             if study.move(connection, here, StudyState.WAITING, queued=now, executor=None):
                 jobs.enqueue_study(connection, study, Priority(row.priority))
@@ -96,7 +96,7 @@ def requeue_lost(engine: sa.Engine, jobs: Jobs, now: float) -> int:
     return len(lost)
 
 
-def requeue_lost_deliveries(engine: sa.Engine, jobs: Jobs, now: float) -> int:
+def requeue_lost_deliveries(database: sa.Engine, jobs: Jobs, now: float) -> int:
     """Queue deliveries again that are long due and have no job; returns how many."""
     query = (
         sa.select(
@@ -111,13 +111,13 @@ def requeue_lost_deliveries(engine: sa.Engine, jobs: Jobs, now: float) -> int:
         .where(deliveries.c.state == DeliveryState.DUE.value, deliveries.c.due <= now - _DELIVERY_GRACE_S)
         .group_by(studies.c.token, objects.c.study_instance_uid, objects.c.version, deliveries.c.destination)
     )
-    with engine.connect() as connection:
+    with database.connect() as connection:
         found = connection.execute(query).all()
     taken_after = now - _DELIVERY_TAKES_S
     held = {":".join(name.split(":")[:4]) for name in jobs.under_way(DELIVERIES, taken_after)} if found else set()
     lost = [row for row in found if f"deliver:{row.token}:{row.version}:{row.destination}" not in held]
     for row in lost:
-        with writing(engine) as connection:
+        with writing(database) as connection:
             jobs.enqueue_delivery(
                 connection,
                 Study.of(row),

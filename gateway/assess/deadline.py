@@ -31,21 +31,21 @@ _AT_ONCE: Final = 50
 _OF_STUDIES: Final = (AlarmKind.NO_RESULT, AlarmKind.STUDY_FAILED, AlarmKind.INCOMPLETE)
 
 
-def enforce_deadlines(engine: sa.Engine, settings: Settings, spool: Spool, jobs: Jobs, now: float) -> int:
+def enforce_deadlines(database: sa.Engine, settings: Settings, spool: Spool, jobs: Jobs, now: float) -> int:
     """Answer for every version whose deadline is past, once; returns how many."""
     late = sa.and_(
         studies.c.overdue.is_(None),
         studies.c.deadline < now,
         studies.c.state.in_([state.value for state in (*_RESULTLESS, StudyState.DELIVERING)]),
     )
-    with engine.connect() as connection:
+    with database.connect() as connection:
         found = connection.execute(sa.select(studies).where(late).order_by(studies.c.deadline).limit(_AT_ONCE)).all()
-    return sum(_answer(engine, settings, spool, jobs, row, now) for row in found)
+    return sum(_answer(database, settings, spool, jobs, row, now) for row in found)
 
 
-def settle_alarms(engine: sa.Engine, now: float) -> int:
+def settle_alarms(database: sa.Engine, now: float) -> int:
     """Close the alarms of studies that have come to their end in the meantime; returns how many."""
-    with engine.connect() as connection:
+    with database.connect() as connection:
         opened = connection.execute(
             sa.select(alarms.c.kind, alarms.c.subject).where(
                 alarms.c.cleared.is_(None),
@@ -56,7 +56,7 @@ def settle_alarms(engine: sa.Engine, now: float) -> int:
             row for row in opened if connection.execute(_troubled(AlarmKind(row.kind), row.subject)).first() is None
         ]
     for row in settled:
-        clear_alarm(engine, AlarmKind(row.kind), row.subject, now)
+        clear_alarm(database, AlarmKind(row.kind), row.subject, now)
     return len(settled)
 
 
@@ -69,23 +69,23 @@ def _troubled(kind: AlarmKind, token: str) -> sa.Select[Any]:
     return sa.select(studies.c.version).where(studies.c.token == token, about).limit(1)
 
 
-def _answer(engine: sa.Engine, settings: Settings, spool: Spool, jobs: Jobs, row: Any, now: float) -> bool:
+def _answer(database: sa.Engine, settings: Settings, spool: Spool, jobs: Jobs, row: Any, now: float) -> bool:
     undelivered = StudyState(row.state) is StudyState.DELIVERING
     made: tuple[ResultObject, ...] = ()
     if not undelivered:
         try:
-            made = unassessed_reports(engine, settings, spool, Study.of(row))
+            made = unassessed_reports(database, settings, spool, Study.of(row))
         except ObjectIncomplete as error:
             text = f"the report that the study was not assessed did not go out: {error}; {WHAT_TO_DO}"
-            raise_alarm(engine, AlarmKind.INCOMPLETE, row.token, text, now)
+            raise_alarm(database, AlarmKind.INCOMPLETE, row.token, text, now)
     try:
-        answered = _write(engine, settings, jobs, row, made, now)
+        answered = _write(database, settings, jobs, row, made, now)
     except ResultConflict:
-        made, answered = (), _write(engine, settings, jobs, row, (), now)
+        made, answered = (), _write(database, settings, jobs, row, (), now)
     if answered:
         text = _text(undelivered, bool(made))
         log_event("deadline passed", "error", study=row.token, version=row.version, state=row.state)
-        raise_alarm(engine, AlarmKind.NO_RESULT, row.token, text, now)
+        raise_alarm(database, AlarmKind.NO_RESULT, row.token, text, now)
     return answered
 
 
@@ -97,12 +97,12 @@ def _text(undelivered: bool, reported: bool) -> str:
 
 
 def _write(
-    engine: sa.Engine, settings: Settings, jobs: Jobs, row: Any, made: tuple[ResultObject, ...], now: float
+    database: sa.Engine, settings: Settings, jobs: Jobs, row: Any, made: tuple[ResultObject, ...], now: float
 ) -> bool:
     """Note that the deadline is past, with the report; False where the study has moved on meanwhile."""
     study = Study.of(row)
     as_found = sa.and_(study.row, studies.c.overdue.is_(None), studies.c.state.in_(_as_found(row.state)))
-    with writing(engine) as connection:
+    with writing(database) as connection:
         if not connection.execute(studies.update().where(as_found).values(overdue=now)).rowcount:
             return False
         record_objects(connection, study, made, now)

@@ -17,12 +17,12 @@ from gateway.store.states import Priority, StudyState
 from gateway.store.study import Study
 
 
-def replay_study(engine: sa.Engine, settings: Settings, jobs: Jobs, study: Study, who: str, now: float) -> bool:
+def replay_study(database: sa.Engine, settings: Settings, jobs: Jobs, study: Study, who: str, now: float) -> bool:
     """Queue a parked version again, with all its tries before it and a new deadline.
 
     Parameters
     ----------
-    engine
+    database
         The node's database.
     settings
         For the deadline.
@@ -39,7 +39,7 @@ def replay_study(engine: sa.Engine, settings: Settings, jobs: Jobs, study: Study
     -------
     Whether it was parked, and so whether it is queued now.
     """
-    with writing(engine) as connection:
+    with writing(database) as connection:
         assessed = sa.select(studies.c.assessed).where(study.row)
         queued = connection.execute(assessed).scalar() is None and study.move(
             connection,
@@ -60,12 +60,12 @@ def replay_study(engine: sa.Engine, settings: Settings, jobs: Jobs, study: Study
     return queued
 
 
-def parked(engine: sa.Engine, study_instance_uid: str | None = None) -> list[Study]:
+def parked(database: sa.Engine, study_instance_uid: str | None = None) -> list[Study]:
     """List the parked versions, of one study or of all.
 
     Parameters
     ----------
-    engine
+    database
         The node's database.
     study_instance_uid
         The study; None for all.
@@ -75,5 +75,5 @@ def parked(engine: sa.Engine, study_instance_uid: str | None = None) -> list[Stu
     )
     if study_instance_uid is not None:
         query = query.where(studies.c.study_instance_uid == study_instance_uid)
-    with engine.connect() as connection:
+    with database.connect() as connection:
         return [Study.of(row) for row in connection.execute(query.order_by(studies.c.finished))]

@@ -69,12 +69,12 @@ def time_of(files: Sequence[Received]) -> datetime:
     return datetime.fromtimestamp(int(max(file.received for file in files)), UTC)
 
 
-def unassessed_reports(engine: sa.Engine, settings: Settings, spool: Spool, study: Study) -> tuple[ResultObject, ...]:
+def unassessed_reports(database: sa.Engine, settings: Settings, spool: Spool, study: Study) -> tuple[ResultObject, ...]:
     """Report that a version of a study was not assessed because processing failed.
 
     Parameters
     ----------
-    engine
+    database
         The node's database.
     settings
         The node's.
@@ -93,7 +93,7 @@ def unassessed_reports(engine: sa.Engine, settings: Settings, spool: Spool, stud
     ObjectIncomplete
         A report failed the check. It is in the study's quarantine, and counted; no report may go out.
     """
-    with engine.connect() as connection:
+    with database.connect() as connection:
         files = received_files(connection, study)
         token = connection.execute(sa.select(studies.c.token).where(study.row)).scalar_one()
         earlier = earlier_reports(connection, study)
@@ -109,7 +109,7 @@ def unassessed_reports(engine: sa.Engine, settings: Settings, spool: Spool, stud
             case, settings.profiles or (own.profile,), texts, spool.root, spool.quarantine(token, study.version)
         )
     except ObjectIncomplete as error:
-        with writing(engine) as connection:
+        with writing(database) as connection:
             count(connection, "objects_incomplete_total", kind=error.kind)
         raise
     except (CandorError, OSError):

@@ -63,9 +63,9 @@ def _resend(options: argparse.Namespace) -> None:
     known = [destination.name for destination in settings.destinations]
     if options.to is not None and options.to not in known:
         raise SettingsError(f"no destination is named {options.to!r}; known are {', '.join(known) or 'none'}")
-    with opened_database(settings) as engine, opened_queue(engine, settings) as jobs:
+    with opened_database(settings) as database, opened_queue(database, settings) as jobs:
         selection = Selection(options.study, options.to, options.sent)
-        due = resend(engine, jobs, selection, getpass.getuser(), time.time())
+        due = resend(database, jobs, selection, getpass.getuser(), time.time())
     if not due:
         raise NothingToDo("nothing like that lies in the dead letter; add --sent for what was sent before")
     print(f"{due} objects are sent again")
@@ -81,8 +81,8 @@ def _recall(options: argparse.Namespace) -> None:
     if options.bundle is not None and not _BUNDLE.fullmatch(options.bundle):
         raise SettingsError("--bundle takes 8 to 64 hexadecimal digits, as `status` and the reports show them")
     settings, who, rejection = load_settings(options.config), getpass.getuser(), Rejection[_REASONS[options.reason]]
-    with opened_database(settings) as engine:
-        found = answers_to(engine, options.study) if options.study else answered_with(engine, options.bundle)
+    with opened_database(settings) as database:
+        found = answers_to(database, options.study) if options.study else answered_with(database, options.bundle)
         if not found:
             raise NothingToDo("no study has such results")
         print("\n".join(map(line_of, found)))
@@ -92,10 +92,10 @@ def _recall(options: argparse.Namespace) -> None:
             return
         spool = open_spool(settings)
         failed, incomplete = 0, []
-        with opened_queue(engine, settings) as jobs:
+        with opened_queue(database, settings) as jobs:
             for answered in left:
                 try:
-                    failed += not recall(engine, spool, jobs, answered, rejection, who, time.time())
+                    failed += not recall(database, spool, jobs, answered, rejection, who, time.time())
                 except ObjectIncomplete as error:
                     incomplete.append(f"{answered.study.study_instance_uid} version {answered.study.version}: {error}")
     print(f"{len(left) - failed - len(incomplete)} recalled")

@@ -66,7 +66,7 @@ def _audit(options: argparse.Namespace) -> None:
 
     settings = load_settings(options.config)
     folder = options.out or Path(settings.spool) / "audit"
-    with opened_database(settings) as engine:
-        count = write_table(engine, open_spool(settings), Tokens(Path(settings.spool)), folder)
+    with opened_database(settings) as database:
+        count = write_table(database, open_spool(settings), Tokens(Path(settings.spool)), folder)
     print(f"{count} images; the table and the figures are patient data and lie in {folder}\n")
     print(measure(folder, options.labels, options.date), end="")

@@ -65,8 +65,8 @@ def _status(options: argparse.Namespace) -> None:
     from gateway.settings import load_settings
     from gateway.watch.summary import summary
 
-    with opened_database(load_settings(options.config)) as engine:
-        print("\n".join(summary(engine)))
+    with opened_database(load_settings(options.config)) as database:
+        print("\n".join(summary(database)))
 
 
 def _replay(options: argparse.Namespace) -> None:
@@ -76,9 +76,9 @@ def _replay(options: argparse.Namespace) -> None:
     from gateway.settings import load_settings
 
     settings, who = load_settings(options.config), getpass.getuser()
-    with opened_database(settings) as engine, opened_queue(engine, settings) as jobs:
-        found = parked(engine, options.study)
-        started = sum(replay_study(engine, settings, jobs, study, who, time.time()) for study in found)
+    with opened_database(settings) as database, opened_queue(database, settings) as jobs:
+        found = parked(database, options.study)
+        started = sum(replay_study(database, settings, jobs, study, who, time.time()) for study in found)
     if not started:
         raise NothingToDo("no such study is parked; see `status` for how many are")
     print(f"{started} started again")
@@ -101,6 +101,6 @@ def _enter(options: argparse.Namespace, *, live: bool) -> None:
     settings, mode = load_settings(options.config), Mode.LIVE if live else Mode.SHADOW
     if live and not settings.destinations:
         raise SettingsError(f"{options.config} names no destination; results could go nowhere")
-    with opened_database(settings) as engine:
-        changed = set_mode(engine, mode, getpass.getuser(), time.time(), options.reason)
+    with opened_database(settings) as database:
+        changed = set_mode(database, mode, getpass.getuser(), time.time(), options.reason)
     print(f"the node is {mode.value}" + ("" if changed else " already"))

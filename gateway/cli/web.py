@@ -38,16 +38,16 @@ def _user(options: argparse.Namespace) -> None:
     from gateway.settings import load_settings
     from gateway.web.access.accounts import add_user, list_users, remove_user, set_password
 
-    with opened_database(load_settings(options.config)) as engine:
+    with opened_database(load_settings(options.config)) as database:
         if options.act == "list":
-            for user in list_users(engine):
+            for user in list_users(database):
                 print(f"{user.name}\t{user.role.value}")
         elif options.act == "add":
-            add_user(engine, options.name, Role(options.role), _password())
+            add_user(database, options.name, Role(options.role), _password())
         elif options.act == "password":
-            set_password(engine, options.name, _password())
+            set_password(database, options.name, _password())
         else:
-            remove_user(engine, options.name)
+            remove_user(database, options.name)
 
 
 def _password() -> str:

@@ -15,37 +15,37 @@ from gateway.store.database import upsert, writing
 from gateway.store.schema import destinations
 
 
-def wait_s(engine: sa.Engine, name: str, deliver: Deliver, now: float) -> float:
+def wait_s(database: sa.Engine, name: str, deliver: Deliver, now: float) -> float:
     """Say how long to leave a destination alone; 0 lets the caller try.
 
     Of several callers that find the time of an open breaker over, one gets 0: the others wait for what it finds.
     """
     here = destinations.c.name == name
-    with engine.connect() as connection:
+    with database.connect() as connection:
         row = connection.execute(sa.select(destinations).where(here)).one_or_none()
     if row is None or row.failures < deliver.breaker_failures:
         return 0.0
     if row.open_until > now:
         return float(row.open_until - now)
-    with writing(engine) as connection:
+    with writing(database) as connection:
         over = sa.and_(here, destinations.c.open_until <= now)
         change = destinations.update().where(over).values(open_until=now + deliver.breaker_s)
         return 0.0 if connection.execute(change).rowcount else deliver.breaker_s
 
 
-def succeeded(engine: sa.Engine, name: str, now: float) -> None:
+def succeeded(database: sa.Engine, name: str, now: float) -> None:
     """Note that a destination answered: its breaker closes."""
     here = destinations.c.name == name
-    with writing(engine) as connection:
-        connection.execute(upsert(engine, destinations, {"name": name}))
+    with writing(database) as connection:
+        connection.execute(upsert(database, destinations, {"name": name}))
         before = connection.execute(sa.select(destinations.c.failures).where(here)).scalar_one()
         values = {"failures": 0, "open_until": 0.0, "last_success": now, "reason": ""}
         connection.execute(destinations.update().where(here).values(values))
     if before:
-        clear_alarm(engine, AlarmKind.DESTINATION, name, now)
+        clear_alarm(database, AlarmKind.DESTINATION, name, now)
 
 
-def failed(engine: sa.Engine, name: str, reason: str, deliver: Deliver, now: float) -> None:
+def failed(database: sa.Engine, name: str, reason: str, deliver: Deliver, now: float) -> None:
     """Note that a connection to a destination failed; the last of several in a row opens its breaker.
 
     Parameters
@@ -54,8 +54,8 @@ def failed(engine: sa.Engine, name: str, reason: str, deliver: Deliver, now: flo
         For a person; without a patient's data.
     """
     here = destinations.c.name == name
-    with writing(engine) as connection:
-        connection.execute(upsert(engine, destinations, {"name": name}))
+    with writing(database) as connection:
+        connection.execute(upsert(database, destinations, {"name": name}))
         values = {"failures": destinations.c.failures + 1, "last_failure": now, "reason": reason}
         connection.execute(destinations.update().where(here).values(values))
         failures = connection.execute(sa.select(destinations.c.failures).where(here)).scalar_one()
@@ -64,11 +64,11 @@ def failed(engine: sa.Engine, name: str, reason: str, deliver: Deliver, now: flo
             connection.execute(destinations.update().where(here).values(open_until=now + deliver.breaker_s))
     log_event("destination failed", "warning", destination=name, count=failures, reason=reason)
     if is_open:
-        raise_alarm(engine, AlarmKind.DESTINATION, name, f"{name} is down: {reason}", now)
+        raise_alarm(database, AlarmKind.DESTINATION, name, f"{name} is down: {reason}", now)
 
 
-def remark(engine: sa.Engine, name: str, reason: str) -> None:
+def remark(database: sa.Engine, name: str, reason: str) -> None:
     """Say on the page what is wrong with a destination that does answer."""
-    with writing(engine) as connection:
-        connection.execute(upsert(engine, destinations, {"name": name}))
+    with writing(database) as connection:
+        connection.execute(upsert(database, destinations, {"name": name}))
         connection.execute(destinations.update().where(destinations.c.name == name).values(reason=reason))

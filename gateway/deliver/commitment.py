@@ -72,7 +72,7 @@ class Report:
         )
 
 
-def take(engine: sa.Engine, event_type: int, information: Dataset, now: float) -> None:
+def take(database: sa.Engine, event_type: int, information: Dataset, now: float) -> None:
     """Take a report, on whichever association it came; the same one again changes nothing.
 
     Parameters
@@ -92,7 +92,7 @@ def take(engine: sa.Engine, event_type: int, information: Dataset, now: float) -
         The report cannot be written: the archive must not think that we know.
     """
     report = Report.read(information)
-    with writing(engine) as connection:
+    with writing(database) as connection:
         asked = commitments.c.transaction_uid == report.transaction_uid
         row = connection.execute(sa.select(commitments).where(asked)).one_or_none()
         if row is None:

@@ -69,13 +69,13 @@ class Committer:
 
     def __init__(
         self,
-        engine: sa.Engine,
+        database: sa.Engine,
         settings: Settings,
         now: Callable[[], float] = time.time,
         new_uid: Callable[[], str] = lambda: str(generate_uid(prefix=None)),
         patience_s: float = _PATIENCE_S,
     ) -> None:
-        self._engine, self._settings, self._now = engine, settings, now
+        self._database, self._settings, self._now = database, settings, now
         self._new_uid, self._patience_s = new_uid, patience_s
 
     def ask(self) -> int:
@@ -86,10 +86,10 @@ class Committer:
     def forget(self) -> int:
         """Delete transactions that are too old for any report to matter; returns how many."""
         old = commitments.c.asked < self._now() - 2 * self._settings.deliver.give_up_d * _DAY_S
-        with self._engine.connect() as connection:
+        with self._database.connect() as connection:
             if connection.execute(sa.select(commitments.c.transaction_uid).where(old).limit(1)).first() is None:
                 return 0
-        with writing(self._engine) as connection:
+        with writing(self._database) as connection:
             return connection.execute(commitments.delete().where(old)).rowcount
 
     def _ask_one(self, destination: Destination) -> int:
@@ -97,7 +97,7 @@ class Committer:
         self._give_up(destination)
         asked = 0
         while self._any(destination) and not breaker.wait_s(
-            self._engine, destination.name, self._settings.deliver, self._now()
+            self._database, destination.name, self._settings.deliver, self._now()
         ):
             transaction = self._begin(destination)
             if transaction is None or not self._request(destination, transaction):
@@ -111,11 +111,11 @@ class Committer:
             deliveries.c.state == DeliveryState.SENT.value,
             deliveries.c.sent < self._now() - self._settings.deliver.give_up_d * _DAY_S,
         )
-        with self._engine.connect() as connection:
+        with self._database.connect() as connection:
             if connection.execute(sa.select(deliveries.c.sop_instance_uid).where(late).limit(1)).first() is None:
                 return
         reason = f"stored, but not committed to within {self._settings.deliver.give_up_d:g} days"
-        with writing(self._engine) as connection:
+        with writing(self._database) as connection:
             connection.execute(deliveries.update().where(late).values(state=DeliveryState.DEAD.value, reason=reason))
 
     def _unasked(self, destination: Destination) -> sa.ColumnElement[bool]:
@@ -130,7 +130,7 @@ class Committer:
 
     def _any(self, destination: Destination) -> bool:
         query = sa.select(deliveries.c.sop_instance_uid).where(self._unasked(destination)).limit(1)
-        with self._engine.connect() as connection:
+        with self._database.connect() as connection:
             return connection.execute(query).first() is not None
 
     def _begin(self, destination: Destination) -> Transaction | None:
@@ -138,7 +138,7 @@ class Committer:
         uid = self._new_uid()
         unasked = self._unasked(destination)
         mine = sa.and_(deliveries.c.destination == destination.name, deliveries.c.transaction_uid == uid)
-        with writing(self._engine) as connection:
+        with writing(self._database) as connection:
             some = connection.execute(sa.select(deliveries.c.sop_instance_uid).where(unasked).limit(_AT_ONCE)).scalars()
             chosen = deliveries.c.sop_instance_uid.in_(list(some))
             connection.execute(deliveries.update().where(unasked, chosen).values(transaction_uid=uid))
@@ -179,11 +179,11 @@ class Committer:
             problem = "the destination does not offer it; mend that, or set commitment: false"
         except (NoAssociation, SettingsError) as error:
             self._forget(transaction)
-            breaker.failed(self._engine, destination.name, str(error), self._settings.deliver, self._now())
+            breaker.failed(self._database, destination.name, str(error), self._settings.deliver, self._now())
             return False
         if problem is not None:
             log_event("commitment refused", "warning", destination=destination.name, reason=problem)
-            breaker.remark(self._engine, destination.name, f"storage commitment: {problem}")
+            breaker.remark(self._database, destination.name, f"storage commitment: {problem}")
             return False
         log_event("commitment asked for", destination=destination.name, count=len(transaction.results))
         return True
@@ -191,7 +191,7 @@ class Committer:
     def _take(self, event: evt.Event) -> tuple[int, None]:
         """Take a report that comes on our own association."""
         try:
-            take(self._engine, event.event_type or 0, event.event_information, self._now())
+            take(self._database, event.event_type or 0, event.event_information, self._now())
         except MALFORMED as error:
             log_event("commitment report unreadable", "warning", kind=name_of(error))
             return Status.INVALID_ARGUMENT.code, None
@@ -205,13 +205,13 @@ class Committer:
         query = sa.select(commitments.c.answered).where(commitments.c.transaction_uid == transaction.uid)
         deadline = time.monotonic() + self._patience_s
         while association.is_established and time.monotonic() < deadline:
-            with self._engine.connect() as connection:
+            with self._database.connect() as connection:
                 if connection.execute(query).scalar() is not None:
                     return
             time.sleep(_POLL_S)
 
     def _forget(self, transaction: Transaction) -> None:
-        with writing(self._engine) as connection:
+        with writing(self._database) as connection:
             asked = deliveries.update().where(deliveries.c.transaction_uid == transaction.uid)
             connection.execute(asked.values(transaction_uid=None))
             connection.execute(commitments.delete().where(commitments.c.transaction_uid == transaction.uid))

@@ -19,16 +19,16 @@ from gateway.store.states import DeliveryState, StudyState
 from gateway.store.study import Study
 
 
-def settle_studies(engine: sa.Engine, settings: Settings, now: float, study_instance_uid: str | None = None) -> int:
+def settle_studies(database: sa.Engine, settings: Settings, now: float, study_instance_uid: str | None = None) -> int:
     """End the studies, or one, of which nothing is on its way any more; returns how many versions."""
     ripe = sa.and_(studies.c.state == StudyState.DELIVERING.value, sa.not_(_on_its_way(settings)))
     if study_instance_uid is not None:
         ripe = sa.and_(ripe, studies.c.study_instance_uid == study_instance_uid)
-    with engine.connect() as connection:
+    with database.connect() as connection:
         found = connection.execute(sa.select(studies).where(ripe)).all()
     settled = 0
     for row in found:
-        with writing(engine) as connection:
+        with writing(database) as connection:
             if connection.execute(sa.select(studies.c.token).where(Study.of(row).row, ripe)).first() is not None:
                 settled += _settle(connection, row, now)
     return settled
@@ -71,17 +71,17 @@ def _settle(connection: sa.Connection, row: Any, now: float) -> bool:
     return moved
 
 
-def watch_dead_letters(engine: sa.Engine, now: float) -> None:
+def watch_dead_letters(database: sa.Engine, now: float) -> None:
     """Keep an alarm open for each destination that has dead letters, and for no other."""
     dead = deliveries.c.state == DeliveryState.DEAD.value
     query = sa.select(deliveries.c.destination, sa.func.count(), sa.func.min(deliveries.c.reason)).where(dead)
     opened = sa.select(alarms.c.subject).where(alarms.c.kind == AlarmKind.DEAD_LETTER.value, alarms.c.cleared.is_(None))
-    with engine.connect() as connection:
+    with database.connect() as connection:
         found = {row[0]: (row[1], row[2]) for row in connection.execute(query.group_by(deliveries.c.destination))}
         alarmed = set(connection.execute(opened).scalars())
     for name in sorted(found.keys() - alarmed):
         number, reason = found[name]
         text = f"{number} objects cannot be delivered to {name}: {reason}; mend the cause, then resend"
-        raise_alarm(engine, AlarmKind.DEAD_LETTER, name, text, now)
+        raise_alarm(database, AlarmKind.DEAD_LETTER, name, text, now)
     for name in sorted(alarmed - found.keys()):
-        clear_alarm(engine, AlarmKind.DEAD_LETTER, name, now)
+        clear_alarm(database, AlarmKind.DEAD_LETTER, name, now)

@@ -34,7 +34,7 @@ from gateway.store.study import Study, same_version
 
 _DAY_S: Final = 86400.0
 _SLACK_S: Final = 1.0
-"""The job engine's clock and ours need not agree to the millisecond."""
+"""The job runner's clock and ours need not agree to the millisecond."""
 
 _ORDER: Final = {"sr": 1, "ko": 2, NOTE: 3}
 """What others refer to goes first: images, then the report, then key objects, and last what rejects any of them."""
@@ -75,14 +75,14 @@ class Deliverer:
 
     def __init__(
         self,
-        engine: sa.Engine,
+        database: sa.Engine,
         settings: Settings,
         spool: Spool,
         jobs: Queue,
         now: Callable[[], float] = time.time,
         random: Callable[[], float] = random.random,
     ) -> None:
-        self._engine, self._settings, self._spool, self._jobs = engine, settings, spool, jobs
+        self._database, self._settings, self._spool, self._jobs = database, settings, spool, jobs
         self._now, self._random = now, random
 
     def deliver(self, study: Study, destination: str, attempt: int) -> None:
@@ -98,13 +98,13 @@ class Deliverer:
             Tells one job from another; the tries are counted in the rows.
         """
         query = sa.select(studies.c.token).where(study.row)
-        with self._engine.connect() as connection:
+        with self._database.connect() as connection:
             token = connection.execute(query).scalar_one()
         job = Job(study, destination, token)
         rows = self._pending(job)
         if rows:
             self._look(job, rows, attempt)
-        settle_studies(self._engine, self._settings, self._now(), study.study_instance_uid)
+        settle_studies(self._database, self._settings, self._now(), study.study_instance_uid)
 
     def requeue_uncommitted(self) -> int:
         """Queue what a commitment report has called failed; returns how many objects."""
@@ -114,11 +114,11 @@ class Deliverer:
             .join(studies, same_version(objects))
             .where(deliveries.c.state == DeliveryState.DUE.value, deliveries.c.transaction_uid.is_not(None))
         )
-        with self._engine.connect() as connection:
+        with self._database.connect() as connection:
             found = connection.execute(query).all()
         for row in found:
             job = Job(Study.of(row), row.destination, row.token)
-            with writing(self._engine) as connection:
+            with writing(self._database) as connection:
                 here = sa.and_(_key(row), deliveries.c.transaction_uid == row.transaction_uid)
                 if connection.execute(deliveries.update().where(here).values(transaction_uid=None)).rowcount:
                     self._retry(connection, job, [(row, Answer(Verdict.LATER, row.status, row.reason))])
@@ -137,7 +137,7 @@ class Deliverer:
             )
             .order_by(objects.c.version, objects.c.made, objects.c.sop_instance_uid)
         )
-        with self._engine.connect() as connection:
+        with self._database.connect() as connection:
             return sorted(connection.execute(query).all(), key=lambda row: _ORDER.get(row.kind, 0))
 
     def _look(self, job: Job, rows: Sequence[Any], attempt: int) -> None:
@@ -151,7 +151,7 @@ class Deliverer:
         if destination is None:
             gone = Answer(Verdict.NEVER, reason="the settings have no such destination any more")
             self._note(job, [(row, gone) for row in due])
-        elif wait_s := breaker.wait_s(self._engine, destination.name, self._settings.deliver, now):
+        elif wait_s := breaker.wait_s(self._database, destination.name, self._settings.deliver, now):
             self._come_back(job, attempt, wait_s)
         else:
             self._try(job, destination, due)
@@ -164,7 +164,7 @@ class Deliverer:
         """
         now = self._now()
         moment = math.ceil(now + max(delay_s, _SLACK_S))
-        with writing(self._engine) as connection:
+        with writing(self._database) as connection:
             self._jobs.enqueue_delivery(
                 connection,
                 job.study,
@@ -175,7 +175,7 @@ class Deliverer:
             )
 
     def _try(self, job: Job, destination: Destination, due: Sequence[Any]) -> None:
-        with writing(self._engine) as connection:
+        with writing(self._database) as connection:
             begun = [row for row in due if self._begin(connection, row)]
         answers = self._send(job, destination, [self._outgoing(row) for row in begun])
         self._note(job, [(row, answers[row.sop_instance_uid]) for row in begun])
@@ -206,7 +206,7 @@ class Deliverer:
         except (NoAssociation, SettingsError) as error:
             later = Answer(Verdict.LATER, reason=str(error))
             answers |= {item.sop_instance_uid: later for item in fit}
-            breaker.failed(self._engine, destination.name, later.reason, deliver, self._now())
+            breaker.failed(self._database, destination.name, later.reason, deliver, self._now())
         else:
             self._note_health(destination, answers)
         taken = sum(answer.verdict is Verdict.TAKEN for answer in answers.values())
@@ -218,20 +218,20 @@ class Deliverer:
         """Tell the breaker: a connection that broke is a failure, a refused object is none."""
         if NO_ANSWER in answers.values():
             reason, deliver = NO_ANSWER.reason, self._settings.deliver
-            breaker.failed(self._engine, destination.name, reason, deliver, self._now())
+            breaker.failed(self._database, destination.name, reason, deliver, self._now())
         else:
-            breaker.succeeded(self._engine, destination.name, self._now())
+            breaker.succeeded(self._database, destination.name, self._now())
 
     def _note(self, job: Job, answers: Sequence[tuple[Any, Answer]]) -> None:
         """Write the outcomes, and the job of the next try, in one transaction."""
-        with writing(self._engine) as connection:
+        with writing(self._database) as connection:
             for row, answer in answers:
                 if answer.verdict is Verdict.TAKEN:
                     self._taken(connection, row, answer)
                 elif answer.verdict is Verdict.NEVER:
                     self._dead(connection, job, row, answer)
             self._retry(connection, job, [each for each in answers if each[1].verdict is Verdict.LATER])
-        watch_dead_letters(self._engine, self._now())
+        watch_dead_letters(self._database, self._now())
 
     def _taken(self, connection: sa.Connection, row: Any, answer: Answer) -> None:
         values = {"status": answer.status, "reason": answer.reason, "sent": self._now(), "transaction_uid": None}

@@ -64,7 +64,7 @@ class Answered:
     is_recalled: bool
 
 
-def answered_with(engine: sa.Engine, bundle: str) -> list[Answered]:
+def answered_with(database: sa.Engine, bundle: str) -> list[Answered]:
     """List what a model answered, the oldest first.
 
     Parameters
@@ -72,22 +72,22 @@ def answered_with(engine: sa.Engine, bundle: str) -> list[Answered]:
     bundle
         SHA-256 of the model bundle in hexadecimal, or how it begins.
     """
-    return _answered(engine, studies.c.bundle_sha256.startswith(bundle.lower(), autoescape=True))
+    return _answered(database, studies.c.bundle_sha256.startswith(bundle.lower(), autoescape=True))
 
 
-def answers_to(engine: sa.Engine, study_instance_uid: str) -> list[Answered]:
+def answers_to(database: sa.Engine, study_instance_uid: str) -> list[Answered]:
     """List the versions of a study that got results."""
-    return _answered(engine, studies.c.study_instance_uid == study_instance_uid)
+    return _answered(database, studies.c.study_instance_uid == study_instance_uid)
 
 
 def recall(
-    engine: sa.Engine, spool: Spool, jobs: Queue, answered: Answered, rejection: Rejection, who: str, now: float
+    database: sa.Engine, spool: Spool, jobs: Queue, answered: Answered, rejection: Rejection, who: str, now: float
 ) -> bool:
     """Recall the results of one version.
 
     Parameters
     ----------
-    engine
+    database
         The node's database.
     spool
         Where the note is written.
@@ -117,36 +117,36 @@ def recall(
         if source is None:
             return False
         try:
-            note = (_note(engine, spool, answered, source, rejection, now),)
+            note = (_note(database, spool, answered, source, rejection, now),)
         except ObjectIncomplete as error:
-            _refuse(engine, answered, error, now)
+            _refuse(database, answered, error, now)
             raise
-    with writing(engine) as connection:
+    with writing(database) as connection:
         record_objects(connection, answered.study, note, now)
         _withdraw(connection, answered)
         for destination in answered.destinations:
             _plan(connection, jobs, answered, note[0], destination, now)
         names = ", ".join(answered.destinations)
         note_act(connection, who, "recall", answered.token, now, f"{rejection.value.meaning}: {names}")
-    clear_alarm(engine, AlarmKind.RECALL, answered.token, now)
+    clear_alarm(database, AlarmKind.RECALL, answered.token, now)
     log_event("results recalled", "warning", study=answered.token, version=answered.study.version, user=who)
     return True
 
 
-def _refuse(engine: sa.Engine, answered: Answered, error: ObjectIncomplete, now: float) -> None:
+def _refuse(database: sa.Engine, answered: Answered, error: ObjectIncomplete, now: float) -> None:
     """Count a note that failed the check, and raise an alarm."""
-    with writing(engine) as connection:
+    with writing(database) as connection:
         count(connection, "objects_incomplete_total", kind=error.kind)
     text = (
         f"version {answered.study.version} was not recalled: {error}; reject its results in the archive, "
         "send the list beside the note to the makers of Candor, upgrade, then recall again"
     )
-    raise_alarm(engine, AlarmKind.RECALL, answered.token, text, now)
+    raise_alarm(database, AlarmKind.RECALL, answered.token, text, now)
 
 
-def _answered(engine: sa.Engine, which: sa.ColumnElement[bool]) -> list[Answered]:
+def _answered(database: sa.Engine, which: sa.ColumnElement[bool]) -> list[Answered]:
     query = sa.select(studies).where(which).order_by(studies.c.first_image, studies.c.version)
-    with engine.connect() as connection:
+    with database.connect() as connection:
         found = [_describe(connection, row) for row in connection.execute(query).all()]
     return [answered for answered in found if answered.results]
 
@@ -188,11 +188,11 @@ def _is_readable(path: Path) -> bool:
 
 
 def _note(
-    engine: sa.Engine, spool: Spool, answered: Answered, source: Path, rejection: Rejection, now: float
+    database: sa.Engine, spool: Spool, answered: Answered, source: Path, rejection: Rejection, now: float
 ) -> ResultObject:
     """Write the note, unless it has been made before: its UID stands for one content only."""
     uid = rejection_note_uid(answered.results, rejection)
-    with engine.connect() as connection:
+    with database.connect() as connection:
         row = connection.execute(sa.select(objects).where(objects.c.sop_instance_uid == uid)).one_or_none()
     if row is not None:
         return from_row(row)

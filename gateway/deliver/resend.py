@@ -42,7 +42,7 @@ class Selection:
         return sa.and_(*clauses)
 
 
-def resend(engine: sa.Engine, jobs: Queue, selection: Selection, who: str, now: float) -> int:
+def resend(database: sa.Engine, jobs: Queue, selection: Selection, who: str, now: float) -> int:
     """Send again what a destination refused, has lost, or was given up; what was recalled is never sent again.
 
     Parameters
@@ -65,12 +65,12 @@ def resend(engine: sa.Engine, jobs: Queue, selection: Selection, who: str, now: 
         .where(selection.where())
         .group_by(objects.c.study_instance_uid, objects.c.version, deliveries.c.destination)
     )
-    with engine.connect() as connection:
+    with database.connect() as connection:
         found = connection.execute(query).all()
     due = 0
     for row in found:
         study, destination = Study.of(row), row.destination
-        with writing(engine) as connection:
+        with writing(database) as connection:
             due += _make_due(connection, selection, study, destination, now)
             jobs.enqueue_delivery(connection, study, destination, row.tries, occasion=f"resend-{int(now)}")
             _reopen(connection, study)

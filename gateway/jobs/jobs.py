@@ -1,13 +1,13 @@
-"""Jobs that outlast a crash: a study to assess, a delivery to make. The one module that knows the job engine.
+"""Jobs that outlast a crash: a study to assess, a delivery to make. The one module that knows DBOS.
 
 DBOS keeps the jobs in our own database, so a job is queued in the transaction of what it is about: both are there or
 neither. A job names a study and no patient. It may run more than once - after a crash, or when somebody queued it
 twice - so what it calls looks into the tables first and does what is still to be done.
 
-What the engine leaves to its user is here and in :mod:`gateway.jobs.lease`: the application version is pinned, since
-the default, a hash of the code, would strand all jobs at every upgrade; arguments are JSON, not pickles; the journal
-mode of SQLite is set by :mod:`gateway.store.database`; retries after hours are new jobs with a delay, since a retry
-within a job would hold a slot.
+DBOS is the job runner. What it leaves to its user is here and in :mod:`gateway.jobs.lease`: the application version is
+pinned, since the default, a hash of the code, would strand all jobs at every upgrade; arguments are JSON, not pickles;
+the journal mode of SQLite is set by :mod:`gateway.store.database`; retries after hours are new jobs with a delay, since
+a retry within a job would hold a slot.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _POLL_S: Final = 0.02
 
 _DELIVERIES_AT_ONCE: Final = 4
 _RECOVERIES: Final = 1000
-"""Our own tables count the tries; the engine's count would hit innocent neighbours of a job that kills its process."""
+"""Our own tables count the tries; the job runner's would hit innocent neighbours of a job that kills its process."""
 
 _BROKEN: Final = ("ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 _UNDER_WAY: Final = ("ENQUEUED", "PENDING", "DELAYED")
@@ -52,7 +52,7 @@ _handlers: Final[dict[str, Callable[..., None]]] = {}
 
 
 class JobFailed(RuntimeError):
-    """A job ended with an error: its type and place, never its message, which the engine would keep."""
+    """A job ended with an error: its type and place, never its message, which the job runner would keep."""
 
 
 def _handle(queue: str, *arguments: Any) -> None:
@@ -79,8 +79,8 @@ class Jobs:
 
     Parameters
     ----------
-    engine
-        The node's database; the engine of the jobs has its own tables there.
+    database
+        The node's database; the job runner has its own tables there.
     settings
         For the database's address.
     executor_id
@@ -89,9 +89,9 @@ class Jobs:
         Of the lease (:mod:`gateway.jobs.lease`).
     """
 
-    def __init__(self, engine: sa.Engine, settings: Settings, executor_id: str, ttl_s: float = TTL_S) -> None:
+    def __init__(self, database: sa.Engine, settings: Settings, executor_id: str, ttl_s: float = TTL_S) -> None:
         _silence()
-        self._engine, self._url, self.executor_id = engine, settings.database, executor_id
+        self._database, self._url, self.executor_id = database, settings.database, executor_id
         DBOS.migrate(self._url)
         self._client = DBOSClient(
             system_database_url=self._url,
@@ -99,7 +99,7 @@ class Jobs:
             serializer=DBOSPortableJSONSerializer(),
             retry_connection_errors=False,  # who queues a job hears of it when he could not
         )
-        self._lease = Lease(engine, executor_id, self._recover, ttl_s)
+        self._lease = Lease(database, executor_id, self._recover, ttl_s)
         self._running = False
 
     def enqueue_study(self, connection: sa.Connection, study: Study, priority: Priority, delay_s: float = 0.0) -> str:
@@ -221,7 +221,7 @@ class Jobs:
         self._client.destroy()
 
     def broken(self) -> list[str]:
-        """Name the jobs that the engine has given up; what they were to do is for a sweep to queue again."""
+        """Name the jobs that the job runner has given up; what they were to do is for a sweep to queue again."""
         found = self._client.list_workflows(status=list(_BROKEN), load_input=False, load_output=False)
         return [workflow.workflow_id for workflow in found]
 
@@ -231,7 +231,7 @@ class Jobs:
         Parameters
         ----------
         taken_after
-            Leave out what a process took from the queue before then, in seconds since 1970: the engine may fail
+            Leave out what a process took from the queue before then, in seconds since 1970: the job runner may fail
             between taking a job and beginning it, and then a process that lives holds what it never does.
         """
         found = self._client.list_workflows(
@@ -258,14 +258,14 @@ class Jobs:
         return len(names)
 
     def _recover(self, dead: Callable[[set[str]], list[str]]) -> int:
-        """Requeue what belongs to the dead. The engine's call is private: a test fails if an upgrade moves it."""
+        """Requeue what belongs to the dead. DBOS's call is private: a test fails if an upgrade moves it."""
         pending = self._client.list_workflows(status="PENDING", load_input=False, load_output=False)
         executors = dead({workflow.executor_id for workflow in pending if workflow.executor_id})
         return len(DBOS._recover_pending_workflows(executors)) if executors else 0
 
 
 def _silence() -> None:
-    """Drop what the engine logs: it quotes arguments and errors."""
+    """Drop what the job runner logs: it quotes arguments and errors."""
     log = logging.getLogger("dbos")
     log.setLevel(logging.CRITICAL + 1)
     log.disabled = True

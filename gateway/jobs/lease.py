@@ -1,6 +1,6 @@
 """Leases: which job executors are alive, and what is to be done with the jobs of those that are not.
 
-The job engine leaves a dead process's jobs where they are while another process lives. So each process extends a lease
+The job runner leaves a dead process's jobs where they are while another process lives. So each process extends a lease
 by the database's clock, and each looks again and again for jobs under way that belong to no live lease and brings them
 back into their queue. A process that was only paused finds out when it writes its result: that write names the
 executor whose try it is (:mod:`gateway.assess.assessor`).
@@ -32,9 +32,9 @@ def new_executor_id() -> str:
     return f"{socket.gethostname()[:64]}:{secrets.token_hex(8)}"
 
 
-def live_executors(engine: sa.Engine) -> sa.Select[tuple[str]]:
+def live_executors(database: sa.Engine) -> sa.Select[tuple[str]]:
     """Select the executors whose leases hold, for use within another statement too."""
-    return sa.select(leases.c.executor_id).where(leases.c.expires >= database_now(engine))
+    return sa.select(leases.c.executor_id).where(leases.c.expires >= database_now(database))
 
 
 class Lease:
@@ -53,12 +53,12 @@ class Lease:
 
     def __init__(
         self,
-        engine: sa.Engine,
+        database: sa.Engine,
         executor_id: str,
         recover: Callable[[Callable[[set[str]], list[str]]], int],
         ttl_s: float = TTL_S,
     ) -> None:
-        self._engine, self._executor_id, self._recover, self._ttl_s = engine, executor_id, recover, ttl_s
+        self._database, self._executor_id, self._recover, self._ttl_s = database, executor_id, recover, ttl_s
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
 
@@ -72,22 +72,22 @@ class Lease:
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join(self._ttl_s)
-        with writing(self._engine) as connection:
+        with writing(self._database) as connection:
             connection.execute(leases.delete().where(leases.c.executor_id == self._executor_id))
 
     def beat(self) -> None:
         """Extend the lease."""
-        with writing(self._engine) as connection:
-            connection.execute(leases.delete().where(leases.c.expires < database_now(self._engine) - _FORGET_S))
-            row = upsert(self._engine, leases, {"executor_id": self._executor_id, "expires": 0.0})
+        with writing(self._database) as connection:
+            connection.execute(leases.delete().where(leases.c.expires < database_now(self._database) - _FORGET_S))
+            row = upsert(self._database, leases, {"executor_id": self._executor_id, "expires": 0.0})
             connection.execute(row)
             mine = leases.update().where(leases.c.executor_id == self._executor_id)
-            connection.execute(mine.values(expires=database_now(self._engine) + self._ttl_s))
+            connection.execute(mine.values(expires=database_now(self._database) + self._ttl_s))
 
     def dead(self, executors: set[str]) -> list[str]:
         """Return those of the executors whose lease does not hold, in the order of their names."""
-        with self._engine.connect() as connection:
-            return sorted(executors - set(connection.execute(live_executors(self._engine)).scalars()))
+        with self._database.connect() as connection:
+            return sorted(executors - set(connection.execute(live_executors(self._database)).scalars()))
 
     def sweep(self) -> int:
         """Bring back the jobs of the dead; returns how many."""

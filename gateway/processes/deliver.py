@@ -24,49 +24,49 @@ _HOUR_S: Final = 3600.0
 
 def run_deliver(settings: Settings) -> None:
     """Run the process until a signal ends it."""
-    with started(settings, "deliver") as (engine, spool):
-        deliver(settings, engine, spool, stop_event())
+    with started(settings, "deliver") as (database, spool):
+        deliver(settings, database, spool, stop_event())
 
 
-def deliver(settings: Settings, engine: sa.Engine, spool: Spool, stopping: threading.Event) -> None:
+def deliver(settings: Settings, database: sa.Engine, spool: Spool, stopping: threading.Event) -> None:
     """Make deliveries and look after them until asked to stop.
 
     Parameters
     ----------
     settings
         The node's.
-    engine
+    database
         The node's database.
     spool
         Holds the results.
     stopping
         Is set when the deliverer is to stop.
     """
-    with opened_queue(engine, settings, _DRAIN_S) as jobs:
-        deliverer = Deliverer(engine, settings, spool, jobs)
-        sweeper = Sweeper(sweeps(engine, settings, deliverer))
+    with opened_queue(database, settings, _DRAIN_S) as jobs:
+        deliverer = Deliverer(database, settings, spool, jobs)
+        sweeper = Sweeper(sweeps(database, settings, deliverer))
         jobs.run_deliveries(deliverer.deliver)
         while not stopping.wait(_LOOK_S):
             sweeper.step()
 
 
-def sweeps(engine: sa.Engine, settings: Settings, deliverer: Deliverer) -> list[Sweep]:
+def sweeps(database: sa.Engine, settings: Settings, deliverer: Deliverer) -> list[Sweep]:
     """Return the sweeps that look after deliveries.
 
     Parameters
     ----------
-    engine
+    database
         The node's database.
     settings
         The node's.
     deliverer
         Sends again what no archive committed to.
     """
-    committer = Committer(engine, settings)
+    committer = Committer(database, settings)
     return [
         Sweep("commitment", _LOOK_S, committer.ask),
         Sweep("old commitments", _HOUR_S, committer.forget),
         Sweep("uncommitted", _LOOK_S, deliverer.requeue_uncommitted),
-        Sweep("settle", _LOOK_S, lambda: settle_studies(engine, settings, time.time())),
-        Sweep("dead letters", _LOOK_S, lambda: watch_dead_letters(engine, time.time())),
+        Sweep("settle", _LOOK_S, lambda: settle_studies(database, settings, time.time())),
+        Sweep("dead letters", _LOOK_S, lambda: watch_dead_letters(database, time.time())),
     ]

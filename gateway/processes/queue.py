@@ -13,12 +13,12 @@ from gateway.settings import Settings
 
 
 @contextmanager
-def opened_queue(engine: sa.Engine, settings: Settings, drain_s: float = 0.0, ttl_s: float = TTL_S) -> Iterator[Jobs]:
+def opened_queue(database: sa.Engine, settings: Settings, drain_s: float = 0.0, ttl_s: float = TTL_S) -> Iterator[Jobs]:
     """Open the queue of jobs, and close it at the end.
 
     Parameters
     ----------
-    engine
+    database
         The node's database.
     settings
         The node's.
@@ -27,7 +27,7 @@ def opened_queue(engine: sa.Engine, settings: Settings, drain_s: float = 0.0, tt
     ttl_s
         How long the lease of this process lasts without being extended, in seconds.
     """
-    jobs = Jobs(engine, settings, new_executor_id(), ttl_s)
+    jobs = Jobs(database, settings, new_executor_id(), ttl_s)
     try:
         yield jobs
     finally:

@@ -21,12 +21,12 @@ _DRAIN_S: Final = 20.0
 
 def run_receive(settings: Settings) -> None:
     """Run the process until a signal ends it."""
-    with started(settings, "receive") as (engine, spool):
-        receive(settings, engine, spool, take, stop_event())
+    with started(settings, "receive") as (database, spool):
+        receive(settings, database, spool, take, stop_event())
 
 
 def receive(
-    settings: Settings, engine: sa.Engine, spool: Spool, take_report: TakeReport, stopping: threading.Event
+    settings: Settings, database: sa.Engine, spool: Spool, take_report: TakeReport, stopping: threading.Event
 ) -> None:
     """Run the receiver until it is asked to stop.
 
@@ -34,7 +34,7 @@ def receive(
     ----------
     settings
         The node's.
-    engine
+    database
         The node's database.
     spool
         Gets the images.
@@ -49,7 +49,7 @@ def receive(
         The spool, the port or the keys cannot be used.
     """
     try:
-        receiver = Receiver(settings, engine, spool, Tokens(Path(settings.spool)), take_report)
+        receiver = Receiver(settings, database, spool, Tokens(Path(settings.spool)), take_report)
         receiver.start()
     except OSError as error:
         where = f"spool {settings.spool} or port {settings.receive.host}:{settings.receive.port}"

@@ -40,11 +40,11 @@ def run_serve(
     """
     settings = load_settings(config)
     check_files(settings)
-    with started(settings, "serve") as (engine, _):
+    with started(settings, "serve") as (database, _):
 
         def keeps_dying(kind: str) -> None:
             text = f"the process {kind!r} keeps dying; run 'python -m gateway {kind}' by hand to see why"
-            raise_alarm(engine, AlarmKind.PROCESS, kind, text, now())
+            raise_alarm(database, AlarmKind.PROCESS, kind, text, now())
 
         def stop(number: signal.Signals) -> None:
             log_event("stopping", signal=number.name)

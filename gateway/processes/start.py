@@ -42,8 +42,8 @@ def started(settings: Settings, process: str) -> Iterator[tuple[sa.Engine, Spool
     configure_logs(settings.log_level, process)
     sys.excepthook = _log_process_failed
     threading.excepthook = _log_thread_failed
-    with opened_database(settings) as engine:
-        yield engine, open_spool(settings)
+    with opened_database(settings) as database:
+        yield database, open_spool(settings)
 
 
 @contextmanager
@@ -56,11 +56,11 @@ def opened_database(settings: Settings) -> Iterator[sa.Engine]:
         The database cannot be used.
     """
     os.umask(0o077)
-    engine = open_database(settings.database)
+    database = open_database(settings.database)
     try:
-        yield engine
+        yield database
     finally:
-        engine.dispose()
+        database.dispose()
 
 
 def open_spool(settings: Settings) -> Spool:

@@ -85,12 +85,12 @@ class Sweeper:
         self._stopping.set()
 
 
-def quick_sweeps(engine: sa.Engine, settings: Settings, jobs: Jobs, now: Callable[[], float]) -> list[Sweep]:
+def quick_sweeps(database: sa.Engine, settings: Settings, jobs: Jobs, now: Callable[[], float]) -> list[Sweep]:
     """Return the sweeps that a study's way through the node waits for.
 
     Parameters
     ----------
-    engine
+    database
         The node's database.
     settings
         The node's.
@@ -100,17 +100,17 @@ def quick_sweeps(engine: sa.Engine, settings: Settings, jobs: Jobs, now: Callabl
         Returns the time, in seconds since 1970.
     """
     every_s = min(_LONGEST_S, max(_SHORTEST_S, settings.studies.quiet_s / 10))
-    return [Sweep("complete", every_s, lambda: queue_complete(engine, settings, jobs, now()))]
+    return [Sweep("complete", every_s, lambda: queue_complete(database, settings, jobs, now()))]
 
 
 def slow_sweeps(
-    engine: sa.Engine, settings: Settings, spool: Spool, jobs: Jobs, now: Callable[[], float]
+    database: sa.Engine, settings: Settings, spool: Spool, jobs: Jobs, now: Callable[[], float]
 ) -> list[Sweep]:
     """Return the sweeps that may take long; they must not hold up a study.
 
     Parameters
     ----------
-    engine
+    database
         The node's database.
     settings
         The node's.
@@ -122,24 +122,24 @@ def slow_sweeps(
         Returns the time, in seconds since 1970.
     """
     return [
-        Sweep("deadlines", 1.0, lambda: enforce_deadlines(engine, settings, spool, jobs, now())),
-        Sweep("webhook", 2.0, lambda: tell(engine, settings.alarms.webhook, now())),
-        Sweep("overtaking", 5.0, lambda: end_overtaking(engine, settings, jobs, now())),
-        Sweep("settled alarms", 5.0, lambda: settle_alarms(engine, now())),
-        Sweep("lost studies", 10.0, lambda: requeue_lost(engine, jobs, now())),
-        Sweep("lost deliveries", 30.0, lambda: requeue_lost_deliveries(engine, jobs, now())),
-        Sweep("broken jobs", 30.0, lambda: watch_jobs(engine, jobs, now())),
-        Sweep("retention", 60.0, lambda: retain(engine, settings, spool, jobs, now())),
-        Sweep("drift", 60.0, lambda: watch_drift(engine, settings, now())),
+        Sweep("deadlines", 1.0, lambda: enforce_deadlines(database, settings, spool, jobs, now())),
+        Sweep("webhook", 2.0, lambda: tell(database, settings.alarms.webhook, now())),
+        Sweep("overtaking", 5.0, lambda: end_overtaking(database, settings, jobs, now())),
+        Sweep("settled alarms", 5.0, lambda: settle_alarms(database, now())),
+        Sweep("lost studies", 10.0, lambda: requeue_lost(database, jobs, now())),
+        Sweep("lost deliveries", 30.0, lambda: requeue_lost_deliveries(database, jobs, now())),
+        Sweep("broken jobs", 30.0, lambda: watch_jobs(database, jobs, now())),
+        Sweep("retention", 60.0, lambda: retain(database, settings, spool, jobs, now())),
+        Sweep("drift", 60.0, lambda: watch_drift(database, settings, now())),
     ]
 
 
-def watch_jobs(engine: sa.Engine, jobs: Jobs, now: float) -> int:
+def watch_jobs(database: sa.Engine, jobs: Jobs, now: float) -> int:
     """Raise an alarm while there are jobs that were given up, and clear it when they are gone.
 
     Parameters
     ----------
-    engine
+    database
         The node's database.
     jobs
         The queue of jobs.
@@ -153,20 +153,20 @@ def watch_jobs(engine: sa.Engine, jobs: Jobs, now: float) -> int:
     broken = len(jobs.broken())
     if broken:
         text = f"{broken} jobs ended with an error; what they were for is queued again, and the log says what failed"
-        raise_alarm(engine, AlarmKind.PROCESS, "jobs", text, now)
+        raise_alarm(database, AlarmKind.PROCESS, "jobs", text, now)
     else:
-        clear_alarm(engine, AlarmKind.PROCESS, "jobs", now)
+        clear_alarm(database, AlarmKind.PROCESS, "jobs", now)
     return broken
 
 
 def run_upkeep(settings: Settings) -> None:
     """Run the process until a signal ends it."""
-    with started(settings, "upkeep") as (engine, spool), opened_queue(engine, settings) as jobs:
-        upkeep(engine, settings, spool, jobs, stop_event())
+    with started(settings, "upkeep") as (database, spool), opened_queue(database, settings) as jobs:
+        upkeep(database, settings, spool, jobs, stop_event())
 
 
 def upkeep(
-    engine: sa.Engine,
+    database: sa.Engine,
     settings: Settings,
     spool: Spool,
     jobs: Jobs,
@@ -177,7 +177,7 @@ def upkeep(
 
     Parameters
     ----------
-    engine
+    database
         The node's database.
     settings
         The node's.
@@ -190,8 +190,8 @@ def upkeep(
     now
         Returns the time, in seconds since 1970.
     """
-    quick = Sweeper(quick_sweeps(engine, settings, jobs, now))
-    slow = Sweeper(slow_sweeps(engine, settings, spool, jobs, now))
+    quick = Sweeper(quick_sweeps(database, settings, jobs, now))
+    slow = Sweeper(slow_sweeps(database, settings, spool, jobs, now))
     threads = [threading.Thread(target=sweeper.run, name="upkeep", daemon=True) for sweeper in (quick, slow)]
     for thread in threads:
         thread.start()

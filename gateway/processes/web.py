@@ -26,10 +26,10 @@ _CONNECTIONS: Final = 64
 
 def run_web(settings: Settings) -> None:
     """Run the process until a signal ends it."""
-    with started(settings, "web") as (engine, spool), opened_queue(engine, settings) as jobs:
-        acts = acts_of(engine, settings, jobs, time.time)
+    with started(settings, "web") as (database, spool), opened_queue(database, settings) as jobs:
+        acts = acts_of(database, settings, jobs, time.time)
         tokens = Tokens(Path(settings.spool))
-        page = server(settings, create_app(settings, engine, spool, tokens, time.time, acts))
+        page = server(settings, create_app(settings, database, spool, tokens, time.time, acts))
 
         def stop(_: signal.Signals) -> None:
             page.should_exit = True

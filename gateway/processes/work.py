@@ -26,15 +26,15 @@ def run_work(settings: Settings) -> None:
     """Run the process until a signal ends it."""
     from gateway.assess.application import Worker  # torch comes with it, and whoever needs work() alone needs no torch
 
-    with started(settings, "work") as (engine, spool), Worker(settings) as application:
+    with started(settings, "work") as (database, spool), Worker(settings) as application:
         stopping = stop_event()  # after the application's start: holoscan traps the signals for itself
         log_event("worker ready")
-        work(settings, engine, spool, application, stopping)
+        work(settings, database, spool, application, stopping)
 
 
 def work(
     settings: Settings,
-    engine: sa.Engine,
+    database: sa.Engine,
     spool: Spool,
     application: Application,
     stopping: threading.Event,
@@ -46,7 +46,7 @@ def work(
     ----------
     settings
         The node's.
-    engine
+    database
         The node's database.
     spool
         Holds the images, and gets the results.
@@ -57,8 +57,8 @@ def work(
     ttl_s
         How long the lease of this process lasts without being extended, in seconds.
     """
-    with opened_queue(engine, settings, _DRAIN_S, ttl_s) as jobs:
-        assessor = Assessor(engine, settings, spool, jobs, application, time.time, _end_process)
+    with opened_queue(database, settings, _DRAIN_S, ttl_s) as jobs:
+        assessor = Assessor(database, settings, spool, jobs, application, time.time, _end_process)
 
         def assess(study: Study) -> None:
             try:

@@ -96,16 +96,16 @@ class Journal:
             self._join_study(connection, received, priority, row)
         return True
 
-    def reconcile(self, engine: sa.Engine, spool: Spool) -> int:
+    def reconcile(self, database: sa.Engine, spool: Spool) -> int:
         """Give a row to every file of the spool that has none; returns how many.
 
         A file that cannot be read is left where it is, and said in the log: it was never acknowledged as an image.
         """
-        with engine.connect() as connection:
+        with database.connect() as connection:
             known = set(connection.execute(sa.select(instances.c.file)).scalars())
-        return sum(self._adopt(engine, spool, file) for file in spool.instances() if file not in known)
+        return sum(self._adopt(database, spool, file) for file in spool.instances() if file not in known)
 
-    def _adopt(self, engine: sa.Engine, spool: Spool, file: str) -> bool:
+    def _adopt(self, database: sa.Engine, spool: Spool, file: str) -> bool:
         path = spool.path(file)
         try:
             head, details = read_head(path), path.stat()
@@ -114,7 +114,7 @@ class Journal:
             return False
         asked = Priority.URGENT if head.urgent else Priority.ROUTINE
         received = Received(Stored(file, path.stem, details.st_size), head, details.st_mtime, asked)
-        with writing(engine) as connection:
+        with writing(database) as connection:
             new = self.record(connection, received)
         if new:
             log_event("file without row got one", study=self.tokens.token(head.study_instance_uid))

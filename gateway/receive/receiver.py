@@ -56,7 +56,7 @@ class Receiver:
     ----------
     settings
         All of the node's.
-    engine
+    database
         The database.
     spool
         Where images go.
@@ -76,13 +76,13 @@ class Receiver:
     def __init__(
         self,
         settings: Settings,
-        engine: sa.Engine,
+        database: sa.Engine,
         spool: Spool,
         tokens: Tokens,
         take_report: TakeReport,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._settings, self._engine, self._spool, self._tokens = settings, engine, spool, tokens
+        self._settings, self._database, self._spool, self._tokens = settings, database, spool, tokens
         self._take_report, self._now = take_report, now
         self._journal = Journal(tokens, settings)
         self._callers = Callers(settings.receive)
@@ -106,8 +106,8 @@ class Receiver:
             The port is taken, or may not be opened.
         """
         self._spool.sweep(self._now())
-        self._journal.reconcile(self._engine, self._spool)
-        clear_alarm(self._engine, AlarmKind.DISK, "", self._now())
+        self._journal.reconcile(self._database, self._spool)
+        clear_alarm(self._database, AlarmKind.DISK, "", self._now())
         receive = self._settings.receive
         handlers = [
             (evt.EVT_REQUESTED, self._admit),
@@ -223,7 +223,7 @@ class Receiver:
         asked = _asked(peer, int(request.Priority or 0), head)
         stored = self._spool.keep(incoming.part)
         received = Received(stored, head, self._now(), asked, peer.calling_ae_title, peer.called_ae_title, peer.address)
-        with writing(self._engine) as connection:
+        with writing(self._database) as connection:
             new = self._journal.record(connection, received)
         self._disk_is_fine()
         token = self._tokens.token(head.study_instance_uid)
@@ -246,14 +246,14 @@ class Receiver:
 
     def _alarm(self, text: str) -> None:
         try:
-            raise_alarm(self._engine, AlarmKind.DISK, "", text, self._now())
+            raise_alarm(self._database, AlarmKind.DISK, "", text, self._now())
         except sa.exc.SQLAlchemyError as error:  # when the database is what fails
             log_event("alarm cannot be written", "error", kind=name_of(error))
 
     def _disk_is_fine(self) -> None:
         if self._disk_is_low:
             self._disk_is_low = False
-            clear_alarm(self._engine, AlarmKind.DISK, "", self._now())
+            clear_alarm(self._database, AlarmKind.DISK, "", self._now())
 
     def _report(self, event: evt.Event) -> tuple[int, Dataset | None]:
         """Take a storage commitment report."""
@@ -278,7 +278,7 @@ class Receiver:
             return incoming.refusal.status
         if event.event_type not in _REPORTS:
             return Status.NO_SUCH_EVENT_TYPE
-        self._take_report(self._engine, event.event_type, event.event_information, self._now())
+        self._take_report(self._database, event.event_type, event.event_information, self._now())
         return Status.SUCCESS
 
 

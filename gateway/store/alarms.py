@@ -30,7 +30,7 @@ class AlarmKind(Enum):
     PROCESS = "process"  # a process of the node keeps dying
 
 
-def raise_alarm(engine: sa.Engine, kind: AlarmKind, subject: str, text: str, now: float) -> None:
+def raise_alarm(database: sa.Engine, kind: AlarmKind, subject: str, text: str, now: float) -> None:
     """Open an alarm; one that is open for the same subject stays as it is.
 
     Parameters
@@ -42,16 +42,16 @@ def raise_alarm(engine: sa.Engine, kind: AlarmKind, subject: str, text: str, now
     now
         Seconds since 1970.
     """
-    with writing(engine) as connection:
+    with writing(database) as connection:
         if connection.execute(_open(kind, subject).limit(1)).first() is None:
             values = {"kind": kind.value, "subject": subject[:_SUBJECT], "text": text, "raised": now}
             connection.execute(alarms.insert().values(values))
             log_event("alarm", "error", kind=kind.value, reason=text)
 
 
-def clear_alarm(engine: sa.Engine, kind: AlarmKind, subject: str, now: float) -> None:
+def clear_alarm(database: sa.Engine, kind: AlarmKind, subject: str, now: float) -> None:
     """Close the alarm for a subject, where one is open."""
-    with writing(engine) as connection:
+    with writing(database) as connection:
         open_rows = sa.and_(alarms.c.kind == kind.value, alarms.c.subject == subject, alarms.c.cleared.is_(None))
         connection.execute(alarms.update().where(open_rows).values(cleared=now))
 

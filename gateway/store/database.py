@@ -35,15 +35,15 @@ def open_database(url: str) -> sa.Engine:
         The database cannot be reached, or its tables are of another version.
     """
     ping = not url.startswith("sqlite")  # a server may have gone away; a file does not
-    engine = sa.create_engine(driver_url(url), connect_args=_connect_args(url), pool_pre_ping=ping)
-    if engine.dialect.name == "sqlite":
-        _prepare_sqlite(engine, Path(url.removeprefix("sqlite:///")))
+    database = sa.create_engine(driver_url(url), connect_args=_connect_args(url), pool_pre_ping=ping)
+    if database.dialect.name == "sqlite":
+        _prepare_sqlite(database, Path(url.removeprefix("sqlite:///")))
     try:
-        _make_tables(engine)
+        _make_tables(database)
     except sa.exc.OperationalError as error:
-        where = engine.url.render_as_string(hide_password=True)
+        where = database.url.render_as_string(hide_password=True)
         raise SettingsError(f"the database {where} cannot be used ({name_of(error.orig)}); check it") from error
-    return engine
+    return database
 
 
 def driver_url(url: str) -> str:
@@ -55,25 +55,25 @@ def _connect_args(url: str) -> dict[str, Any]:
     return {"timeout": _BUSY_S} if url.startswith("sqlite") else {"connect_timeout": _BUSY_S}
 
 
-def _prepare_sqlite(engine: sa.Engine, file: Path) -> None:
+def _prepare_sqlite(database: sa.Engine, file: Path) -> None:
     """Keep the file to its owner, and make a committed transaction outlast a power loss."""
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
 
-    @sa.event.listens_for(engine, "connect")
+    @sa.event.listens_for(database, "connect")
     def _on_connect(connection: Any, _: Any) -> None:
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
 
-def _make_tables(engine: sa.Engine) -> None:
-    with writing(engine) as connection:  # a node that was updated starts all its processes at once
-        if engine.dialect.name == "postgresql":
+def _make_tables(database: sa.Engine) -> None:
+    with writing(database) as connection:  # a node that was updated starts all its processes at once
+        if database.dialect.name == "postgresql":
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(4242424242)"))
         metadata.create_all(connection)
         found = connection.execute(sa.select(schema_version.c.version)).scalar()
         if found is None:
-            connection.execute(upsert(engine, schema_version, {"version": VERSION}))
+            connection.execute(upsert(database, schema_version, {"version": VERSION}))
         elif not migrate(connection, found):
             raise SettingsError(
                 f"the database has tables of version {found}, and this is version {VERSION}; "
@@ -81,9 +81,9 @@ def _make_tables(engine: sa.Engine) -> None:
             )
 
 
-def upsert(engine: sa.Engine, table: sa.Table, values: dict[str, Any], *updated: str) -> sa.Insert:
+def upsert(database: sa.Engine, table: sa.Table, values: dict[str, Any], *updated: str) -> sa.Insert:
     """Insert a row; where its primary key is there, set the columns named (none: leave it)."""
-    row = insert(engine.dialect.name, table).values(**values)
+    row = insert(database.dialect.name, table).values(**values)
     keys = list(table.primary_key.columns)
     if not updated:
         return row.on_conflict_do_nothing(index_elements=keys)  # type: ignore[no-any-return]
@@ -113,22 +113,22 @@ def once(dialect: str, table: sa.Table, keys: tuple[sa.Column[Any], ...], return
     return row.on_conflict_do_nothing(index_elements=keys).returning(returned)  # type: ignore[no-any-return]
 
 
-def database_now(engine: sa.Engine) -> sa.ColumnElement[float]:
+def database_now(database: sa.Engine) -> sa.ColumnElement[float]:
     """Seconds since 1970 by the database's own clock, which is one for all machines."""
-    if engine.dialect.name == "postgresql":
+    if database.dialect.name == "postgresql":
         return sa.literal_column("extract(epoch from clock_timestamp())", sa.Double)
     return sa.literal_column("((julianday('now') - 2440587.5) * 86400.0)", sa.Double)
 
 
 @contextmanager
-def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
+def writing(database: sa.Engine) -> Iterator[sa.Connection]:
     """Open a transaction that is going to write.
 
     SQLite takes the write lock at once: a transaction that reads first and writes later would fail, not wait, when
     another has written in between.
     """
-    with engine.connect() as connection:
-        if engine.dialect.name == "sqlite":
+    with database.connect() as connection:
+        if database.dialect.name == "sqlite":
             connection = connection.execution_options(isolation_level="AUTOCOMMIT")
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             try:

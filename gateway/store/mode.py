@@ -19,7 +19,7 @@ def mode_of(connection: sa.Connection) -> Mode:
     return Mode(found) if found else Mode.SHADOW
 
 
-def set_mode(engine: sa.Engine, mode: Mode, who: str, now: float, detail: str = "") -> bool:
+def set_mode(database: sa.Engine, mode: Mode, who: str, now: float, detail: str = "") -> bool:
     """Go live, or back into the shadow; an act of the audit trail.
 
     Parameters
@@ -33,11 +33,11 @@ def set_mode(engine: sa.Engine, mode: Mode, who: str, now: float, detail: str = 
     -------
     Whether that changed anything.
     """
-    with writing(engine) as connection:
+    with writing(database) as connection:
         before = mode_of(connection)
         if before is mode:
             return False
-        connection.execute(upsert(engine, node_state, {"key": _KEY, "value": mode.value}, "value"))
+        connection.execute(upsert(database, node_state, {"key": _KEY, "value": mode.value}, "value"))
         note_act(connection, who, f"mode {mode.value}", "", now, detail)
     return True
 

@@ -36,7 +36,7 @@ class NothingToAudit(CandorError):
     """The node has no results to measure, or they could not be measured."""
 
 
-def write_table(engine: sa.Engine, spool: Spool, tokens: Tokens, folder: Path) -> int:
+def write_table(database: sa.Engine, spool: Spool, tokens: Tokens, folder: Path) -> int:
     """Write what the node said of every image whose results it still has; return how many images.
 
     The table names images by their SOP Instance UID, so that labels can be joined; patients are tokens. It is readable
@@ -49,7 +49,7 @@ def write_table(engine: sa.Engine, spool: Spool, tokens: Tokens, folder: Path) -
     DataError
         A ``results.json`` is not what the application writes.
     """
-    rows = list(_rows(engine, spool, tokens))
+    rows = list(_rows(database, spool, tokens))
     if not rows:
         raise NothingToAudit("no study has results that are still kept; assess some, or raise keep.results_d")
     findings = sorted({name for row in rows for name in row if name not in _FACTS})
@@ -64,12 +64,12 @@ def write_table(engine: sa.Engine, spool: Spool, tokens: Tokens, folder: Path) -
     return len(rows)
 
 
-def _rows(engine: sa.Engine, spool: Spool, tokens: Tokens) -> Iterator[dict[str, object]]:
+def _rows(database: sa.Engine, spool: Spool, tokens: Tokens) -> Iterator[dict[str, object]]:
     newest = sa.select(studies.c.study_instance_uid, sa.func.max(studies.c.version).label("version"))
     newest = newest.where(studies.c.results.is_not(None), studies.c.purged.is_(None))
     latest = newest.group_by(studies.c.study_instance_uid).subquery()
     wanted = sa.select(studies.c.results).join(latest, same_version(latest))
-    with engine.connect() as connection:
+    with database.connect() as connection:
         folders = connection.execute(wanted).scalars().all()
         rows = connection.execute(sa.select(instances.c.sop_instance_uid, instances.c.file)).all()
     files = {str(row.sop_instance_uid): str(row.file) for row in rows}

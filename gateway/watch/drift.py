@@ -51,7 +51,7 @@ def baseline_of(connection: sa.Connection) -> Baseline | None:
     return Baseline(**json.loads(found)) if found else None
 
 
-def watch_drift(engine: sa.Engine, settings: Settings, now: float) -> float | None:
+def watch_drift(database: sa.Engine, settings: Settings, now: float) -> float | None:
     """Compare the newest studies with the baseline, and raise or clear the alarm.
 
     A new model bundle begins a baseline of its own: its first 200 assessed studies.
@@ -60,23 +60,23 @@ def watch_drift(engine: sa.Engine, settings: Settings, now: float) -> float | No
     -------
     The share among the newest 100 studies; None while there is no baseline, or not so many after it.
     """
-    with engine.connect() as connection:
+    with database.connect() as connection:
         newest = sa.select(studies.c.bundle_sha256).where(_assessed()).order_by(studies.c.assessed.desc()).limit(1)
         bundle = connection.execute(newest).scalar()
         baseline = baseline_of(connection)
     if bundle is None:
         return None
     if baseline is None or baseline.bundle_sha256 != bundle:
-        _begin(engine, bundle)
+        _begin(database, bundle)
         return None
-    recent = _shares(engine, bundle, newest=True, limit=_RECENT_STUDIES, after=baseline.studies)
+    recent = _shares(database, bundle, newest=True, limit=_RECENT_STUDIES, after=baseline.studies)
     if recent is None:
         return None
     if abs(recent - baseline.share) > settings.alarms.deferral_drift:
         text = f"{recent:.0%} of the findings of the newest studies are deferred, and {baseline.share:.0%} at the start"
-        raise_alarm(engine, AlarmKind.DRIFT, "", text, now)
+        raise_alarm(database, AlarmKind.DRIFT, "", text, now)
     else:
-        clear_alarm(engine, AlarmKind.DRIFT, "", now)
+        clear_alarm(database, AlarmKind.DRIFT, "", now)
     return recent
 
 
@@ -84,21 +84,21 @@ def _assessed() -> sa.ColumnElement[bool]:
     return sa.and_(studies.c.assessed.is_not(None), studies.c.bundle_sha256.is_not(None))
 
 
-def _begin(engine: sa.Engine, bundle: str) -> None:
+def _begin(database: sa.Engine, bundle: str) -> None:
     """Set the baseline, once there are studies enough."""
-    share = _shares(engine, bundle, newest=False, limit=_BASELINE_STUDIES, after=0)
+    share = _shares(database, bundle, newest=False, limit=_BASELINE_STUDIES, after=0)
     if share is not None:
         baseline = Baseline(bundle, share, _BASELINE_STUDIES)
-        with writing(engine) as connection:
+        with writing(database) as connection:
             row = {"key": _KEY, "value": json.dumps(asdict(baseline))}
-            connection.execute(upsert(engine, node_state, row, "value"))
+            connection.execute(upsert(database, node_state, row, "value"))
 
 
-def _shares(engine: sa.Engine, bundle: str, *, newest: bool, limit: int, after: int) -> float | None:
+def _shares(database: sa.Engine, bundle: str, *, newest: bool, limit: int, after: int) -> float | None:
     """Return the share among the first or the newest studies with a bundle; None unless ``after + limit`` are there."""
     mine = sa.and_(_assessed(), studies.c.bundle_sha256 == bundle)
     order = studies.c.assessed.desc() if newest else studies.c.assessed.asc()
-    with engine.connect() as connection:
+    with database.connect() as connection:
         total = connection.execute(sa.select(sa.func.count()).select_from(studies).where(mine)).scalar_one()
         if total < after + limit:
             return None

@@ -30,7 +30,7 @@ _BUCKETS_S: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0,
 _RECENT_STUDIES: Final = 100
 
 
-def render_metrics(engine: sa.Engine, settings: Settings, free_bytes: int, now: float) -> bytes:
+def render_metrics(database: sa.Engine, settings: Settings, free_bytes: int, now: float) -> bytes:
     """Write all metrics.
 
     Parameters
@@ -40,7 +40,7 @@ def render_metrics(engine: sa.Engine, settings: Settings, free_bytes: int, now: 
     now
         Seconds since 1970.
     """
-    with engine.connect() as connection:
+    with database.connect() as connection:
         families = [
             *_node(connection, settings, free_bytes),
             *_counted(connection),

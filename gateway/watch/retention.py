@@ -27,18 +27,18 @@ _JOBS_D: Final = 2.0
 """Jobs that ended are of no use to anybody; the tables say what became of the study."""
 
 
-def retain(engine: sa.Engine, settings: Settings, spool: Spool, jobs: Jobs, now: float) -> int:
+def retain(database: sa.Engine, settings: Settings, spool: Spool, jobs: Jobs, now: float) -> int:
     """Delete what may go; returns how many studies."""
     purged = 0
-    for uid in _oldest(engine, settings, now - settings.keep.results_d * _DAY_S):
-        purged += _purge(engine, settings, spool, uid, now)
+    for uid in _oldest(database, settings, now - settings.keep.results_d * _DAY_S):
+        purged += _purge(database, settings, spool, uid, now)
     if _full(settings, spool):
-        for uid in _oldest(engine, settings, now):
-            purged += _purge(engine, settings, spool, uid, now)
+        for uid in _oldest(database, settings, now):
+            purged += _purge(database, settings, spool, uid, now)
             if not _full(settings, spool):
                 break
-    _forget_own_results(engine, spool, now - settings.keep.results_d * _DAY_S)
-    _forget_trail(engine, now - settings.keep.audit_trail_d * _DAY_S)
+    _forget_own_results(database, spool, now - settings.keep.results_d * _DAY_S)
+    _forget_trail(database, now - settings.keep.audit_trail_d * _DAY_S)
     jobs.forget(now - _JOBS_D * _DAY_S)
     return purged
 
@@ -67,7 +67,7 @@ def _sure(settings: Settings) -> sa.ColumnElement[bool]:
     return sa.and_(sa.not_(open_version), sa.not_(unsure_delivery))
 
 
-def _oldest(engine: sa.Engine, settings: Settings, before: float) -> Iterator[str]:
+def _oldest(database: sa.Engine, settings: Settings, before: float) -> Iterator[str]:
     """Name the studies whose last version was finished before a time and that may go, the oldest first."""
     finished = sa.func.max(studies.c.finished)
     query = (
@@ -77,14 +77,14 @@ def _oldest(engine: sa.Engine, settings: Settings, before: float) -> Iterator[st
         .having(finished <= before, sa.func.sum(sa.case((studies.c.purged.is_(None), 1), else_=0)) > 0)
         .order_by(finished)
     )
-    with engine.connect() as connection:
+    with database.connect() as connection:
         yield from connection.execute(query).scalars().all()
 
 
-def _purge(engine: sa.Engine, settings: Settings, spool: Spool, study_instance_uid: str, now: float) -> bool:
+def _purge(database: sa.Engine, settings: Settings, spool: Spool, study_instance_uid: str, now: float) -> bool:
     """Delete a study's files, and say so in its rows; a crash in between is made good by the next sweep."""
     here = studies.c.study_instance_uid == study_instance_uid
-    with writing(engine) as connection:
+    with writing(database) as connection:
         change = studies.update().where(here, _sure(settings)).values(purged=now)
         if not connection.execute(change).rowcount:  # an image came, or a delivery was begun anew
             return False
@@ -97,16 +97,16 @@ def _purge(engine: sa.Engine, settings: Settings, spool: Spool, study_instance_u
     return True
 
 
-def _forget_own_results(engine: sa.Engine, spool: Spool, before: float) -> None:
+def _forget_own_results(database: sa.Engine, spool: Spool, before: float) -> None:
     """Delete results of our own that came back; they belong to no study of ours, so nothing else would."""
     ours = sa.and_(instances.c.state == InstanceState.OWN_RESULT.value, instances.c.received < before)
-    with engine.connect() as connection:
+    with database.connect() as connection:
         files = connection.execute(sa.select(instances.c.file).where(ours)).scalars().all()
     for file in files:
         spool.path(file).unlink(missing_ok=True)
 
 
-def _forget_trail(engine: sa.Engine, before: float) -> None:
-    with writing(engine) as connection:
+def _forget_trail(database: sa.Engine, before: float) -> None:
+    with writing(database) as connection:
         connection.execute(audit_trail.delete().where(audit_trail.c.at < before))
         connection.execute(alarms.delete().where(alarms.c.cleared < before))

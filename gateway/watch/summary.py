@@ -10,12 +10,12 @@ from gateway.store.schema import alarms, deliveries, objects, studies
 from gateway.store.states import StudyState
 
 
-def summary(engine: sa.Engine) -> list[str]:
+def summary(database: sa.Engine) -> list[str]:
     """Return the node's mode, its studies, objects and deliveries by state, and its alarms, one line each.
 
     Nothing in it is a patient's.
     """
-    with engine.connect() as connection:
+    with database.connect() as connection:
         mode = mode_of(connection)
         states = connection.execute(sa.select(studies.c.state, sa.func.count()).group_by(studies.c.state)).all()
         counted: dict[str, int] = {row[0]: row[1] for row in states}

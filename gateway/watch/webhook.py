@@ -16,7 +16,7 @@ _TIMEOUT_S: Final = 10.0
 _AT_ONCE: Final = 20
 
 
-def tell(engine: sa.Engine, url: str | None, now: float, client: httpx.Client | None = None) -> int:
+def tell(database: sa.Engine, url: str | None, now: float, client: httpx.Client | None = None) -> int:
     """Call the webhook for each alarm that it has not taken yet; returns how many it took.
 
     An alarm counts as told when the answer is a success (2xx); otherwise the next sweep tries again.
@@ -30,14 +30,14 @@ def tell(engine: sa.Engine, url: str | None, now: float, client: httpx.Client | 
     """
     if url is None:
         return 0
-    with engine.connect() as connection:
+    with database.connect() as connection:
         query = sa.select(alarms).where(alarms.c.told.is_(None)).order_by(alarms.c.id).limit(_AT_ONCE)
         untold = connection.execute(query).all()
     if not untold:
         return 0
     with client or httpx.Client(timeout=_TIMEOUT_S) as caller:
         told = [row.id for row in untold if _call(caller, url, row)]
-    with writing(engine) as connection:
+    with writing(database) as connection:
         connection.execute(alarms.update().where(alarms.c.id.in_(told)).values(told=now))
     return len(told)
 

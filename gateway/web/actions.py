@@ -30,13 +30,13 @@ class Acts:
     resend: Callable[[str, str, str], int]
 
 
-def acts_of(engine: sa.Engine, settings: Settings, jobs: Jobs, now: Callable[[], float]) -> Acts:
+def acts_of(database: sa.Engine, settings: Settings, jobs: Jobs, now: Callable[[], float]) -> Acts:
     """Make the acts of a node."""
 
     def replayed(study: Study, who: str) -> bool:
-        return replay_study(engine, settings, jobs, study, who, now())
+        return replay_study(database, settings, jobs, study, who, now())
 
     def dead(study_instance_uid: str, destination: str, who: str) -> int:
-        return resend(engine, jobs, Selection(study_instance_uid, destination), who, now())
+        return resend(database, jobs, Selection(study_instance_uid, destination), who, now())
 
     return Acts(replayed, dead)

@@ -34,7 +34,7 @@ _WORDS = {
 
 def create_app(
     settings: Settings,
-    engine: sa.Engine,
+    database: sa.Engine,
     spool: Spool,
     tokens: Tokens,
     now: Callable[[], float],
@@ -52,11 +52,11 @@ def create_app(
     run_application
         For the upload form; by default a process of its own.
     """
-    logins = Logins(engine, now, settings.web.session_h * 3600)
+    logins = Logins(database, now, settings.web.session_h * 3600)
     trials = None
     if settings.web.upload:
         trials = Trials(Path(settings.spool) / "trials", run_application or application(settings.work), now)
-    node = Node(settings, engine, spool, tokens, now, logins, acts, trials)
+    node = Node(settings, database, spool, tokens, now, logins, acts, trials)
     app = FastAPI(title="Candor", docs_url=None, redoc_url=None, openapi_url=None)
     for router in (machines.routes(node), login.routes(node), studies.routes(node), operate.routes(node)):
         app.include_router(router)

@@ -44,7 +44,7 @@ class Node:
     """
 
     settings: Settings
-    engine: sa.Engine
+    database: sa.Engine
     spool: Spool
     tokens: Tokens
     now: Callable[[], float]
@@ -56,7 +56,7 @@ class Node:
     def page(self, request: Request, template: str, status_code: int = 200, **values: Any) -> HTMLResponse:
         """Make a page: its template with what stands on every page."""
         user: User | None = request.state.user
-        with self.engine.connect() as connection:
+        with self.database.connect() as connection:
             shared = {
                 "notice": RESEARCH_USE,
                 "user": user,

@@ -163,7 +163,7 @@ def on_a_new_association(port: int, information: Dataset, event_type: int = 1) -
 
 @dataclass
 class FakeQueue:
-    """Remembers what is queued; the engine of the jobs is not needed for it."""
+    """Remembers what is queued; the job runner is not needed for it."""
 
     queued: list[tuple[int, str, int, float, str]] = field(default_factory=list)
 
@@ -183,13 +183,13 @@ class FakeQueue:
 class Sender:
     """A node with results to send: an overlay and a report, of one study, to one destination named "pacs"."""
 
-    def __init__(self, settings: Settings, engine: sa.Engine, spool: Spool, clock: Clock) -> None:
-        self.settings, self.engine, self.spool, self.clock = settings, engine, spool, clock
+    def __init__(self, settings: Settings, database: sa.Engine, spool: Spool, clock: Clock) -> None:
+        self.settings, self.database, self.spool, self.clock = settings, database, spool, clock
         self.queue = FakeQueue()
 
     @property
     def deliverer(self) -> Deliverer:
-        return Deliverer(self.engine, self.settings, self.spool, self.queue, self.clock, lambda: 0.5)
+        return Deliverer(self.database, self.settings, self.spool, self.queue, self.clock, lambda: 0.5)
 
     def towards(self, archive: Archive, **changes: Any) -> Sender:
         """Send to an archive from now on."""
@@ -275,7 +275,7 @@ class Sender:
         self.execute(metadata.tables[table].update().values(**values))
 
     def rows(self, query: Any) -> list[Any]:
-        with self.engine.connect() as connection:
+        with self.database.connect() as connection:
             return list(connection.execute(query).all())
 
     def column(self, column: Any, where: Any = None) -> list[Any]:
@@ -283,7 +283,7 @@ class Sender:
         return [row[0] for row in self.rows(query)]
 
     def execute(self, statement: Any) -> None:
-        with writing(self.engine) as connection:
+        with writing(self.database) as connection:
             connection.execute(statement)
 
 

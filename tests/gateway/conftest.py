@@ -53,10 +53,10 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def engine(settings: Settings) -> Iterator[sa.Engine]:
-    engine = open_database(settings.database)
-    yield engine
-    engine.dispose()
+def database(settings: Settings) -> Iterator[sa.Engine]:
+    database = open_database(settings.database)
+    yield database
+    database.dispose()
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ _TEMPLATE = "candor_template"
 
 
 def make_template(address: str) -> None:
-    """Make a database with all tables, ours and the job engine's, for others to begin as copies of."""
+    """Make a database with all tables, ours and the job runner's, for others to begin as copies of."""
     template = _new_database(address, _TEMPLATE, "template1")
     open_database(template).dispose()
     DBOS.migrate(template)
@@ -84,10 +84,10 @@ def empty_database(address: str, name: str) -> str:
 
 
 def _new_database(address: str, name: str, template: str) -> str:
-    engine = sa.create_engine(f"{_driver(address)}/postgres", isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
+    database = sa.create_engine(f"{_driver(address)}/postgres", isolation_level="AUTOCOMMIT")
+    with database.connect() as connection:
         connection.execute(sa.text(f"CREATE DATABASE {name} TEMPLATE {template}"))
-    engine.dispose()
+    database.dispose()
     return f"{address}/{name}"
 
 
@@ -96,14 +96,14 @@ def _driver(address: str) -> str:
 
 
 def _wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
-    engine = sa.create_engine(f"{_driver(address)}/postgres")
+    database = sa.create_engine(f"{_driver(address)}/postgres")
     give_up = time.monotonic() + 60
     while True:
         try:
-            engine.connect().close()
+            database.connect().close()
             break
         except sa.exc.OperationalError:
             if process.poll() is not None or time.monotonic() > give_up:
                 raise
             time.sleep(0.05)
-    engine.dispose()
+    database.dispose()

@@ -100,21 +100,21 @@ class Node:
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self.settings, self.clock = settings, clock
-        self.engine = open_database(settings.database)
+        self.database = open_database(settings.database)
         self.spool = Spool(Path(settings.spool))
         self.tokens = Tokens(Path(settings.spool))
-        self.jobs = Jobs(self.engine, settings, new_executor_id())
+        self.jobs = Jobs(self.database, settings, new_executor_id())
         self.application = FakeApplication()
         self.timeouts: list[float] = []
 
     def close(self) -> None:
         self.jobs.stop()
-        self.engine.dispose()
+        self.database.dispose()
 
     @property
     def assessor(self) -> Assessor:
         return Assessor(
-            self.engine,
+            self.database,
             self.settings,
             self.spool,
             self.jobs,
@@ -128,7 +128,7 @@ class Node:
         stored = self.spool.store(file_of(dataset))
         head = read_head(self.spool.path(stored.file))
         received = Received(stored, head, self.clock(), priority, calling, "CANDOR", "192.0.2.1")
-        with writing(self.engine) as connection:
+        with writing(self.database) as connection:
             Journal(self.tokens, self.settings).record(connection, received)
         return str(dataset.StudyInstanceUID)
 
@@ -137,14 +137,14 @@ class Node:
         self.put(study_instance_uid, version, state="waiting", queued=self.clock())
 
     def put(self, study_instance_uid: str, version: int = 1, **values: Any) -> None:
-        with writing(self.engine) as connection:
+        with writing(self.database) as connection:
             connection.execute(schema.studies.update().where(self._key(study_instance_uid, version)).values(**values))
 
     def study(self, study_instance_uid: str, version: int = 1) -> Any:
         return self.rows(sa.select(schema.studies).where(self._key(study_instance_uid, version)))[0]
 
     def rows(self, query: Any) -> list[Any]:
-        with self.engine.connect() as connection:
+        with self.database.connect() as connection:
             return list(connection.execute(query).all())
 
     def table(self, table: sa.Table) -> list[Any]:
@@ -154,7 +154,7 @@ class Node:
         return [row[0] for row in self.rows(sa.select(column).order_by(column))]
 
     def execute(self, statement: Any) -> None:
-        with writing(self.engine) as connection:
+        with writing(self.database) as connection:
             connection.execute(statement)
 
     @staticmethod

@@ -61,11 +61,11 @@ DICOM_UID = re.compile(r"1\.2\.840\.10008\.[\d.]+")
 
 
 @contextmanager
-def receiving(settings: Settings, engine: sa.Engine, **changes: Any) -> Iterator[int]:
+def receiving(settings: Settings, database: sa.Engine, **changes: Any) -> Iterator[int]:
     """A running receiver with changed settings of its own block; gives its port."""
     settings = settings.model_copy(update={"receive": settings.receive.model_copy(update=changes)})
     spool = Path(settings.spool)
-    receiver = Receiver(settings, engine, Spool(spool), Tokens(spool), lambda *_: None)
+    receiver = Receiver(settings, database, Spool(spool), Tokens(spool), lambda *_: None)
     receiver.start()
     try:
         yield receiver.port
@@ -116,7 +116,7 @@ class TestThePage:
 
 
 class TestReceiver:
-    def test_accepts_exactly_the_contexts_that_are_listed(self, settings: Settings, engine: sa.Engine) -> None:
+    def test_accepts_exactly_the_contexts_that_are_listed(self, settings: Settings, database: sa.Engine) -> None:
         """Each pair of the page, and every SOP class and transfer syntax that there is beside."""
         expected = listed(ACCEPTED)
         classes = {str(uid) for uid in vars(sop_class).values() if isinstance(uid, str) and DICOM_UID.fullmatch(uid)}
@@ -127,24 +127,24 @@ class TestReceiver:
         assert len(classes) > 200
         assert len(asked - expected) > 200
         found: set[tuple[str, str]] = set()
-        with receiving(settings, engine) as port:
+        with receiving(settings, database) as port:
             pairs = sorted(asked)
             for first in range(0, len(pairs), 128):
                 found |= accepted(port, pairs[first : first + 128])
         assert found == expected
 
-    def test_takes_the_first_transfer_syntax_of_its_own_list(self, settings: Settings, engine: sa.Engine) -> None:
+    def test_takes_the_first_transfer_syntax_of_its_own_list(self, settings: Settings, database: sa.Engine) -> None:
         (row,) = (row for row in table(ACCEPTED) if ComputedRadiographyImageStorage in uids(row["abstract syntax"]))
         own = uids(row["transfer syntaxes"])
         context = build_context(ComputedRadiographyImageStorage, own[::-1])
-        with receiving(settings, engine) as port:
+        with receiving(settings, database) as port:
             opened = AE("MODALITY").associate("127.0.0.1", port, [context], "CANDOR")
             assert opened.accepted_contexts[0].transfer_syntax == own[:1] == [ExplicitVRLittleEndian]
             opened.release()
 
-    def test_says_of_itself_what_the_page_says(self, settings: Settings, engine: sa.Engine) -> None:
+    def test_says_of_itself_what_the_page_says(self, settings: Settings, database: sa.Engine) -> None:
         rules = {row[""]: row["receiver"] for row in table("4.2.1 Association policies")}
-        with receiving(settings, engine) as port, association(port) as opened:
+        with receiving(settings, database) as port, association(port) as opened:
             told = opened.acceptor
             assert str(told.maximum_length) == rules["largest PDU received, in bytes"]
             assert told.implementation_class_uid == rules["Implementation Class UID"]
@@ -152,9 +152,9 @@ class TestReceiver:
             assert told.asynchronous_operations == (1, 1)
         assert rules["associations at once"] == f"receive.max_associations, {Receive().max_associations}"
 
-    def test_rejects_as_the_page_says(self, settings: Settings, engine: sa.Engine) -> None:
+    def test_rejects_as_the_page_says(self, settings: Settings, database: sa.Engine) -> None:
         found = []
-        with receiving(settings, engine, max_associations=1) as port:
+        with receiving(settings, database, max_associations=1) as port:
             with association(port, called="SOMEBODY") as opened:
                 found.append(rejection(opened))
             with association(port), association(port) as opened:
@@ -165,7 +165,7 @@ class TestReceiver:
 
     @pytest.mark.parametrize("status", ["0x0000", "0x0122", "0xA700", "0xA900", "0xC000", "0xC211"])
     def test_answers_a_store_as_the_page_says(
-        self, settings: Settings, engine: sa.Engine, monkeypatch: pytest.MonkeyPatch, status: str
+        self, settings: Settings, database: sa.Engine, monkeypatch: pytest.MonkeyPatch, status: str
     ) -> None:
         sent, changes = image(), {}
         if status == "0x0122":
@@ -178,7 +178,7 @@ class TestReceiver:
             sent, changes = image(PixelData=bytes(2 << 20)), {"max_object_mib": 1}
         if status == "0xC211":
             monkeypatch.setattr(Journal, "record", _fail)
-        with receiving(settings, engine, **changes) as port:
+        with receiving(settings, database, **changes) as port:
             answer = store(port, sent)
         (row,) = (row for row in table(STORED) if row["status"] == status)
         assert hexadecimal(answer.Status) == status
@@ -189,19 +189,19 @@ class TestReceiver:
 
     @pytest.mark.parametrize("role", [True, False])
     def test_accepts_storage_commitment_with_role_selection_and_without(
-        self, settings: Settings, engine: sa.Engine, role: bool
+        self, settings: Settings, database: sa.Engine, role: bool
     ) -> None:
         (row,) = (row for row in table(ACCEPTED) if row["role of the peer"])
         assert uids(row["abstract syntax"]) == [StorageCommitmentPushModel]
         pair = (StorageCommitmentPushModel, ImplicitVRLittleEndian)
-        with receiving(settings, engine) as port:
+        with receiving(settings, database) as port:
             assert accepted(port, [pair], role) == {pair}
 
-    def test_commits_to_nothing(self, settings: Settings, engine: sa.Engine) -> None:
+    def test_commits_to_nothing(self, settings: Settings, database: sa.Engine) -> None:
         pair = (StorageCommitmentPushModel, ImplicitVRLittleEndian)
         asked = Dataset()
         asked.TransactionUID, asked.ReferencedSOPSequence = "1.2.3", []
-        with receiving(settings, engine) as port, association(port, pair) as opened:
+        with receiving(settings, database) as port, association(port, pair) as opened:
             answer, _ = opened.send_n_action(asked, 1, StorageCommitmentPushModel, StorageCommitmentPushModelInstance)
         assert f"N-ACTION) is answered with `{hexadecimal(answer.Status)}`" in section(ACCEPTED)
 
@@ -224,7 +224,7 @@ class TestStatuses:
 
     @pytest.mark.parametrize("place", [0, -1])
     def test_an_archives_answer_has_the_consequence_that_is_listed(
-        self, settings: Settings, engine: sa.Engine, place: int
+        self, settings: Settings, database: sa.Engine, place: int
     ) -> None:
         """The first and the last status of each row, against an archive that answers it."""
         states = {
@@ -236,7 +236,7 @@ class TestStatuses:
         assert len(rows) > 15
         answered = [int(re.findall("0x[0-9A-F]{4}", row["status"])[place], 16) for row in rows]
         with running(Archive(statuses=[*answered])) as archive:
-            sender = Sender(settings, engine, Spool(Path(settings.spool)), Clock()).towards(archive)
+            sender = Sender(settings, database, Spool(Path(settings.spool)), Clock()).towards(archive)
             for number, row in enumerate(rows):
                 study = f"1.2.3.{number}"
                 sender.study(uid=study)
@@ -257,7 +257,7 @@ class TestSender:
         assert len(kinds) == 5
 
     def test_proposes_what_is_listed_for_commitment(
-        self, settings: Settings, engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
+        self, settings: Settings, database: sa.Engine, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         proposals: list[PresentationContext] = []
 
@@ -267,10 +267,10 @@ class TestSender:
 
         monkeypatch.setattr("gateway.deliver.commitment_request.associated", noted)
         with running(Archive(commits=lambda *_: 0)) as archive:
-            sender = Sender(settings, engine, Spool(Path(settings.spool)), Clock()).towards(archive, commitment=True)
+            sender = Sender(settings, database, Spool(Path(settings.spool)), Clock()).towards(archive, commitment=True)
             sender.both()
             sender.deliver()
-            assert Committer(engine, sender.settings, sender.clock, patience_s=0.0).ask() == 1
+            assert Committer(database, sender.settings, sender.clock, patience_s=0.0).ask() == 1
         asked = {(str(each.abstract_syntax), str(syntax)) for each in proposals for syntax in each.transfer_syntax}
         assert asked == {pair for pair in listed(PROPOSED) if pair[0] == StorageCommitmentPushModel}
 

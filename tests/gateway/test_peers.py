@@ -33,8 +33,8 @@ PATIENCE_S = 60.0
 
 
 @pytest.fixture
-def sender(settings: Settings, engine: sa.Engine, spool: Spool, clock: Clock) -> Sender:
-    return Sender(settings, engine, spool, clock)
+def sender(settings: Settings, database: sa.Engine, spool: Spool, clock: Clock) -> Sender:
+    return Sender(settings, database, spool, clock)
 
 
 def wait_until(done: Callable[[], object]) -> None:
@@ -113,7 +113,7 @@ def fetched(web: int, path: str) -> Any:
 
 
 def test_orthanc_takes_the_results_and_commits_to_them(sender: Sender, tmp_path: Path) -> None:
-    receiver = Receiver(sender.settings, sender.engine, sender.spool, Tokens(sender.spool.root), take, sender.clock)
+    receiver = Receiver(sender.settings, sender.database, sender.spool, Tokens(sender.spool.root), take, sender.clock)
     receiver.start()
     port, web = free_port(), free_port()
     try:
@@ -122,7 +122,7 @@ def test_orthanc_takes_the_results_and_commits_to_them(sender: Sender, tmp_path:
             overlay, report = sender.towards(Archive(port=port), commitment=True).both()
             sender.deliver()
             assert sender.states() == ["sent", "sent"]
-            assert Committer(sender.engine, sender.settings, sender.clock, patience_s=PATIENCE_S).ask() == 1
+            assert Committer(sender.database, sender.settings, sender.clock, patience_s=PATIENCE_S).ask() == 1
             wait_until(lambda: sender.states() == ["committed", "committed"])
             kept = [fetched(web, f"/instances/{name}/simplified-tags") for name in fetched(web, "/instances")]
     finally:
@@ -133,14 +133,14 @@ def test_orthanc_takes_the_results_and_commits_to_them(sender: Sender, tmp_path:
 
 
 def test_orthanc_says_what_it_does_not_have(sender: Sender, tmp_path: Path) -> None:
-    receiver = Receiver(sender.settings, sender.engine, sender.spool, Tokens(sender.spool.root), take, sender.clock)
+    receiver = Receiver(sender.settings, sender.database, sender.spool, Tokens(sender.spool.root), take, sender.clock)
     receiver.start()
     port, web = free_port(), free_port()
     try:
         with peer(port, "Orthanc", orthanc_settings(tmp_path, port, web, receiver.port)):
             sender.towards(Archive(port=port), commitment=True).both()
             sender.change("deliveries", state="sent", sent=sender.clock(), since=sender.clock())  # it was lost there
-            Committer(sender.engine, sender.settings, sender.clock, patience_s=PATIENCE_S).ask()
+            Committer(sender.database, sender.settings, sender.clock, patience_s=PATIENCE_S).ask()
             wait_until(lambda: sender.states() == ["due", "due"])
     finally:
         receiver.stop(5)

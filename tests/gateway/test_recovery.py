@@ -37,7 +37,7 @@ def node(either: Settings, clock: Clock) -> Iterator[Node]:
 def queue(node: Node, seed: str, description: str = "healthy") -> str:
     uid = node.receive(image(seed, StudyDescription=description))
     node.wait(uid)
-    with writing(node.engine) as connection:
+    with writing(node.database) as connection:
         node.jobs.enqueue_study(connection, Study(uid, 1), Priority.ROUTINE)
     return uid
 

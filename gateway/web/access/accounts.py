@@ -58,7 +58,7 @@ def is_name(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
-def add_user(engine: sa.Engine, name: str, role: Role, password: str) -> None:
+def add_user(database: sa.Engine, name: str, role: Role, password: str) -> None:
     """Make a user.
 
     Raises
@@ -69,12 +69,12 @@ def add_user(engine: sa.Engine, name: str, role: Role, password: str) -> None:
     if not is_name(name):
         raise AccountError("a user's name has letters, digits and . _ @ -, 64 at most; choose another")
     row = {"name": name, "password_hash": _hashed(password), "role": role.value}
-    with writing(engine) as connection:
-        if not connection.execute(upsert(engine, users, row)).rowcount:
+    with writing(database) as connection:
+        if not connection.execute(upsert(database, users, row)).rowcount:
             raise AccountError(f"there is a user {name!r} already; remove it first, or set its password")
 
 
-def set_password(engine: sa.Engine, name: str, password: str) -> None:
+def set_password(database: sa.Engine, name: str, password: str) -> None:
     """Give a user a new password, and end the logins that the old one began.
 
     Raises
@@ -83,13 +83,13 @@ def set_password(engine: sa.Engine, name: str, password: str) -> None:
         There is no such user, or the password is too short.
     """
     values = {"password_hash": _hashed(password)}
-    with writing(engine) as connection:
+    with writing(database) as connection:
         if not connection.execute(users.update().where(users.c.name == name).values(values)).rowcount:
             raise AccountError(f"there is no user {name!r}; `user list` names them")
         connection.execute(sessions.delete().where(sessions.c.name == name))
 
 
-def remove_user(engine: sa.Engine, name: str) -> None:
+def remove_user(database: sa.Engine, name: str) -> None:
     """Remove a user, and end all logins of that name.
 
     Raises
@@ -97,15 +97,15 @@ def remove_user(engine: sa.Engine, name: str) -> None:
     AccountError
         There is no such user.
     """
-    with writing(engine) as connection:
+    with writing(database) as connection:
         connection.execute(sessions.delete().where(sessions.c.name == name))
         if not connection.execute(users.delete().where(users.c.name == name)).rowcount:
             raise AccountError(f"there is no user {name!r}; `user list` names them")
 
 
-def list_users(engine: sa.Engine) -> list[User]:
+def list_users(database: sa.Engine) -> list[User]:
     """List the users by name."""
-    with engine.connect() as connection:
+    with database.connect() as connection:
         rows = connection.execute(sa.select(users.c.name, users.c.role).order_by(users.c.name)).all()
     return [User(row.name, Role(row.role)) for row in rows]
 
@@ -128,8 +128,8 @@ class Logins:
         How long a login lasts.
     """
 
-    def __init__(self, engine: sa.Engine, now: Callable[[], float], session_s: float) -> None:
-        self._engine, self._now, self._session_s = engine, now, session_s
+    def __init__(self, database: sa.Engine, now: Callable[[], float], session_s: float) -> None:
+        self._database, self._now, self._session_s = database, now, session_s
         self._throttle = Throttle(now)
 
     def check(self, name: str, password: str, address: str) -> User | None:
@@ -142,7 +142,7 @@ class Logins:
         """
         if not self._throttle.allows(name, address):
             raise TooManyFailures("too many failed logins; wait some minutes")
-        with self._engine.connect() as connection:
+        with self._database.connect() as connection:
             row = connection.execute(sa.select(users).where(users.c.name == name)).one_or_none()
         right = _matches(row.password_hash if row else _nobodys_hash(), password)
         if row is None or not right:
@@ -157,7 +157,7 @@ class Logins:
         """Begin a login; returns what the cookie is to hold, which is kept nowhere."""
         token, now = secrets.token_urlsafe(32), self._now()
         row = {"token_sha256": _sha256(token), "name": user.name, "role": user.role.value}
-        with writing(self._engine) as connection:
+        with writing(self._database) as connection:
             connection.execute(sessions.delete().where(sessions.c.expires <= now))
             connection.execute(sessions.insert().values(**row, expires=now + self._session_s))
             note_act(connection, user.name, "login", "", now)
@@ -170,13 +170,13 @@ class Logins:
             .join(sessions, sessions.c.name == users.c.name)
             .where(sessions.c.token_sha256 == _sha256(token), sessions.c.expires > self._now())
         )
-        with self._engine.connect() as connection:
+        with self._database.connect() as connection:
             row = connection.execute(query).one_or_none()
         return User(row.name, Role(row.role)) if row else None
 
     def end(self, token: str, user: User) -> None:
         """End a login."""
-        with writing(self._engine) as connection:
+        with writing(self._database) as connection:
             connection.execute(sessions.delete().where(sessions.c.token_sha256 == _sha256(token)))
             note_act(connection, user.name, "logout", "", self._now())
 

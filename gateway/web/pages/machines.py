@@ -27,12 +27,12 @@ def routes(node: Node) -> APIRouter:
 
     @router.get("/readyz")
     def ready() -> Response:
-        is_ready = _database_answers(node.engine) and os.access(node.spool.root, os.W_OK | os.X_OK)
+        is_ready = _database_answers(node.database) and os.access(node.spool.root, os.W_OK | os.X_OK)
         return JSONResponse({"ready": is_ready}, 200 if is_ready else 503)
 
     @router.get("/metrics")
     def metrics() -> Response:
-        content = render_metrics(node.engine, node.settings, node.spool.free_bytes(), node.now())
+        content = render_metrics(node.database, node.settings, node.spool.free_bytes(), node.now())
         return Response(content, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     @router.get("/static/candor.css")
@@ -42,9 +42,9 @@ def routes(node: Node) -> APIRouter:
     return router
 
 
-def _database_answers(engine: sa.Engine) -> bool:
+def _database_answers(database: sa.Engine) -> bool:
     try:
-        with engine.connect() as connection:
+        with database.connect() as connection:
             connection.execute(sa.select(1))
     except sa.exc.SQLAlchemyError:
         return False

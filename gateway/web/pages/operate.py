@@ -32,7 +32,7 @@ def routes(node: Node) -> APIRouter:
 
     @router.get("/dead-letter")
     def dead_letter(request: Request, user: Operator) -> Response:
-        with node.engine.connect() as connection:
+        with node.database.connect() as connection:
             dead, failed = queries.dead_deliveries(connection), queries.failed_studies(connection)
         return node.page(request, "dead_letter.html", dead=dead, failed=failed, can_replay=node.acts is not None)
 
@@ -56,7 +56,7 @@ def routes(node: Node) -> APIRouter:
 
     @router.get("/trail")
     def trail(request: Request, user: Operator, page: Annotated[int, Query(ge=1, le=1_000_000)] = 1) -> Response:
-        with node.engine.connect() as connection:
+        with node.database.connect() as connection:
             rows, more = queries.trail(connection, page)
         return node.page(request, "trail.html", rows=rows, more=more, page=page)
 
@@ -65,12 +65,12 @@ def routes(node: Node) -> APIRouter:
 
 def _about(node: Node, request: Request) -> Response:
     now = node.now()
-    with node.engine.connect() as connection:
+    with node.database.connect() as connection:
         counts = figures.count_states(connection)
         day = figures.day(connection, now)
         deferrals = figures.deferrals(connection, now)
         health = figures.health(connection, node.settings, now)
-        alive = len(connection.execute(live_executors(node.engine)).all())
+        alive = len(connection.execute(live_executors(node.database)).all())
     hours = figures.hour_labels(now, clock)
     return node.page(
         request,
@@ -102,7 +102,7 @@ def _drift_chart(node: Node, deferrals: figures.Deferrals, now: float) -> charts
 def _replay(node: Node, token: str, version: str, destination: str, who: str) -> Response:
     if node.acts is None:
         raise HTTPException(503)
-    with node.engine.connect() as connection:
+    with node.database.connect() as connection:
         row = queries.find_study(connection, token, int(version) if version.isdecimal() else 0)
     if row is None:
         raise HTTPException(404)
@@ -118,7 +118,7 @@ def _change_mode(node: Node, request: Request, who: str, word: str, reason: str,
     problem = _problem(node, word, reason, confirmed)
     if problem:
         return node.page(request, "mode.html", 400, problem=problem, destinations=node.settings.destinations)
-    if set_mode(node.engine, Mode(word), who, node.now(), reason):
+    if set_mode(node.database, Mode(word), who, node.now(), reason):
         log_event("mode changed", "warning", user=who, what=f"mode {word}")
     return RedirectResponse("/node", 303)
 
@@ -137,7 +137,7 @@ def _problem(node: Node, word: str, reason: str, confirmed: str) -> str:
 def _clear(node: Node, number: int, who: str) -> Response:
     now = node.now()
     still_open = alarms.c.id == number, alarms.c.cleared.is_(None)
-    with writing(node.engine) as connection:
+    with writing(node.database) as connection:
         row = connection.execute(alarms.select().where(*still_open)).one_or_none()
         if row is None:
             raise HTTPException(404)

@@ -38,7 +38,7 @@ def routes(node: Node) -> APIRouter:
         show: Annotated[str, Query(pattern=f"^({'|'.join(queries.FILTERS)})$")] = "all",
         page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
     ) -> Response:
-        with node.engine.connect() as connection:
+        with node.database.connect() as connection:
             rows, more = queries.list_studies(connection, show, page)
             counts = figures.count_states(connection)
         filters = {name: words for name, (words, _) in queries.FILTERS.items()}
@@ -50,7 +50,7 @@ def routes(node: Node) -> APIRouter:
     def find(form: Form) -> Response:
         uid = field_of(form, "uid")
         token = node.tokens.token(uid) if is_uid(uid) else ""
-        with node.engine.connect() as connection:
+        with node.database.connect() as connection:
             found = bool(token) and queries.find_study(connection, token) is not None
         if not found:
             raise HTTPException(404)
@@ -93,7 +93,7 @@ def picture_response(results: Results | None, kind: str, number: int) -> Respons
 def _study(node: Node, request: Request, user: User, token: str, version: int | None) -> Response:
     row = _row(node, token, version)
     _note_look(node, user, token, row.version)
-    with node.engine.connect() as connection:
+    with node.database.connect() as connection:
         versions = queries.versions_of(connection, token)
         deliveries = queries.deliveries_of(connection, row)
         patient = _patient(node, connection, row)
@@ -110,7 +110,7 @@ def _study(node: Node, request: Request, user: User, token: str, version: int | 
 
 
 def _row(node: Node, token: str, version: int | None) -> Any:
-    with node.engine.connect() as connection:
+    with node.database.connect() as connection:
         row = queries.find_study(connection, token, version)
     if row is None:
         raise HTTPException(404)
@@ -120,7 +120,7 @@ def _row(node: Node, token: str, version: int | None) -> Any:
 def _note_look(node: Node, user: User, token: str, version: int, unless_within_s: float = 0.0) -> None:
     """Write a look at a patient's study into the audit trail, before anything of it is shown."""
     now = node.now()
-    with writing(node.engine) as connection:
+    with writing(node.database) as connection:
         if unless_within_s and queries.has_seen(connection, user.name, token, now - unless_within_s):
             return
         note_act(connection, user.name, "view", token, now, f"version {version}")

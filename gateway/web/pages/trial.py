@@ -32,7 +32,7 @@ def routes(node: Node, trials: Trials) -> APIRouter:
         except TrialRefused as error:
             problem = str(error)
             return node.page(request, "trial_form.html", 400, problem=problem[:1].upper() + problem[1:] + ".")
-        with writing(node.engine) as connection:
+        with writing(node.database) as connection:
             note_act(connection, user.name, "trial", name, node.now())
         log_event("trial", user=user.name)
         return RedirectResponse(f"/trial/{name}", 303)

@@ -75,7 +75,7 @@ def test_live_every_object_goes_to_every_destination_that_takes_it(node_of_eithe
     only_reports = PACS.model_copy(update={"name": "reports", "kinds": ("sr",)})
     elsewhere = PACS.model_copy(update={"name": "elsewhere", "only_from": ("OTHER",)})
     node.settings = node.settings.model_copy(update={"destinations": (PACS, only_reports, elsewhere)})
-    set_mode(node.engine, Mode.LIVE, "operator", node.clock())
+    set_mode(node.database, Mode.LIVE, "operator", node.clock())
     uid = waiting(node)
     node.assessor.assess(Study(uid, 1))
     row = node.study(uid)
@@ -100,7 +100,7 @@ def test_a_destination_gets_the_report_of_its_own_profile_and_overlays_of_its_fi
     node.settings = node.settings.model_copy(update={"destinations": (PACS, old, twin)})
     assert node.settings.profiles == (PACS.profile, old.profile)
     node.application.profiles = node.settings.profiles
-    set_mode(node.engine, Mode.LIVE, "operator", node.clock())
+    set_mode(node.database, Mode.LIVE, "operator", node.clock())
     node.assessor.assess(Study(waiting(node), 1))
     rows = {row.sop_instance_uid: row for row in objects(node)}
     went = sorted(
@@ -121,13 +121,13 @@ def test_a_report_that_becomes_part_of_another_profile_stays_one_object(node: No
     later = PACS.model_copy(update={"name": "later", "kinds": ("sr",)})
     uid = waiting(node)
     node.put(uid, state="failed")
-    (first,) = unassessed_reports(node.engine, node.settings, node.spool, Study(uid, 1))
-    with node.engine.begin() as connection:
+    (first,) = unassessed_reports(node.database, node.settings, node.spool, Study(uid, 1))
+    with node.database.begin() as connection:
         record_objects(connection, Study(uid, 1), [first], 0.0)
     both = node.settings.model_copy(update={"destinations": (PACS, later)})
-    (second,) = unassessed_reports(node.engine, both, node.spool, Study(uid, 1))
+    (second,) = unassessed_reports(node.database, both, node.spool, Study(uid, 1))
     assert (second.sop_instance_uid, second.sha256) == (first.sop_instance_uid, first.sha256)
-    with node.engine.begin() as connection:
+    with node.database.begin() as connection:
         record_objects(connection, Study(uid, 1), [second], 0.0)
     (row,) = objects(node)
     assert row.profiles == sorted([PACS.profile.key, later.profile.key])
@@ -143,7 +143,7 @@ def test_a_study_is_assessed_once_however_often_it_is_queued(node: Node) -> None
 
 
 def lease(node: Node, executor: str, ttl_s: float) -> None:
-    expires = sa.select(database_now(node.engine) + ttl_s).scalar_subquery()
+    expires = sa.select(database_now(node.database) + ttl_s).scalar_subquery()
     node.execute(schema.leases.insert().values(executor_id=executor, expires=expires))
 
 
@@ -188,7 +188,7 @@ def test_each_try_has_a_folder_of_its_own_and_says_the_same(node: Node) -> None:
 
 
 def test_a_failure_is_tried_again_later_and_parked_after_its_tries(node: Node) -> None:
-    set_mode(node.engine, Mode.LIVE, "operator", node.clock())
+    set_mode(node.database, Mode.LIVE, "operator", node.clock())
     uid = waiting(node)
     node.application.failure = "the output folder cannot be written: No space left on device"
     for tries in (1, 2):
@@ -282,7 +282,7 @@ def test_a_study_that_takes_too_long_ends_the_process(node: Node) -> None:
 
 
 def test_a_uid_is_never_given_to_other_content(node: Node) -> None:
-    set_mode(node.engine, Mode.LIVE, "operator", node.clock())
+    set_mode(node.database, Mode.LIVE, "operator", node.clock())
     uid = waiting(node)
     node.assessor.assess(Study(uid, 1))
     before = objects(node)
@@ -299,7 +299,7 @@ def test_a_uid_is_never_given_to_other_content(node: Node) -> None:
 
 def test_a_study_is_parked_even_if_its_report_cannot_be_delivered(node: Node) -> None:
     uid = waiting(node)
-    (report,) = unassessed_reports(node.engine, node.settings, node.spool, Study(uid, 1))
+    (report,) = unassessed_reports(node.database, node.settings, node.spool, Study(uid, 1))
     values = to_row(report) | {"sha256": "0" * 64}
     node.execute(schema.objects.insert().values(**values, study_instance_uid=uid, version=1, made=0.0))
     node.application.error = InputError("unreadable")
@@ -334,7 +334,7 @@ def test_a_late_image_makes_a_version_whose_report_can_name_the_one_before(node:
     assert earlier == Predecessor(
         uid, expected.series_instance_uid, expected.sop_class_uid, expected.sop_instance_uid, {PACS.profile.key}
     )
-    with node.engine.connect() as connection:
+    with node.database.connect() as connection:
         assert earlier_reports(connection, Study(uid, 1)) == (earlier,)
         assert len(earlier_reports(connection, Study(uid, 2))) == 2
     assert len(objects(node)) == 4
@@ -348,7 +348,7 @@ def test_a_report_that_goes_out_at_the_deadline_while_the_application_runs_is_na
     def slow(*arguments: Any) -> Any:
         if not node.application.seen:
             node.clock.pass_s(901)
-            enforce_deadlines(node.engine, node.settings, node.spool, node.jobs, node.clock())
+            enforce_deadlines(node.database, node.settings, node.spool, node.jobs, node.clock())
         return call(*arguments)
 
     assessor._application = slow
@@ -374,7 +374,7 @@ def test_the_same_instance_in_other_bytes_changes_nothing(node: Node) -> None:
 
 
 def test_results_that_went_out_before_do_not_go_again(node: Node) -> None:
-    set_mode(node.engine, Mode.LIVE, "operator", node.clock())
+    set_mode(node.database, Mode.LIVE, "operator", node.clock())
     uid = waiting(node)
     node.assessor.assess(Study(uid, 1))
     node.execute(schema.deliveries.update().values(state="sent"))

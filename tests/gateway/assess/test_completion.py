@@ -34,10 +34,10 @@ def names(node: Node, queue: str = STUDIES) -> list[str]:
 
 def test_a_quiet_study_becomes_one_job(node: Node) -> None:
     uid = node.receive(image("a"))
-    assert queue_complete(node.engine, node.settings, node.jobs, node.clock()) == 0
+    assert queue_complete(node.database, node.settings, node.jobs, node.clock()) == 0
     node.clock.pass_s(10)
-    assert queue_complete(node.engine, node.settings, node.jobs, node.clock()) == 1
-    assert queue_complete(node.engine, node.settings, node.jobs, node.clock()) == 0
+    assert queue_complete(node.database, node.settings, node.jobs, node.clock()) == 1
+    assert queue_complete(node.database, node.settings, node.jobs, node.clock()) == 0
     assert (node.study(uid).state, node.study(uid).queued) == ("waiting", node.clock())
     assert names(node) == [f"study:{node.tokens.token(uid)}:1:1"]
 
@@ -45,10 +45,10 @@ def test_a_quiet_study_becomes_one_job(node: Node) -> None:
 def between(node: Node, monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
     """Let something happen after a sweep has looked, and before it writes."""
 
-    def late(engine: sa.Engine) -> object:
+    def late(database: sa.Engine) -> object:
         monkeypatch.undo()
         act()
-        return writing(engine)
+        return writing(database)
 
     monkeypatch.setattr("gateway.assess.completion.writing", late)
 
@@ -59,7 +59,7 @@ def test_an_image_that_comes_while_a_sweep_looks_is_not_left_behind(
     uid = node.receive(image("a"))
     node.clock.pass_s(10)
     between(node, monkeypatch, lambda: node.receive(image("b", study="a")))
-    assert queue_complete(node.engine, node.settings, node.jobs, node.clock()) == 0
+    assert queue_complete(node.database, node.settings, node.jobs, node.clock()) == 0
     assert (node.study(uid).state, node.study(uid).images) == ("receiving", 2)
     assert names(node) == []
 
@@ -67,8 +67,8 @@ def test_an_image_that_comes_while_a_sweep_looks_is_not_left_behind(
 def test_of_two_sweeps_one_queues(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     node.receive(image("a"))
     node.clock.pass_s(10)
-    between(node, monkeypatch, lambda: queue_complete(node.engine, node.settings, node.jobs, node.clock()))
-    assert queue_complete(node.engine, node.settings, node.jobs, node.clock()) == 0
+    between(node, monkeypatch, lambda: queue_complete(node.database, node.settings, node.jobs, node.clock()))
+    assert queue_complete(node.database, node.settings, node.jobs, node.clock()) == 0
     assert len(names(node)) == 1
 
 
@@ -77,10 +77,10 @@ def test_a_routine_study_is_overtaken_only_for_so_long(node: Node, monkeypatch: 
     node.wait(routine)
     node.wait(backfill)
     node.clock.pass_s(599)
-    assert end_overtaking(node.engine, node.settings, node.jobs, node.clock()) == 0
+    assert end_overtaking(node.database, node.settings, node.jobs, node.clock()) == 0
     node.clock.pass_s(1)
-    between(node, monkeypatch, lambda: end_overtaking(node.engine, node.settings, node.jobs, node.clock()))
-    assert end_overtaking(node.engine, node.settings, node.jobs, node.clock()) == 0
+    between(node, monkeypatch, lambda: end_overtaking(node.database, node.settings, node.jobs, node.clock()))
+    assert end_overtaking(node.database, node.settings, node.jobs, node.clock()) == 0
     assert node.study(routine).priority == Priority.URGENT.value
     assert node.study(backfill).priority == Priority.BACKFILL.value
     assert names(node) == [f"study:{node.tokens.token(routine)}:1:1"]
@@ -90,27 +90,27 @@ def test_a_study_without_a_job_gets_one(node: Node) -> None:
     uid, held = node.receive(image("a")), node.receive(image("b"))
     for each in (uid, held):
         node.wait(each)
-    with writing(node.engine) as connection:
+    with writing(node.database) as connection:
         node.jobs.enqueue_study(connection, Study(held, 1), Priority.ROUTINE)
     node.clock.pass_s(59)
-    assert requeue_lost(node.engine, node.jobs, node.clock()) == 0
+    assert requeue_lost(node.database, node.jobs, node.clock()) == 0
     node.clock.pass_s(1)
-    assert requeue_lost(node.engine, node.jobs, node.clock()) == 1
+    assert requeue_lost(node.database, node.jobs, node.clock()) == 1
     assert names(node) == sorted(f"study:{node.tokens.token(each)}:1:1" for each in (uid, held))
 
 
 @pytest.mark.parametrize(("taken_before_s", "lost"), [(61, 1), (59, 0)])
 def test_a_study_whose_job_was_taken_and_never_begun_gets_another(node: Node, taken_before_s: int, lost: int) -> None:
-    """The engine takes a job in one transaction and begins it after another: between them it may fail."""
+    """The job runner takes a job in one transaction and begins it after another: between them it may fail."""
     uid = node.receive(image("a"))
     node.wait(uid)
-    with writing(node.engine) as connection:
+    with writing(node.database) as connection:
         node.jobs.enqueue_study(connection, Study(uid, 1), Priority.ROUTINE)
     node.clock.pass_s(100)
-    table = "dbos.workflow_status" if node.engine.dialect.name == "postgresql" else "workflow_status"
+    table = "dbos.workflow_status" if node.database.dialect.name == "postgresql" else "workflow_status"
     taken = int((node.clock() - taken_before_s) * 1000)
     node.execute(sa.text(f"UPDATE {table} SET status = 'PENDING', started_at_epoch_ms = {taken}"))
-    assert requeue_lost(node.engine, node.jobs, node.clock()) == lost
+    assert requeue_lost(node.database, node.jobs, node.clock()) == lost
     assert len(names(node)) == 1 + lost
 
 
@@ -118,9 +118,9 @@ def test_a_study_that_runs_without_a_job_gets_one(node: Node) -> None:
     lost, held = node.receive(image("a")), node.receive(image("b"))
     for uid in (lost, held):
         node.put(uid, state="running", started=node.clock() - 100, executor="worker", tries=1)
-    with writing(node.engine) as connection:
+    with writing(node.database) as connection:
         node.jobs.enqueue_study(connection, Study(held, 1), Priority.ROUTINE)
-    assert requeue_lost(node.engine, node.jobs, node.clock()) == 1
+    assert requeue_lost(node.database, node.jobs, node.clock()) == 1
     assert (node.study(lost).state, node.study(lost).executor, node.study(lost).tries) == ("waiting", None, 1)
     assert node.study(held).state == "running"
 
@@ -134,7 +134,7 @@ def test_a_delivery_without_a_job_gets_one_whoever_looks(node: Node) -> None:
         delivery = {"sop_instance_uid": name, "destination": destination, "state": "due", "due": due, "tries": 2}
         node.execute(schema.deliveries.insert().values(delivery))
     for _ in range(2):
-        requeue_lost_deliveries(node.engine, node.jobs, node.clock())
+        requeue_lost_deliveries(node.database, node.jobs, node.clock())
     (name,) = names(node, DELIVERIES)
     assert name.startswith(f"deliver:{node.tokens.token(uid)}:1:pacs:2:lost-")
 
@@ -146,7 +146,7 @@ def test_images_that_arrive_while_sweeps_queue_are_all_in_the_newest_version(nod
 
     def sweep() -> None:
         while not arriving.is_set():
-            queue_complete(node.engine, node.settings, node.jobs, node.clock())
+            queue_complete(node.database, node.settings, node.jobs, node.clock())
 
     sweepers = [threading.Thread(target=sweep) for _ in range(2)]
     for thread in sweepers:
@@ -156,7 +156,7 @@ def test_images_that_arrive_while_sweeps_queue_are_all_in_the_newest_version(nod
     arriving.set()
     for thread in sweepers:
         thread.join()
-    queue_complete(node.engine, node.settings, node.jobs, node.clock())
+    queue_complete(node.database, node.settings, node.jobs, node.clock())
     rows = node.table(schema.studies)
     assert {row.study_instance_uid for row in rows} == uids
     for uid in uids:

@@ -32,7 +32,7 @@ def node(settings: Settings, clock: Clock) -> Iterator[Node]:
 
 
 def enforce(node: Node) -> int:
-    return enforce_deadlines(node.engine, node.settings, node.spool, node.jobs, node.clock())
+    return enforce_deadlines(node.database, node.settings, node.spool, node.jobs, node.clock())
 
 
 def open_alarms(node: Node) -> list[Any]:
@@ -41,7 +41,7 @@ def open_alarms(node: Node) -> list[Any]:
 
 @pytest.mark.parametrize("state", ["receiving", "waiting", "running"])
 def test_past_the_deadline_a_report_goes_out_and_the_study_goes_on(node: Node, state: str) -> None:
-    set_mode(node.engine, Mode.LIVE, "operator", node.clock())
+    set_mode(node.database, Mode.LIVE, "operator", node.clock())
     uid = node.receive(image("a"))
     node.put(uid, state=state)
     node.clock.pass_s(900)
@@ -80,11 +80,11 @@ def test_a_result_that_comes_late_goes_out_too_and_ends_the_alarm(node_of_either
     node.wait(uid)
     node.clock.pass_s(901)
     enforce(node)
-    assert settle_alarms(node.engine, node.clock()) == 0
+    assert settle_alarms(node.database, node.clock()) == 0
     node.assessor.assess(Study(uid, 1))
     assert node.study(uid).state == "stored"
     assert len(node.table(schema.objects)) == 3
-    assert settle_alarms(node.engine, node.clock()) == 1
+    assert settle_alarms(node.database, node.clock()) == 1
     assert open_alarms(node) == []
 
 
@@ -115,7 +115,7 @@ def test_a_result_that_comes_late_takes_the_place_of_the_report_of_the_deadline(
 
 def test_every_profile_gets_a_report_that_names_its_own_predecessors(node: Node) -> None:
     old = PACS.model_copy(update={"name": "old", "report_class": "enhanced"})
-    set_mode(node.engine, Mode.LIVE, "operator", node.clock())
+    set_mode(node.database, Mode.LIVE, "operator", node.clock())
     uid = node.receive(image("a"))
     node.clock.pass_s(901)
     enforce(node)
@@ -163,7 +163,7 @@ def test_the_report_speaks_the_applications_language_or_english(node: Node, tmp_
         ("candor: {langage: de-DE}", "English"),
     ):
         application.write_text(text)
-        (report,) = unassessed_reports(node.engine, node.settings, node.spool, Study(uid, 1))
+        (report,) = unassessed_reports(node.database, node.settings, node.spool, Study(uid, 1))
         said = [
             str(each.value) for each in dcmread(node.spool.path(report.file)).iterall() if each.keyword == "CodeMeaning"
         ]
@@ -181,7 +181,7 @@ def test_a_study_that_is_parked_after_its_deadline_has_one_report(node: Node) ->
     node.assessor.assess(Study(uid, 1))
     assert node.study(uid).state == "failed"
     assert len(node.table(schema.objects)) == 1
-    settle_alarms(node.engine, node.clock())
+    settle_alarms(node.database, node.clock())
     assert [row.kind for row in open_alarms(node)] == ["study_failed"]
 
 
@@ -229,7 +229,7 @@ def test_where_no_report_can_be_made_the_alarm_says_so(node: Node) -> None:
 
 def test_a_report_that_would_contradict_an_earlier_one_stays_here(node: Node) -> None:
     uid = node.receive(image("a"))
-    (report,) = unassessed_reports(node.engine, node.settings, node.spool, Study(uid, 1))
+    (report,) = unassessed_reports(node.database, node.settings, node.spool, Study(uid, 1))
     values = to_row(report) | {"sha256": "0" * 64}
     node.execute(schema.objects.insert().values(**values, study_instance_uid=uid, version=1, made=0.0))
     node.clock.pass_s(901)
@@ -241,18 +241,18 @@ def test_a_report_that_would_contradict_an_earlier_one_stays_here(node: Node) ->
 def test_one_unreadable_file_does_not_cost_the_study_its_report(node: Node) -> None:
     uid = node.receive(image("a"))
     node.receive(image("b", study="a"))
-    (first,) = unassessed_reports(node.engine, node.settings, node.spool, Study(uid, 1))
+    (first,) = unassessed_reports(node.database, node.settings, node.spool, Study(uid, 1))
     file = node.scalars(schema.instances.c.file)[0]
     node.spool.path(file).write_bytes(b"no longer DICOM")
-    (second,) = unassessed_reports(node.engine, node.settings, node.spool, Study(uid, 1))
+    (second,) = unassessed_reports(node.database, node.settings, node.spool, Study(uid, 1))
     assert first.sop_instance_uid != second.sop_instance_uid
 
 
 def test_the_same_files_give_the_same_report(node: Node) -> None:
     uid = node.receive(image("a"))
-    first = unassessed_reports(node.engine, node.settings, node.spool, Study(uid, 1))
+    first = unassessed_reports(node.database, node.settings, node.spool, Study(uid, 1))
     node.clock.pass_s(5000)
-    assert unassessed_reports(node.engine, node.settings, node.spool, Study(uid, 1)) == first
+    assert unassessed_reports(node.database, node.settings, node.spool, Study(uid, 1)) == first
 
 
 @pytest.mark.full
@@ -260,7 +260,7 @@ def test_the_report_is_valid(node: Node) -> None:
     skip_without_validators()
     uid = node.receive(image("a"))
     node.receive(image("b", study="a", series="a"))
-    (report,) = unassessed_reports(node.engine, node.settings, node.spool, Study(uid, 1))
+    (report,) = unassessed_reports(node.database, node.settings, node.spool, Study(uid, 1))
     path = node.spool.path(report.file)
     assert validation_errors([path]) == []
     assert pixelmed_errors([path]) == []

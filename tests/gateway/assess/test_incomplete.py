@@ -47,7 +47,7 @@ def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
 def node(settings: Settings, clock: Clock, worker: Worker) -> Iterator[Node]:
     node = Node(settings.model_copy(update={"destinations": (PACS,), "work": Work(max_tries=3)}), clock)
     node.application = worker  # type: ignore[assignment]
-    set_mode(node.engine, Mode.LIVE, "operator", node.clock())
+    set_mode(node.database, Mode.LIVE, "operator", node.clock())
     yield node
     node.close()
 
@@ -63,7 +63,7 @@ def alarms(node: Node) -> list[tuple[str, str]]:
 
 
 def metrics(node: Node) -> str:
-    return render_metrics(node.engine, node.settings, 1, node.clock()).decode()
+    return render_metrics(node.database, node.settings, 1, node.clock()).decode()
 
 
 def quarantine(node: Node, uid: str) -> Path:
@@ -130,8 +130,8 @@ def test_after_an_upgrade_a_replay_gives_the_results_and_ends_the_alarm(
     with monkeypatch.context() as patched:
         spoil(patched, "ko")
         node.assessor.assess(Study(uid, 1))
-    assert settle_alarms(node.engine, node.clock()) == 0
-    assert replay_study(node.engine, node.settings, node.jobs, Study(uid, 1), "ann", node.clock())
+    assert settle_alarms(node.database, node.clock()) == 0
+    assert replay_study(node.database, node.settings, node.jobs, Study(uid, 1), "ann", node.clock())
     node.assessor.assess(Study(uid, 1))
     assert node.study(uid).state == "delivering"
     assert {row.kind for row in node.table(schema.objects)} == set(KINDS)
@@ -178,13 +178,13 @@ def test_at_the_deadline_a_report_that_fails_the_check_raises_an_alarm_and_the_s
     uid = node.receive(image("a"))
     node.wait(uid)
     node.clock.pass_s(901)
-    assert enforce_deadlines(node.engine, node.settings, node.spool, node.jobs, node.clock()) == 1
+    assert enforce_deadlines(node.database, node.settings, node.spool, node.jobs, node.clock()) == 1
     found = dict(alarms(node))
     assert found.keys() == {"no_result", "incomplete"}
     assert "no report could be made" in found["no_result"]
     assert "did not go out" in found["incomplete"]
     assert node.table(schema.objects) == []
-    assert settle_alarms(node.engine, node.clock()) == 0
+    assert settle_alarms(node.database, node.clock()) == 0
     node.assessor.assess(Study(uid, 1))
     assert node.study(uid).state == "delivering"
     assert "incomplete" not in dict(alarms(node))
@@ -197,5 +197,5 @@ def test_retention_deletes_the_quarantine_with_its_study(node: Node, monkeypatch
     folder = quarantine(node, uid)
     assert list(folder.iterdir())
     node.clock.pass_s(node.settings.keep.results_d * 86400 + 1)
-    assert retain(node.engine, node.settings, node.spool, node.jobs, node.clock()) == 1
+    assert retain(node.database, node.settings, node.spool, node.jobs, node.clock()) == 1
     assert not folder.exists()

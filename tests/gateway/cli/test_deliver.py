@@ -1,4 +1,4 @@
-"""The verbs ``deliver``, ``resend`` and ``recall``, with the real engine of jobs."""
+"""The verbs ``deliver``, ``resend`` and ``recall``, with the real job runner."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def config(tmp_path: Path, archive: Archive) -> Path:
 
 
 @pytest.fixture
-def sender(config: Path, settings: Settings, engine: sa.Engine, spool: Spool, clock: Clock) -> Sender:
+def sender(config: Path, settings: Settings, database: sa.Engine, spool: Spool, clock: Clock) -> Sender:
     clock.time = time.time()
-    return Sender(load_settings(config), engine, spool, clock)
+    return Sender(load_settings(config), database, spool, clock)
 
 
 def wait_until(done: Callable[[], object]) -> None:
@@ -65,8 +65,8 @@ def wait_until(done: Callable[[], object]) -> None:
 
 
 def enqueue(sender: Sender) -> None:
-    jobs = Jobs(sender.engine, sender.settings, new_executor_id())
-    with writing(sender.engine) as connection:
+    jobs = Jobs(sender.database, sender.settings, new_executor_id())
+    with writing(sender.database) as connection:
         jobs.enqueue_delivery(connection, Study(STUDY, 1), "pacs")
     jobs.stop()
 
@@ -74,7 +74,7 @@ def enqueue(sender: Sender) -> None:
 def run_while(sender: Sender, done: Callable[[], object]) -> None:
     """Run the deliverer in this process until something has come about."""
     stopping = threading.Event()
-    arguments = (sender.settings, sender.engine, sender.spool, stopping)
+    arguments = (sender.settings, sender.database, sender.spool, stopping)
     thread = threading.Thread(target=deliver_process.deliver, args=arguments)
     thread.start()
     try:

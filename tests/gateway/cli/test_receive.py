@@ -62,8 +62,8 @@ def config(tmp_path: Path) -> Path:
 def node(config: Path) -> Iterator[Settings]:
     """The receiver, in this process."""
     settings, stopping = load_settings(config), threading.Event()
-    engine, spool = open_database(settings.database), Spool(Path(settings.spool))
-    thread = threading.Thread(target=receive, args=(settings, engine, spool, lambda *_: None, stopping))
+    database, spool = open_database(settings.database), Spool(Path(settings.spool))
+    thread = threading.Thread(target=receive, args=(settings, database, spool, lambda *_: None, stopping))
     thread.start()
     while True:
         try:
@@ -74,7 +74,7 @@ def node(config: Path) -> Iterator[Settings]:
     yield settings
     stopping.set()
     thread.join()
-    engine.dispose()
+    database.dispose()
 
 
 @pytest.fixture
@@ -100,10 +100,10 @@ def test_echo(node: Settings, config: Path, capsys: pytest.CaptureFixture[str]) 
 def test_send(node: Settings, config: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run("send", str(folder), "--config", str(config))
     assert capsys.readouterr().out == "3 x 0x0000\n"
-    engine = open_database(node.database)
-    with engine.connect() as connection:
+    database = open_database(node.database)
+    with database.connect() as connection:
         uids = connection.execute(sa.select(schema.instances.c.sop_instance_uid)).scalars().all()
-    engine.dispose()
+    database.dispose()
     assert sorted(uids) == sorted(image(str(number)).SOPInstanceUID for number in range(3))
 
 

@@ -74,8 +74,8 @@ def test_status_says_what_a_person_wants_to_know(node: Node, config: Path, capsy
     node.receive(image("b"))
     node.wait(uid)
     node.assessor.assess(Study(uid, 1))
-    raise_alarm(node.engine, AlarmKind.DISK, "", "the disk is full", 1.0)
-    raise_alarm(node.engine, AlarmKind.NO_RESULT, "f" * 24, "no result", 1.0)
+    raise_alarm(node.database, AlarmKind.DISK, "", "the disk is full", 1.0)
+    raise_alarm(node.database, AlarmKind.NO_RESULT, "f" * 24, "no result", 1.0)
     capsys.readouterr()
     call("status", "--config", config)
     assert capsys.readouterr().out.splitlines() == [

@@ -62,19 +62,19 @@ def test_users_are_made_listed_changed_and_removed(
     user(config, "add", "otto", "--role", "operator", monkeypatch=monkeypatch)
     user(config, "list", monkeypatch=monkeypatch)
     assert capsys.readouterr().out == "ann\tviewer\notto\toperator\n"
-    engine = open_database(load_settings(config).database)
-    logins = Logins(engine, clock, 60)
+    database = open_database(load_settings(config).database)
+    logins = Logins(database, clock, 60)
     assert logins.check("otto", PASSWORD, "") == User("otto", Role.OPERATOR)
     user(config, "password", "otto", typed="another horse battery", monkeypatch=monkeypatch)
     assert logins.check("otto", PASSWORD, "") is None
     assert logins.check("otto", "another horse battery", "") is not None
     assert logins.check("otto", "x" * 2000, "") is None
-    with engine.connect() as connection:
+    with database.connect() as connection:
         stored = connection.exec_driver_sql("SELECT password_hash FROM users").scalars().all()
     assert all(hash_.startswith("$argon2id$") for hash_ in stored)
     user(config, "remove", "otto", monkeypatch=monkeypatch)
-    assert list_users(engine) == [User("ann", Role.VIEWER)]
-    engine.dispose()
+    assert list_users(database) == [User("ann", Role.VIEWER)]
+    database.dispose()
 
 
 @pytest.mark.parametrize(

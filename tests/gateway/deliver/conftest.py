@@ -20,5 +20,5 @@ def archive() -> Iterator[Archive]:
 
 
 @pytest.fixture
-def sender(settings: Settings, engine: sa.Engine, spool: Spool, clock: Clock, archive: Archive) -> Sender:
-    return Sender(settings, engine, spool, clock).towards(archive)
+def sender(settings: Settings, database: sa.Engine, spool: Spool, clock: Clock, archive: Archive) -> Sender:
+    return Sender(settings, database, spool, clock).towards(archive)

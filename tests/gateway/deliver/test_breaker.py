@@ -18,23 +18,23 @@ NOW = 1000.0
 
 @pytest.fixture
 def shared(either: Settings) -> Iterator[sa.Engine]:
-    engine = open_database(either.database)
-    yield engine
-    engine.dispose()
+    database = open_database(either.database)
+    yield database
+    database.dispose()
 
 
-def fail(engine: sa.Engine, times: int, now: float = NOW) -> None:
+def fail(database: sa.Engine, times: int, now: float = NOW) -> None:
     for _ in range(times):
-        breaker.failed(engine, "pacs", "it is down", DELIVER, now)
+        breaker.failed(database, "pacs", "it is down", DELIVER, now)
 
 
-def row(engine: sa.Engine) -> sa.Row[tuple[object, ...]]:
-    with engine.connect() as connection:
+def row(database: sa.Engine) -> sa.Row[tuple[object, ...]]:
+    with database.connect() as connection:
         return connection.execute(sa.select(destinations)).one()
 
 
-def opened(engine: sa.Engine) -> list[str]:
-    with engine.connect() as connection:
+def opened(database: sa.Engine) -> list[str]:
+    with database.connect() as connection:
         return list(connection.execute(sa.select(alarms.c.text).where(alarms.c.cleared.is_(None))).scalars())
 
 
@@ -80,10 +80,10 @@ def test_of_two_that_find_its_time_over_at_once_one_tries(shared: sa.Engine, mon
     writing = breaker.writing
     others: list[float] = []
 
-    def overtaken(engine: sa.Engine) -> object:
+    def overtaken(database: sa.Engine) -> object:
         monkeypatch.setattr(breaker, "writing", writing)
         others.append(breaker.wait_s(shared, "pacs", DELIVER, later))
-        return writing(engine)
+        return writing(database)
 
     monkeypatch.setattr(breaker, "writing", overtaken)
     assert breaker.wait_s(shared, "pacs", DELIVER, later) == 30.0

@@ -39,8 +39,8 @@ def silent(archive: Archive, event: Any) -> int:
 
 
 @pytest.fixture
-def sender(settings: Settings, engine: sa.Engine, spool: Spool, clock: Clock) -> Sender:
-    return Sender(settings, engine, spool, clock)
+def sender(settings: Settings, database: sa.Engine, spool: Spool, clock: Clock) -> Sender:
+    return Sender(settings, database, spool, clock)
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def committing(sender: Sender) -> Iterator[Callable[[Callable[..., int]], Archiv
 
 
 def committer(sender: Sender, patience_s: float = 0.0) -> Committer:
-    return Committer(sender.engine, sender.settings, sender.clock, patience_s=patience_s)
+    return Committer(sender.database, sender.settings, sender.clock, patience_s=patience_s)
 
 
 def test_what_is_sent_is_asked_for_once(sender: Sender, committing: Any) -> None:
@@ -108,7 +108,7 @@ def test_a_report_on_the_same_association_is_taken(
 def test_a_report_on_a_new_association_is_taken_by_the_receiver(sender: Sender, committing: Any) -> None:
     archive = committing(silent)
     committer(sender).ask()
-    receiver = Receiver(sender.settings, sender.engine, sender.spool, Tokens(sender.spool.root), take, sender.clock)
+    receiver = Receiver(sender.settings, sender.database, sender.spool, Tokens(sender.spool.root), take, sender.clock)
     receiver.start()
     try:
         assert on_a_new_association(receiver.port, report(archive.actions[0])) == 0
@@ -161,7 +161,7 @@ def test_a_failed_instance_is_sent_again(sender: Sender, committing: Any) -> Non
     archive = committing(silent)
     committer(sender).ask()
     overlay, first = archive.uids()[0], archive.actions[0]
-    take(sender.engine, 2, report(first, failed={overlay: 0x0112}), sender.clock())
+    take(sender.database, 2, report(first, failed={overlay: 0x0112}), sender.clock())
     assert sender.states() == ["committed", "due"]
     assert "no such object instance (0x0112)" in sender.delivery(overlay).reason
     assert sender.deliverer.requeue_uncommitted() == 1
@@ -172,7 +172,7 @@ def test_a_failed_instance_is_sent_again(sender: Sender, committing: Any) -> Non
     assert archive.uids()[-1] == overlay
     assert archive.contents[0] == archive.contents[-1]
     assert committer(sender).ask() == 1
-    take(sender.engine, 1, report(archive.actions[1]), sender.clock())
+    take(sender.database, 1, report(archive.actions[1]), sender.clock())
     assert sender.states() == ["committed", "committed"]
 
 
@@ -180,7 +180,7 @@ def test_a_failed_instance_is_sent_again(sender: Sender, committing: Any) -> Non
 def test_a_failure_that_sending_again_cannot_mend_is_dead(sender: Sender, committing: Any, reason: int) -> None:
     archive = committing(silent)
     committer(sender).ask()
-    take(sender.engine, 2, report(archive.actions[0], failed={archive.uids()[0]: reason}), sender.clock())
+    take(sender.database, 2, report(archive.actions[0], failed={archive.uids()[0]: reason}), sender.clock())
     assert sender.states() == ["committed", "dead"]
 
 
@@ -198,7 +198,7 @@ def test_what_is_not_answered_is_asked_for_again_under_a_new_uid(sender: Sender,
     assert committer(sender).ask() == 1
     first, second = archive.actions
     assert first.TransactionUID != second.TransactionUID
-    take(sender.engine, 1, report(first), sender.clock())  # late, and good news all the same
+    take(sender.database, 1, report(first), sender.clock())  # late, and good news all the same
     assert sender.states() == ["committed", "committed"]
 
 
@@ -207,7 +207,7 @@ def test_a_late_report_of_a_failure_decides_nothing(sender: Sender, committing: 
     committer(sender).ask()
     sender.clock.pass_s(600)
     committer(sender).ask()
-    take(sender.engine, 2, report(archive.actions[0], failed={archive.uids()[0]: 0x0112}), sender.clock())
+    take(sender.database, 2, report(archive.actions[0], failed={archive.uids()[0]: 0x0112}), sender.clock())
     assert sender.states() == ["committed", "sent"]
 
 
@@ -215,7 +215,7 @@ def test_what_a_report_leaves_out_is_asked_for_again(sender: Sender, committing:
     archive = committing(silent)
     committer(sender).ask()
     overlay, document = archive.uids()
-    take(sender.engine, 1, report(archive.actions[0], committed=[document]), sender.clock())
+    take(sender.database, 1, report(archive.actions[0], committed=[document]), sender.clock())
     sender.clock.pass_s(600)
     committer(sender).ask()
     assert [item.ReferencedSOPInstanceUID for item in archive.actions[1].ReferencedSOPSequence] == [overlay]
@@ -226,7 +226,7 @@ def test_a_report_of_an_unknown_transaction_changes_nothing(sender: Sender, comm
     committer(sender).ask()
     action = archive.actions[0]
     action.TransactionUID = "1.2.3"
-    take(sender.engine, 1, report(action), sender.clock())
+    take(sender.database, 1, report(action), sender.clock())
     assert sender.states() == ["sent", "sent"]
 
 
@@ -236,7 +236,7 @@ def test_a_report_speaks_only_of_what_was_asked(sender: Sender, committing: Any)
     other = sender.result("sc", version=2, state="sent")
     information = report(archive.actions[0])
     information.ReferencedSOPSequence[0].ReferencedSOPInstanceUID = other
-    take(sender.engine, 1, information, sender.clock())
+    take(sender.database, 1, information, sender.clock())
     assert sender.delivery(other).state == "sent"
 
 
@@ -299,7 +299,7 @@ def test_what_is_never_committed_to_is_given_up(sender: Sender, committing: Any)
 def test_transactions_are_forgotten_when_no_report_can_matter(sender: Sender, committing: Any) -> None:
     archive = committing(silent)
     committer(sender).ask()
-    take(sender.engine, 1, report(archive.actions[0]), sender.clock())
+    take(sender.database, 1, report(archive.actions[0]), sender.clock())
     sender.clock.pass_s(27 * DAY_S)
     assert committer(sender).forget() == 0
     sender.clock.pass_s(2 * DAY_S)

@@ -79,10 +79,10 @@ def test_a_refused_object_is_dead_at_once_and_the_others_go(sender: Sender, arch
 
 
 def test_a_class_that_is_not_negotiated_is_dead_at_once(
-    settings: Settings, engine: sa.Engine, spool: Spool, clock: Clock
+    settings: Settings, database: sa.Engine, spool: Spool, clock: Clock
 ) -> None:
     with running(Archive(classes=(SecondaryCaptureImageStorage,))) as archive:
-        sender = Sender(settings, engine, spool, clock).towards(archive)
+        sender = Sender(settings, database, spool, clock).towards(archive)
         overlay, report = sender.both()
         sender.deliver()
     assert sender.delivery(overlay).state == "sent"
@@ -91,10 +91,10 @@ def test_a_class_that_is_not_negotiated_is_dead_at_once(
 
 
 def test_an_archive_that_takes_nothing_of_it_makes_it_dead_at_once(
-    settings: Settings, engine: sa.Engine, spool: Spool, clock: Clock
+    settings: Settings, database: sa.Engine, spool: Spool, clock: Clock
 ) -> None:
     with running(Archive(classes=(KeyObjectSelectionDocumentStorage,))) as archive:
-        sender = Sender(settings, engine, spool, clock).towards(archive)
+        sender = Sender(settings, database, spool, clock).towards(archive)
         sender.both()
         sender.deliver()
     assert sender.states() == ["dead", "dead"]
@@ -102,10 +102,10 @@ def test_an_archive_that_takes_nothing_of_it_makes_it_dead_at_once(
 
 
 def test_an_archive_of_the_default_syntax_alone_gets_it(
-    settings: Settings, engine: sa.Engine, spool: Spool, clock: Clock
+    settings: Settings, database: sa.Engine, spool: Spool, clock: Clock
 ) -> None:
     with running(Archive(syntaxes=(ImplicitVRLittleEndian,))) as archive:
-        sender = Sender(settings, engine, spool, clock).towards(archive)
+        sender = Sender(settings, database, spool, clock).towards(archive)
         overlay, _ = sender.both()
         sender.deliver()
     assert sender.states() == ["sent", "sent"]
@@ -185,14 +185,14 @@ def test_an_open_breaker_holds_deliveries_back_without_counting_tries(sender: Se
 
 
 def test_a_job_that_comes_back_for_a_moment_never_waits_under_its_own_name(sender: Sender, archive: Archive) -> None:
-    """The breaker opened anew just before a job came that had waited for it: the engine takes a known name for done."""
+    """The breaker opened anew just before a job came that had waited for it: a known job counts as done."""
     sender.both()
     sender.change("deliveries", due=sender.clock() + 60.25)
     sender.deliver(attempt=2)
     sender.clock.pass_s(60.25)
     sender.with_deliver(breaker_failures=1)
     for _ in range(5):
-        breaker.failed(sender.engine, "pacs", "gone", Deliver(breaker_failures=1, breaker_s=0.2), sender.clock())
+        breaker.failed(sender.database, "pacs", "gone", Deliver(breaker_failures=1, breaker_s=0.2), sender.clock())
         sender.deliver(attempt=2)
         sender.clock.pass_s(sender.queue.queued[-1][3])
     names = [(attempt, occasion) for _, _, attempt, _, occasion in sender.queue.queued]
@@ -292,13 +292,13 @@ def test_a_crash_before_the_outcome_is_written_sends_the_same_bytes_again(sender
 
 
 def test_over_tls_with_certificates_on_both_sides(
-    settings: Settings, engine: sa.Engine, spool: Spool, clock: Clock, tmp_path: Path
+    settings: Settings, database: sa.Engine, spool: Spool, clock: Clock, tmp_path: Path
 ) -> None:
     authority, stranger = Authority(tmp_path), Authority(tmp_path, "stranger")
     certificate, key, _ = authority.issue("archive")
     theirs = server_context(Tls(certificate=str(certificate), key=str(key), authorities=str(authority.file)))
     with running(Archive(), theirs) as archive:
-        sender = Sender(settings, engine, spool, clock)
+        sender = Sender(settings, database, spool, clock)
         overlay, report = sender.both()
         for issuer, name, expected in ((stranger, "other", []), (authority, "node", [overlay, report])):
             certificate, key, _ = issuer.issue(name)
@@ -347,10 +347,10 @@ def test_logs_say_what_happened_and_name_nobody(
 
 def test_settling_waits_for_what_is_due(sender: Sender) -> None:
     sender.both()
-    assert settle_studies(sender.engine, sender.settings, sender.clock()) == 0
+    assert settle_studies(sender.database, sender.settings, sender.clock()) == 0
     sender.change("deliveries", state="sent")
-    assert settle_studies(sender.engine, sender.settings, sender.clock()) == 1
-    assert settle_studies(sender.engine, sender.settings, sender.clock()) == 0
+    assert settle_studies(sender.database, sender.settings, sender.clock()) == 1
+    assert settle_studies(sender.database, sender.settings, sender.clock()) == 0
 
 
 @pytest.mark.parametrize(
@@ -372,7 +372,7 @@ def test_the_waits_double(sender: Sender) -> None:
 
 
 def test_no_two_jobs_of_a_destination_have_one_number(sender: Sender, archive: Archive) -> None:
-    """The engine runs a job of a number once: a number that is taken would lose the next try."""
+    """The job runner runs a job of a number once: a number that is taken would lose the next try."""
     archive.statuses = [0xA700, 0xA700, 0, 0xA700, 0xA700]
     sender.both()
     for attempt in range(4):

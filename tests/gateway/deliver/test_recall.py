@@ -21,11 +21,11 @@ OTHER = f"{STUDY[:-1]}7" if STUDY[-1] != "7" else f"{STUDY[:-1]}8"
 
 
 def recall_one(sender: Sender, answered: Answered, rejection: Rejection = Rejection.PATIENT_SAFETY) -> bool:
-    return recall(sender.engine, sender.spool, sender.queue, answered, rejection, "ann", sender.clock())
+    return recall(sender.database, sender.spool, sender.queue, answered, rejection, "ann", sender.clock())
 
 
 def recall_study(sender: Sender) -> bool:
-    (answered,) = answers_to(sender.engine, STUDY)
+    (answered,) = answers_to(sender.database, STUDY)
     return recall_one(sender, answered)
 
 
@@ -44,12 +44,12 @@ def test_a_bundles_answers_are_listed_by_how_its_hash_begins(sender: Sender) -> 
     sender.study(uid=OTHER, bundle_sha256="cd" * 32)
     sender.result("sr", study=OTHER)
     sender.study(version=2, bundle_sha256="ab" * 32)  # without a result: nothing was answered
-    (found,) = answered_with(sender.engine, "ABABAB")
+    (found,) = answered_with(sender.database, "ABABAB")
     assert (found.study, found.unsent) == (Study(STUDY, 1), 2)
     assert {item.kind for item in found.results} == {"sr", "sc"}
     assert found.destinations == ()
-    assert [each.study_instance_uid for each in answered_with(sender.engine, "cd")] == [OTHER]
-    assert answered_with(sender.engine, "%") == []
+    assert [each.study_instance_uid for each in answered_with(sender.database, "cd")] == [OTHER]
+    assert answered_with(sender.database, "%") == []
 
 
 def test_a_note_goes_to_whoever_has_the_results(sender: Sender, archive: Archive) -> None:
@@ -86,7 +86,7 @@ def test_results_of_all_kinds_are_rejected_after_what_refers_to_them(sender: Sen
         if "ReferencedSOPSequence" in item
     }
     assert {outlines: "COMPOSITE", key_objects: "COMPOSITE", heatmaps: "IMAGE"}.items() <= named.items()
-    (found,) = answers_to(sender.engine, STUDY)
+    (found,) = answers_to(sender.database, STUDY)
     assert sorted(item.kind for item in found.results) == ["gsps", "ko", "pm", "sc", "sr"]
 
 
@@ -97,7 +97,7 @@ def test_what_was_not_sent_is_never_sent(sender: Sender, archive: Archive) -> No
     assert archive.received == []
     assert sender.states() == ["recalled", "recalled"]
     assert "note" not in sender.column(objects.c.kind)  # nobody has what a note would name
-    assert resend(sender.engine, sender.queue, Selection(sent=True), "ann", sender.clock()) == 0
+    assert resend(sender.database, sender.queue, Selection(sent=True), "ann", sender.clock()) == 0
 
 
 def test_who_was_sent_something_without_an_answer_gets_the_note_too(sender: Sender, archive: Archive) -> None:
@@ -114,7 +114,7 @@ def test_a_second_recall_adds_nothing(sender: Sender, archive: Archive) -> None:
     sender.both()
     sender.deliver()
     assert recall_study(sender)
-    (before,) = answers_to(sender.engine, STUDY)
+    (before,) = answers_to(sender.database, STUDY)
     assert before.is_recalled
     content = sender.path(note_of(sender).SOPInstanceUID).read_bytes()
     sender.clock.pass_s(60)
@@ -189,7 +189,7 @@ def test_dead_letters_go_out_again_as_the_files_that_they_are(sender: Sender, ar
     sender.deliver()
     assert sender.state_of_study() == "failed"
     sender.clock.pass_s(60)
-    assert resend(sender.engine, sender.queue, Selection(destination="pacs"), "ann", sender.clock()) == 1
+    assert resend(sender.database, sender.queue, Selection(destination="pacs"), "ann", sender.clock()) == 1
     assert sender.state_of_study() == "delivering"
     assert sender.queue.queued == [(1, "pacs", 1, 0.0, f"resend-{int(sender.clock())}")]
     sender.deliver(attempt=1)
@@ -204,7 +204,7 @@ def test_a_resent_object_has_all_its_time_again(sender: Sender, archive: Archive
     overlay, _ = sender.both()
     sender.deliver()
     sender.clock.pass_s(30 * 86400)
-    resend(sender.engine, sender.queue, Selection(), "ann", sender.clock())
+    resend(sender.database, sender.queue, Selection(), "ann", sender.clock())
     sender.deliver(attempt=1)
     assert sender.delivery(overlay).state == "due"
     assert sender.queue.queued[-1] == (1, "pacs", 3, 5.0, "")
@@ -213,10 +213,10 @@ def test_a_resent_object_has_all_its_time_again(sender: Sender, archive: Archive
 def test_what_was_sent_goes_again_when_asked_for(sender: Sender, archive: Archive) -> None:
     sender.both()
     sender.deliver()
-    assert resend(sender.engine, sender.queue, Selection(STUDY), "ann", sender.clock()) == 0
-    assert resend(sender.engine, sender.queue, Selection(OTHER, sent=True), "ann", sender.clock()) == 0
-    assert resend(sender.engine, sender.queue, Selection(destination="no", sent=True), "ann", sender.clock()) == 0
-    assert resend(sender.engine, sender.queue, Selection(STUDY, sent=True), "ann", sender.clock()) == 2
+    assert resend(sender.database, sender.queue, Selection(STUDY), "ann", sender.clock()) == 0
+    assert resend(sender.database, sender.queue, Selection(OTHER, sent=True), "ann", sender.clock()) == 0
+    assert resend(sender.database, sender.queue, Selection(destination="no", sent=True), "ann", sender.clock()) == 0
+    assert resend(sender.database, sender.queue, Selection(STUDY, sent=True), "ann", sender.clock()) == 2
     sender.deliver(attempt=1)
     assert len(archive.received) == 4
 
@@ -225,6 +225,6 @@ def test_a_study_that_was_parked_stays_parked(sender: Sender) -> None:
     sender.both()
     sender.change("studies", state="failed", assessed=None)
     sender.change("deliveries", state="dead")
-    assert resend(sender.engine, sender.queue, Selection(), "ann", sender.clock()) == 2
+    assert resend(sender.database, sender.queue, Selection(), "ann", sender.clock()) == 2
     assert sender.column(studies.c.state) == ["failed"]
     assert set(sender.column(deliveries.c.state)) == {"due"}

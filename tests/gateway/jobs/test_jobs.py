@@ -40,7 +40,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
 
 
 def enqueue(node: Node, uid: str, priority: Priority = Priority.ROUTINE) -> str:
-    with writing(node.engine) as connection:
+    with writing(node.database) as connection:
         return node.jobs.enqueue_study(connection, Study(uid, 1), priority)
 
 
@@ -51,7 +51,7 @@ def test_a_job_is_queued_with_its_transaction_or_not_at_all(node: Node) -> None:
         pass
 
     def undone() -> None:
-        with writing(node.engine) as connection:
+        with writing(node.database) as connection:
             node.jobs.enqueue_study(connection, Study(uid, 1), Priority.ROUTINE)
             raise Undone
 
@@ -67,7 +67,7 @@ def test_a_job_is_queued_with_its_transaction_or_not_at_all(node: Node) -> None:
 
 def test_the_same_attempt_at_a_delivery_is_one_job(node: Node) -> None:
     uid = node.receive(image("a"))
-    with writing(node.engine) as connection:
+    with writing(node.database) as connection:
         for attempt, occasion in ((0, ""), (0, ""), (1, ""), (0, "again")):
             node.jobs.enqueue_delivery(connection, Study(uid, 1), "pacs", attempt, 60.0, occasion)
     start = f"deliver:{node.tokens.token(uid)}:1:pacs"
@@ -81,7 +81,7 @@ def test_jobs_hold_uids_as_json_and_nothing_else(node: Node) -> None:
     (job,) = client.list_workflows()
     assert job.input == {"args": (uid, 1), "kwargs": {}}
     assert job.app_version == "1"
-    table = "workflow_status" if node.engine.dialect.name == "sqlite" else "dbos.workflow_status"
+    table = "workflow_status" if node.database.dialect.name == "sqlite" else "dbos.workflow_status"
     assert node.rows(sa.text(f"SELECT serialization FROM {table}")) == [("portable_json",)]
     client.destroy()
 
@@ -127,7 +127,7 @@ def test_a_failed_job_holds_nothing_up_and_tells_no_more_than_its_place(
     assert node.jobs.broken() == [f"study:{node.tokens.token(uids[0])}:1:1"]
     failed = [record for record in caplog.records if record.getMessage() == "job failed"]
     assert failed[0].__dict__["facts"]["kind"] == "ValueError"
-    name = "workflow_status" if node.engine.dialect.name == "sqlite" else "dbos.workflow_status"
+    name = "workflow_status" if node.database.dialect.name == "sqlite" else "dbos.workflow_status"
     assert "CANARY" not in caplog.text + str(node.rows(sa.text(f"SELECT * FROM {name}")))
     assert node.jobs.forget(time.time() - 3600) == 0
     wait_for(lambda: node.jobs.under_way(STUDIES) == [])
@@ -138,7 +138,7 @@ def test_a_failed_job_holds_nothing_up_and_tells_no_more_than_its_place(
 def test_deliveries_have_a_queue_of_their_own(node: Node) -> None:
     uid = node.receive(image("a"))
     enqueue(node, uid)
-    with writing(node.engine) as connection:
+    with writing(node.database) as connection:
         node.jobs.enqueue_delivery(connection, Study(uid, 1), "pacs", 3)
     done: list[tuple[Any, ...]] = []
     node.jobs.run_deliveries(lambda *arguments: done.append(arguments))
@@ -150,13 +150,13 @@ def test_deliveries_have_a_queue_of_their_own(node: Node) -> None:
 def test_a_delayed_job_is_done_after_its_time(node: Node) -> None:
     uid = node.receive(image("a"))
     done: list[str] = []
-    with writing(node.engine) as connection:
+    with writing(node.database) as connection:
         node.jobs.enqueue_delivery(connection, Study(uid, 1), "later", 1, 3600.0)
         node.jobs.enqueue_delivery(connection, Study(uid, 1), "now", 1)
     node.jobs.run_deliveries(lambda study, destination, attempt: done.append(destination))
     wait_for(lambda: done)
     assert done == ["now"]
-    table = "workflow_status" if node.engine.dialect.name == "sqlite" else "dbos.workflow_status"
+    table = "workflow_status" if node.database.dialect.name == "sqlite" else "dbos.workflow_status"
     node.execute(sa.text(f"UPDATE {table} SET delay_until_epoch_ms = 1 WHERE delay_until_epoch_ms > 0"))  # an hour on
     wait_for(lambda: len(done) == 2)
     assert done == ["now", "later"]
@@ -171,13 +171,13 @@ def test_what_a_dead_process_was_at_is_done_by_one_that_lives(node: Node) -> Non
         began.set()
         hold.wait(60)
 
-    first = Jobs(node.engine, node.settings, "dead:1", ttl_s=60)
+    first = Jobs(node.database, node.settings, "dead:1", ttl_s=60)
     first.run_studies(hang)
     assert began.wait(60)
     first._lease.stop()  # as if it had been killed: its job is under way, and its lease is gone
     DBOS.destroy()
     first._running = False
-    second = Jobs(node.engine, node.settings, new_executor_id(), ttl_s=4)
+    second = Jobs(node.database, node.settings, new_executor_id(), ttl_s=4)
     second.run_studies(done.append)
     wait_for(lambda: done)
     assert done == [Study(uid, 1)]
@@ -186,26 +186,26 @@ def test_what_a_dead_process_was_at_is_done_by_one_that_lives(node: Node) -> Non
     first.stop()
 
 
-def test_the_engine_still_has_the_private_call_that_recovery_needs() -> None:
+def test_the_job_runner_still_has_the_private_call_that_recovery_needs() -> None:
     parameters = inspect.signature(DBOS._recover_pending_workflows).parameters
     assert list(parameters) == ["executor_ids"]
 
 
 def test_a_lease_holds_until_it_is_given_back_or_runs_out(node: Node) -> None:
-    leases = {name: Lease(node.engine, name, lambda dead: 0, ttl) for name, ttl in (("long", 60.0), ("short", -1.0))}
+    leases = {name: Lease(node.database, name, lambda dead: 0, ttl) for name, ttl in (("long", 60.0), ("short", -1.0))}
     for lease in leases.values():
         lease.beat()
-    assert node.rows(live_executors(node.engine)) == [("long",)]
+    assert node.rows(live_executors(node.database)) == [("long",)]
     assert leases["long"].dead({"long", "short", "never"}) == ["never", "short"]
     leases["long"].beat()
     leases["long"].stop()
-    assert node.rows(live_executors(node.engine)) == []
+    assert node.rows(live_executors(node.database)) == []
     assert node.scalars(schema.leases.c.executor_id) == ["short"]
 
 
 def test_leases_of_long_ago_are_forgotten(node: Node) -> None:
     node.execute(schema.leases.insert().values(executor_id="old", expires=1.0))
-    Lease(node.engine, "new", lambda dead: 0).beat()
+    Lease(node.database, "new", lambda dead: 0).beat()
     assert node.scalars(schema.leases.c.executor_id) == ["new"]
 
 
@@ -216,7 +216,7 @@ def test_a_lease_outlives_a_database_that_is_away(node: Node, monkeypatch: pytes
         swept.set()
         return 3
 
-    lease = Lease(node.engine, "here", recover, 0.02)
+    lease = Lease(node.database, "here", recover, 0.02)
     lease.start()
     beat, failed = lease.beat, threading.Event()
 

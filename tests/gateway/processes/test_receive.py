@@ -14,9 +14,9 @@ from gateway.settings import Settings
 from gateway.store.spool import Spool
 
 
-def test_a_port_that_is_taken(settings: Settings, engine: sa.Engine, spool: Spool) -> None:
+def test_a_port_that_is_taken(settings: Settings, database: sa.Engine, spool: Spool) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         there = settings.receive.model_copy(update={"port": taken.getsockname()[1]})
         changed = settings.model_copy(update={"receive": there})
         with pytest.raises(SettingsError, match="Address already in use"):
-            receive(changed, engine, spool, lambda *_: None, threading.Event())
+            receive(changed, database, spool, lambda *_: None, threading.Event())

@@ -53,10 +53,10 @@ def test_a_process_that_keeps_dying_is_an_alarm_and_a_signal_stops_the_superviso
     serve.run_serve(config, ("work",), 1.0, None, clock)
     line = json.loads(capsys.readouterr().err.splitlines()[-1])
     assert (line["process"], line["event"], line["signal"]) == ("serve", "stopping", "SIGTERM")
-    engine = open_database(load_settings(config).database)
-    with engine.connect() as connection:
+    database = open_database(load_settings(config).database)
+    with database.connect() as connection:
         (alarm,) = connection.execute(alarms.select()).all()
-    engine.dispose()
+    database.dispose()
     assert (alarm.kind, alarm.subject, alarm.raised) == ("process", "work", clock())
     assert "python -m gateway work" in alarm.text
 

@@ -20,11 +20,11 @@ from tests.conftest import ROOT
 
 @pytest.mark.usefixtures("process_state")
 def test_what_a_process_opens_is_its_owners_alone_and_closed_at_the_end(settings: Settings) -> None:
-    with started(settings, "work") as (engine, spool):
+    with started(settings, "work") as (database, spool):
         (spool.root / "file").touch()
         (spool.root / "folder").mkdir()
-        before = engine.pool
-    assert engine.pool is not before  # SQLAlchemy makes a new pool where one was disposed of
+        before = database.pool
+    assert database.pool is not before  # SQLAlchemy makes a new pool where one was disposed of
     made = [spool.root / name for name in ("file", "folder", "gateway.db")]
     assert [path.stat().st_mode & 0o077 for path in made] == [0, 0, 0]
 
@@ -34,14 +34,14 @@ def test_the_database_is_closed_after_an_error_too(settings: Settings) -> None:
     pools = []
 
     def fail() -> None:
-        with opened_database(settings) as engine:
-            pools.append((engine, engine.pool))
+        with opened_database(settings) as database:
+            pools.append((database, database.pool))
             raise KeyError
 
     with pytest.raises(KeyError):
         fail()
-    ((engine, before),) = pools
-    assert engine.pool is not before
+    ((database, before),) = pools
+    assert database.pool is not before
 
 
 def test_a_spool_that_cannot_be_made_is_said(settings: Settings, tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_a_sweep_that_fails_holds_no_other_up_and_says_only_where(caplog: pytest
 @pytest.mark.parametrize(("quiet_s", "every_s"), [(0.0, 0.02), (0.5, 0.05), (10.0, 0.1)])
 def test_the_shorter_the_quiet_period_the_oftener_it_is_looked_at(node: Node, quiet_s: float, every_s: float) -> None:
     settings = node.settings.model_copy(update={"studies": Studies(quiet_s=quiet_s)})
-    (sweep,) = quick_sweeps(node.engine, settings, node.jobs, node.clock)
+    (sweep,) = quick_sweeps(node.database, settings, node.jobs, node.clock)
     assert sweep.every_s == every_s
 
 
@@ -77,7 +77,7 @@ def test_the_process_runs_all_its_sweeps_until_it_is_stopped(node: Node, caplog:
     node.put(late, state="delivering")
     node.clock.pass_s(901)
     stopping = threading.Event()
-    arguments = (node.engine, node.settings, node.spool, node.jobs, stopping, node.clock)
+    arguments = (node.database, node.settings, node.spool, node.jobs, stopping, node.clock)
     process = threading.Thread(target=upkeep, args=arguments)
     process.start()
     give_up = time.monotonic() + 60
@@ -87,19 +87,19 @@ def test_the_process_runs_all_its_sweeps_until_it_is_stopped(node: Node, caplog:
     stopping.set()
     process.join(60)
     assert not process.is_alive()
-    for sweep in slow_sweeps(node.engine, node.settings, node.spool, node.jobs, node.clock):
+    for sweep in slow_sweeps(node.database, node.settings, node.spool, node.jobs, node.clock):
         sweep.run()
     assert "sweep failed" not in caplog.text
 
 
-def test_jobs_that_the_engine_gave_up_are_an_alarm_until_they_are_gone(
+def test_jobs_that_the_job_runner_gave_up_are_an_alarm_until_they_are_gone(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(node.jobs, "broken", lambda: ["study:x:1:1"])
-    assert watch_jobs(node.engine, node.jobs, node.clock()) == 1
+    assert watch_jobs(node.database, node.jobs, node.clock()) == 1
     assert open_alarms(node) == [("process", "jobs")]
     monkeypatch.setattr(node.jobs, "broken", list)
-    assert watch_jobs(node.engine, node.jobs, node.clock()) == 0
+    assert watch_jobs(node.database, node.jobs, node.clock()) == 0
     assert open_alarms(node) == []
 
 
@@ -112,13 +112,13 @@ def test_the_webhook_gets_every_alarm_until_it_takes_it(node: Node) -> None:
         return httpx.Response(next(answers))
 
     def sweep() -> int:
-        return tell(node.engine, "https://site.example/hook", node.clock(), httpx.Client(transport=mock))
+        return tell(node.database, "https://site.example/hook", node.clock(), httpx.Client(transport=mock))
 
     mock = httpx.MockTransport(answer)
     assert sweep() == 0
-    raise_alarm(node.engine, AlarmKind.DISK, "", "the disk is full", node.clock())
-    raise_alarm(node.engine, AlarmKind.NO_RESULT, "f" * 24, "no result", node.clock())
-    clear_alarm(node.engine, AlarmKind.DISK, "", node.clock())
+    raise_alarm(node.database, AlarmKind.DISK, "", "the disk is full", node.clock())
+    raise_alarm(node.database, AlarmKind.NO_RESULT, "f" * 24, "no result", node.clock())
+    clear_alarm(node.database, AlarmKind.DISK, "", node.clock())
     assert sweep() == 1
     assert sweep() == 1
     assert sweep() == 0
@@ -137,27 +137,27 @@ def test_the_webhook_gets_every_alarm_until_it_takes_it(node: Node) -> None:
 
 
 def test_a_webhook_that_is_away_is_called_again(node: Node) -> None:
-    raise_alarm(node.engine, AlarmKind.DISK, "", "the disk is full", node.clock())
+    raise_alarm(node.database, AlarmKind.DISK, "", "the disk is full", node.clock())
 
     def refuse(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused")
 
     client = httpx.Client(transport=httpx.MockTransport(refuse))
-    assert tell(node.engine, "https://site.example/hook", node.clock(), client) == 0
+    assert tell(node.database, "https://site.example/hook", node.clock(), client) == 0
     assert node.table(schema.alarms)[0].told is None
-    assert tell(node.engine, None, node.clock()) == 0
+    assert tell(node.database, None, node.clock()) == 0
     assert Alarms().webhook is None
 
 
 def test_the_node_is_in_the_shadow_until_an_operator_says_otherwise(node: Node) -> None:
-    with node.engine.connect() as connection:
+    with node.database.connect() as connection:
         assert mode_of(connection) is Mode.SHADOW
-    assert not set_mode(node.engine, Mode.SHADOW, "nobody", node.clock())
-    assert set_mode(node.engine, Mode.LIVE, "operator", node.clock(), "validated by physics")
-    assert not set_mode(node.engine, Mode.LIVE, "operator", node.clock())
-    with node.engine.connect() as connection:
+    assert not set_mode(node.database, Mode.SHADOW, "nobody", node.clock())
+    assert set_mode(node.database, Mode.LIVE, "operator", node.clock(), "validated by physics")
+    assert not set_mode(node.database, Mode.LIVE, "operator", node.clock())
+    with node.database.connect() as connection:
         assert mode_of(connection) is Mode.LIVE
-    assert set_mode(node.engine, Mode.SHADOW, "other", node.clock())
+    assert set_mode(node.database, Mode.SHADOW, "other", node.clock())
     acts = [(row.who, row.what, row.detail, row.at) for row in node.table(schema.audit_trail)]
     assert acts == [
         ("operator", "mode live", "validated by physics", node.clock()),
@@ -167,7 +167,7 @@ def test_the_node_is_in_the_shadow_until_an_operator_says_otherwise(node: Node) 
 
 def test_a_parked_study_starts_again_with_all_its_tries(node: Node) -> None:
     uid = node.receive(image("a"), Priority.URGENT)
-    replay = (node.engine, node.settings, node.jobs, Study(uid, 1), "operator")
+    replay = (node.database, node.settings, node.jobs, Study(uid, 1), "operator")
     assert not replay_study(*replay, node.clock())
     node.put(uid, state="failed", tries=3, reason="why", overdue=1.0, finished=2.0)
     other = node.receive(image("b"))
@@ -175,8 +175,8 @@ def test_a_parked_study_starts_again_with_all_its_tries(node: Node) -> None:
     undelivered = node.receive(image("c"))
     node.put(undelivered, state="failed", finished=1.0, assessed=1.0)
     assert not replay_study(*replay[:3], Study(undelivered, 1), "operator", node.clock())
-    assert parked(node.engine) == [Study(other, 1), Study(uid, 1)]
-    assert parked(node.engine, uid) == [Study(uid, 1)]
+    assert parked(node.database) == [Study(other, 1), Study(uid, 1)]
+    assert parked(node.database, uid) == [Study(uid, 1)]
     node.clock.pass_s(5000)
     assert replay_study(*replay, node.clock())
     row = node.study(uid)

@@ -20,9 +20,11 @@ def test_a_port_that_is_taken_is_said(settings: Settings) -> None:
             listening(settings.model_copy(update={"web": web}))
 
 
-def test_a_certificate_that_cannot_be_used_is_said(settings: Settings, engine, spool, tokens, clock, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_a_certificate_that_cannot_be_used_is_said(
+    settings: Settings, database, spool, tokens, clock, tmp_path
+) -> None:  # type: ignore[no-untyped-def]
     (tmp_path / "a.pem").write_text("no certificate")
     web = settings.web.model_copy(update={"certificate": str(tmp_path / "a.pem"), "key": str(tmp_path / "a.pem")})
     changed = settings.model_copy(update={"web": web})
     with pytest.raises(CandorError, match="certificate"):
-        server(changed, create_app(changed, engine, spool, tokens, clock))
+        server(changed, create_app(changed, database, spool, tokens, clock))

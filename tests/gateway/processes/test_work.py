@@ -28,7 +28,7 @@ def node(settings: Settings, clock: Clock) -> Iterator[Node]:
 
 def in_background(node: Node, application: Any) -> tuple[threading.Thread, threading.Event]:
     stopping = threading.Event()
-    arguments = (node.settings, node.engine, node.spool, application, stopping)
+    arguments = (node.settings, node.database, node.spool, application, stopping)
     thread = threading.Thread(target=work, args=arguments)
     thread.start()
     return thread, stopping

@@ -25,8 +25,8 @@ from tests.gateway.network import association, image, pdu, reread
 
 
 @pytest.fixture
-def receiver(settings: Settings, engine: sa.Engine, spool: Spool, tokens: Tokens) -> Iterator[Receiver]:
-    receiver = Receiver(settings, engine, spool, tokens, lambda *_: None)
+def receiver(settings: Settings, database: sa.Engine, spool: Spool, tokens: Tokens) -> Iterator[Receiver]:
+    receiver = Receiver(settings, database, spool, tokens, lambda *_: None)
     receiver.start()
     yield receiver
     receiver.stop(0.0)
@@ -64,7 +64,7 @@ def send(opened: Association, *pdus: bytes) -> int:
     ids=["one", "an empty one first", "a byte first", "three", "six"],
 )
 @pytest.mark.parametrize("together", [True, False], ids=["one PDU", "a PDU each"])
-def test_fragments(receiver: Receiver, engine: sa.Engine, spool: Spool, cuts: list[int], together: bool) -> None:
+def test_fragments(receiver: Receiver, database: sa.Engine, spool: Spool, cuts: list[int], together: bool) -> None:
     sent = image()
     data = encode(sent, False, True) or b""
     pieces = [data[begin:end] for begin, end in pairwise([0, *cuts, len(data)])]
@@ -74,7 +74,7 @@ def test_fragments(receiver: Receiver, engine: sa.Engine, spool: Spool, cuts: li
         pdus = [pdu(4, first + b"".join(items))] if together else [pdu(4, first), *(pdu(4, one) for one in items)]
         assert send(opened, *pdus) == 0x0000
         assert send(opened, *pdus) == 0x0000
-    with engine.connect() as connection:
+    with database.connect() as connection:
         (file,) = connection.execute(sa.select(schema.instances.c.file)).scalars()
     assert reread(spool.path(file)) == sent
 
@@ -94,7 +94,9 @@ def test_fragments(receiver: Receiver, engine: sa.Engine, spool: Spool, cuts: li
     ],
     ids=["command", "cut item", "item of one", "empty", "too long", "release", "abort", "accept", "cut header"],
 )
-def test_what_is_no_data_in_the_middle_of_data(receiver: Receiver, engine: sa.Engine, spool: Spool, odd: bytes) -> None:
+def test_what_is_no_data_in_the_middle_of_data(
+    receiver: Receiver, database: sa.Engine, spool: Spool, odd: bytes
+) -> None:
     """The association ends, and nothing of the image stays."""
     sent = image()
     with socket.create_connection(("127.0.0.1", receiver.port), 60) as connection:

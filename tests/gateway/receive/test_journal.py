@@ -52,9 +52,9 @@ time.sleep(60)
 @pytest.fixture
 def both(either: Settings) -> Iterator[sa.Engine]:
     """SQLite, then PostgreSQL."""
-    engine = open_database(either.database)
-    yield engine
-    engine.dispose()
+    database = open_database(either.database)
+    yield database
+    database.dispose()
 
 
 @pytest.fixture
@@ -62,13 +62,13 @@ def journal(tokens: Tokens, settings: Settings) -> Journal:
     return Journal(tokens, settings)
 
 
-def rows(engine: sa.Engine, table: sa.Table = schema.instances) -> list[sa.Row[tuple[object, ...]]]:
-    with engine.connect() as connection:
+def rows(database: sa.Engine, table: sa.Table = schema.instances) -> list[sa.Row[tuple[object, ...]]]:
+    with database.connect() as connection:
         return list(connection.execute(sa.select(table)))
 
 
 def test_a_receiver_killed_between_file_and_row(
-    tmp_path: Path, settings: Settings, engine: sa.Engine, spool: Spool, journal: Journal
+    tmp_path: Path, settings: Settings, database: sa.Engine, spool: Spool, journal: Journal
 ) -> None:
     """The sender hears nothing, and the next start finds the image all the same."""
     from tests.gateway.network import store
@@ -84,14 +84,14 @@ def test_a_receiver_killed_between_file_and_row(
         port = int(process.stdout.readline())
     assert "Status" not in store(port, image())
     assert process.wait(30) == -signal.SIGKILL
-    assert not rows(engine)
+    assert not rows(database)
     assert len(list(spool.instances())) == 1
 
-    assert journal.reconcile(engine, spool) == 1
-    (row,) = rows(engine)
+    assert journal.reconcile(database, spool) == 1
+    (row,) = rows(database)
     assert row.sop_instance_uid == image().SOPInstanceUID
-    assert rows(engine, schema.studies)[0].images == 1
-    assert journal.reconcile(engine, spool) == 0
+    assert rows(database, schema.studies)[0].images == 1
+    assert journal.reconcile(database, spool) == 0
 
 
 def test_who_sent_it_is_filled_in_when_it_comes_again(
@@ -109,20 +109,20 @@ def test_who_sent_it_is_filled_in_when_it_comes_again(
 
 
 def test_a_row_found_by_its_file_has_the_files_time_and_urgency(
-    engine: sa.Engine, spool: Spool, journal: Journal
+    database: sa.Engine, spool: Spool, journal: Journal
 ) -> None:
     stored = spool.store(file_of(image(RequestedProcedurePriority="STAT", StudyDate="")))
     os.utime(spool.path(stored.file), (1.7e9, 1.7e9))
-    journal.reconcile(engine, spool)
-    (row,) = rows(engine)
+    journal.reconcile(database, spool)
+    (row,) = rows(database)
     assert (row.received, row.priority, row.bytes) == (1.7e9, Priority.URGENT.value, stored.bytes)
 
 
-def test_a_file_that_is_no_image_is_left_alone(engine: sa.Engine, spool: Spool, journal: Journal) -> None:
+def test_a_file_that_is_no_image_is_left_alone(database: sa.Engine, spool: Spool, journal: Journal) -> None:
     spool.store(b"not DICOM")
     spool.store(part_10_header("1.2.3", "1.2.4", "1.2.840.10008.1.2"))
-    assert journal.reconcile(engine, spool) == 0
-    assert not rows(engine)
+    assert journal.reconcile(database, spool) == 0
+    assert not rows(database)
     assert len(list(spool.instances())) == 2
 
 

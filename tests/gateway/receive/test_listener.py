@@ -33,18 +33,20 @@ def idle_s() -> float:
 
 
 @pytest.fixture
-def receiver(settings: Settings, engine: sa.Engine, spool: Spool, tokens: Tokens, idle_s: float) -> Iterator[Receiver]:
+def receiver(
+    settings: Settings, database: sa.Engine, spool: Spool, tokens: Tokens, idle_s: float
+) -> Iterator[Receiver]:
     hasty = settings.receive.model_copy(update={"idle_timeout_s": idle_s, "max_associations": 4})
-    receiver = Receiver(settings.model_copy(update={"receive": hasty}), engine, spool, tokens, lambda *_: None)
+    receiver = Receiver(settings.model_copy(update={"receive": hasty}), database, spool, tokens, lambda *_: None)
     receiver.start()
     yield receiver
     receiver.stop(0.0)
 
 
-def serves(receiver: Receiver, engine: sa.Engine, spool: Spool) -> bool:
+def serves(receiver: Receiver, database: sa.Engine, spool: Spool) -> bool:
     """Whether another sender is served, and nothing of the bad ones is there."""
     answer = store(receiver.port, image("good"))
-    with engine.connect() as connection:
+    with database.connect() as connection:
         uids = connection.execute(sa.select(schema.instances.c.sop_instance_uid)).scalars().all()
     files = list(spool.instances())
     return answer.get("Status") == 0 and uids == [image("good").SOPInstanceUID] and len(files) == 1
@@ -97,65 +99,65 @@ def request() -> bytes:
     ids=["http", "bytes", "tls", "empty request", "bad request", "data first", "no type", "four gigabytes", "nothing"],
 )
 def test_garbage(
-    receiver: Receiver, engine: sa.Engine, spool: Spool, garbage: bytes, caplog: pytest.LogCaptureFixture
+    receiver: Receiver, database: sa.Engine, spool: Spool, garbage: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "candor.gateway")
     raw(receiver.port, garbage)
-    eventually(lambda: serves(receiver, engine, spool))
+    eventually(lambda: serves(receiver, database, spool))
     eventually(lambda: any(reasons(caplog)))
 
 
-def test_half_an_association(receiver: Receiver, engine: sa.Engine, spool: Spool) -> None:
+def test_half_an_association(receiver: Receiver, database: sa.Engine, spool: Spool) -> None:
     raw(receiver.port, request()[:100])
     assert raw(receiver.port, request()).startswith(b"\x02")  # accepted, then silent
-    eventually(lambda: serves(receiver, engine, spool))
+    eventually(lambda: serves(receiver, database, spool))
 
 
-def test_a_pdu_that_is_longer_than_was_negotiated(receiver: Receiver, engine: sa.Engine, spool: Spool) -> None:
+def test_a_pdu_that_is_longer_than_was_negotiated(receiver: Receiver, database: sa.Engine, spool: Spool) -> None:
     """Nothing of it is read: four gigabytes that are announced cost no memory."""
     with socket.create_connection(("127.0.0.1", receiver.port), 60) as connection:
         connection.sendall(request())
         assert connection.recv(4096).startswith(b"\x02")
         connection.sendall(pdu(0x04, b"\x00\x00\x00\x02\x01\x03", length=MAXIMUM_PDU + 1))
         assert connection.recv(4096) in (b"", pdu(0x07, b"\x00\x00\x02\x00"))
-    eventually(lambda: serves(receiver, engine, spool))
+    eventually(lambda: serves(receiver, database, spool))
 
 
-def test_a_pdu_whose_items_lie_about_their_length(receiver: Receiver, engine: sa.Engine, spool: Spool) -> None:
+def test_a_pdu_whose_items_lie_about_their_length(receiver: Receiver, database: sa.Engine, spool: Spool) -> None:
     with socket.create_connection(("127.0.0.1", receiver.port), 60) as connection:
         connection.sendall(request())
         connection.recv(4096)
         connection.sendall(pdu(0x04, struct.pack(">LBB", 0xFFFFFFF0, 1, 3) + b"short"))
         while connection.recv(4096):
             pass
-    eventually(lambda: serves(receiver, engine, spool))
+    eventually(lambda: serves(receiver, database, spool))
 
 
 @pytest.mark.parametrize("command", [b"\x00" * 64, b"\xff" * 64, b""], ids=["zeros", "ones", "none"])
-def test_a_message_whose_command_is_none(receiver: Receiver, engine: sa.Engine, spool: Spool, command: bytes) -> None:
+def test_a_message_whose_command_is_none(receiver: Receiver, database: sa.Engine, spool: Spool, command: bytes) -> None:
     with socket.create_connection(("127.0.0.1", receiver.port), 60) as connection:
         connection.sendall(request())
         connection.recv(4096)
         connection.sendall(pdu(0x04, struct.pack(">LBB", len(command) + 2, 1, 3) + command))
         while connection.recv(4096):
             pass
-    eventually(lambda: serves(receiver, engine, spool))
+    eventually(lambda: serves(receiver, database, spool))
 
 
 @pytest.mark.parametrize("idle_s", [10 * IDLE_S])  # longer than another sender takes
-def test_a_sender_that_stops_in_the_middle_of_an_object(receiver: Receiver, engine: sa.Engine, spool: Spool) -> None:
+def test_a_sender_that_stops_in_the_middle_of_an_object(receiver: Receiver, database: sa.Engine, spool: Spool) -> None:
     with association(receiver.port) as opened:
         opened.network_timeout = None
         message = _first_pdus(opened)
         connection = opened.dul.socket.socket
         connection.sendall(message)
         eventually(lambda: bool(_parts(spool)))
-        assert serves(receiver, engine, spool), "others are served while it is silent"
+        assert serves(receiver, database, spool), "others are served while it is silent"
         eventually(lambda: not _parts(spool))  # the idle time-out ends it and leaves nothing
-    eventually(lambda: serves(receiver, engine, spool))
+    eventually(lambda: serves(receiver, database, spool))
 
 
-def test_a_slow_sender_is_ended_and_holds_nobody_up(receiver: Receiver, engine: sa.Engine, spool: Spool) -> None:
+def test_a_slow_sender_is_ended_and_holds_nobody_up(receiver: Receiver, database: sa.Engine, spool: Spool) -> None:
     """A byte now and then is no sign of life: a PDU has to be here within the idle time-out."""
     with socket.create_connection(("127.0.0.1", receiver.port), 60) as slow:
         served, ended = 0, False
@@ -165,24 +167,24 @@ def test_a_slow_sender_is_ended_and_holds_nobody_up(receiver: Receiver, engine: 
             except ConnectionError:
                 ended = True
                 break
-            served += serves(receiver, engine, spool)
+            served += serves(receiver, database, spool)
             time.sleep(IDLE_S / 10)
         assert ended
         assert served
 
 
-def test_a_peer_that_waits_for_no_answer(receiver: Receiver, engine: sa.Engine, spool: Spool) -> None:
+def test_a_peer_that_waits_for_no_answer(receiver: Receiver, database: sa.Engine, spool: Spool) -> None:
     """Messages upon messages fill neither memory nor disk."""
     with association(receiver.port) as opened:
         opened.dul.socket.socket.sendall(_unanswerable(opened) * 20)
         opened.join(60)
         assert not opened.is_established
     eventually(lambda: not _parts(spool))
-    eventually(lambda: serves(receiver, engine, spool))
+    eventually(lambda: serves(receiver, database, spool))
 
 
 def test_connections_without_an_association_are_limited(
-    receiver: Receiver, engine: sa.Engine, spool: Spool, caplog: pytest.LogCaptureFixture
+    receiver: Receiver, database: sa.Engine, spool: Spool, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "candor.gateway")
     idle = [socket.create_connection(("127.0.0.1", receiver.port), 60) for _ in range(40)]
@@ -192,11 +194,11 @@ def test_connections_without_an_association_are_limited(
         for connection in idle:
             connection.close()
     assert "too many connections are open" in reasons(caplog)
-    eventually(lambda: serves(receiver, engine, spool))
+    eventually(lambda: serves(receiver, database, spool))
 
 
 def test_a_handshake_that_is_not_made_holds_nobody_up(
-    settings: Settings, engine: sa.Engine, spool: Spool, tokens: Tokens, tmp_path_factory: pytest.TempPathFactory
+    settings: Settings, database: sa.Engine, spool: Spool, tokens: Tokens, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     from gateway.dimse.tls import client_context
     from gateway.settings import Tls
@@ -206,7 +208,7 @@ def test_a_handshake_that_is_not_made_holds_nobody_up(
     certificate, key, _ = authority.issue("node")
     tls = Tls(certificate=str(certificate), key=str(key), authorities=str(authority.file))
     secure = settings.receive.model_copy(update={"idle_timeout_s": IDLE_S, "tls": tls})
-    receiver = Receiver(settings.model_copy(update={"receive": secure}), engine, spool, tokens, lambda *_: None)
+    receiver = Receiver(settings.model_copy(update={"receive": secure}), database, spool, tokens, lambda *_: None)
     receiver.start()
     with socket.create_connection(("127.0.0.1", receiver.port), 60) as silent:
         assert store(receiver.port, image(), tls=client_context(tls)).Status == 0x0000

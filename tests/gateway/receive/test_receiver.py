@@ -48,7 +48,7 @@ class Reports:
     taken: list[tuple[int, str, float]] = field(default_factory=list)
     error: Exception | None = None
 
-    def __call__(self, engine: sa.Engine, event_type: int, information: Dataset, now: float) -> None:
+    def __call__(self, database: sa.Engine, event_type: int, information: Dataset, now: float) -> None:
         if self.error:
             raise self.error
         self.taken.append((event_type, information.TransactionUID, now))
@@ -61,7 +61,7 @@ def reports() -> Reports:
 
 @pytest.fixture
 def start(
-    settings: Settings, engine: sa.Engine, spool: Spool, tokens: Tokens, clock: Clock, reports: Reports
+    settings: Settings, database: sa.Engine, spool: Spool, tokens: Tokens, clock: Clock, reports: Reports
 ) -> Iterator[Start]:
     """Start a receiver with changed settings of its block ``receive``."""
     started: list[Receiver] = []
@@ -73,7 +73,7 @@ def start(
                 "keep": settings.keep.model_copy(update=keep or {}),
             }
         )
-        receiver = Receiver(changed, engine, spool, tokens, reports, clock)
+        receiver = Receiver(changed, database, spool, tokens, reports, clock)
         receiver.start()
         started.append(receiver)
         return receiver
@@ -84,8 +84,8 @@ def start(
             receiver.stop(0.0)
 
 
-def rows(engine: sa.Engine, table: sa.Table = schema.instances) -> list[Any]:
-    with engine.connect() as connection:
+def rows(database: sa.Engine, table: sa.Table = schema.instances) -> list[Any]:
+    with database.connect() as connection:
         return list(connection.execute(sa.select(table)))
 
 
@@ -99,12 +99,12 @@ def test_echo(start: Start) -> None:
 
 
 def test_an_image_is_kept_as_it_came_and_joins_its_study(
-    start: Start, engine: sa.Engine, spool: Spool, tokens: Tokens, clock: Clock
+    start: Start, database: sa.Engine, spool: Spool, tokens: Tokens, clock: Clock
 ) -> None:
     sent = image("1")
     assert store(start().port, sent).Status == 0x0000
 
-    (row,) = rows(engine)
+    (row,) = rows(database)
     assert (row.sop_instance_uid, row.study_instance_uid) == (sent.SOPInstanceUID, sent.StudyInstanceUID)
     assert (row.calling_ae_title, row.called_ae_title, row.peer) == ("MODALITY", "CANDOR", "127.0.0.1")
     assert (row.state, row.received) == (InstanceState.KEPT.value, clock.time)
@@ -112,9 +112,9 @@ def test_an_image_is_kept_as_it_came_and_joins_its_study(
     assert kept == sent
     assert kept.file_meta.TransferSyntaxUID == sent.file_meta.TransferSyntaxUID
     assert kept.file_meta.MediaStorageSOPInstanceUID == sent.SOPInstanceUID
-    (study,) = rows(engine, schema.studies)
+    (study,) = rows(database, schema.studies)
     assert (study.version, study.images, study.token) == (1, 1, tokens.token(sent.StudyInstanceUID))
-    assert [(link.version, link.instance) for link in rows(engine, schema.study_instances)] == [(1, row.id)]
+    assert [(link.version, link.instance) for link in rows(database, schema.study_instances)] == [(1, row.id)]
     assert not parts(spool)
 
 
@@ -125,27 +125,27 @@ def test_only_the_owner_can_read_the_spool(start: Start, spool: Spool) -> None:
             assert path.stat().st_mode & 0o077 == 0, path
 
 
-def test_the_same_bytes_again_are_acknowledged_and_change_nothing(start: Start, engine: sa.Engine) -> None:
+def test_the_same_bytes_again_are_acknowledged_and_change_nothing(start: Start, database: sa.Engine) -> None:
     port = start().port
     for _ in range(3):
         assert store(port, image()).Status == 0x0000
-    assert len(rows(engine)) == 1
-    assert rows(engine, schema.studies)[0].images == 1
+    assert len(rows(database)) == 1
+    assert rows(database, schema.studies)[0].images == 1
 
 
-def test_other_bytes_under_the_same_uid_are_kept_beside_the_first(start: Start, engine: sa.Engine) -> None:
+def test_other_bytes_under_the_same_uid_are_kept_beside_the_first(start: Start, database: sa.Engine) -> None:
     port = start().port
     store(port, image())
     assert store(port, image(PatientSex="F")).Status == 0x0000
-    assert len({row.file for row in rows(engine)}) == 2
+    assert len({row.file for row in rows(database)}) == 2
 
 
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian])
-def test_native_transfer_syntaxes(start: Start, engine: sa.Engine, spool: Spool, syntax: str) -> None:
+def test_native_transfer_syntaxes(start: Start, database: sa.Engine, spool: Spool, syntax: str) -> None:
     sent = image()
     sent.file_meta.TransferSyntaxUID = syntax
     assert store(start().port, sent).Status == 0x0000
-    assert reread(spool.path(rows(engine)[0].file)).file_meta.TransferSyntaxUID == syntax
+    assert reread(spool.path(rows(database)[0].file)).file_meta.TransferSyntaxUID == syntax
 
 
 def test_what_is_no_image_or_cannot_be_decoded_is_refused_at_the_negotiation(start: Start) -> None:
@@ -161,7 +161,7 @@ def test_what_is_no_image_or_cannot_be_decoded_is_refused_at_the_negotiation(sta
 
 
 def test_the_order_of_durability(
-    start: Start, engine: sa.Engine, spool: Spool, monkeypatch: pytest.MonkeyPatch
+    start: Start, database: sa.Engine, spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Content, its fsync, its name, the folder's fsync, the row's commit, and only then the answer."""
     receiver = start()
@@ -186,7 +186,7 @@ def test_the_order_of_durability(
     monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(Path, "rename", traced("rename", Path.rename))
     sa.event.listen(
-        engine,
+        database,
         "before_cursor_execute",
         lambda _c, _cur, statement, *_: trace.append("commit") if statement == "COMMIT" else None,
     )
@@ -197,27 +197,27 @@ def test_the_order_of_durability(
     assert trace == ["fsync file", "rename", "fsync folder", "commit", "response"]
 
 
-def test_the_reserve_of_the_disk(start: Start, engine: sa.Engine, spool: Spool) -> None:
+def test_the_reserve_of_the_disk(start: Start, database: sa.Engine, spool: Spool) -> None:
     port = start(keep={"reserve_gib": 1e6}).port
     answer = store(port, image())
     assert (answer.Status, answer.ErrorComment) == (0xA700, "the disk is down to its reserve")
-    assert not rows(engine)
+    assert not rows(database)
     assert not parts(spool)
     assert not list(spool.instances())
-    (alarm,) = rows(engine, schema.alarms)
+    (alarm,) = rows(database, schema.alarms)
     assert alarm.kind == "disk"
     assert alarm.cleared is None
 
 
 def test_the_alarm_ends_when_there_is_room_again(
-    start: Start, engine: sa.Engine, spool: Spool, monkeypatch: pytest.MonkeyPatch
+    start: Start, database: sa.Engine, spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port = start(keep={"reserve_gib": 1.0}).port
     monkeypatch.setattr(Spool, "free_bytes", lambda self: 0)
     assert store(port, image()).Status == 0xA700
     monkeypatch.setattr(Spool, "free_bytes", lambda self: 1 << 40)
     assert store(port, image()).Status == 0x0000
-    assert rows(engine, schema.alarms)[0].cleared is not None
+    assert rows(database, schema.alarms)[0].cleared is not None
 
 
 def test_a_disk_that_fails_while_writing(start: Start, spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,10 +233,10 @@ def test_a_disk_that_fails_while_writing(start: Start, spool: Spool, monkeypatch
     assert not parts(spool)
 
 
-def test_a_journal_that_is_locked(start: Start, engine: sa.Engine, settings: Settings) -> None:
+def test_a_journal_that_is_locked(start: Start, database: sa.Engine, settings: Settings) -> None:
     receiver = start()
-    engine.dispose()  # new connections wait less long
-    sa.event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout=50"))
+    database.dispose()  # new connections wait less long
+    sa.event.listen(database, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout=50"))
     locked = sa.create_engine(settings.database)
     with locked.connect() as connection:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -244,27 +244,27 @@ def test_a_journal_that_is_locked(start: Start, engine: sa.Engine, settings: Set
         assert (answer.Status, answer.ErrorComment) == (0xA700, "the journal cannot be written")
         connection.exec_driver_sql("ROLLBACK")
     locked.dispose()
-    assert not rows(engine)
+    assert not rows(database)
     assert store(receiver.port, image()).Status == 0x0000
-    assert len(rows(engine)) == 1
+    assert len(rows(database)) == 1
 
 
-def test_an_object_over_the_limit(start: Start, engine: sa.Engine, spool: Spool) -> None:
+def test_an_object_over_the_limit(start: Start, database: sa.Engine, spool: Spool) -> None:
     port = start(max_object_mib=1).port
     huge = image(PixelData=bytes(2 << 20))
     answer = store(port, huge)
     assert answer.Status == 0xC000
     assert "max_object_mib" in answer.ErrorComment
-    assert not rows(engine)
+    assert not rows(database)
     assert not parts(spool)
     assert store(port, image()).Status == 0x0000
 
 
-def test_uids_that_disagree(start: Start, engine: sa.Engine, spool: Spool) -> None:
+def test_uids_that_disagree(start: Start, database: sa.Engine, spool: Spool) -> None:
     with association(start().port) as opened:
         for keyword, other in (("SOPInstanceUID", "1.2.3"), ("SOPClassUID", "1.2.840.10008.5.1.4.1.1.1")):
             assert _store_as(opened, image(), **{keyword: other}).Status == 0xA900
-    assert not rows(engine)
+    assert not rows(database)
     assert not parts(spool)
     assert not list(spool.instances())
 
@@ -272,31 +272,31 @@ def test_uids_that_disagree(start: Start, engine: sa.Engine, spool: Spool) -> No
 @pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"])
 @pytest.mark.parametrize("uid", ["../../../tmp/x", "1.2\x00.3", "1." * 40 + "1", "", None])
 def test_uids_that_are_none_never_get_far(
-    start: Start, engine: sa.Engine, spool: Spool, keyword: str, uid: str | None
+    start: Start, database: sa.Engine, spool: Spool, keyword: str, uid: str | None
 ) -> None:
     before = sorted(spool.root.rglob("*"))
     with association(start().port) as opened:
         assert _store_as(opened, image(), **{keyword: uid}).Status == 0xC000
-    assert not rows(engine)
+    assert not rows(database)
     assert [path for path in sorted(spool.root.rglob("*")) if "gateway.db" not in path.name] == [
         path for path in before if "gateway.db" not in path.name
     ]
 
 
-def test_a_path_in_the_request(start: Start, engine: sa.Engine) -> None:
+def test_a_path_in_the_request(start: Start, database: sa.Engine) -> None:
     with association(start().port) as opened:
         opened.send_c_store(dataset := image())
         dataset.SOPInstanceUID = "../../x"
         assert _store_as(opened, dataset, request="../../x").Status == 0xC000
-    assert len(rows(engine)) == 1
+    assert len(rows(database)) == 1
 
 
-def test_own_results_coming_back_join_no_study(start: Start, engine: sa.Engine, clock: Clock) -> None:
+def test_own_results_coming_back_join_no_study(start: Start, database: sa.Engine, clock: Clock) -> None:
     port = start().port
     report = _report_document(Manufacturer="Candor")
     assert store(port, report).Status == 0x0000
     known = image("known")
-    with engine.begin() as connection:
+    with database.begin() as connection:
         connection.execute(
             schema.objects.insert().values(
                 sop_instance_uid=known.SOPInstanceUID,
@@ -311,13 +311,13 @@ def test_own_results_coming_back_join_no_study(start: Start, engine: sa.Engine, 
             )
         )
     assert store(port, known).Status == 0x0000
-    assert [row.state for row in rows(engine)] == [InstanceState.OWN_RESULT.value] * 2
-    assert not rows(engine, schema.studies)
+    assert [row.state for row in rows(database)] == [InstanceState.OWN_RESULT.value] * 2
+    assert not rows(database, schema.studies)
 
 
-def test_documents_of_others_are_not_taken(start: Start, engine: sa.Engine) -> None:
+def test_documents_of_others_are_not_taken(start: Start, database: sa.Engine) -> None:
     assert store(start().port, _report_document(Manufacturer="Somebody")).Status == 0x0122
-    assert not rows(engine)
+    assert not rows(database)
 
 
 @pytest.mark.parametrize(
@@ -337,7 +337,7 @@ def test_documents_of_others_are_not_taken(start: Start, engine: sa.Engine) -> N
 )
 def test_priorities(
     start: Start,
-    engine: sa.Engine,
+    database: sa.Engine,
     c_store: int,
     requested: str | None,
     rule: str | None,
@@ -348,11 +348,11 @@ def test_priorities(
     sent = image(StudyDate=study_date, **({"RequestedProcedurePriority": requested} if requested else {}))
     with association(port) as opened:
         assert _store_as(opened, sent, priority=c_store).Status == 0x0000
-    assert Priority(rows(engine)[0].priority) is expected
-    assert Priority(rows(engine, schema.studies)[0].priority) is expected
+    assert Priority(rows(database)[0].priority) is expected
+    assert Priority(rows(database, schema.studies)[0].priority) is expected
 
 
-def test_callers(start: Start, engine: sa.Engine) -> None:
+def test_callers(start: Start, database: sa.Engine) -> None:
     callers = (
         Caller(ae_title="MODALITY", addresses=("127.0.0.0/8",)),
         Caller(ae_title="FAR", addresses=("192.0.2.1",)),
@@ -362,7 +362,7 @@ def test_callers(start: Start, engine: sa.Engine) -> None:
     for names in ({"calling": "STRANGER"}, {"calling": "FAR"}, {"called": "SOMEBODY"}):
         with association(port, **names) as opened:
             assert opened.is_rejected, names
-    assert len(rows(engine)) == 1
+    assert len(rows(database)) == 1
 
 
 def test_addresses_that_nobody_has_are_not_listened_to(start: Start) -> None:
@@ -373,7 +373,7 @@ def test_addresses_that_nobody_has_are_not_listened_to(start: Start) -> None:
 
 
 def test_nothing_is_taken_from_an_association_that_was_never_admitted(
-    start: Start, engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
+    start: Start, database: sa.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """pynetdicom goes on after an error in the handler that admits; the others do not."""
     monkeypatch.setattr("gateway.receive.callers.Callers.admit", lambda *_: 1 / 0)
@@ -381,7 +381,7 @@ def test_nothing_is_taken_from_an_association_that_was_never_admitted(
     assert store(port, image()).Status == 0x0124
     with association(port, (Verification, ImplicitVRLittleEndian)) as opened:
         assert opened.send_c_echo().Status == 0x0124
-    assert not rows(engine)
+    assert not rows(database)
 
 
 def test_too_many_associations(start: Start) -> None:
@@ -394,7 +394,7 @@ def test_too_many_associations(start: Start) -> None:
         pass
 
 
-def test_mutual_tls(start: Start, tmp_path: Path, engine: sa.Engine) -> None:
+def test_mutual_tls(start: Start, tmp_path: Path, database: sa.Engine) -> None:
     authority, stranger = Authority(tmp_path), Authority(tmp_path, "stranger")
     ours, known, unlisted, foreign = (
         _tls(who.issue(name)[:2], authority)
@@ -412,7 +412,7 @@ def test_mutual_tls(start: Start, tmp_path: Path, engine: sa.Engine) -> None:
     for context in (client_context(foreign), without, None):
         with association(port, tls=context) as opened:
             assert not opened.is_established
-    assert len(rows(engine)) == 1
+    assert len(rows(database)) == 1
 
 
 def test_storage_commitment_reports(start: Start, reports: Reports, clock: Clock) -> None:
@@ -433,7 +433,7 @@ def test_a_report_that_is_too_long(start: Start, reports: Reports, monkeypatch: 
     assert not reports.taken
 
 
-def test_eight_associations_at_once(start: Start, engine: sa.Engine) -> None:
+def test_eight_associations_at_once(start: Start, database: sa.Engine) -> None:
     port, statuses = start().port, []
 
     def send(number: int) -> None:
@@ -446,11 +446,11 @@ def test_eight_associations_at_once(start: Start, engine: sa.Engine) -> None:
     for thread in threads:
         thread.join()
     assert statuses == [0x0000] * 32
-    assert len(rows(engine)) == 32
+    assert len(rows(database)) == 32
 
 
 @pytest.mark.full
-def test_a_thousand_images_from_eight_associations(start: Start, engine: sa.Engine) -> None:
+def test_a_thousand_images_from_eight_associations(start: Start, database: sa.Engine) -> None:
     """No refusal, no loss, and the memory that the first two hundred took is enough for all."""
     port, statuses = start(idle_timeout_s=300.0).port, list[int]()  # eight senders share this process's cores
 
@@ -468,12 +468,12 @@ def test_a_thousand_images_from_eight_associations(start: Start, engine: sa.Engi
             thread.join()
         memory.append(_resident_mib())
     assert statuses == [0x0000] * 1000
-    assert len(rows(engine)) == 1000
+    assert len(rows(database)) == 1000
     assert memory[1] - memory[0] < 32
 
 
 def test_stopping_lets_a_message_finish_and_ends_idle_associations(
-    start: Start, engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
+    start: Start, database: sa.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     receiver = start()
     reached, goes_on = threading.Event(), threading.Event()
@@ -498,25 +498,25 @@ def test_stopping_lets_a_message_finish_and_ends_idle_associations(
         stopper.join(60)
         sender.join(60)
     assert [answer.Status for answer in answers] == [0x0000]
-    assert len(rows(engine)) == 1
+    assert len(rows(database)) == 1
 
 
 def test_the_port_of_a_receiver_that_does_not_listen(
-    settings: Settings, engine: sa.Engine, spool: Spool, tokens: Tokens, reports: Reports
+    settings: Settings, database: sa.Engine, spool: Spool, tokens: Tokens, reports: Reports
 ) -> None:
-    receiver = Receiver(settings, engine, spool, tokens, reports)
+    receiver = Receiver(settings, database, spool, tokens, reports)
     receiver.stop(0.0)
     with pytest.raises(RuntimeError, match="not started"):
         _ = receiver.port
 
 
 @pytest.mark.skipif(shutil.which("storescu") is None, reason="DCMTK is not installed")
-def test_dcmtk_sends(start: Start, engine: sa.Engine, tmp_path: Path) -> None:
+def test_dcmtk_sends(start: Start, database: sa.Engine, tmp_path: Path) -> None:
     for number in range(3):
         image(str(number)).save_as(tmp_path / f"{number}.dcm", enforce_file_format=True)
     command = ["storescu", "-aet", "MODALITY", "-aec", "CANDOR", "127.0.0.1", str(start().port), "+sd", str(tmp_path)]
     subprocess.run(command, check=True, timeout=60)
-    assert len(rows(engine)) == 3
+    assert len(rows(database)) == 3
 
 
 def _resident_mib() -> float:

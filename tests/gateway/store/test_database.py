@@ -20,8 +20,8 @@ from gateway.store.migrate import _STEPS
 from gateway.store.schema import alarms, counters, node_state, objects, schema_version
 
 
-def test_sqlite_outlasts_a_power_loss_and_is_its_owners_alone(settings: Settings, engine: sa.Engine) -> None:
-    with engine.connect() as connection:
+def test_sqlite_outlasts_a_power_loss_and_is_its_owners_alone(settings: Settings, database: sa.Engine) -> None:
+    with database.connect() as connection:
         pragmas = {
             name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous")
         }
@@ -31,17 +31,17 @@ def test_sqlite_outlasts_a_power_loss_and_is_its_owners_alone(settings: Settings
 
 
 def test_the_tables_are_made_once_and_their_version_is_checked(either: Settings) -> None:
-    engine = open_database(either.database)
+    database = open_database(either.database)
     open_database(either.database).dispose()
-    with engine.begin() as connection:
+    with database.begin() as connection:
         connection.execute(schema_version.update().values(version=0))
     with pytest.raises(SettingsError, match="tables of version 0, and this is version 2; drain the node"):
         open_database(either.database)
-    with engine.begin() as connection:
+    with database.begin() as connection:
         connection.execute(schema_version.update().values(version=3))
     with pytest.raises(SettingsError, match="tables of version 3, and this is version 2; drain the node"):
         open_database(either.database)
-    engine.dispose()
+    database.dispose()
 
 
 OBJECT = {
@@ -56,9 +56,9 @@ OBJECT = {
 """A row of the table of objects as version 1 had it, but for its UID and its kind."""
 
 
-def make_version_1(engine: sa.Engine) -> None:
+def make_version_1(database: sa.Engine) -> None:
     """Give the tables back the form of version 1, with a report and a rejection note."""
-    with engine.begin() as connection:
+    with database.begin() as connection:
         connection.execute(sa.text("ALTER TABLE objects DROP COLUMN editions"))
         connection.execute(schema_version.update().values(version=1))
         for uid, kind in (("1.2.3.1", "sr"), ("1.2.3.2", "ko")):
@@ -69,35 +69,35 @@ def make_version_1(engine: sa.Engine) -> None:
 
 
 def test_a_node_of_version_1_starts_with_its_tables(either: Settings) -> None:
-    engine = open_database(either.database)
-    make_version_1(engine)
-    engine.dispose()
+    database = open_database(either.database)
+    make_version_1(database)
+    database.dispose()
     with ThreadPoolExecutor(5) as processes:  # all of a node's start at once
         for opened in processes.map(open_database, [either.database] * 5):
             opened.dispose()
-    engine = open_database(either.database)
-    with writing(engine) as connection:
+    database = open_database(either.database)
+    with writing(database) as connection:
         assert connection.execute(sa.select(schema_version.c.version)).scalars().all() == [2]
         new = {"sop_instance_uid": "1.2.3.3", "kind": "ko", "profiles": ["a"], **OBJECT}
         connection.execute(objects.insert().values(new))
         rows = connection.execute(sa.select(objects.c.kind, objects.c.profiles).order_by(objects.c.sop_instance_uid))
         assert rows.all() == [("sr", None), ("note", None), ("ko", ["a"])]
-    engine.dispose()
+    database.dispose()
 
 
 def test_a_migration_that_fails_leaves_the_tables_as_they_were(
     either: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = open_database(either.database)
-    make_version_1(engine)
+    database = open_database(either.database)
+    make_version_1(database)
     with monkeypatch.context() as patch:
         patch.setitem(_STEPS, 1, (*_STEPS[1], "UPDATE no_such_table SET a = 1"))
         with pytest.raises((SettingsError, sa.exc.ProgrammingError)):
             open_database(either.database)
-    with engine.connect() as connection:
+    with database.connect() as connection:
         assert connection.execute(sa.select(schema_version.c.version)).scalars().all() == [1]
         assert "editions" not in {column["name"] for column in sa.inspect(connection).get_columns("objects")}
-    engine.dispose()
+    database.dispose()
 
 
 def test_a_database_that_cannot_be_reached_is_named_without_its_password() -> None:
@@ -109,66 +109,66 @@ def test_a_database_that_cannot_be_reached_is_named_without_its_password() -> No
 
 
 def test_the_clock_is_the_databases(either: Settings) -> None:
-    engine = open_database(either.database)
-    with engine.connect() as connection:
-        assert connection.execute(sa.select(database_now(engine))).scalar() == pytest.approx(time.time(), abs=60)
-    engine.dispose()
+    database = open_database(either.database)
+    with database.connect() as connection:
+        assert connection.execute(sa.select(database_now(database))).scalar() == pytest.approx(time.time(), abs=60)
+    database.dispose()
 
 
 def test_upsert_inserts_updates_or_leaves(either: Settings) -> None:
-    engine = open_database(either.database)
+    database = open_database(either.database)
 
     def put(value: str, *updated: str) -> str:
-        with writing(engine) as connection:
-            connection.execute(upsert(engine, node_state, {"key": "mode", "value": value}, *updated))
+        with writing(database) as connection:
+            connection.execute(upsert(database, node_state, {"key": "mode", "value": value}, *updated))
             return str(connection.execute(sa.select(node_state.c.value)).scalar())
 
     assert [put("a"), put("b"), put("c", "value")] == ["a", "a", "c"]
-    engine.dispose()
+    database.dispose()
 
 
 def test_writers_that_read_first_wait_for_each_other(either: Settings) -> None:
-    engine = open_database(either.database)
+    database = open_database(either.database)
 
     def add() -> None:
         for _ in range(20):
-            with writing(engine) as connection:
+            with writing(database) as connection:
                 count(connection, "instances_received_total", peer="a")
 
     threads = [threading.Thread(target=add) for _ in range(4)]
-    with writing(engine) as connection:
+    with writing(database) as connection:
         count(connection, "instances_received_total", 0.0, peer="a")
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    with engine.connect() as connection:
+    with database.connect() as connection:
         assert connection.execute(sa.select(counters.c.labels, counters.c.value)).all() == [('peer="a"', 80.0)]
-    engine.dispose()
+    database.dispose()
 
 
 def test_a_transaction_that_fails_leaves_nothing(either: Settings) -> None:
-    engine = open_database(either.database)
+    database = open_database(either.database)
 
     def fail() -> None:
-        with writing(engine) as connection:
+        with writing(database) as connection:
             count(connection, "x")
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    with engine.connect() as connection:
+    with database.connect() as connection:
         assert connection.execute(sa.select(counters)).all() == []
-    engine.dispose()
+    database.dispose()
 
 
-def test_an_alarm_is_one_until_it_is_cleared(engine: sa.Engine) -> None:
-    raise_alarm(engine, AlarmKind.DISK, "", "the disk is full", 1.0)
-    raise_alarm(engine, AlarmKind.DISK, "", "the disk is full", 2.0)
-    raise_alarm(engine, AlarmKind.DESTINATION, "pacs", "no answer", 2.0)
-    clear_alarm(engine, AlarmKind.DISK, "", 3.0)
-    raise_alarm(engine, AlarmKind.DISK, "", "again", 4.0)
-    with engine.connect() as connection:
+def test_an_alarm_is_one_until_it_is_cleared(database: sa.Engine) -> None:
+    raise_alarm(database, AlarmKind.DISK, "", "the disk is full", 1.0)
+    raise_alarm(database, AlarmKind.DISK, "", "the disk is full", 2.0)
+    raise_alarm(database, AlarmKind.DESTINATION, "pacs", "no answer", 2.0)
+    clear_alarm(database, AlarmKind.DISK, "", 3.0)
+    raise_alarm(database, AlarmKind.DISK, "", "again", 4.0)
+    with database.connect() as connection:
         rows = connection.execute(
             sa.select(alarms.c.kind, alarms.c.raised, alarms.c.cleared).order_by(alarms.c.id)
         ).all()

@@ -60,8 +60,8 @@ def test_a_result_without_its_file_is_not_recorded(tmp_path: Path) -> None:
     ],
     ids=lambda result: result.kind,
 )
-def test_a_row_holds_a_result(engine: sa.Engine, result: ResultObject) -> None:
-    with writing(engine) as connection:
+def test_a_row_holds_a_result(database: sa.Engine, result: ResultObject) -> None:
+    with writing(database) as connection:
         insert_once(connection, objects, to_row(result) | {"study_instance_uid": "1.2.4", "version": 1, "made": 0.0})
         (row,) = connection.execute(sa.select(objects)).all()
     assert from_row(row) == result
@@ -69,8 +69,8 @@ def test_a_row_holds_a_result(engine: sa.Engine, result: ResultObject) -> None:
     assert predecessor_from_row(row) == Predecessor("1.2.4", *uids, result.profiles)
 
 
-def test_the_keys_of_profiles_are_stored_in_order_under_their_first_name(engine: sa.Engine) -> None:
-    with writing(engine) as connection:
+def test_the_keys_of_profiles_are_stored_in_order_under_their_first_name(database: sa.Engine) -> None:
+    with writing(database) as connection:
         values = to_row(replace(REPORT, sha256="a" * 64))
         insert_once(connection, objects, values | {"study_instance_uid": "1.2.4", "version": 1, "made": 0.0})
         assert connection.execute(sa.text("SELECT editions FROM objects")).scalar() in ('["a", "b"]', ["a", "b"])

@@ -127,7 +127,7 @@ def test_an_image_joins_the_version_that_another_association_began_meanwhile(
     uid = node.receive(image("a"))
     answers = iter([0, 1])  # the first look came before the other association's commit
     monkeypatch.setattr("gateway.store.study.newest_version", lambda connection, uid: next(answers))
-    with writing(node.engine) as connection:
+    with writing(node.database) as connection:
         study = touch(connection, uid, "a" * 24, Priority.ROUTINE, node.clock(), node.settings.studies)
     assert study == Study(uid, 1)
     assert node.study(uid).images == 2
@@ -142,7 +142,7 @@ def test_no_log_line_or_traceback_shows_the_uid_of_a_study() -> None:
 
 def test_only_one_of_two_makes_a_change_of_state(node: Node) -> None:
     uid = node.receive(image("a"))
-    with writing(node.engine) as connection:
+    with writing(node.database) as connection:
         assert newest_version(connection, uid) == 1
         assert Study(uid, 1).move(connection, (StudyState.RECEIVING,), StudyState.WAITING, queued=5.0)
         assert not Study(uid, 1).move(connection, (StudyState.RECEIVING,), StudyState.FAILED)

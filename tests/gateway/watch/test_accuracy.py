@@ -20,13 +20,13 @@ from tests.factory import radiograph_dataset
 from tests.results import write_results_json
 
 
-def keep(engine: sa.Engine, spool: Spool, tokens: Tokens, dataset: Dataset, version: int, logit: float) -> None:
+def keep(database: sa.Engine, spool: Spool, tokens: Tokens, dataset: Dataset, version: int, logit: float) -> None:
     """Make a study's row and results, and the instance's file and row with its first version."""
     study, instance = str(dataset.StudyInstanceUID), str(dataset.SOPInstanceUID)
     token = tokens.token(study)
     out = spool.results(token, version)
     write_results_json(out, {instance: {"Effusion": logit}})
-    with engine.begin() as connection:
+    with database.begin() as connection:
         if version == 1:
             file = f"instances/aa/{token}.dcm"
             path = spool.path(file)
@@ -48,14 +48,14 @@ def keep(engine: sa.Engine, spool: Spool, tokens: Tokens, dataset: Dataset, vers
 
 
 def test_the_table_holds_the_newest_answers_and_no_identity(
-    engine: sa.Engine, spool: Spool, tokens: Tokens, tmp_path: Path
+    database: sa.Engine, spool: Spool, tokens: Tokens, tmp_path: Path
 ) -> None:
     one = radiograph_dataset(seed="1", PatientID="CANARY1", PatientAge="054Y", PatientSex="F")
     two = radiograph_dataset(seed="2", study="other", PatientID="CANARY1", PatientAge=None, PatientBirthDate=None)
-    keep(engine, spool, tokens, one, 1, 0.5)
-    keep(engine, spool, tokens, one, 2, -0.5)
-    keep(engine, spool, tokens, two, 1, 1.5)
-    assert write_table(engine, spool, tokens, tmp_path / "audit") == 2
+    keep(database, spool, tokens, one, 1, 0.5)
+    keep(database, spool, tokens, one, 2, -0.5)
+    keep(database, spool, tokens, two, 1, 1.5)
+    assert write_table(database, spool, tokens, tmp_path / "audit") == 2
     path = tmp_path / "audit" / TABLE
     rows = {row["image"]: row for row in csv.DictReader(path.open())}
     first, second = rows[str(one.SOPInstanceUID)], rows[str(two.SOPInstanceUID)]
@@ -66,20 +66,20 @@ def test_the_table_holds_the_newest_answers_and_no_identity(
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_answers_outlive_the_images(engine: sa.Engine, spool: Spool, tokens: Tokens, tmp_path: Path) -> None:
+def test_answers_outlive_the_images(database: sa.Engine, spool: Spool, tokens: Tokens, tmp_path: Path) -> None:
     dataset = radiograph_dataset(seed="1")
-    keep(engine, spool, tokens, dataset, 1, 0.5)
+    keep(database, spool, tokens, dataset, 1, 0.5)
     next(spool.root.glob("instances/aa/*.dcm")).unlink()
-    assert write_table(engine, spool, tokens, tmp_path) == 1
+    assert write_table(database, spool, tokens, tmp_path) == 1
     (row,) = csv.DictReader((tmp_path / TABLE).open())
     assert (row["Effusion_logit"], row["sex"]) == ("0.5", "")
 
 
 def test_without_results_there_is_nothing_to_measure(
-    engine: sa.Engine, spool: Spool, tokens: Tokens, tmp_path: Path
+    database: sa.Engine, spool: Spool, tokens: Tokens, tmp_path: Path
 ) -> None:
     with pytest.raises(NothingToAudit, match="no study has results that are still kept"):
-        write_table(engine, spool, tokens, tmp_path)
+        write_table(database, spool, tokens, tmp_path)
 
 
 def test_why_it_could_not_be_measured_is_said(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def add(node: Node, number: int, deferred: int, bundle: str = "b", findings: int
 
 
 def drift(node: Node) -> float | None:
-    return watch_drift(node.engine, node.settings, node.clock())
+    return watch_drift(node.database, node.settings, node.clock())
 
 
 def alarm_texts(node: Node) -> list[str]:
@@ -55,7 +55,7 @@ def test_the_first_studies_are_the_baseline_and_a_change_raises_an_alarm(node: N
     assert drift(node) is None
     add(node, 1, 2)
     assert drift(node) is None
-    with node.engine.connect() as connection:
+    with node.database.connect() as connection:
         baseline = baseline_of(connection)
     assert baseline is not None
     assert (baseline.bundle_sha256, baseline.share, baseline.studies) == ("b", pytest.approx(0.2), 200)
@@ -80,7 +80,7 @@ def test_fewer_deferrals_are_drift_too_and_a_new_model_begins_anew(node: Node) -
     assert len(alarm_texts(node)) == 1
     add(node, 200, 1, bundle="new")
     assert drift(node) is None
-    with node.engine.connect() as connection:
+    with node.database.connect() as connection:
         baseline = baseline_of(connection)
     assert baseline is not None
     assert (baseline.bundle_sha256, baseline.share) == ("new", pytest.approx(0.1))

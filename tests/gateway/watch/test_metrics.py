@@ -28,8 +28,8 @@ def with_pacs(settings: Settings) -> Settings:
     return settings.model_copy(update={"destinations": (pacs,)})
 
 
-def scrape(engine: sa.Engine, settings: Settings, clock: Clock) -> dict[Sample, float]:
-    text = render_metrics(engine, settings, 7 << 30, clock()).decode()
+def scrape(database: sa.Engine, settings: Settings, clock: Clock) -> dict[Sample, float]:
+    text = render_metrics(database, settings, 7 << 30, clock()).decode()
     families = text_string_to_metric_families(text)
     return {(s.name, frozenset(s.labels.items())): s.value for family in families for s in family.samples}
 
@@ -44,8 +44,8 @@ def add_study(connection: sa.Connection, uid: str, last: float, **values: object
     connection.execute(studies.insert().values(**row, **times, **values))
 
 
-def test_an_idle_node(engine: sa.Engine, settings: Settings, clock: Clock) -> None:
-    found = scrape(engine, settings, clock)
+def test_an_idle_node(database: sa.Engine, settings: Settings, clock: Clock) -> None:
+    found = scrape(database, settings, clock)
     assert one(found, "studies", state="waiting") == 0
     assert one(found, "live") == 0
     assert one(found, "spool_free_bytes") == 7 << 30
@@ -55,9 +55,9 @@ def test_an_idle_node(engine: sa.Engine, settings: Settings, clock: Clock) -> No
     assert not [name for name, _ in found if "deferral" in name]
 
 
-def test_a_busy_node(engine: sa.Engine, with_pacs: Settings, clock: Clock) -> None:
+def test_a_busy_node(database: sa.Engine, with_pacs: Settings, clock: Clock) -> None:
     now = clock()
-    with engine.begin() as connection:
+    with database.begin() as connection:
         count(connection, "instances_received_total", 3, state="kept")
         count(connection, "instances_received_total", 1, state="own result")
         add_study(connection, "1", now - 100, state="waiting", queued=now - 90)
@@ -86,11 +86,11 @@ def test_a_busy_node(engine: sa.Engine, with_pacs: Settings, clock: Clock) -> No
             )
         connection.execute(destinations.insert().values(name="pacs", failures=4, open_until=now + 5))
         baseline = json.dumps({"bundle_sha256": "ab", "share": 0.25, "studies": 200})
-        connection.execute(upsert(engine, node_state, {"key": "drift_baseline", "value": baseline}))
-        connection.execute(upsert(engine, node_state, {"key": "mode", "value": "live"}))
-        connection.execute(leases.insert().values(executor_id="x", expires=database_now(engine) + 60))
-    raise_alarm(engine, AlarmKind.NO_RESULT, "4", "late", now)
-    found = scrape(engine, with_pacs, clock)
+        connection.execute(upsert(database, node_state, {"key": "drift_baseline", "value": baseline}))
+        connection.execute(upsert(database, node_state, {"key": "mode", "value": "live"}))
+        connection.execute(leases.insert().values(executor_id="x", expires=database_now(database) + 60))
+    raise_alarm(database, AlarmKind.NO_RESULT, "4", "late", now)
+    found = scrape(database, with_pacs, clock)
     assert one(found, "instances_received_total", state="kept") == 3
     assert one(found, "instances_received_total", state="own result") == 1
     assert one(found, "studies", state="waiting") == 1
@@ -116,13 +116,13 @@ def test_a_busy_node(engine: sa.Engine, with_pacs: Settings, clock: Clock) -> No
     assert one(found, "executors_alive") == 1
 
 
-def test_every_alert_is_about_metrics_that_there_are(engine: sa.Engine, with_pacs: Settings, clock: Clock) -> None:
-    with engine.begin() as connection:
+def test_every_alert_is_about_metrics_that_there_are(database: sa.Engine, with_pacs: Settings, clock: Clock) -> None:
+    with database.begin() as connection:
         add_study(connection, "3", clock() - 900, state="stored", assessed=clock(), findings={"Mass": "absent"})
         baseline = json.dumps({"bundle_sha256": "ab", "share": 0.25, "studies": 200})
-        connection.execute(upsert(engine, node_state, {"key": "drift_baseline", "value": baseline}))
+        connection.execute(upsert(database, node_state, {"key": "drift_baseline", "value": baseline}))
         count(connection, "objects_incomplete_total", kind="sr")
-    names = {name for name, _ in scrape(engine, with_pacs, clock)}
+    names = {name for name, _ in scrape(database, with_pacs, clock)}
     rules = yaml.safe_load((ROOT / "deploy" / "prometheus-alerts.yaml").read_text())["groups"][0]["rules"]
     assert len({rule["alert"] for rule in rules}) == len(rules) >= 8
     for rule in rules:

@@ -47,7 +47,7 @@ def assessed(node: Node, seed: str = "a") -> str:
 
 
 def sweep(node: Node) -> int:
-    return retain(node.engine, node.settings, node.spool, node.jobs, node.clock())
+    return retain(node.database, node.settings, node.spool, node.jobs, node.clock())
 
 
 def files(node: Node) -> list[str]:
@@ -111,7 +111,7 @@ def test_a_study_goes_with_all_its_versions_and_not_while_one_is_open(node_of_ei
     ],
 )
 def test_nothing_goes_before_its_delivery_is_sure(node: Node, pacs: str, committing: str, goes: bool) -> None:
-    set_mode(node.engine, Mode.LIVE, "operator", node.clock())
+    set_mode(node.database, Mode.LIVE, "operator", node.clock())
     uid = assessed(node)
     node.put(uid, state="delivered", finished=node.clock())
     for name, state in (("pacs", pacs), ("committing", committing)):
@@ -142,10 +142,10 @@ def test_a_study_that_comes_to_life_while_a_sweep_looks_stays(node: Node, monkey
     uid = assessed(node)
     node.clock.pass_s(8 * DAY_S)
 
-    def late(engine: Any) -> Any:
+    def late(database: Any) -> Any:
         monkeypatch.undo()
         node.receive(image("b", study="a"))
-        return writing(engine)
+        return writing(database)
 
     monkeypatch.setattr("gateway.watch.retention.writing", late)
     assert sweep(node) == 0
@@ -161,7 +161,7 @@ def test_own_results_the_trail_and_old_alarms_go_too(node_of_either: Node) -> No
     values = {"kind": "disk", "subject": "", "text": "", "raised": node.clock()}
     node.execute(schema.alarms.insert().values(values | {"cleared": node.clock()}))
     node.execute(schema.alarms.insert().values(values))
-    with writing(node.engine) as connection:
+    with writing(node.database) as connection:
         note_act(connection, "operator", "replay", node.tokens.token(uid), node.clock())
     node.clock.pass_s(8 * DAY_S)
     sweep(node)
@@ -176,7 +176,7 @@ def test_own_results_the_trail_and_old_alarms_go_too(node_of_either: Node) -> No
 
 def test_what_comes_again_after_it_was_purged_is_assessed_again_and_not_sent_again(node_of_either: Node) -> None:
     node = node_of_either
-    set_mode(node.engine, Mode.LIVE, "operator", node.clock())
+    set_mode(node.database, Mode.LIVE, "operator", node.clock())
     uid = node.receive(image("a"))
     node.receive(image("b", study="a"))
     node.wait(uid)

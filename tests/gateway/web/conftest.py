@@ -22,7 +22,7 @@ def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def page(settings: Settings, engine: sa.Engine, spool: Spool, tokens: Tokens, clock: Clock) -> Page:
+def page(settings: Settings, database: sa.Engine, spool: Spool, tokens: Tokens, clock: Clock) -> Page:
     """A node with one destination, in shadow mode, without studies."""
     pacs = Destination(name="pacs", ae_title="PACS", host="192.0.2.7", port=104)
-    return Page(settings.model_copy(update={"destinations": (pacs,)}), engine, spool, tokens, clock)
+    return Page(settings.model_copy(update={"destinations": (pacs,)}), database, spool, tokens, clock)

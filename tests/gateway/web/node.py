@@ -36,7 +36,7 @@ class Page:
     """The page of a node, and browsers that look at it."""
 
     settings: Settings
-    engine: sa.Engine
+    database: sa.Engine
     spool: Spool
     tokens: Tokens
     now: Callable[[], float]
@@ -46,7 +46,9 @@ class Page:
         """Make the application; ``web`` replaces settings of the page."""
         changed = self.settings.model_copy(update={"web": self.settings.web.model_copy(update=web)})
         acts = Acts(lambda *a: self._called("study", *a), lambda *a: int(self._called("resend", *a)))
-        return create_app(changed, self.engine, self.spool, self.tokens, self.now, acts, run_application=assess_by_hand)
+        return create_app(
+            changed, self.database, self.spool, self.tokens, self.now, acts, run_application=assess_by_hand
+        )
 
     def _called(self, *arguments: Any) -> bool:
         self.calls.append(arguments)
@@ -62,15 +64,15 @@ class Page:
     def session(self, role: Role) -> str:
         """Begin a login, without the cost of a password."""
         name = {Role.VIEWER: "vera", Role.OPERATOR: "otto"}[role]
-        with writing(self.engine) as connection:
+        with writing(self.database) as connection:
             row = {"name": name, "password_hash": "none", "role": role.value}
-            connection.execute(upsert(self.engine, users, row))
-        return Logins(self.engine, self.now, 3600).begin(User(name, role))
+            connection.execute(upsert(self.database, users, row))
+        return Logins(self.database, self.now, 3600).begin(User(name, role))
 
     def trail(self) -> list[tuple[str, str, str]]:
         """Who did what to what, in order."""
         query = sa.select(audit_trail.c.who, audit_trail.c.what, audit_trail.c.subject).order_by(audit_trail.c.id)
-        with self.engine.connect() as connection:
+        with self.database.connect() as connection:
             return [tuple(row) for row in connection.execute(query)]
 
     def add_row(self, uid: str, **values: Any) -> str:
@@ -89,7 +91,7 @@ class Page:
             "deadline": now + 600,
             "images": 1,
         }
-        with self.engine.begin() as connection:
+        with self.database.begin() as connection:
             connection.execute(studies.insert().values(**(row | values)))
         return self.tokens.token(uid)
 
@@ -114,7 +116,7 @@ class Page:
             mode="live",
             results=output.relative_to(self.spool.root).as_posix(),
         )
-        with self.engine.begin() as connection:
+        with self.database.begin() as connection:
             instance = {
                 "study_instance_uid": uid,
                 "series_instance_uid": str(source.SeriesInstanceUID),
@@ -148,7 +150,7 @@ class Page:
             .order_by(objects.c.kind.desc(), objects.c.sop_instance_uid)
             .limit(1)
         )
-        with self.engine.begin() as connection:
+        with self.database.begin() as connection:
             row = {"sop_instance_uid": connection.execute(query).scalar_one(), "destination": destination}
             values = {"state": state, "tries": 2, "due": self.now() - 100, "reason": reason}
             connection.execute(deliveries.insert().values(**row, **values))

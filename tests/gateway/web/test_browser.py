@@ -46,7 +46,7 @@ def log_in(browser: Browser, address: str, name: str) -> None:
 
 
 def test_a_radiographer_and_an_operator_at_work(page: Page, tmp_path: Path) -> None:
-    add_user(page.engine, "otto", Role.OPERATOR, PASSWORD)
+    add_user(page.database, "otto", Role.OPERATOR, PASSWORD)
     token = page.add_study(PatientName="<script>document.write('owned')</script>^Ann")
     page.add_delivery(token, "pacs", "dead", "refused: not authorized (0x0124)")
     picture = tmp_path / "chest.png"

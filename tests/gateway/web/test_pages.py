@@ -147,9 +147,9 @@ def test_node_page_shows_queue_throughput_drift_and_destinations(page: Page, clo
     page.add_row("1.2.8", queued=clock() - 2 * 3600, last_image=clock() - 2 * 3600)
     page.add_row("1.2.9", assessed=clock() - 86400, findings={"Mass": "deferred", "Hernia": "absent"})
     baseline = {"bundle_sha256": "ab" * 32, "share": 0.4, "studies": 200}
-    with page.engine.begin() as connection:
+    with page.database.begin() as connection:
         row = {"key": "drift_baseline", "value": json.dumps(baseline)}
-        connection.execute(upsert(page.engine, node_state, row, "value"))
+        connection.execute(upsert(page.database, node_state, row, "value"))
         values = {"name": "pacs", "failures": 3, "open_until": clock() + 20, "last_failure": clock() - 5}
         connection.execute(destinations.insert().values(**values, reason="no answer"))
     text = page.browser(Role.VIEWER).get("/node").text
@@ -173,7 +173,7 @@ def test_node_page_shows_queue_throughput_drift_and_destinations(page: Page, clo
     ],
 )
 def test_health_of_a_destination(page: Page, values: dict[str, float], word: str) -> None:
-    with page.engine.begin() as connection:
+    with page.database.begin() as connection:
         connection.execute(destinations.insert().values(name="pacs", open_until=0.0, reason="", **values))
     assert f">{word}</span>" in page.browser(Role.VIEWER).get("/node").text
 
@@ -181,8 +181,8 @@ def test_health_of_a_destination(page: Page, values: dict[str, float], word: str
 def test_open_alarms_stand_on_every_page_until_an_operator_clears_them(page: Page) -> None:
     token = page.add_row("1.2.1")
     for number in range(6):
-        raise_alarm(page.engine, AlarmKind.DEAD_LETTER, f"pacs{number}", "refused <for> good", page.now())
-    raise_alarm(page.engine, AlarmKind.NO_RESULT, token, "past its deadline", page.now() + 1)
+        raise_alarm(page.database, AlarmKind.DEAD_LETTER, f"pacs{number}", "refused <for> good", page.now())
+    raise_alarm(page.database, AlarmKind.NO_RESULT, token, "past its deadline", page.now() + 1)
     client = page.browser(Role.OPERATOR)
     for path in ("/studies", "/node", "/trail", "/dead-letter"):
         text = client.get(path).text
@@ -194,7 +194,7 @@ def test_open_alarms_stand_on_every_page_until_an_operator_clears_them(page: Pag
     assert "6 open alarms" in client.get("/node").text
     assert ("otto", "clear alarm", token) in page.trail()
     assert posted(client, "/node", "/alarms/7").status_code == 404
-    with page.engine.connect() as connection:
+    with page.database.connect() as connection:
         assert connection.execute(sa.select(alarms.c.cleared).where(alarms.c.id == 7)).scalar() == page.now()
 
 
@@ -282,7 +282,7 @@ def test_the_trail_goes_on_over_pages(page: Page) -> None:
 
 def test_a_study_replaced_by_nothing_new_still_shows_the_earlier_results(page: Page) -> None:
     token = page.add_study()
-    with page.engine.connect() as connection:
+    with page.database.connect() as connection:
         row = connection.execute(sa.select(studies)).one()
     page.add_row(row.study_instance_uid, version=2, state="stored", results=row.results, findings=row.findings)
     client = page.browser(Role.VIEWER)
@@ -302,7 +302,7 @@ def test_the_patient_is_read_from_the_first_file_that_can_be(page: Page) -> None
 
 def test_without_acts_the_dead_letter_can_only_be_looked_at(page: Page) -> None:
     page.add_row("1.2.9", state="failed", reason="it broke the worker 3 times", finished=page.now())
-    app = create_app(page.settings, page.engine, page.spool, page.tokens, page.now)
+    app = create_app(page.settings, page.database, page.spool, page.tokens, page.now)
     client = TestClient(app, follow_redirects=False)
     client.cookies.set("candor", page.session(Role.OPERATOR))
     assert "Replay" not in client.get("/dead-letter").text
@@ -312,7 +312,7 @@ def test_without_acts_the_dead_letter_can_only_be_looked_at(page: Page) -> None:
 
 def test_results_of_another_study_are_not_shown(page: Page) -> None:
     token = page.add_study()
-    with page.engine.begin() as connection:
+    with page.database.begin() as connection:
         connection.execute(studies.update().values(study_instance_uid="1.2.3"))
     assert "nothing to show" in page.browser(Role.VIEWER).get(f"/studies/{token}").text
 
@@ -332,11 +332,11 @@ def test_acts_queue_again_and_name_the_operator(page: Page) -> None:
     jobs = SimpleNamespace(
         enqueue_study=lambda *a, **k: queued.append("study"), enqueue_delivery=lambda *a, **k: queued.append("delivery")
     )
-    acts = acts_of(page.engine, page.settings, jobs, page.now)  # type: ignore[arg-type]
+    acts = acts_of(page.database, page.settings, jobs, page.now)  # type: ignore[arg-type]
     page.add_row("1.2.9", state="failed", reason="it broke the worker 3 times", finished=page.now())
     token = page.add_study()
     page.add_delivery(token, "pacs", "dead", "refused")
-    with page.engine.connect() as connection:
+    with page.database.connect() as connection:
         query = sa.select(studies.c.study_instance_uid).where(studies.c.token == token)
         uid = connection.execute(query).scalar_one()
     assert acts.replay_study(Study("1.2.9", 1), "otto")

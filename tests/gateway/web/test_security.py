@@ -192,7 +192,7 @@ def log_in(client: TestClient, name: str = "ann", password: str = PASSWORD) -> A
 
 
 def test_login_and_logout(page: Page) -> None:
-    add_user(page.engine, "ann", Role.VIEWER, PASSWORD)
+    add_user(page.database, "ann", Role.VIEWER, PASSWORD)
     client = page.browser()
     assert "Name or password is wrong" in log_in(client, password="wrong horse battery").text
     assert log_in(client, name="nobody").status_code == 401
@@ -205,7 +205,7 @@ def test_login_and_logout(page: Page) -> None:
     assert "ann, viewer" in client.get("/studies").text
     assert client.get("/login").headers["location"] == "/studies"
     token = client.cookies["candor"]
-    with page.engine.connect() as connection:
+    with page.database.connect() as connection:
         assert token not in str(connection.execute(sa.select(sessions)).all())
     assert posted(client, "/studies", "/logout").headers["location"] == "/login"
     client.cookies.set("candor", token)
@@ -214,18 +214,18 @@ def test_login_and_logout(page: Page) -> None:
 
 
 def test_a_login_ends_with_its_time_its_password_and_its_user(page: Page, clock: Clock) -> None:
-    add_user(page.engine, "ann", Role.VIEWER, PASSWORD)
+    add_user(page.database, "ann", Role.VIEWER, PASSWORD)
     client = page.browser()
     log_in(client)
     clock.pass_s(8 * 3600 + 1)
     assert client.get("/studies").status_code == 303
     log_in(client)
     assert client.get("/studies").status_code == 200
-    set_password(page.engine, "ann", "another horse battery")
+    set_password(page.database, "ann", "another horse battery")
     assert client.get("/studies").status_code == 303
     log_in(client, password="another horse battery")
     assert client.get("/studies").status_code == 200
-    remove_user(page.engine, "ann")
+    remove_user(page.database, "ann")
     assert client.get("/studies").status_code == 303
 
 
@@ -238,7 +238,7 @@ def test_cookies_over_tls_are_bound_to_it_and_to_the_host(page: Page, web: dict[
 
 
 def test_guessing_a_password_is_slowed_down(page: Page, clock: Clock) -> None:
-    add_user(page.engine, "ann", Role.VIEWER, PASSWORD)
+    add_user(page.database, "ann", Role.VIEWER, PASSWORD)
     client = page.browser()
     for _ in range(8):
         assert log_in(client, password="wrong horse battery").status_code == 401
@@ -284,7 +284,7 @@ def test_without_the_setting_the_header_says_nothing(page: Page) -> None:
 
 
 def test_behind_single_sign_on_no_password_opens(page: Page) -> None:
-    add_user(page.engine, "ann", Role.OPERATOR, PASSWORD)
+    add_user(page.database, "ann", Role.OPERATOR, PASSWORD)
     client = page.browser(**PROXY)
     client.base_url = "https://testserver"  # type: ignore[assignment]
     assert "single sign-on" in client.get("/login").text
@@ -298,7 +298,7 @@ def basic(text: str) -> dict[str, str]:
 
 
 def test_metrics_are_read_with_a_name_and_a_password(page: Page) -> None:
-    add_user(page.engine, "prometheus", Role.VIEWER, PASSWORD)
+    add_user(page.database, "prometheus", Role.VIEWER, PASSWORD)
     client = page.browser()
     assert client.get("/metrics").headers["www-authenticate"].startswith("Basic ")
     assert client.get("/metrics", headers=basic(f"prometheus:{PASSWORD}")).status_code == 200
