@@ -96,6 +96,14 @@ class Assessor:
 
     Parameters
     ----------
+    database
+        The node's database.
+    settings
+        The node's.
+    spool
+        Where the files are.
+    jobs
+        Where jobs are queued.
     application
         Runs one study; raises ``CandorError`` where trying again would not help, :class:`ApplicationStopped` where
         it has ended.

@@ -24,7 +24,19 @@ _DELIVERY_TAKES_S: Final = 1800.0
 
 
 def queue_complete(database: sa.Engine, settings: Settings, jobs: Jobs, now: float) -> int:
-    """Make a job of every version that has all its images; returns how many."""
+    """Make a job of every version that has all its images; returns how many.
+
+    Parameters
+    ----------
+    database
+        The node's database.
+    settings
+        The node's.
+    jobs
+        Where jobs are queued.
+    now
+        Seconds since 1970.
+    """
     here = complete(now, settings.studies)
     with database.connect() as connection:  # most looks find nothing, and need no write lock
         # In the order of their keys: two sweeps that lock the same rows never wait for each other in a circle.
@@ -49,6 +61,17 @@ def end_overtaking(database: sa.Engine, settings: Settings, jobs: Jobs, now: flo
     """Queue routine studies that have waited for too long before whatever comes from now on; returns how many.
 
     A backfill is not among them: it runs when nothing else waits.
+
+    Parameters
+    ----------
+    database
+        The node's database.
+    settings
+        The node's.
+    jobs
+        Where jobs are queued.
+    now
+        Seconds since 1970.
     """
     long_since = sa.and_(
         studies.c.state == StudyState.WAITING.value,
@@ -71,7 +94,17 @@ def end_overtaking(database: sa.Engine, settings: Settings, jobs: Jobs, now: flo
 
 
 def requeue_lost(database: sa.Engine, jobs: Jobs, now: float) -> int:
-    """Queue studies again that wait or run without a job; returns how many."""
+    """Queue studies again that wait or run without a job; returns how many.
+
+    Parameters
+    ----------
+    database
+        The node's database.
+    jobs
+        Where jobs are queued.
+    now
+        Seconds since 1970.
+    """
     since = sa.case((studies.c.state == StudyState.RUNNING.value, studies.c.started), else_=studies.c.queued)
     working = [StudyState.WAITING.value, StudyState.RUNNING.value]
     suspect = sa.and_(studies.c.state.in_(working), since <= now - _GRACE_S)
@@ -97,7 +130,17 @@ def requeue_lost(database: sa.Engine, jobs: Jobs, now: float) -> int:
 
 
 def requeue_lost_deliveries(database: sa.Engine, jobs: Jobs, now: float) -> int:
-    """Queue deliveries again that are long due and have no job; returns how many."""
+    """Queue deliveries again that are long due and have no job; returns how many.
+
+    Parameters
+    ----------
+    database
+        The node's database.
+    jobs
+        Where jobs are queued.
+    now
+        Seconds since 1970.
+    """
     query = (
         sa.select(
             studies.c.token,

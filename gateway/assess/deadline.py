@@ -32,7 +32,21 @@ _OF_STUDIES: Final = (AlarmKind.NO_RESULT, AlarmKind.STUDY_FAILED, AlarmKind.INC
 
 
 def enforce_deadlines(database: sa.Engine, settings: Settings, spool: Spool, jobs: Jobs, now: float) -> int:
-    """Answer for every version whose deadline is past, once; returns how many."""
+    """Answer for every version whose deadline is past, once; returns how many.
+
+    Parameters
+    ----------
+    database
+        The node's database.
+    settings
+        The node's.
+    spool
+        Where the files are.
+    jobs
+        Where jobs are queued.
+    now
+        Seconds since 1970.
+    """
     late = sa.and_(
         studies.c.overdue.is_(None),
         studies.c.deadline < now,
@@ -44,7 +58,15 @@ def enforce_deadlines(database: sa.Engine, settings: Settings, spool: Spool, job
 
 
 def settle_alarms(database: sa.Engine, now: float) -> int:
-    """Close the alarms of studies that have come to their end in the meantime; returns how many."""
+    """Close the alarms of studies that have come to their end in the meantime; returns how many.
+
+    Parameters
+    ----------
+    database
+        The node's database.
+    now
+        Seconds since 1970.
+    """
     with database.connect() as connection:
         opened = connection.execute(
             sa.select(alarms.c.kind, alarms.c.subject).where(

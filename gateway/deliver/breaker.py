@@ -19,6 +19,17 @@ def wait_s(database: sa.Engine, name: str, deliver: Deliver, now: float) -> floa
     """Say how long to leave a destination alone; 0 lets the caller try.
 
     Of several callers that find the time of an open breaker over, one gets 0: the others wait for what it finds.
+
+    Parameters
+    ----------
+    database
+        The node's database.
+    name
+        The destination's.
+    deliver
+        The settings of delivery.
+    now
+        Seconds since 1970.
     """
     here = destinations.c.name == name
     with database.connect() as connection:
@@ -34,7 +45,17 @@ def wait_s(database: sa.Engine, name: str, deliver: Deliver, now: float) -> floa
 
 
 def succeeded(database: sa.Engine, name: str, now: float) -> None:
-    """Note that a destination answered: its breaker closes."""
+    """Note that a destination answered: its breaker closes.
+
+    Parameters
+    ----------
+    database
+        The node's database.
+    name
+        The destination's.
+    now
+        Seconds since 1970.
+    """
     here = destinations.c.name == name
     with writing(database) as connection:
         connection.execute(upsert(database, destinations, {"name": name}))
@@ -50,8 +71,16 @@ def failed(database: sa.Engine, name: str, reason: str, deliver: Deliver, now: f
 
     Parameters
     ----------
+    database
+        The node's database.
+    name
+        The destination's.
     reason
         For a person; without a patient's data.
+    deliver
+        The settings of delivery.
+    now
+        Seconds since 1970.
     """
     here = destinations.c.name == name
     with writing(database) as connection:
@@ -68,7 +97,17 @@ def failed(database: sa.Engine, name: str, reason: str, deliver: Deliver, now: f
 
 
 def remark(database: sa.Engine, name: str, reason: str) -> None:
-    """Say on the page what is wrong with a destination that does answer."""
+    """Say on the page what is wrong with a destination that does answer.
+
+    Parameters
+    ----------
+    database
+        The node's database.
+    name
+        The destination's.
+    reason
+        For a person; no patient's data.
+    """
     with writing(database) as connection:
         connection.execute(upsert(database, destinations, {"name": name}))
         connection.execute(destinations.update().where(destinations.c.name == name).values(reason=reason))

@@ -77,6 +77,8 @@ def take(database: sa.Engine, event_type: int, information: Dataset, now: float)
 
     Parameters
     ----------
+    database
+        The node's database.
     event_type
         1: all is safe; 2: something is not (PS3.4 J.3.3). The lists of instances say it too, and count.
     information

@@ -61,6 +61,12 @@ class Committer:
 
     Parameters
     ----------
+    database
+        The node's database.
+    settings
+        The node's.
+    now
+        Gives seconds since 1970.
     new_uid
         Makes Transaction UIDs.
     patience_s

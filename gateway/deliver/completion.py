@@ -20,7 +20,19 @@ from gateway.store.study import Study
 
 
 def settle_studies(database: sa.Engine, settings: Settings, now: float, study_instance_uid: str | None = None) -> int:
-    """End the studies, or one, of which nothing is on its way any more; returns how many versions."""
+    """End the studies, or one, of which nothing is on its way any more; returns how many versions.
+
+    Parameters
+    ----------
+    database
+        The node's database.
+    settings
+        The node's.
+    now
+        Seconds since 1970.
+    study_instance_uid
+        The study; None for all.
+    """
     ripe = sa.and_(studies.c.state == StudyState.DELIVERING.value, sa.not_(_on_its_way(settings)))
     if study_instance_uid is not None:
         ripe = sa.and_(ripe, studies.c.study_instance_uid == study_instance_uid)
@@ -72,7 +84,15 @@ def _settle(connection: sa.Connection, row: Any, now: float) -> bool:
 
 
 def watch_dead_letters(database: sa.Engine, now: float) -> None:
-    """Keep an alarm open for each destination that has dead letters, and for no other."""
+    """Keep an alarm open for each destination that has dead letters, and for no other.
+
+    Parameters
+    ----------
+    database
+        The node's database.
+    now
+        Seconds since 1970.
+    """
     dead = deliveries.c.state == DeliveryState.DEAD.value
     query = sa.select(deliveries.c.destination, sa.func.count(), sa.func.min(deliveries.c.reason)).where(dead)
     opened = sa.select(alarms.c.subject).where(alarms.c.kind == AlarmKind.DEAD_LETTER.value, alarms.c.cleared.is_(None))

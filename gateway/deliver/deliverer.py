@@ -52,7 +52,7 @@ class Queue(Protocol):
         delay_s: float = 0.0,
         occasion: str = "",
     ) -> str:
-        """Queue a delivery, with the caller's transaction."""
+        """See :meth:`gateway.jobs.jobs.Jobs.enqueue_delivery`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,16 @@ class Deliverer:
 
     Parameters
     ----------
+    database
+        The node's database.
+    settings
+        The node's.
+    spool
+        Where the files are.
+    jobs
+        Where jobs are queued.
+    now
+        Gives seconds since 1970.
     random
         Gives numbers in [0, 1), for the jitter.
     """
@@ -287,6 +297,8 @@ def backoff(elapsed_s: float, deliver: Deliver, random: float) -> float:
     ----------
     elapsed_s
         Since the first try.
+    deliver
+        The settings of delivery.
     random
         In [0, 1): the wait is between half and one and a half of that, so that what failed together comes apart.
     """

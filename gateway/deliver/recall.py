@@ -69,6 +69,8 @@ def answered_with(database: sa.Engine, bundle: str) -> list[Answered]:
 
     Parameters
     ----------
+    database
+        The node's database.
     bundle
         SHA-256 of the model bundle in hexadecimal, or how it begins.
     """
@@ -76,7 +78,15 @@ def answered_with(database: sa.Engine, bundle: str) -> list[Answered]:
 
 
 def answers_to(database: sa.Engine, study_instance_uid: str) -> list[Answered]:
-    """List the versions of a study that got results."""
+    """List the versions of a study that got results.
+
+    Parameters
+    ----------
+    database
+        The node's database.
+    study_instance_uid
+        Study Instance UID (0020,000D).
+    """
     return _answered(database, studies.c.study_instance_uid == study_instance_uid)
 
 

@@ -47,8 +47,16 @@ def resend(database: sa.Engine, jobs: Queue, selection: Selection, who: str, now
 
     Parameters
     ----------
+    database
+        The node's database.
+    jobs
+        Where jobs are queued.
+    selection
+        Which deliveries.
     who
         The operator.
+    now
+        Seconds since 1970.
 
     Returns
     -------

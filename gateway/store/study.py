@@ -158,6 +158,15 @@ def touch(
 def revive(connection: sa.Connection, sop_instance_uid: str, sha256: str) -> int | None:
     """Take an instance up again that retention had deleted with its study, and that has come a second time.
 
+    Parameters
+    ----------
+    connection
+        In a transaction.
+    sop_instance_uid
+        SOP Instance UID (0008,0018).
+    sha256
+        Of the file, in hexadecimal.
+
     Returns
     -------
     The id of its row, for :func:`touch` and :meth:`Study.link`; None where the file is still part of a study.
@@ -178,7 +187,15 @@ def revive(connection: sa.Connection, sop_instance_uid: str, sha256: str) -> int
 
 
 def newest_version(connection: sa.Connection, study_instance_uid: str) -> int:
-    """Return the number of a study's newest version; 0 where there is none."""
+    """Return the number of a study's newest version; 0 where there is none.
+
+    Parameters
+    ----------
+    connection
+        To the node's database.
+    study_instance_uid
+        Study Instance UID (0020,000D).
+    """
     newest = sa.select(sa.func.max(studies.c.version)).where(studies.c.study_instance_uid == study_instance_uid)
     return connection.execute(newest).scalar() or 0
 
@@ -188,15 +205,29 @@ def priority_by_age(asked: Priority, study_date: date | None, today: date, setti
 
     Parameters
     ----------
+    asked
+        By whoever sent the image.
     study_date
         Study Date (0008,0020); None where it is empty or no date: nothing is known, and what was asked holds.
+    today
+        The day on which the image came.
+    settings
+        For the age.
     """
     old = study_date is not None and (today - study_date).days > settings.max_study_age_d
     return Priority.BACKFILL if old else asked
 
 
 def complete(now: float, settings: Studies) -> sa.ColumnElement[bool]:
-    """Tell which versions have all their images: quiet for long enough, grown for too long, or full."""
+    """Tell which versions have all their images: quiet for long enough, grown for too long, or full.
+
+    Parameters
+    ----------
+    now
+        Seconds since 1970.
+    settings
+        For the quiet period and the limits.
+    """
     return sa.and_(
         studies.c.state == StudyState.RECEIVING.value,
         sa.or_(

@@ -56,6 +56,15 @@ def watch_drift(database: sa.Engine, settings: Settings, now: float) -> float | 
 
     A new model bundle begins a baseline of its own: its first 200 assessed studies.
 
+    Parameters
+    ----------
+    database
+        The node's database.
+    settings
+        The node's.
+    now
+        Seconds since 1970.
+
     Returns
     -------
     The share among the newest 100 studies; None while there is no baseline, or not so many after it.

@@ -35,6 +35,10 @@ def render_metrics(database: sa.Engine, settings: Settings, free_bytes: int, now
 
     Parameters
     ----------
+    database
+        The node's database.
+    settings
+        The node's.
     free_bytes
         Of the spool's disk.
     now

@@ -28,7 +28,21 @@ _JOBS_D: Final = 2.0
 
 
 def retain(database: sa.Engine, settings: Settings, spool: Spool, jobs: Jobs, now: float) -> int:
-    """Delete what may go; returns how many studies."""
+    """Delete what may go; returns how many studies.
+
+    Parameters
+    ----------
+    database
+        The node's database.
+    settings
+        The node's.
+    spool
+        Where the files are.
+    jobs
+        Where jobs are queued.
+    now
+        Seconds since 1970.
+    """
     purged = 0
     for uid in _oldest(database, settings, now - settings.keep.results_d * _DAY_S):
         purged += _purge(database, settings, spool, uid, now)

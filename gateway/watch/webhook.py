@@ -23,8 +23,12 @@ def tell(database: sa.Engine, url: str | None, now: float, client: httpx.Client 
 
     Parameters
     ----------
+    database
+        The node's database.
     url
         The setting ``alarms.webhook``; None for none.
+    now
+        Seconds since 1970.
     client
         Makes the calls; a test's own.
     """

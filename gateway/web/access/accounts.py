@@ -92,6 +92,13 @@ def set_password(database: sa.Engine, name: str, password: str) -> None:
 def remove_user(database: sa.Engine, name: str) -> None:
     """Remove a user, and end all logins of that name.
 
+    Parameters
+    ----------
+    database
+        The node's database.
+    name
+        The user's.
+
     Raises
     ------
     AccountError
@@ -122,6 +129,8 @@ class Logins:
 
     Parameters
     ----------
+    database
+        The node's database.
     now
         Seconds since 1970.
     session_s

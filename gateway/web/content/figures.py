@@ -51,7 +51,17 @@ class Health:
 
 
 def health(connection: sa.Connection, settings: Settings, now: float) -> list[Health]:
-    """Say how each destination of the settings is doing."""
+    """Say how each destination of the settings is doing.
+
+    Parameters
+    ----------
+    connection
+        To the node's database.
+    settings
+        The node's.
+    now
+        Seconds since 1970.
+    """
     rows = {row.name: row for row in connection.execute(sa.select(destinations))}
     counted = sa.select(deliveries.c.destination, deliveries.c.state, sa.func.count()).group_by(
         deliveries.c.destination, deliveries.c.state
@@ -92,7 +102,15 @@ class Day:
 
 
 def day(connection: sa.Connection, now: float) -> Day:
-    """Sum the last 24 hours up."""
+    """Sum the last 24 hours up.
+
+    Parameters
+    ----------
+    connection
+        To the node's database.
+    now
+        Seconds since 1970.
+    """
     since = now - 24 * _HOUR_S
     begun = sa.func.coalesce(studies.c.started, studies.c.finished)
     columns = (studies.c.last_image, studies.c.queued, begun.label("begun"), studies.c.assessed)
@@ -117,7 +135,15 @@ class Deferrals:
 
 
 def deferrals(connection: sa.Connection, now: float) -> Deferrals:
-    """Work out the share of deferred findings over the last four weeks."""
+    """Work out the share of deferred findings over the last four weeks.
+
+    Parameters
+    ----------
+    connection
+        To the node's database.
+    now
+        Seconds since 1970.
+    """
     since = now - _DRIFT_DAYS * _DAY_S
     query = sa.select(studies.c.assessed, studies.c.findings).where(
         studies.c.assessed >= since, studies.c.findings.is_not(None)

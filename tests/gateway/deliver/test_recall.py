@@ -48,7 +48,7 @@ def test_a_bundles_answers_are_listed_by_how_its_hash_begins(sender: Sender) -> 
     assert (found.study, found.unsent) == (Study(STUDY, 1), 2)
     assert {item.kind for item in found.results} == {"sr", "sc"}
     assert found.destinations == ()
-    assert [each.study_instance_uid for each in answered_with(sender.database, "cd")] == [OTHER]
+    assert [each.study.study_instance_uid for each in answered_with(sender.database, "cd")] == [OTHER]
     assert answered_with(sender.database, "%") == []
 
 
