@@ -210,7 +210,7 @@ def test_dead_letter_is_replayed_by_operators(page: Page) -> None:
     assert posted(client, "/dead-letter", "/dead-letter", study=parked, version="1", to="").status_code == 303
     assert [call[0] for call in page.calls] == ["resend", "study"]
     assert page.calls[0][2:] == ("pacs", "otto")
-    assert page.calls[1][1:] == ("1.2.9", 1, "otto")
+    assert page.calls[1][1:] == (Study("1.2.9", 1), "otto")
     assert posted(client, "/dead-letter", "/dead-letter", study=token, version="9", to="").status_code == 404
     assert posted(client, "/dead-letter", "/dead-letter", study=token, version="x", to="").status_code == 404
 
