@@ -318,7 +318,7 @@ def read_results(path: Path) -> Results:
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}); {advice}") from None
     except ValidationError as error:
-        raise DataError(f"{path} is no {FILE_NAME}: {_first_problem(error)}; {advice}") from None
+        raise DataError(f"{path} is not a {FILE_NAME}: {_first_problem(error)}; {advice}") from None
 
 
 def _first_problem(error: ValidationError) -> str:

@@ -175,3 +175,8 @@ def test_labels_of_other_images_are_refused(tmp_path: Path) -> None:
 def test_other_json_is_no_result(tmp_path: Path, text: str) -> None:
     with pytest.raises(DataError, match=r"is not a results\.json|holds no image that was assessed"):
         read_predictions(table(tmp_path / "r.json", text), tmp_path / "l.csv")
+
+
+def test_results_without_an_assessed_image_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds no image that was assessed"):
+        read_predictions(write_results_json(tmp_path, {}), tmp_path / "l.csv")
