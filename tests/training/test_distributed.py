@@ -75,7 +75,7 @@ def test_two_processes_train_as_one(data: Path, two: Path, tmp_path: Path) -> No
     assert all(torch.allclose(weights[name], others[name], atol=1e-5) for name in weights)
 
 
-def test_the_watched_auc_is_over_all_processes(data: Path, two: Path, tmp_path: Path) -> None:
+def test_the_validation_auc_is_over_all_processes(data: Path, two: Path, tmp_path: Path) -> None:
     recipe = Recipe("benchmark-cnn", stages=(Stage(32, 1, 0.1),), initial=str(two / "model.safetensors"))
     learner = make_learner(read_nih(data), tmp_path, recipe, torch.device("cpu"))
     loader = validation_loader(Inputs(learner.validation, learner.spec, None, ()), len(learner.validation.pixels), 8)

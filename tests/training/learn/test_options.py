@@ -128,7 +128,7 @@ def test_a_stage_ends_when_the_auc_no_longer_rises(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aucs = iter([0.6, 0.7, 0.7, 0.65, 0.9, 0.5, 0.5])
-    monkeypatch.setattr("training.learn.trainer.Trainer._watched_auc", lambda *_: next(aucs))
+    monkeypatch.setattr("training.learn.trainer.Trainer._validation_auc", lambda *_: next(aucs))
     stages = lasting((STAGE, STAGE), 8)
     history, _ = trained(dataset, tmp_path, stages=stages, patience=2, keep="best")
     assert [epoch["epoch"] for epoch in history] == [1, 2, 3, 4, 1, 2, 3]
@@ -139,7 +139,7 @@ def test_the_best_weights_are_kept_where_asked(
 ) -> None:
     for keep in ("best", "last"):
         aucs = iter([0.6, 0.9, 0.8])
-        monkeypatch.setattr("training.learn.trainer.Trainer._watched_auc", lambda *_, aucs=aucs: next(aucs))
+        monkeypatch.setattr("training.learn.trainer.Trainer._validation_auc", lambda *_, aucs=aucs: next(aucs))
         _, kept = trained(dataset, tmp_path / keep, stages=lasting((STAGE,), 3), keep=keep)
         best = load_file(tmp_path / keep / BEST)
         assert all(torch.equal(best[name], kept[name]) for name in kept) == (keep == "best")
