@@ -91,13 +91,13 @@ def _run(words: Sequence[str]) -> int:
 def _node(words: Sequence[str]) -> int:
     from gateway.__main__ import main as run_node
 
-    return run_node(words)
+    return run_node(words, "candor node")
 
 
 def _model(words: Sequence[str]) -> int:
     from training.__main__ import main as run_training
 
-    return run_training(words)
+    return run_training(words, "candor model")
 
 
 def _where(words: Sequence[str]) -> int:

@@ -18,7 +18,11 @@ AddVerb = Callable[[Callable[[argparse.Namespace], None], str, str], argparse.Ar
 
 
 def run_verb(
-    package: str, description: str, groups: Iterable[Callable[[AddVerb], None]], arguments: Sequence[str] | None
+    package: str,
+    description: str,
+    groups: Iterable[Callable[[AddVerb], None]],
+    arguments: Sequence[str] | None,
+    program: str | None = None,
 ) -> int:
     """Run one verb; what Candor raises on purpose becomes one line on standard error.
 
@@ -26,17 +30,21 @@ def run_verb(
     ----------
     package
         What ``python -m`` runs.
+    description
+        One line for the help.
     groups
         Each adds one or more verbs.
     arguments
         None for those of the process.
+    program
+        The command as the help shows it; None for ``python -m`` and the package.
 
     Returns
     -------
     0, or ``EXIT_UNUSABLE`` where Candor raised on purpose.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
-    options = verb_parser(package, description, groups).parse_args(given)
+    options = verb_parser(program or f"python -m {package}", description, groups).parse_args(given)
     options.command = f"python -m {package} {shlex.join(given)}"
     try:
         options.verb(options)
@@ -46,13 +54,28 @@ def run_verb(
     return 0
 
 
-def verb_parser(package: str, description: str, groups: Iterable[Callable[[AddVerb], None]]) -> argparse.ArgumentParser:
-    """Return the parser of :func:`run_verb`: what understands a command without running it."""
-    parser = argparse.ArgumentParser(f"python -m {package}", description=description)
+def verb_parser(program: str, description: str, groups: Iterable[Callable[[AddVerb], None]]) -> argparse.ArgumentParser:
+    """Return the parser of :func:`run_verb`, which understands a command without running it.
+
+    Parameters
+    ----------
+    program
+        The command as the help shows it.
+    description, groups
+        As for :func:`run_verb`.
+    """
+    parser = argparse.ArgumentParser(program, description=description)
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     for add_verbs in groups:
         add_verbs(partial(_add, verbs))
     return parser
+
+
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Show the defaults that there are."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default in (None, False, []) else super()._get_help_string(action)
 
 
 def _add(
@@ -61,6 +84,6 @@ def _add(
     name: str,
     text: str,
 ) -> argparse.ArgumentParser:
-    verb = verbs.add_parser(name, help=text, description=text, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    verb = verbs.add_parser(name, help=text, description=text, formatter_class=_Help)
     verb.set_defaults(verb=run)
     return verb

@@ -38,9 +38,15 @@ ADDERS: Final = (
 """Each adds a verb to the command line. What a verb does is imported when it runs: ``--help`` answers at once."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb of the node and return its exit status; see :func:`candor.command_line.run_verb`."""
-    return run_verb("gateway", f"Candor's DICOM node. {RESEARCH_USE}.", ADDERS, arguments)
+def main(arguments: Sequence[str] | None = None, program: str | None = None) -> int:
+    """Run one verb of the node and return its exit status.
+
+    Parameters
+    ----------
+    arguments, program
+        As for :func:`candor.command_line.run_verb`.
+    """
+    return run_verb("gateway", f"Candor's DICOM node. {RESEARCH_USE}.", ADDERS, arguments, program)
 
 
 if __name__ == "__main__":

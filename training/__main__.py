@@ -34,9 +34,15 @@ GROUPS: Final = (
 """Functions that add the verbs of a module to the command line."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb, and return its exit code; see :func:`candor.command_line.run_verb`."""
-    return run_verb("training", "Make the bundle that Candor runs.", GROUPS, arguments)
+def main(arguments: Sequence[str] | None = None, program: str | None = None) -> int:
+    """Run one verb, and return its exit code.
+
+    Parameters
+    ----------
+    arguments, program
+        As for :func:`candor.command_line.run_verb`.
+    """
+    return run_verb("training", "Make the bundle that Candor runs.", GROUPS, arguments, program)
 
 
 if __name__ == "__main__":

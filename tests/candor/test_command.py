@@ -55,15 +55,30 @@ def test_what_is_no_command_is_said(words: list[str], says: str, capsys: pytest.
 def test_a_command_gets_the_words_that_follow_and_gives_back_its_exit_code(
     command: str, module: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    got: list[list[str]] = []
+    got: list[tuple[list[str], str]] = []
 
-    def stand_in(words: list[str]) -> int:
-        got.append(words)
+    def stand_in(words: list[str], program: str) -> int:
+        got.append((words, program))
         return 7
 
     monkeypatch.setattr(f"{module}.main", stand_in)
     assert main([command, "verb", "--help", "--version"]) == 7
-    assert got == [["verb", "--help", "--version"]]
+    assert got == [(["verb", "--help", "--version"], f"candor {command}")]
+
+
+@pytest.mark.parametrize("command", ["node", "model"])
+def test_help_shows_the_command_as_it_was_called(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main([command, "--help"])
+    assert capsys.readouterr().out.startswith(f"usage: candor {command} ")
+
+
+def test_help_shows_a_default_only_where_there_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["model", "train", "--help"])
+    text = capsys.readouterr().out
+    assert "(default: work)" in text
+    assert "(default: None)" not in text
 
 
 def test_where_prints_the_folder_of_what_ships(capsys: pytest.CaptureFixture[str]) -> None:
