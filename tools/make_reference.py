@@ -158,8 +158,8 @@ def _listed(findings: Iterable[Finding]) -> str:
 def gateway_settings_page() -> str:
     """List every setting of the node, block by block."""
     text = (
-        "# Settings of the node\n\n`gateway.yaml`. Relative paths count from its folder. An unknown or impossible "
-        "setting is an error that names the line; `python -m gateway check-config` looks.\n"
+        "# Settings of the node\n\n`gateway.yaml`. Relative paths count from its folder. An unknown or invalid "
+        "setting is an error that names the line; `python -m gateway check-config` checks the file.\n"
     )
     for title, block in _blocks("", GatewaySettings):
         rows = [

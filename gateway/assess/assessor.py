@@ -164,7 +164,7 @@ class Assessor:
             priority = connection.execute(sa.select(studies.c.priority).where(study.row, undone)).scalar()
             if priority is not None:
                 self._jobs.enqueue_study(connection, study, Priority(priority), _ROOM_S)
-        text = f"less than {_ROOM_BYTES >> 20} MiB are free for the spool; no study is assessed until there is room"
+        text = f"the spool has less than {_ROOM_BYTES >> 20} MiB free: no study is assessed; free some disk space"
         raise_alarm(self._database, AlarmKind.DISK, _SUBJECT, text, self._now())
 
     def _claim(self, study: Study) -> Try | None:
@@ -248,7 +248,7 @@ class Assessor:
             for file in files
         )
         if contradictions:
-            text = f"{contradictions} files have other pixels than the ones that have their SOP Instance UIDs already"
+            text = f"{contradictions} files are in quarantine: their SOP Instance UIDs belong to images with other pixels"
             raise_alarm(self._database, AlarmKind.QUARANTINE, attempt.token, text, self._now())
         return [file for file in files if states[file.id] in _USED]
 

@@ -98,7 +98,7 @@ def _answer(database: sa.Engine, settings: Settings, spool: Spool, jobs: Jobs, r
         try:
             made = unassessed_reports(database, settings, spool, Study.of(row))
         except ObjectIncomplete as error:
-            text = f"the report that the study was not assessed did not go out: {error}; {WHAT_TO_DO}"
+            text = f"the report that the study was not assessed was not sent: {error}; {WHAT_TO_DO}"
             raise_alarm(database, AlarmKind.INCOMPLETE, row.token, text, now)
     try:
         answered = _write(database, settings, jobs, row, made, now)
@@ -115,7 +115,7 @@ def _text(undelivered: bool, reported: bool) -> str:
     if undelivered:
         return "the study's results could not be delivered by its deadline; look at its destinations"
     said = "a report says so" if reported else "and no report could be made"
-    return f"the study was not assessed by its deadline, {said}; it is still being worked on"
+    return f"the study was not assessed by its deadline, {said}; the node still works on it"
 
 
 def _write(

@@ -182,7 +182,7 @@ class Committer:
                 if problem is None:
                     self._wait(association, transaction)
         except NothingAccepted:
-            problem = "the destination does not offer it; mend that, or set commitment: false"
+            problem = "the destination does not offer it; enable it there, or set commitment: false"
         except (NoAssociation, SettingsError) as error:
             self._forget(transaction)
             breaker.failed(self._database, destination.name, str(error), self._settings.deliver, self._now())

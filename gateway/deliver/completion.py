@@ -101,7 +101,10 @@ def watch_dead_letters(database: sa.Engine, now: float) -> None:
         alarmed = set(connection.execute(opened).scalars())
     for name in sorted(found.keys() - alarmed):
         number, reason = found[name]
-        text = f"{number} objects cannot be delivered to {name}: {reason}; mend the cause, then resend"
+        text = (
+            f"{number} objects cannot be delivered to {name}: {reason}; "
+            f"fix the cause, then run 'candor node resend --to {name}'"
+        )
         raise_alarm(database, AlarmKind.DEAD_LETTER, name, text, now)
     for name in sorted(alarmed - found.keys()):
         clear_alarm(database, AlarmKind.DEAD_LETTER, name, now)

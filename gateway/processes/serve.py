@@ -43,7 +43,7 @@ def run_serve(
     with started(settings, "serve") as (database, _):
 
         def keeps_dying(kind: str) -> None:
-            text = f"the process {kind!r} keeps dying; run 'python -m gateway {kind}' by hand to see why"
+            text = f"the process {kind!r} stops again and again; run 'candor node {kind}' to see why"
             raise_alarm(database, AlarmKind.PROCESS, kind, text, now())
 
         def stop(number: signal.Signals) -> None:

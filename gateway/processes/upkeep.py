@@ -152,7 +152,7 @@ def watch_jobs(database: sa.Engine, jobs: Jobs, now: float) -> int:
     """
     broken = len(jobs.broken())
     if broken:
-        text = f"{broken} jobs ended with an error; what they were for is queued again, and the log says what failed"
+        text = f"{broken} jobs failed and are queued again; the log says why"
         raise_alarm(database, AlarmKind.PROCESS, "jobs", text, now)
     else:
         clear_alarm(database, AlarmKind.PROCESS, "jobs", now)

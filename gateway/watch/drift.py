@@ -82,7 +82,7 @@ def watch_drift(database: sa.Engine, settings: Settings, now: float) -> float | 
     if recent is None:
         return None
     if abs(recent - baseline.share) > settings.alarms.deferral_drift:
-        text = f"{recent:.0%} of the findings of the newest studies are deferred, and {baseline.share:.0%} at the start"
+        text = f"{recent:.0%} of the findings of the newest studies are deferred; the baseline is {baseline.share:.0%}"
         raise_alarm(database, AlarmKind.DRIFT, "", text, now)
     else:
         clear_alarm(database, AlarmKind.DRIFT, "", now)

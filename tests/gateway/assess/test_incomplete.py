@@ -182,7 +182,7 @@ def test_at_the_deadline_a_report_that_fails_the_check_raises_an_alarm_and_the_s
     found = dict(alarms(node))
     assert found.keys() == {"no_result", "incomplete"}
     assert "no report could be made" in found["no_result"]
-    assert "did not go out" in found["incomplete"]
+    assert "was not sent" in found["incomplete"]
     assert node.table(schema.objects) == []
     assert settle_alarms(node.database, node.clock()) == 0
     node.assessor.assess(Study(uid, 1))

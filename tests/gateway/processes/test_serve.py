@@ -58,7 +58,7 @@ def test_a_process_that_keeps_dying_is_an_alarm_and_a_signal_stops_the_superviso
         (alarm,) = connection.execute(alarms.select()).all()
     database.dispose()
     assert (alarm.kind, alarm.subject, alarm.raised) == ("process", "work", clock())
-    assert "python -m gateway work" in alarm.text
+    assert "candor node work" in alarm.text
 
 
 def test_a_file_that_is_missing_is_said_before_anything_is_made(config: Path) -> None:

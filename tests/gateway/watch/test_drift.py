@@ -66,7 +66,7 @@ def test_the_first_studies_are_the_baseline_and_a_change_raises_an_alarm(node: N
     assert alarm_texts(node) == []
     add(node, 100, 4)
     assert drift(node) == pytest.approx(0.4)
-    assert alarm_texts(node) == ["40% of the findings of the newest studies are deferred, and 20% at the start"]
+    assert alarm_texts(node) == ["40% of the findings of the newest studies are deferred; the baseline is 20%"]
     add(node, 100, 1)
     assert drift(node) == pytest.approx(0.1)
     assert alarm_texts(node) == []

@@ -295,7 +295,7 @@ def test_the_patient_is_read_from_the_first_file_that_can_be(page: Page) -> None
     page.spool.path(next(page.spool.instances())).unlink()
     client = page.browser(Role.VIEWER)
     text = client.get(f"/studies/{token}").text
-    assert "Its images are not kept any more" in text
+    assert "Its images were deleted" in text
     assert "T-1" not in text
     assert client.get("/").headers["location"] == "/studies"
 
