@@ -93,7 +93,7 @@ def receiving(folder: Path, images: int, rounds: int) -> Section:
         if name != "node"
     ]
     note = (
-        "The node and Orthanc acknowledge what a power loss cannot take; the storescp of DCMTK and of pynetdicom do "
+        "The node and Orthanc acknowledge only what is safe on disk; the storescp of DCMTK and of pynetdicom do "
         "not wait for the disk. The sender has TCP_NODELAY throughout."
     )
     return Section("Receiving", rows, [note])
