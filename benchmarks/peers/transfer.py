@@ -94,7 +94,7 @@ def receiving(folder: Path, images: int, rounds: int) -> Section:
     ]
     note = (
         "The node and Orthanc acknowledge only what is safe on disk; the storescp of DCMTK and of pynetdicom do "
-        "not wait for the disk. The sender has TCP_NODELAY throughout."
+        "not wait for the disk. The sender always has TCP_NODELAY."
     )
     return Section("Receiving", rows, [note])
 

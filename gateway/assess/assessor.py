@@ -248,7 +248,7 @@ class Assessor:
             for file in files
         )
         if contradictions:
-            text = f"{contradictions} files are in quarantine: their SOP Instance UIDs belong to images with other pixels"
+            text = f"{contradictions} files are in quarantine: images with other pixels have their SOP Instance UIDs"
             raise_alarm(self._database, AlarmKind.QUARANTINE, attempt.token, text, self._now())
         return [file for file in files if states[file.id] in _USED]
 
