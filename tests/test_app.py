@@ -81,8 +81,11 @@ def test_the_environment_names_the_folders(
         ({"-i": "letters"}, "none of the 1 files of the input folder is readable DICOM"),
         ({"-m": "nowhere"}, "nowhere is not a folder"),
         ({"-m": "empty"}, "holds no bundle"),
-        ({"-c": "unknown.yaml"}, "unknown.yaml line 2: unknown setting 'max_overlay'; did you mean 'max_overlays'?"),
-        ({"-c": "impossible.yaml"}, "deferral_cost is 0.7; it must be null, or a number between 0 and 0.5"),
+        (
+            {"-c": "unknown.yaml"},
+            "unknown.yaml line 2: unknown setting 'candor.max_overlay'; did you mean 'max_overlays'?",
+        ),
+        ({"-c": "impossible.yaml"}, "candor.deferral_cost is 0.7; it must be less than 0.5"),
         ({"-c": "nowhere.yaml"}, "nowhere.yaml cannot be read"),
         ({"-o": "file/out"}, "file/out cannot be written"),
     ],

@@ -1,4 +1,4 @@
-"""How the check of familiarity is fitted; imported without numpy, for the command line."""
+"""Settings of the familiarity check's fit; imports no numpy, since the command line needs them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from candor.study.errors import SettingsError
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """How the check is fitted.
+    """Settings of the check's fit.
 
     Parameters
     ----------
     kept
-        Variances kept one by one, at least 1.
+        Number of variances that are kept individually, at least 1.
     alarms
-        Share of the held-out adults that is unlike the training images, in (0, 1).
+        Share of the held-out adults that may exceed the first limit, in (0, 1).
     margin
         How far "no chest" lies beyond the farthest held-out adult, as a share of that distance, at least 0.
 

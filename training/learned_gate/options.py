@@ -1,4 +1,4 @@
-"""How the learned gate is fitted; imported without torch, for the command line."""
+"""Settings of the learned gate's fit; imports no torch, since the command line needs them."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from candor.study.errors import SettingsError
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How an error model is fitted.
+    """Settings of the learned gate's fit.
 
     Parameters
     ----------
     prior
         Whether the network sees the classifier's log-odds, and how much evidence the map holds.
     balanced
-        Whether the wrong answers weigh as much as all right ones together; else each answer weighs the same.
+        Whether all wrong answers together weigh as much as all right ones; else each answer weighs the same.
     limit
-        Of P(wrong), over which the gate defers, in (0, 0.5).
+        The gate defers where P(wrong) is over it; in (0, 0.5).
     seed
-        Of weights, order and bootstrap, at least 0.
+        Seed of weights, order and bootstrap, at least 0.
     epochs
         Passes over the answers.
 

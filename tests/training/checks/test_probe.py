@@ -19,7 +19,7 @@ from training.__main__ import main
 from training.checks.probe import features_of, held_out_scores, probe, read_subjects
 from training.checks.shortcut import measure_shifts
 from training.data.readers import read_dataset
-from training.data.readers.hannover import here
+from training.data.readers.hannover import recognises
 from training.data.splits import Subset
 from training.predictions.predict import predict
 
@@ -140,15 +140,15 @@ def test_features_are_those_of_the_application(folders: tuple[Path, Path, Path])
 
 def test_hannover_is_known_by_its_table(folders: tuple[Path, Path, Path]) -> None:
     nih, hannover, _ = folders
-    assert here(hannover)
-    assert not here(nih)
+    assert recognises(hannover)
+    assert not recognises(nih)
     with pytest.raises(DataError, match="labels no picture"):
         read_dataset(hannover)
 
 
 def test_another_table_of_the_same_name_is_not_hannover(tmp_path: Path) -> None:
     (tmp_path / "metadata.csv").write_text("patientid,filename\n")
-    assert not here(tmp_path)
+    assert not recognises(tmp_path)
 
 
 class TestVerbs:

@@ -1,4 +1,4 @@
-"""How the network of the lung field is trained; imported without torch, for the command line."""
+"""Settings of the lung field's training; imports no torch, since the command line needs them."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from candor.study.errors import SettingsError
 
 @dataclass(frozen=True, slots=True)
 class LungRecipe:
-    """How the network is trained.
+    """Settings of the network's training.
 
     Parameters
     ----------
     steps, batch
-        Of the optimiser, and pictures in each.
+        Steps of the optimiser, and pictures in each.
     peak_learning_rate, weight_decay
-        Of AdamW.
+        Settings of AdamW.
     seed
-        Of weights, order and augmentation.
+        Seed of weights, order and augmentation.
 
     Raises
     ------
@@ -34,4 +34,4 @@ class LungRecipe:
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch < 2:
-            raise SettingsError(f"{self.steps} steps of {self.batch} pictures teach nothing; give 1 and 2 at least")
+            raise SettingsError(f"{self.steps} steps of {self.batch} pictures are too few; give at least 1 step of 2")
