@@ -26,7 +26,7 @@ from candor.model.bundle import Bundle, find_bundle, load_bundle
 from candor.model.engine import open_engine
 from candor.model.outputs import Engine
 from candor.picture.lungs import LungField
-from candor.picture.orientation import load_screen
+from candor.picture.orientation import load_orientation_check
 from candor.picture.shortcut import Auditor
 from candor.run_options import run_parser
 from candor.settings import Settings, load_settings
@@ -102,7 +102,7 @@ class ChestXrayApp(Application):
         path: list[CaseOperator] = [
             ImageSelector(self, name="select", minimum_side=bundle.input.side),
             ImageReader(self, name="read"),
-            QualityGate(self, name="check quality", screen=load_screen(), policy=settings.policy),
+            QualityGate(self, name="check quality", orientation=load_orientation_check(), policy=settings.policy),
             Preprocessor(self, name="preprocess", spec=bundle.input),
             Classifier(self, name="classify", engine=self._engine, images_per_batch=settings.images_per_batch),
             FamiliarityCheck(self, name="check familiarity", familiarity=bundle.familiarity, policy=settings.policy),
@@ -124,7 +124,7 @@ class ChestXrayApp(Application):
                 name="gate",
                 gate=gate,
                 calibration=bundle.calibration,
-                error_model=bundle.error_model,
+                learned_gate=bundle.learned_gate,
                 percentiles=bundle.percentiles,
                 lungs=lungs,
             ),

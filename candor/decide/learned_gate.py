@@ -74,7 +74,7 @@ def map_inputs(maps: NDArray[np.floating]) -> Floats:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ErrorModel:
+class LearnedGate:
     """The network, and the map from its output to P(wrong).
 
     Parameters
@@ -198,7 +198,7 @@ def _check(tensors: Tensors, findings: int, *, prior: bool) -> None:
 
 
 def p_wrong(
-    model: ErrorModel,
+    model: LearnedGate,
     calibration: Calibration,
     logits: NDArray[np.float32],
     activation: NDArray[np.float32],
@@ -232,7 +232,7 @@ def p_wrong(
     return sigmoid(np.where(said, -present, present))
 
 
-class ErrorModelHead(Record):
+class LearnedGateHead(Record):
     """What an ``error_model.json`` always says: what it belongs to, and whether it is used."""
 
     active: bool
@@ -241,7 +241,7 @@ class ErrorModelHead(Record):
     network_sha256: Text
 
 
-class ErrorModelFile(ErrorModelHead):
+class LearnedGateFile(LearnedGateHead):
     """The ``error_model.json`` of a learned gate that is used."""
 
     description: Text
@@ -252,8 +252,8 @@ class ErrorModelFile(ErrorModelHead):
     slope: float
     intercept: float
 
-    def error_model(self, network: Path, findings: tuple[Finding, ...]) -> ErrorModel:
-        """Make the error model.
+    def learned_gate(self, network: Path, findings: tuple[Finding, ...]) -> LearnedGate:
+        """Make the learned gate.
 
         Parameters
         ----------
@@ -267,7 +267,7 @@ class ErrorModelFile(ErrorModelHead):
         SafetensorError, ValueError
             A value or a tensor is not as it should be.
         """
-        return ErrorModel(
+        return LearnedGate(
             findings=findings,
             prior=self.prior,
             lung_field=self.lung_field,

@@ -27,7 +27,7 @@ from safetensors import SafetensorError, safe_open
 
 from candor.decide.calibration import Calibration, Origin
 from candor.decide.gate import Gate
-from candor.decide.learned_gate import ErrorModel, ErrorModelFile, ErrorModelHead
+from candor.decide.learned_gate import LearnedGate, LearnedGateFile, LearnedGateHead
 from candor.decide.percentiles import Percentiles, PercentilesFile
 from candor.files.hashes import file_sha256
 from candor.files.reader import JsonFile
@@ -42,8 +42,8 @@ WEIGHTS: Final = Path("models", "model.safetensors")
 GRAPH: Final = Path("models", "model.onnx")
 CALIBRATION: Final = Path("models", "calibration.json")
 GATE: Final = Path("models", "gate.json")
-ERROR_MODEL: Final = Path("models", "error_model.json")
-ERROR_MODEL_WEIGHTS: Final = Path("models", "error_model.safetensors")
+LEARNED_GATE: Final = Path("models", "error_model.json")
+LEARNED_GATE_WEIGHTS: Final = Path("models", "error_model.safetensors")
 FAMILIARITY: Final = Path("models", "familiarity.json")
 PERCENTILES: Final = Path("models", "percentiles.json")
 FAMILIARITY_TENSORS: Final = Path("models", "familiarity.safetensors")
@@ -53,7 +53,7 @@ _CALIBRATE: Final = "calibrate it again (python -m training calibrate)"
 _FIT_GATE: Final = "fit the gate again (python -m training fit-gate)"
 _EVALUATE: Final = "evaluate again (python -m training evaluate), or delete it"
 _FIT_FAMILIARITY: Final = "fit it again (python -m training fit-familiarity), or delete it"
-_FIT_ERROR_MODEL: Final = "fit it again (python -m training fit-error-model), or delete it"
+_FIT_LEARNED_GATE: Final = "fit it again (python -m training fit-error-model), or delete it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +105,7 @@ class Bundle(Model):
     sha256
         Of metadata, weights, graph, calibration and gate together, and of the learned gate and of familiarity where
         there is one, in hexadecimal.
-    error_model
+    learned_gate
         The learned gate; None where there is none, or one that was found to be no better than confidence.
     familiarity
         The check that an image is like the training images; None where there is none.
@@ -114,7 +114,7 @@ class Bundle(Model):
     calibration: Calibration
     gate: Gate
     sha256: str
-    error_model: ErrorModel | None = None
+    learned_gate: LearnedGate | None = None
     familiarity: Familiarity | None = None
     percentiles: Percentiles | None = None
 
@@ -159,15 +159,15 @@ def load_bundle(path: Path) -> Bundle:
         A file is missing or broken, a value is missing or out of range, or a file was made for another.
     """
     model = load_model(path)
-    calibration, gate, error_model = load_calibration(model), _load_gate(model), _load_error_model(model)
+    calibration, gate, learned_gate = load_calibration(model), _load_gate(model), _load_learned_gate(model)
     familiarity, percentiles = load_familiarity(model), _load_percentiles(model)
-    optional = ((ERROR_MODEL, error_model), (FAMILIARITY, familiarity), (PERCENTILES, percentiles))
+    optional = ((LEARNED_GATE, learned_gate), (FAMILIARITY, familiarity), (PERCENTILES, percentiles))
     return Bundle(
         **{field.name: getattr(model, field.name) for field in fields(Model)},
         calibration=calibration,
         gate=gate,
         sha256=_joint_sha256(path, *(file for file, part in optional if part is not None)),
-        error_model=error_model,
+        learned_gate=learned_gate,
         familiarity=familiarity,
         percentiles=percentiles,
     )
@@ -232,21 +232,21 @@ def _load_gate(model: Model) -> Gate:
     return Gate({finding: record.findings[finding.label] for finding in model.findings}, record.description)
 
 
-def _load_error_model(model: Model) -> ErrorModel | None:
-    file, network = JsonFile(model.root / ERROR_MODEL, _FIT_ERROR_MODEL), model.root / ERROR_MODEL_WEIGHTS
+def _load_learned_gate(model: Model) -> LearnedGate | None:
+    file, network = JsonFile(model.root / LEARNED_GATE, _FIT_LEARNED_GATE), model.root / LEARNED_GATE_WEIGHTS
     if not file.path.exists():
         return None
-    head = file.read(ErrorModelHead)
+    head = file.read(LearnedGateHead)
     file.require_hash("weights_sha256", head.weights_sha256, model.weights, model.weights_sha256)
     file.require_hash("calibration_sha256", head.calibration_sha256, model.root / CALIBRATION)
     file.require_hash("network_sha256", head.network_sha256, network)
     if not head.active:
         return None
-    record = file.read(ErrorModelFile)
+    record = file.read(LearnedGateFile)
     if list(record.findings) != [finding.label for finding in model.findings]:
         file.refuse("findings", "are not those of the model, in its order")
     try:
-        return record.error_model(network, model.findings)
+        return record.learned_gate(network, model.findings)
     except (SafetensorError, ValueError) as error:
         file.refuse("", f"cannot be used with {network.name}: {error}")
 

@@ -22,7 +22,7 @@ from candor.study.result_object import Predecessor, ResultObject
 T = TypeVar("T")
 
 
-def given(value: T | None) -> T:
+def assert_set(value: T | None) -> T:
     """Return what an earlier stage must have added.
 
     Raises

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from candor import RESEARCH_USE
-from candor.study.case import Case, CaseImage, given
+from candor.study.case import Case, CaseImage, assert_set
 from candor.study.findings import Finding
 from candor.study.result import Decision, Disposition, FindingResult, Note, ShortcutAudit, disposition, roll_up
 
@@ -119,7 +119,7 @@ def study_result(case: Case) -> StudyResult:
         study_instance_uid=case.study_instance_uid,
         images=tuple(_image(image) for image in case.assessed_images),
         refused=tuple(
-            RefusedFile(image.name, image.sop_instance_uid, given(image.refusal))
+            RefusedFile(image.name, image.sop_instance_uid, assert_set(image.refusal))
             for image in case.images
             if not image.assessed
         ),

@@ -9,7 +9,7 @@ from candor.study.errors import SettingsError
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How an error model is fitted.
+    """How a learned gate is fitted.
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ from pydicom.tag import BaseTag
 
 from candor.dicom.read.decode import Stored, decode, lossy
 from candor.dicom.read.greyscale import GreyScale
-from candor.dicom.read.limits import ADVICE, MAXIMUM_HEADER_BYTES, NESTED_TOO_DEEP, Budget, read_bounded
+from candor.dicom.read.limits import ADVICE, MAXIMUM_HEADER_BYTES, NESTED_TOO_DEEP, Budget, read_limited
 from candor.dicom.shared.attributes import is_uid, text, values
 from candor.files.privacy import name_of
 from candor.study.errors import Refused
@@ -122,7 +122,7 @@ def _parse(path: Path) -> Dataset:
         return tag == _PIXEL_DATA or tag in _FLOAT_PIXEL_DATA
 
     budget = Budget(MAXIMUM_HEADER_BYTES)
-    header = read_bounded(path, budget, stop_when=at_pixels)
+    header = read_limited(path, budget, stop_when=at_pixels)
     _convert(header.file_meta, budget)
     _convert(header, budget)
     if header.preamble is None and not is_uid(header.get("SOPClassUID")):

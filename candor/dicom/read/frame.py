@@ -15,7 +15,7 @@ from pydicom.tag import BaseTag
 from pydicom.uid import UID, RLELossless
 
 from candor.dicom.read.codestream import Size, stated_size
-from candor.dicom.read.limits import MAXIMUM_HEADER_BYTES, Budget, read_bounded
+from candor.dicom.read.limits import MAXIMUM_HEADER_BYTES, Budget, read_limited
 from candor.dicom.shared.attributes import integer
 from candor.files.privacy import name_of
 from candor.study.errors import Refused
@@ -79,7 +79,7 @@ def read_frame(path: Path, syntax: UID) -> NDArray[Any]:
         the pixel data have more bytes than the largest picture.
     """
     try:
-        dataset = read_bounded(path, Budget(MAXIMUM_HEADER_BYTES + 2 * MAXIMUM_PIXELS), specific_tags=_PIXEL_MODULE)
+        dataset = read_limited(path, Budget(MAXIMUM_HEADER_BYTES + 2 * MAXIMUM_PIXELS), specific_tags=_PIXEL_MODULE)
         _check_codestream(dataset, syntax)
         dataset.file_meta.TransferSyntaxUID = syntax
         decoder = get_decoder(syntax)

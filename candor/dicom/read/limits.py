@@ -137,7 +137,7 @@ class Budget:
             self._refuse(Reason.UNREADABLE, f"over {MAXIMUM_ELEMENTS // ELEMENTS_PER_ITEM} items of sequences")
         if _UNDEFINED_LENGTH in value:
             # Looking for ends takes the square of their number in a file made for it: once here, where it is counted.
-            with BoundedReader(io.BytesIO(value), self) as reader:
+            with LimitedReader(io.BytesIO(value), self) as reader:
                 reader.parse(lambda: _read_sequence(reader, element, len(value)))
 
     def _refuse(self, reason: Reason, found: str) -> NoReturn:
@@ -145,7 +145,7 @@ class Budget:
         raise self.refusal
 
 
-class BoundedReader(io.BufferedReader):
+class LimitedReader(io.BufferedReader):
     """A file that never promises more than it has, and pays for what it hands out."""
 
     name = ""  # pydicom keeps it, and file names hold patients' names
@@ -175,7 +175,7 @@ class BoundedReader(io.BufferedReader):
             raise
 
 
-def read_bounded(
+def read_limited(
     path: Path, budget: Budget, *, stop_when: StopWhen | None = None, specific_tags: list[BaseTag | int] | None = None
 ) -> FileDataset:
     """Parse a DICOM file with or without its preamble, within a budget.
@@ -196,15 +196,15 @@ def read_bounded(
         Whatever pydicom raises for malformed bytes.
     """
 
-    def parsed(file: BoundedReader) -> FileDataset:
+    def parsed(file: LimitedReader) -> FileDataset:
         return file.parse(lambda: read_partial(file, stop_when, force=True, specific_tags=specific_tags))
 
-    with path.open("rb", buffering=0) as raw, BoundedReader(raw, budget) as file:
+    with path.open("rb", buffering=0) as raw, LimitedReader(raw, budget) as file:
         try:
             return parsed(file)
         except _Deflated:
             content = io.BytesIO(_inflated(file))
-    with BoundedReader(content, budget) as inflated:
+    with LimitedReader(content, budget) as inflated:
         return parsed(inflated)
 
 
@@ -212,7 +212,7 @@ class _Deflated(Exception):
     """The rest of the file is deflated."""
 
 
-def _inflated(file: BoundedReader) -> bytes:
+def _inflated(file: LimitedReader) -> bytes:
     """Return the file as if its data set, which begins where ``file`` stands, had not been deflated.
 
     Raises
@@ -241,7 +241,7 @@ def _inflated(file: BoundedReader) -> bytes:
     return b"".join(parts)
 
 
-def _read_sequence(file: BoundedReader, element: RawDataElement, size: int) -> Sequence:
+def _read_sequence(file: LimitedReader, element: RawDataElement, size: int) -> Sequence:
     return read_sequence(file, element.is_implicit_VR, element.is_little_endian, size, default_encoding)
 
 

@@ -11,7 +11,7 @@ from candor.dicom.report.content_items import Reference
 from candor.dicom.report.study import ReportedStudy
 from candor.dicom.shared import codes
 from candor.evidence.outline import LEVEL, Points, is_localised, outlines
-from candor.study.case import CaseImage, given
+from candor.study.case import CaseImage, assert_set
 from candor.study.result import Decision, FindingResult
 from candor.study.result_object import ResultObject
 
@@ -46,7 +46,7 @@ def _region(image: CaseImage, result: FindingResult) -> Points | None:
     """Give the outline that holds the peak, of a finding that is localised."""
     if not is_localised(result):
         return None
-    header = given(image.header)
+    header = assert_set(image.header)
     return outlines(result.heatmap, (header.Rows, header.Columns))[0]
 
 

@@ -11,7 +11,7 @@ from candor import RESEARCH_USE
 from candor.dicom.shared import codes
 from candor.dicom.shared.identity import can_be_referenced, case_fingerprint, reportable_images
 from candor.dicom.write.key_object_document import Identity, Named, Statement, build_document
-from candor.study.case import Case, CaseImage, given
+from candor.study.case import Case, CaseImage, assert_set
 from candor.study.errors import ReportError
 from candor.study.findings import Finding
 from candor.study.profile import Profile
@@ -81,7 +81,7 @@ def build_key_objects(
         series_number=SERIES_NUMBER,
         series_description=SERIES_DESCRIPTION,
     )
-    source = given(images[0].header)
+    source = assert_set(images[0].header)
     statement = Statement(codes.OF_INTEREST, description, codes.concept(texts.code))
     return build_document(source, named, statement, identity, provenance, case.time)
 
@@ -103,7 +103,7 @@ def _named(case: Case, images: list[CaseImage], decision: Decision, profile: Pro
     """List what the document names: the images, then what the profile holds of them, in the order of writing."""
     found = {image.sop_instance_uid: _decided(image, decision) for image in images}
     held = [written for written in profile.of(case.written) if _belongs(written, found, decision)]
-    return [_source(given(image.header)) for image in images] + [Named.of(written) for written in held]
+    return [_source(assert_set(image.header)) for image in images] + [Named.of(written) for written in held]
 
 
 def _belongs(written: ResultObject, found: dict[str, set[Finding]], decision: Decision) -> bool:
