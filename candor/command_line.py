@@ -31,7 +31,7 @@ def run_verb(
     package
         The package that ``python -m`` runs.
     description
-        The first line of the help.
+        One line for the help.
     groups
         Functions that each add one or more verbs.
     arguments
