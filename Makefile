@@ -21,10 +21,11 @@ demo: $(READY) ## a real chest radiograph from a small PACS through the node and
 serve: $(READY) ## the same, and leave the node running with its page
 	@$(BIN)/python -W ignore tools/demo.py --serve
 
-lint: $(READY) ## style, types, import rules
+lint: $(READY) ## style, types, import rules, described parameters
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check .
 	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/python -m tools.docstrings candor operators training deploy app.py
 	@$(BIN)/lint-imports --no-logo > .lint-imports.log 2>&1 || { cat .lint-imports.log; exit 1; }
 
 peers: ## install the independent DICOM validators where that is possible

@@ -1,6 +1,6 @@
-"""Candor CXR as a MONAI Deploy application: the path of a study, top to bottom.
+"""Candor CXR as a MONAI Deploy application: the operators in the order in which a study passes them.
 
-Once over a folder: ``python app.py -i IN -o OUT -m MODELS``. Resident: :class:`ResidentApplication`.
+``python app.py -i IN -o OUT -m MODELS`` runs once over a folder. :class:`ResidentApplication` keeps the model loaded.
 Research use only, not for diagnosis.
 """
 
@@ -26,7 +26,7 @@ from candor.model.bundle import Bundle, find_bundle, load_bundle
 from candor.model.engine import open_engine
 from candor.model.outputs import Engine
 from candor.picture.lungs import LungField
-from candor.picture.orientation import load_screen
+from candor.picture.orientation import load_orientation_check
 from candor.picture.shortcut import Auditor
 from candor.run_options import run_parser
 from candor.settings import Settings, load_settings
@@ -66,7 +66,7 @@ __all__ = [
     "quiet_libraries",
     "run",
 ]
-"""What the node's worker, the MAP's entry and the core's commands use: they know no operator."""
+"""The names that the node's worker, the MAP's entry and the core's commands use; they import no operator."""
 
 EXIT_DONE = 0
 EXIT_FAILED = 1
@@ -74,7 +74,21 @@ EXIT_UNUSABLE = 2
 
 
 class ChestXrayApp(Application):
-    """One linear path: a study goes through every operator, whatever becomes of its images."""
+    """One linear path: a study passes every operator, even where its images are refused.
+
+    Parameters
+    ----------
+    jobs
+        The queue that the first operator takes jobs from.
+    bundle
+        The model bundle.
+    engine
+        Runs the bundle's network.
+    settings
+        The application's settings.
+    profiles
+        The profiles of all receivers; None for that of the settings.
+    """
 
     def __init__(
         self,
@@ -84,7 +98,6 @@ class ChestXrayApp(Application):
         settings: Settings,
         profiles: Sequence[Profile] | None = None,
     ) -> None:
-        """Take the profiles of all receivers; None for the one of the settings."""
         self._profiles = (settings.profile,) if profiles is None else tuple(profiles)
         self._jobs = jobs
         self._bundle = bundle
@@ -94,7 +107,7 @@ class ChestXrayApp(Application):
         self.scheduler(GreedyScheduler(self, name="scheduler"))
 
     def compose(self) -> None:
-        """Construct the operators and connect them in the order in which a study meets them."""
+        """Construct the operators and connect them in the order in which a study passes them."""
         bundle, settings = self._bundle, self._settings
         gate, provenance = effective_gate(bundle, settings), provenance_of(bundle, self._engine, settings)
         lungs, texts = LungField(), texts_of(Language(settings.language))
@@ -102,7 +115,7 @@ class ChestXrayApp(Application):
         path: list[CaseOperator] = [
             ImageSelector(self, name="select", minimum_side=bundle.input.side),
             ImageReader(self, name="read"),
-            QualityGate(self, name="check quality", screen=load_screen(), policy=settings.policy),
+            QualityGate(self, name="check quality", orientation=load_orientation_check(), policy=settings.policy),
             Preprocessor(self, name="preprocess", spec=bundle.input),
             Classifier(self, name="classify", engine=self._engine, images_per_batch=settings.images_per_batch),
             FamiliarityCheck(self, name="check familiarity", familiarity=bundle.familiarity, policy=settings.policy),
@@ -124,7 +137,7 @@ class ChestXrayApp(Application):
                 name="gate",
                 gate=gate,
                 calibration=bundle.calibration,
-                error_model=bundle.error_model,
+                learned_gate=bundle.learned_gate,
                 percentiles=bundle.percentiles,
                 lungs=lungs,
             ),
@@ -142,12 +155,30 @@ class ChestXrayApp(Application):
 
 
 def effective_gate(bundle: Bundle, settings: Settings) -> Gate:
-    """Take the bundle's gate, with the site's costs in the place of thresholds where it sets any."""
+    """Return the bundle's gate, with costs instead of thresholds where the site sets them.
+
+    Parameters
+    ----------
+    bundle
+        The model bundle.
+    settings
+        The application's settings, with the site's costs.
+    """
     return bundle.gate.with_costs(settings.cost_table)
 
 
 def provenance_of(bundle: Bundle, engine: Engine, settings: Settings) -> Provenance:
-    """Say who makes the results of a run."""
+    """Return the provenance of the results of a run.
+
+    Parameters
+    ----------
+    bundle
+        The model bundle.
+    engine
+        The engine that runs its network.
+    settings
+        The application's settings.
+    """
     return Provenance(
         application_version=__version__,
         model_name=bundle.name,
@@ -162,9 +193,9 @@ def provenance_of(bundle: Bundle, engine: Engine, settings: Settings) -> Provena
 
 
 class ResidentApplication:
-    """The application with its model loaded once, taking jobs one after another.
+    """The application with its model loaded once, which runs jobs one after another.
 
-    Use it as a context; leaving it stops the graph after the study under way.
+    Use it as a context manager; its end stops the graph after the current study.
 
     Parameters
     ----------
@@ -173,7 +204,7 @@ class ResidentApplication:
     settings
         The application's settings.
     profiles
-        What the receivers of the results take; None for the profile of the settings.
+        The profiles of the receivers; None for that of the settings.
 
     Raises
     ------
@@ -188,7 +219,7 @@ class ResidentApplication:
 
     def __enter__(self) -> ResidentApplication:
         self._run = self._app.run_async()
-        self._run.add_done_callback(lambda _: self._jobs.abandon())  # whatever ended it: nobody waits for ever
+        self._run.add_done_callback(lambda _: self._jobs.abandon())  # so that no caller waits for ever
         self._wait_until_it_runs()
         return self
 
@@ -199,17 +230,17 @@ class ResidentApplication:
         self._run.result()
 
     def _wait_until_it_runs(self) -> None:
-        """Wait for the answer to a folder without a file, which only a graph that runs gives, and at once.
+        """Run a job over an empty folder, which is answered at once when the graph is running.
 
-        Until then holoscan may still take the signals away from whoever has set handlers for them.
+        Until then holoscan may still replace signal handlers.
         """
         with TemporaryDirectory() as empty, suppress(InputError):
             self.submit(Job(Path(empty), Path(empty))).result()
 
     def submit(self, job: Job) -> Future[JobResult]:
-        """Queue a job; its output folder exists.
+        """Queue a job, whose output folder exists, and return its future result.
 
-        The future's exception is a :class:`candor.study.errors.CandorError` where the job cannot be carried out, an
+        The future's exception is a :class:`candor.study.errors.CandorError` where the job cannot be done, and an
         ``OSError`` where its output cannot be written.
         """
         return self._jobs.submit(job)
@@ -253,10 +284,10 @@ def run(options: argparse.Namespace) -> int:
 
 def _run_once(options: argparse.Namespace) -> JobResult:
     settings = load_settings(options.config)
-    input_files(options.input)  # told at once, before the model is loaded
+    input_files(options.input)  # an error of the folder is raised before the model is loaded
     prepare_output(options.output)
     with ResidentApplication(options.model, settings) as application:
-        signal.signal(signal.SIGTERM, _stop)  # now that it runs: holoscan traps the signal for itself
+        signal.signal(signal.SIGTERM, _stop)  # after the start, at which holoscan sets its own handler
         signal.signal(signal.SIGINT, _stop)
         return application.submit(Job(options.input, options.output)).result()
 

@@ -1,8 +1,8 @@
 """Candor: chest radiographs to findings, or to a radiologist. Research use only, not for diagnosis.
 
-The public functions are imported when they are first asked for, so that ``import candor`` alone costs nothing; their
-types stand in ``__init__.pyi``. The subpackages are the core: domain types and pure functions that know no SDK and no
-network.
+The public functions are imported at their first use, so that ``import candor`` is fast; their types are declared in
+``__init__.pyi``. The subpackages are the core: domain types and pure functions, without an SDK and without network
+access.
 """
 
 from importlib import import_module
@@ -10,7 +10,7 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 RESEARCH_USE = "Research use only, not for diagnosis"
-"""Stands in every output; nothing leaves Candor without it."""
+"""The notice that every output holds."""
 
 _WHERE = {
     "StudyResult": "candor.study.study_result",
@@ -22,7 +22,7 @@ __all__ = ["RESEARCH_USE", "StudyResult", "__version__", "assess", "load_bundle"
 
 
 def __getattr__(name: str) -> object:
-    """Import what is public when it is first asked for (PEP 562)."""
+    """Import a public name at its first use (PEP 562)."""
     if name not in _WHERE:
         raise AttributeError(f"module 'candor' has no attribute {name!r}")
     value = getattr(import_module(_WHERE[name]), name)

@@ -1,8 +1,8 @@
 """The ``candor`` command: ``candor run``, ``candor node VERB``, ``candor model VERB``, ``candor where``.
 
-Each part is imported when it is called, so the small installation needs the packages of none but ``candor run``, and
-help answers at once. This module and :mod:`candor.assessment` are the only ones of the core that use what stands above
-it: nothing imports this one.
+Each part is imported when its command is called, so the small installation only needs the packages of ``candor run``,
+and help answers at once. This module and :mod:`candor.assessment` are the only ones of the core that import packages
+above it; no module imports this one.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class Command:
     Parameters
     ----------
     text
-        Its help.
+        The help text.
     extra
-        The extra of the installation that brings the packages it may lack.
+        The extra of the installation that has the packages of the command.
     run
-        Takes the words after the command, returns the exit code.
+        Takes the arguments after the command and returns the exit code.
     """
 
     text: str
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     The command's own exit code; 2 where something is missing or cannot be used.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
-    name = _parser().parse_args(given[:1]).command  # all words after the first are the command's
+    name = _parser().parse_args(given[:1]).command  # the command parses the words after the first
     command = COMMANDS[name]
     try:
         return command.run(given[1:])

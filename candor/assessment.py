@@ -1,7 +1,7 @@
-"""``candor.assess``: a folder of radiographs in, typed results out, without the MONAI Deploy App SDK.
+"""``candor.assess``: assess a folder of radiographs from Python, without the MONAI Deploy App SDK.
 
-The operators are those of ``app.py``, which stands above the core; this module imports it when it is called. It and
-:mod:`candor.__main__` are the only ones of the core that do.
+The operators are those of ``app.py``, which is above the core; this module imports it when ``assess`` is called. This
+module and :mod:`candor.__main__` are the only ones of the core that do so.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def assess(
 
 @contextmanager
 def _folder(output: Path | str | None) -> Iterator[Path]:
-    """Give the output folder; where none is asked for, one that stays empty and is removed."""
+    """Yield the output folder; where there is none, an empty one that is removed afterwards."""
     if output is not None:
         yield Path(output)
         return
@@ -83,7 +83,7 @@ def _folder(output: Path | str | None) -> Iterator[Path]:
 
 @contextmanager
 def _plain_runner() -> Iterator[None]:
-    """Choose the plain runner for an import of ``app``, unless the environment names another."""
+    """Select the plain runner while ``app`` is imported, unless the environment names another."""
     chosen = os.environ.get(RUNNER_VARIABLE)
     os.environ[RUNNER_VARIABLE] = chosen or "plain"
     try:

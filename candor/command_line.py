@@ -1,4 +1,4 @@
-"""A command line of verbs, one for each thing that a person can ask for: the same for training and for the node."""
+"""The command line of verbs that training and the node share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from candor.study.errors import CandorError
 EXIT_UNUSABLE: Final = 2
 
 AddVerb = Callable[[Callable[[argparse.Namespace], None], str, str], argparse.ArgumentParser]
-"""Adds a verb to a command line: what runs it, its name, its help."""
+"""Adds a verb to a command line, from the function that runs it, its name and its help."""
 
 
 def run_verb(
@@ -24,24 +24,24 @@ def run_verb(
     arguments: Sequence[str] | None,
     program: str | None = None,
 ) -> int:
-    """Run one verb; what Candor raises on purpose becomes one line on standard error.
+    """Run one verb; an error that Candor raises on purpose becomes one line on standard error.
 
     Parameters
     ----------
     package
-        What ``python -m`` runs.
+        The package that ``python -m`` runs.
     description
         One line for the help.
     groups
-        Each adds one or more verbs.
+        Functions that each add one or more verbs.
     arguments
-        None for those of the process.
+        The command line; None for that of the process.
     program
         The command as the help shows it; None for ``python -m`` and the package.
 
     Returns
     -------
-    0, or ``EXIT_UNUSABLE`` where Candor raised on purpose.
+    0, or ``EXIT_UNUSABLE`` after a :class:`candor.study.errors.CandorError`.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     options = verb_parser(program or f"python -m {package}", description, groups).parse_args(given)

@@ -1,6 +1,6 @@
-"""The options of a run over a folder: those of ``python app.py`` and of ``candor run``.
+"""The options of ``python app.py`` and of ``candor run``.
 
-They stand apart from ``app.py``, whose imports take seconds, so that ``candor run --help`` answers at once.
+They are not in ``app.py``, because its imports take seconds and ``candor run --help`` should answer at once.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from candor import RESEARCH_USE, __version__
 from candor.files.shipped import shipped
 
 RUNNERS: Final = ("auto", "sdk", "plain")
-"""What can run the operators: the MONAI Deploy App SDK, plain Python, or ``auto``: the SDK where it is installed."""
+"""The runners of the operators: the MONAI Deploy App SDK, plain Python, or ``auto``: the SDK where it is installed."""
 
 RUNNER_VARIABLE: Final = "CANDOR_RUNNER"
 
 
 def run_parser(program: str) -> argparse.ArgumentParser:
-    """Return the parser of the options that both commands have; an option wins over its variable."""
+    """Return the parser of the options that both commands have; an option takes precedence over its variable."""
     parser = argparse.ArgumentParser(prog=program, description=f"Assess chest radiographs. {RESEARCH_USE}.")
     for flag, name, variable, default, text in (
         ("-i", "--input", "HOLOSCAN_INPUT_PATH", Path("input"), "folder with DICOM files"),
@@ -36,7 +36,7 @@ def run_parser(program: str) -> argparse.ArgumentParser:
 
 
 def add_runner(parser: argparse.ArgumentParser) -> None:
-    """Add the option that chooses what runs the operators; its value holds from the import of ``app`` on."""
+    """Add the option ``--runner``; its value must be in the environment before ``app`` is imported."""
     parser.add_argument(
         "--runner",
         choices=RUNNERS,

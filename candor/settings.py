@@ -1,6 +1,6 @@
 """The application's settings: the ``candor`` block of ``app.yaml``.
 
-An unknown or impossible setting is an error that names the line; nothing falls back in silence.
+An unknown or impossible setting is an error that names the line. No value falls back to its default without one.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ EngineChoice = Literal["auto", "onnx", "torch"]
 ActionName = Literal["refuse", "defer", "notice"]
 
 ENGINES: Final[tuple[str, ...]] = get_args(EngineChoice)
-"""What the setting ``engine`` may say."""
+"""The values of the setting ``engine``."""
 
 DEFAULT_OBJECTS: Final = tuple(kind for kind in KINDS if kind in Profile().kinds)
 
 _WITHOUT_EFFECT: Final = {"engine", "images_per_batch"}
-"""Settings that change no result; the engine's own name is part of every result UID."""
+"""Settings that change no result. The name of the engine that ran is part of every result UID all the same."""
 
 
 def _setting_of(check: Reason) -> str:
@@ -85,18 +85,18 @@ class Settings(Block):
     shortcut_limit: float | None = Field(
         default=0.4,
         gt=0,
-        description="Most that blanking marks and borders may move an answer, in log-odds, over 0: past it, the "
-        "reason SHORTCUT is given. null leaves the audit out.",
+        description="Largest change of an answer, in log-odds, when marks and borders are blanked; a larger one gets "
+        "the reason SHORTCUT. Over 0; null turns the audit off.",
     )
     objects: tuple[Kind, ...] = Field(
         default=DEFAULT_OBJECTS,
         description="Kinds of result objects: `sr` report, `sc` overlays, `gsps` outlines over the source image, `ko` "
-        "key objects, `pm` all heatmaps as numbers. Never without `sr`: no report would be silence. A "
+        "key objects, `pm` all heatmaps as numbers. `sr` must be among them: every study gets a report. A "
         "node's destinations have their own `kinds`.",
     )
     report_class: Literal["comprehensive-3d", "comprehensive", "enhanced"] = Field(
         default="comprehensive-3d",
-        description="The report's SOP class, for viewers that show but one: comprehensive-3d, comprehensive or "
+        description="The report's SOP class, for viewers that show only one: comprehensive-3d, comprehensive or "
         "enhanced; the content is the same. A node's destinations have their own.",
     )
     flag_deferrals: bool = Field(
@@ -130,11 +130,11 @@ class Settings(Block):
     @field_validator("objects")
     @classmethod
     def _objects_in_order(cls, named: tuple[Kind, ...]) -> tuple[Kind, ...]:
-        """Bring the kinds into their one order: another order is no other setting."""
+        """Sort the kinds, so that their order in the file makes no difference to the hash."""
         if len(set(named)) < len(named):
             raise ValueError("it must name each kind once")
         if "sr" not in named:
-            raise ValueError("it must hold sr: a study without its report is silence")
+            raise ValueError("it must hold sr: every study gets a report")
         return tuple(kind for kind in KINDS if kind in named)
 
     @field_validator("costs")
@@ -152,7 +152,7 @@ class Settings(Block):
 
     @property
     def profile(self) -> Profile:
-        """What is written for a receiver of which no more is known than these settings."""
+        """The profile of a receiver that has no settings of its own."""
         return Profile(frozenset(self.objects), ReportClass(self.report_class), None, self.flag_deferrals)
 
     @property
@@ -164,7 +164,7 @@ class Settings(Block):
 
     @property
     def policy(self) -> Policy:
-        """What follows from each check."""
+        """The action for each check."""
         return {reason: Action(getattr(self, _setting_of(reason))) for reason in CHECKS}
 
     @property
@@ -175,7 +175,7 @@ class Settings(Block):
 
 
 class Application(Block):
-    """All of ``app.yaml``: the MAP's own blocks, which the packager reads, and ours."""
+    """The whole of ``app.yaml``: Candor's block, and those that the MAP packager reads."""
 
     application: object = None
     resources: object = None

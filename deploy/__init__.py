@@ -1,1 +1,1 @@
-"""How Candor is packed and deployed: the MAP, the node."""
+"""Packaging and deployment: the MAP, the node."""

@@ -1,1 +1,1 @@
-"""What the Makefile runs, and a small PACS for trials."""
+"""Scripts of the Makefile, and a small PACS for trials."""

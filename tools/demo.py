@@ -45,7 +45,7 @@ _LOOP_S: Final = 120.0
 
 
 def main() -> int:
-    """Run the loop and show what came back."""
+    """Run the demonstration and show the results."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--serve", action="store_true", help="leave the node running until Ctrl-C")
     serve = parser.parse_args().serve
@@ -89,7 +89,7 @@ def prepare(folder: Path) -> Path:
 
 
 def configure(folder: Path, port: int, page: int, pacs_port: int) -> Path:
-    """Write ``gateway.yaml`` for this machine alone, and go live with one operator."""
+    """Write ``gateway.yaml`` for this machine only, and go live with one operator."""
     config = folder / "gateway.yaml"
     settings: dict[str, Any] = {
         "receive": {"host": "127.0.0.1", "port": port},
@@ -115,7 +115,7 @@ def gateway(config: Path, *words: str, said: str = "") -> None:
 
 @contextmanager
 def node(config: Path, folder: Path) -> Iterator[Path]:
-    """Run ``gateway serve``, and end it; gives its log."""
+    """Run ``gateway serve`` and end it; yield its log."""
     log = folder / "node.log"
     command = [sys.executable, "-W", "ignore", "-m", "gateway", "serve", "--config", str(config)]
     with log.open("wb") as sink:
@@ -136,7 +136,7 @@ def delivered(folder: Path) -> Results | None:
 
 
 def wait_for(done: Callable[[], Any], seconds: float) -> Any:
-    """Wait until something is so, and return it."""
+    """Wait until a function returns a true value, and return it."""
     end = time.monotonic() + seconds
     while not (found := done()):
         if time.monotonic() > end:
@@ -168,7 +168,7 @@ def show(study: StudyEntry, model: ModelEntry) -> None:
 
 
 def previews(study: StudyEntry, source: Path, folder: Path) -> None:
-    """Write a PNG of each overlay beside the image, and name all the files."""
+    """Write a PNG of each overlay beside the image, and return all the files."""
     grey = (read_pixels(source).radiograph.pixels * 255).astype(np.uint8)
     received = {line["sop_instance_uid"]: line["sha256"] for line in SmallPacs(folder / "pacs").received()}
     print("\nat the PACS:")
@@ -183,7 +183,7 @@ def previews(study: StudyEntry, source: Path, folder: Path) -> None:
 
 
 def beside(grey: NDArray[np.uint8], overlay: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Set the grey image, scaled to the overlay's height, to the left of the overlay: ``(rows, columns, 3)``."""
+    """Return the grey image, scaled to the overlay's height, to the left of the overlay: ``(rows, columns, 3)``."""
     height = overlay.shape[0]
     width = round(grey.shape[1] * height / grey.shape[0])
     scaled = np.asarray(Image.fromarray(grey).resize((width, height), Image.Resampling.LANCZOS))

@@ -22,7 +22,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def undescribed(source: str) -> Iterator[tuple[int, str, list[str]]]:
-    """List the public functions whose docstrings lack parameters.
+    """Yield the public functions whose docstrings lack parameters.
 
     Yields
     ------
@@ -60,7 +60,7 @@ def _parameters(function: Function, owner: ast.ClassDef | None) -> list[str]:
 
 
 def _describes(docstring: str, name: str) -> bool:
-    """Whether a line below "Parameters" begins with the name, alone or in a list with commas."""
+    """Return whether a line below "Parameters" begins with the name, alone or in a list with commas."""
     _, _, section = docstring.partition("Parameters\n")
     return re.search(rf"^\s*(?:\*{{0,2}}\w+, )*{re.escape(name)}(?:,.*)?(?: ?:.*)?$", section, re.MULTILINE) is not None
 

@@ -1,4 +1,4 @@
-"""The licences of everything that Candor ships, against the list of those that we accept.
+"""Check the licences of everything that Candor ships against the list of accepted ones.
 
     python -m tools.licences           write docs/reference/licences.md
     python -m tools.licences --check   say what is not accepted, or where the page is not what it would write
@@ -45,7 +45,7 @@ ACCEPTED: Final = {
     "ZPL-2.1": "ZPL-2.1",
     "Zlib": "Zlib",
 }
-"""Licences that any package may have: as its metadata names them, and by their SPDX identifier."""
+"""Licences that any package may have: the name in its metadata, and the SPDX identifier."""
 
 FOR_A_REASON: Final = {
     ("nvidia-cuda-runtime", "LicenseRef-NVIDIA-Proprietary"): "free to use and to redistribute by NVIDIA's terms; "
@@ -53,12 +53,12 @@ FOR_A_REASON: Final = {
     ("psycopg", "LGPL-3.0-only"): "used as it is published, as a library that anybody can replace",
     ("psycopg-binary", "LGPL-3.0-only"): "the same",
 }
-"""Licences that one package may have, and why."""
+"""Licences that a single package may have, with the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Licensed:
-    """A shipped package with the licences that its metadata names; it is under all of them together."""
+    """A shipped package with the licences in its metadata, which all apply together."""
 
     name: str
     version: str
@@ -66,12 +66,12 @@ class Licensed:
 
     @property
     def refused(self) -> list[str]:
-        """Those of its licences that are not accepted."""
+        """The licences that are not accepted."""
         return [given for given in self.licences if given not in ACCEPTED and (self.name, given) not in FOR_A_REASON]
 
 
 def licensed() -> list[Licensed]:
-    """Read what every shipped package says of its licence."""
+    """Return every shipped package with its licences."""
     names = shipped()
     command = [sys.executable, "-m", "piplicenses", "--from=mixed", "--format=json", "--with-system"]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -80,7 +80,7 @@ def licensed() -> list[Licensed]:
 
 
 def page(packages: Iterable[Licensed]) -> str:
-    """Write the page: who is under what."""
+    """Return the page of packages and licences."""
     by_licence: dict[str, list[str]] = {}
     for package in packages:
         terms = " and ".join(sorted({ACCEPTED.get(given, given) for given in package.licences}))
@@ -129,7 +129,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parts(text: str) -> tuple[str, ...]:
-    """Split what a package's metadata says; some put the whole text there."""
+    """Return the licences in a package's metadata; some have the whole text there."""
     named = text.splitlines()[0]
     return tuple(part.strip() for half in named.split(";") for part in half.split(" AND "))
 

@@ -34,13 +34,13 @@ FOLDER = ROOT / "docs" / "reference"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Format a Markdown table."""
+    """Return a Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines) + "\n"
 
 
 def settings_page() -> str:
-    """List every setting with its default."""
+    """Return a table of every setting with its default."""
     rows = [(f"`{name}`", _default(field), field.description) for name, field in Settings.model_fields.items()]
     return (
         "# Settings\n\nThe `candor` block of `app.yaml`. An unknown or impossible setting is an error that names the "
@@ -49,7 +49,7 @@ def settings_page() -> str:
 
 
 def findings_page() -> str:
-    """List every finding with its codes."""
+    """Return a table of every finding with its codes."""
     rows = [
         (
             finding.display,
@@ -65,7 +65,7 @@ def findings_page() -> str:
 
 
 def reasons_page() -> str:
-    """List every coded reason by what it does."""
+    """Return a table of every coded reason by its kind."""
     titles = {
         ReasonKind.REFUSAL: "Why an image is not assessed",
         ReasonKind.DEFERRAL: "Why a finding is deferred to a radiologist",
@@ -83,7 +83,7 @@ def reasons_page() -> str:
 
 
 def errors_page() -> str:
-    """List every error that is raised on purpose."""
+    """Return a table of every error that is raised on purpose."""
     classes = [cls for _, cls in inspect.getmembers(errors, inspect.isclass) if issubclass(cls, CandorError)]
     rows = [(f"`{cls.__name__}`", (inspect.getdoc(cls) or "").splitlines()[0]) for cls in classes]
     return (
@@ -96,7 +96,7 @@ def errors_page() -> str:
 
 
 def _gateway_errors() -> list[tuple[str, str]]:
-    """List the errors that the node's own modules raise; the worker's come from the core."""
+    """Return a table of the errors that the node's own modules raise; the worker's come from the core."""
     for module in pkgutil.walk_packages(gateway.__path__, "gateway."):
         if module.name not in ("gateway.assess.application", "gateway.__main__"):
             importlib.import_module(module.name)
@@ -112,7 +112,7 @@ def _below(cls: type[CandorError]) -> Iterable[type[CandorError]]:
 
 
 def data_sets_page() -> str:
-    """List every layout that is read, and what becomes of the labels that are no findings."""
+    """Return a table of every layout that is read, and of the labels that are not findings."""
     layouts = [
         (
             f"`{kind}`",
@@ -156,7 +156,7 @@ def _listed(findings: Iterable[Finding]) -> str:
 
 
 def gateway_settings_page() -> str:
-    """List every setting of the node, block by block."""
+    """Return a table of every setting of the node, block by block."""
     text = (
         "# Settings of the node\n\n`gateway.yaml`. Relative paths count from its folder. An unknown or invalid "
         "setting is an error that names the line; `python -m gateway check-config` checks the file.\n"
@@ -193,7 +193,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def _written(value: object) -> str:
-    """Write a value as the settings' file has it."""
+    """Return a value as it is written in the settings file."""
     if isinstance(value, tuple):
         return f"`[{', '.join(value)}]`"
     return f"`{'null' if value is None else str(value).lower() if isinstance(value, bool) else value}`"

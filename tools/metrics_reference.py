@@ -52,11 +52,11 @@ MEANINGS: Final[Mapping[str, str]] = {
     "studies_assessed_total": "Versions of studies that got results.",
     "studies_failed_total": "Versions of studies that were parked after their tries.",
 }
-"""What each counter counts."""
+"""The meaning of each counter."""
 
 
 def counted() -> dict[str, tuple[str, ...]]:
-    """Name the counters that the gateway's modules count, each with its labels in order."""
+    """Return the counters in the gateway's modules, each with its labels in order."""
     found: dict[str, set[str]] = {}
     for file in sorted((ROOT / "gateway").rglob("*.py")):
         for call in _calls(ast.parse(file.read_text())):
@@ -66,14 +66,14 @@ def counted() -> dict[str, tuple[str, ...]]:
 
 
 def _calls(tree: ast.AST) -> Iterator[ast.Call]:
-    """Find the calls of :func:`gateway.store.counters.count`."""
+    """Yield the calls of :func:`gateway.store.counters.count`."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "count":
             yield node
 
 
 def _name(call: ast.Call) -> str:
-    """Read a counter's name, which must stand in the code as it is, so that it can be found."""
+    """Return a counter's name, which must be a literal in the code."""
     name = call.args[1]
     if not (isinstance(name, ast.Constant) and isinstance(name.value, str)):
         raise TypeError(f"line {call.lineno}: a counter's name must be a string constant")
@@ -81,7 +81,7 @@ def _name(call: ast.Call) -> str:
 
 
 def families(counters: Mapping[str, tuple[str, ...]]) -> list[Metric]:
-    """Scrape a made-up node in which everything has happened once.
+    """Return the metrics of a made-up node in which everything has happened once.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def families(counters: Mapping[str, tuple[str, ...]]) -> list[Metric]:
 
 
 def _happen(connection: sa.Connection) -> None:
-    """Make what some metrics wait for: an assessed study, and a baseline of the deferrals."""
+    """Add what some metrics need: an assessed study, and a baseline of the deferrals."""
     baseline = {"key": "drift_baseline", "value": json.dumps(asdict(Baseline("", 0.0, 0)))}
     connection.execute(node_state.insert().values(baseline))
     times = dict.fromkeys(("first_image", "last_image", "deadline", "assessed"), 0.0)

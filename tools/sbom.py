@@ -28,7 +28,7 @@ Json = dict[str, Any]
 
 
 def bill(models: Path) -> Json:
-    """Make the bill of materials.
+    """Return the bill of materials.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def bill(models: Path) -> Json:
 
 
 def write_bill(path: Path, models: Path) -> int:
-    """Write the bill, valid by CycloneDX's own schema, and return how many components it names.
+    """Write the bill, validated by CycloneDX's schema, and return the number of its components.
 
     Raises
     ------

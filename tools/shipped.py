@@ -1,4 +1,4 @@
-"""Which packages are part of what Candor ships: the application, the node, and all that they need to run."""
+"""The packages that Candor ships: the application, the node, and all that they need to run."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from packaging.requirements import Requirement
 
 PROJECT: Final = Path(__file__).parent.parent / "pyproject.toml"
 EXTRAS: Final = ("sdk", "node")
-"""The images hold these extras; what trains, tests and checks stays outside."""
+"""The extras in the images; those for training, tests and checks are not in them."""
 
 
 def shipped() -> dict[str, Distribution]:
-    """Follow the requirements of Candor with its extras, as this environment has them installed.
+    """Return the packages that Candor and its extras require, as installed in this environment.
 
     Returns
     -------
@@ -40,7 +40,7 @@ def shipped() -> dict[str, Distribution]:
 
 
 def normalised(name: str) -> str:
-    """Write a package's name as indexes do (PEP 503)."""
+    """Return a package's name as indexes write it (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 

@@ -1,4 +1,4 @@
-"""MkDocs' hook: the README is the home page, and a link that leaves docs/ takes what it names along into the site."""
+"""MkDocs' hook: make the README the home page, and add the files outside docs/ that pages link to."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 _DOCS: Final = "docs"
 _HOME: Final = "README.md"
 _OTHERS: Final = "repository"
-"""Folder of the site for what stands outside docs/."""
+"""Folder of the site for files from outside docs/."""
 
 _LINK: Final = re.compile(r"(\]\()([^)#:\s]+)((?:#[^)\s]*)?\))")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the home page and everything that a page names outside docs/, and what that names in turn."""
+    """Add the home page, and all files outside docs/ that pages link to, directly or through others."""
     files.append(File.generated(config, place_of(_HOME), abs_src_path=str(ROOT / _HOME)))
     pending = [origin_of(file.src_uri) for file in files.documentation_pages()]
     while pending:
@@ -35,7 +35,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Turn links between files of the repository into links between files of the site."""
+    """Return a page with links between files of the repository turned into links between files of the site."""
     origin = origin_of(page.file.src_uri)
 
     def moved(link: re.Match[str]) -> str:
@@ -49,18 +49,18 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def targets(origin: str, markdown: str) -> list[str]:
-    """List the files of the repository that a page links to."""
+    """Return the files of the repository that a page links to."""
     found = [resolved(origin, link[2]) for link in _LINK.finditer(markdown)]
     return [target for target in found if (ROOT / target).is_file()]
 
 
 def resolved(origin: str, link: str) -> str:
-    """Turn a link of a file into a path below the repository's root."""
+    """Return a link of a file as a path below the repository's root."""
     return os.path.normpath(PurePosixPath(origin).parent / link)
 
 
 def place_of(path: str) -> str:
-    """Say where a file of the repository stands in the site's sources."""
+    """Return the path of a file of the repository in the site's sources."""
     if path == _HOME:
         return "index.md"
     below = path.removeprefix(f"{_DOCS}/")
@@ -68,7 +68,7 @@ def place_of(path: str) -> str:
 
 
 def origin_of(place: str) -> str:
-    """Say which file of the repository a source of the site is: the inverse of :func:`place_of`."""
+    """Return the file of the repository for a source of the site: the inverse of :func:`place_of`."""
     if place == "index.md":
         return _HOME
     below = place.removeprefix(f"{_OTHERS}/")

@@ -1,9 +1,9 @@
-"""A very small PACS for trials: it takes whatever is sent to it by C-STORE, and keeps it in a folder.
+"""A very small PACS for trials, which stores every instance that it receives by C-STORE in a folder.
 
     python tools/small_pacs.py --folder FOLDER --port 11113 [--ae-title PACS]
 
-Every instance becomes a file, and a line of ``received.jsonl`` with UIDs, hash, time and sender. It checks
-nobody and commits to nothing: for trials on one machine alone.
+Every instance becomes a file, and a line of ``received.jsonl`` with UIDs, hash, time and sender. It has no
+access control and no storage commitment: use it for trials on one machine only.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SUCCESS: Final = 0x0000
 
 
 class SmallPacs:
-    """Keeps what it gets.
+    """A PACS that keeps every instance.
 
     Parameters
     ----------
@@ -47,15 +47,15 @@ class SmallPacs:
         self._ae.add_supported_context(Verification)
 
     def start(self, port: int, host: str = "127.0.0.1") -> None:
-        """Serve from now on, without waiting."""
+        """Start the server and return."""
         self._ae.start_server((host, port), block=False, evt_handlers=[(evt.EVT_C_STORE, self._store)])
 
     def stop(self) -> None:
-        """Serve no more."""
+        """Stop the server."""
         self._ae.shutdown()
 
     def received(self) -> list[dict[str, Any]]:
-        """List all arrivals in their order; the same instance twice is two."""
+        """Return all arrivals in order; an instance that was sent twice is there twice."""
         return received(self._folder)
 
     def _store(self, event: Any) -> int:
@@ -75,14 +75,14 @@ class SmallPacs:
 
 
 def free_port() -> int:
-    """Find a TCP port that nobody listens on."""
+    """Return a free TCP port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def received(folder: Path) -> list[dict[str, Any]]:
-    """List what a small PACS has kept in a folder, in the order of arrival."""
+    """Return the arrivals in a small PACS's folder, in order."""
     index = folder / INDEX
     return [json.loads(line) for line in index.read_text().splitlines()] if index.exists() else []
 

@@ -15,7 +15,7 @@ from training.cli.bundle import add_bundle_verbs
 from training.cli.calibration import add_calibration_verbs
 from training.cli.checks import add_check_verbs
 from training.cli.gate import add_gate_verbs
-from training.cli.learned_gate import add_fit_error_model
+from training.cli.learned_gate import add_fit_learned_gate
 from training.cli.shortcut import add_shortcut_verbs
 from training.cli.train import add_training_verbs
 
@@ -26,7 +26,7 @@ GROUPS: Final = (
     add_bundle_verbs,
     add_calibration_verbs,
     add_gate_verbs,
-    add_fit_error_model,
+    add_fit_learned_gate,
     add_audit_verb,
     add_shortcut_verbs,
     add_check_verbs,

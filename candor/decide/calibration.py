@@ -1,4 +1,4 @@
-"""From logits to probabilities that mean what they say, at a stated prevalence.
+"""Calibration: from logits to probabilities at a stated prevalence.
 
 Each finding has a curve from the network's logit to calibrated log-odds, fitted at one prevalence. Its log-odds are
 then shifted to the prevalence that the site has, by the difference of the two prevalences' log-odds.
@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 
 @unique
 class CalibrationKind(Enum):
-    """How a finding's logits are mapped, from the kind that fits least to the one that fits most."""
+    """The formula of a curve, from the least flexible to the most."""
 
     IDENTITY = "identity"
     TEMPERATURE = "temperature"
@@ -37,14 +37,14 @@ class CalibrationKind(Enum):
 
 
 class Curve(Protocol):
-    """From logits to calibrated log-odds; never falls, so that the order of images stays."""
+    """From logits to calibrated log-odds. A curve never falls, so that the order of images stays."""
 
     @property
     def kind(self) -> CalibrationKind:
-        """Which formula it is."""
+        """The formula."""
 
     def log_odds(self, logits: Floats) -> Floats:
-        """Map logits of any shape to log-odds at the prevalence that the curve was fitted at."""
+        """Return log-odds at the prevalence of the fit, for logits of any shape."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Line:
     Raises
     ------
     ValueError
-        The slope is not positive, a value is not finite, or the kind is no line.
+        The slope is not positive, a value is not finite, or the kind is not a line.
     """
 
     kind: CalibrationKind
@@ -77,7 +77,7 @@ IDENTITY = Line(CalibrationKind.IDENTITY, 1.0, 0.0)
 
 @dataclass(frozen=True, slots=True)
 class Beta:
-    """``a * ln p - b * ln(1 - p) + c`` with p the sigmoid of the logit: a line whose two halves differ in slope.
+    """``a * ln p - b * ln(1 - p) + c``, where p is the sigmoid of the logit.
 
     Raises
     ------
@@ -95,7 +95,7 @@ class Beta:
 
     @property
     def kind(self) -> CalibrationKind:
-        """Beta."""
+        """The formula."""
         return CalibrationKind.BETA
 
     def log_odds(self, logits: Floats) -> Floats:
@@ -105,12 +105,12 @@ class Beta:
 
 @dataclass(frozen=True, slots=True)
 class Isotonic:
-    """Straight pieces between knots that rise, level beyond the first and the last.
+    """Straight lines between rising knots; constant beyond the first and the last.
 
     Parameters
     ----------
     logits, values
-        The knots: logits, and log-odds there. Both rise strictly, so that only images beyond the ends come out equal.
+        The knots: logits and their log-odds. Both rise strictly, so that only images beyond the ends get equal values.
 
     Raises
     ------
@@ -130,7 +130,7 @@ class Isotonic:
 
     @property
     def kind(self) -> CalibrationKind:
-        """Isotonic."""
+        """The formula."""
         return CalibrationKind.ISOTONIC
 
     def log_odds(self, logits: Floats) -> Floats:
@@ -145,9 +145,9 @@ class LogitMap:
     Parameters
     ----------
     curve
-        From the network's logits to log-odds at the fitting prevalence.
+        Maps the network's logits to log-odds at the fitting prevalence.
     fitted_prevalence, assumed_prevalence
-        Share of positives in (0, 1): where the curve was fitted, and where it is used.
+        Share of positives in (0, 1) in the data of the fit, and where the curve is used.
     """
 
     curve: Curve
@@ -161,27 +161,27 @@ class LogitMap:
 
     @property
     def kind(self) -> CalibrationKind:
-        """The curve's."""
+        """The formula of the curve."""
         return self.curve.kind
 
     @property
     def shift(self) -> float:
-        """What the prior shift adds to the log-odds."""
+        """The prior shift, which is added to the log-odds."""
         return log_odds(self.assumed_prevalence) - log_odds(self.fitted_prevalence)
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Whose images a calibration was fitted to, for the report.
+    """The images that a calibration was fitted to, for the report.
 
     Parameters
     ----------
     site
         The hospital or the data set, in its own words.
     day
-        When it was fitted.
+        The date of the fit.
     images
-        How many images it was fitted to.
+        The number of images.
     """
 
     site: str
@@ -194,12 +194,16 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """The maps of all findings of a bundle, and one line that says where they come from.
+    """The calibration of all findings of a bundle.
 
     Parameters
     ----------
+    maps
+        The calibration of each finding, in the bundle's order.
+    description
+        One line: what the maps were fitted to.
     origin
-        None where nothing was fitted.
+        The images of the fit; None where nothing was fitted.
     """
 
     maps: Mapping[Finding, LogitMap]
@@ -207,13 +211,13 @@ class Calibration:
     origin: Origin | None = None
 
     def log_odds(self, logits: NDArray[np.floating]) -> Floats:
-        """Calibrate logits ``(..., findings)`` to log-odds at the fitting prevalence, the same shape, float64."""
+        """Return log-odds at the fitting prevalence, float64, for logits ``(..., findings)`` of the same shape."""
         exact = np.asarray(logits, np.float64)
         columns = [m.curve.log_odds(exact[..., k]) for k, m in enumerate(self.maps.values())]
         return np.stack(columns, axis=-1)
 
     def probabilities(self, logits: NDArray[np.floating]) -> Floats:
-        """Calibrate logits.
+        """Return calibrated probabilities.
 
         Parameters
         ----------
@@ -228,10 +232,10 @@ class Calibration:
 
 
 def log_odds(probability: float) -> float:
-    """ln(p / (1 - p)) for a probability in (0, 1)."""
+    """Return ln(p / (1 - p)) for a probability in (0, 1)."""
     return float(np.log(probability) - np.log1p(-probability))
 
 
 def sigmoid(log_odds: Floats) -> Floats:
-    """Invert :func:`log_odds`, without overflow at either end."""
+    """Return the probabilities of log-odds, without overflow at either end."""
     return np.exp(-np.logaddexp(0.0, -log_odds))

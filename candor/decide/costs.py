@@ -1,7 +1,7 @@
-"""What errors and deferring cost: a site's own costs in place of a bundle's thresholds.
+"""Costs of errors and of deferring, which a site may set in place of a bundle's thresholds.
 
-Saying "absent" at a probability p costs p * missed on average, saying "present" (1 - p) * false_alarm. The cheaper of
-the two is the answer, unless it costs more than deferring. With equal costs of the two errors this is the rule of
+The answer "absent" at a probability p costs p * missed on average, the answer "present" (1 - p) * false_alarm. The
+cheaper of the two is given, unless it costs more than deferring. With equal costs of the two errors this is the rule of
 Levin, Ruh and Yin: defer when P(wrong) exceeds c, the cost of deferring in errors, c in (0, 0.5).
 
 References
@@ -20,21 +20,21 @@ from candor.study.errors import DataError, SettingsError
 from candor.study.findings import Finding, finding_named
 
 OTHERS: Final = "default"
-"""Stands in the place of a finding, for all that are not named."""
+"""The key for all findings that are not named."""
 
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What one finding's answers cost, in any one unit.
+    """The costs of one finding's answers, all in one unit.
 
     Parameters
     ----------
     missed
-        Of saying "absent" where the finding is present.
+        Cost of the answer "absent" where the finding is present.
     false_alarm
-        Of saying "present" where it is not.
+        Cost of the answer "present" where it is absent.
     deferral
-        Of leaving the answer to a radiologist.
+        Cost of leaving the answer to a radiologist.
 
     Raises
     ------
@@ -53,11 +53,11 @@ class Costs:
 
     @property
     def even(self) -> float:
-        """The probability at which both errors cost the same on average: "present" from there up."""
+        """The probability at which both errors cost the same on average; "present" is cheaper above it."""
         return self.false_alarm / (self.false_alarm + self.missed)
 
     def wrong_allowed(self, *, present: bool) -> float:
-        """P(wrong) up to which an answer costs no more than deferring."""
+        """Return P(wrong) up to which an answer costs no more than deferring."""
         return min(1.0, self.deferral / (self.false_alarm if present else self.missed))
 
     def __str__(self) -> str:
@@ -65,17 +65,17 @@ class Costs:
 
 
 def equal_costs(cost: float) -> Costs:
-    """Costs of deferring in units of an error, either kind's."""
+    """Return the costs where both errors cost 1, and deferring costs ``cost``."""
     return Costs(1.0, 1.0, cost)
 
 
 def costs_of(table: object) -> dict[Finding | None, Costs]:
-    """Read a table of costs as ``app.yaml`` has it; the key None holds for all findings that are not named.
+    """Return the costs in a table of ``app.yaml``, by finding; the key None holds for all findings that are not named.
 
     Raises
     ------
     SettingsError
-        It is no table, names an unknown finding or cost, or lacks one.
+        It is not a table, names an unknown finding or cost, or lacks a cost.
     """
     if not isinstance(table, Mapping) or not table:
         raise SettingsError(f"costs is {table!r}; it must be null, or costs for findings by name, or for {OTHERS!r}")

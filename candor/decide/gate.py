@@ -1,7 +1,7 @@
-"""The gate: answer present or absent where that is supported, and leave the rest to a radiologist.
+"""The gate decides for each finding: present, absent, or deferred to a radiologist.
 
-Every finding has its own two thresholds. PRESENT from ``hi`` up, ABSENT up to ``lo``, DEFERRED between. Where a
-site states costs instead (:mod:`candor.decide.costs`), they come to the same rule with thresholds of their own.
+Every finding has its own two thresholds: PRESENT from ``hi`` up, ABSENT up to ``lo``, DEFERRED between. Costs
+(:mod:`candor.decide.costs`) are turned into such thresholds.
 
 References
 ----------
@@ -23,7 +23,7 @@ from candor.study.reasons import Reason
 from candor.study.result import Decision
 
 EVEN: Final = 0.5
-"""Where both errors cost the same, "present" is the better answer from here up."""
+"""The probability from which "present" is the better answer, where both errors cost the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Thresholds:
             raise ValueError(f"lo {self.lo} must be below hi {self.hi}")
 
     def decide(self, probability: float) -> tuple[Decision, Reason | None]:
-        """Answer for one calibrated probability; a deferral comes with its reason."""
+        """Return the decision for one calibrated probability, and the reason where it is deferred."""
         if self.hi is not None and probability >= self.hi:
             return Decision.PRESENT, None
         if self.lo is not None and probability <= self.lo:
@@ -56,16 +56,18 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """The rules of all findings, and one line that says what they promise.
+    """The thresholds of all findings.
 
     Parameters
     ----------
     thresholds
-        Of every finding.
+        The thresholds of every finding.
+    description
+        One line: what the thresholds promise.
     costs
-        Of the findings whose thresholds come from costs.
+        The costs of the findings whose thresholds come from costs.
     wrong_allowed
-        Where a learned gate says P(wrong): the most that an answer may have, in [0, 1], for findings without costs.
+        The highest P(wrong) by a learned gate at which a finding without costs is answered, in [0, 1].
     """
 
     thresholds: Mapping[Finding, Thresholds]
@@ -76,16 +78,18 @@ class Gate:
     def decide(
         self, finding: Finding, probability: float, wrong: float | None = None
     ) -> tuple[Decision, Reason | None]:
-        """Answer for one finding; a deferral comes with its reason.
+        """Return the decision for one finding, and the reason where it is deferred.
 
         Parameters
         ----------
+        finding
+            The finding.
         probability
             Calibrated P(present).
         wrong
-            P(wrong) by the learned gate; None where there is none, and the probability speaks for itself. It replaces
-            the probability's own P(wrong) where costs decide. Elsewhere it can only turn an answer into a deferral, so
-            that what the thresholds promise stays true.
+            P(wrong) by the learned gate, in [0, 1]; None where there is none. For a finding with costs it replaces
+            the P(wrong) of the probability. For others it can only turn an answer into a deferral, so that the
+            promise of the thresholds still holds.
         """
         costs = self.costs.get(finding)
         if costs is not None and wrong is not None:
@@ -101,16 +105,24 @@ class Gate:
         return decision, reason
 
     def even(self, finding: Finding) -> float:
-        """Say from which probability "present" is the better of the two answers."""
+        """Return the probability from which "present" is the better of the two answers."""
         costs = self.costs.get(finding)
         return EVEN if costs is None else costs.even
 
     def confidence_wrong(self, finding: Finding, probability: float) -> float:
-        """Say how likely the better of the two answers is wrong, by the calibrated probability alone."""
+        """Return P(wrong) of the better of the two answers, from the calibrated probability alone.
+
+        Parameters
+        ----------
+        finding
+            The finding.
+        probability
+            Calibrated P(present).
+        """
         return 1 - probability if probability >= self.even(finding) else probability
 
     def with_costs(self, table: Mapping[Finding | None, Costs]) -> Gate:
-        """Let costs decide in the place of thresholds; findings that the table does not cover keep theirs.
+        """Return a gate that decides by costs; findings that are not in the table keep their thresholds.
 
         Parameters
         ----------
@@ -132,10 +144,10 @@ class Gate:
 
 
 def cost_thresholds(costs: Costs) -> Thresholds:
-    """Turn costs into thresholds on the calibrated probability.
+    """Return the thresholds on the calibrated probability that follow from costs.
 
-    Where deferring costs so much that it never pays, they meet: ABSENT below the probability at which both errors
-    cost the same on average, PRESENT from there up.
+    Where deferring is too expensive to ever pay, nothing is deferred: ABSENT below the probability at which both
+    errors cost the same on average, PRESENT from there up.
     """
     lo = min(costs.deferral / costs.missed, costs.even)
     hi = max(1 - costs.deferral / costs.false_alarm, costs.even)

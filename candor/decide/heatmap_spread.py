@@ -1,8 +1,8 @@
-"""How spread out a heatmap is: whether its evidence lies in one place, at the border, outside the lungs.
+"""The spread of a heatmap: whether its evidence is in one place, at the border, outside the lungs.
 
-A network that found something points somewhere; one that guesses often points everywhere. Only the positive part of
-the class activation, Grad-CAM, is looked at here, and scaled so that its cells sum to 1: the spread tells nothing of
-how much evidence there is. That is what :func:`signed_totals` tells, and the logit follows from those.
+The heatmap of a right answer often has one hot region, and that of a wrong answer is often diffuse. The spread is
+measured on the positive part of the class activation, Grad-CAM, scaled so that its cells sum to 1. So it does not
+depend on how much evidence there is; :func:`signed_totals` measures that.
 
 References
 ----------
@@ -22,19 +22,19 @@ Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 SPREAD: Final = ("entropy", "top_share", "gini", "peak", "border", "outside", "outside_known")
-"""What :func:`spread` measures, in this order; all in [0, 1].
+"""The measures of :func:`spread`, in this order; all in [0, 1].
 
-``entropy`` of the cells' shares, over that of an even map. ``top_share`` is the share of the hottest tenth of the
-cells, at least one. ``gini`` is the Gini coefficient of the shares. ``peak`` is the share of the hottest cell, and
-``border`` that of the outermost ring of cells. ``outside`` is the share outside the lung field, 0 where no field is
-known, which ``outside_known`` tells apart: 1 or 0.
+``entropy`` is that of the cells' shares, divided by that of an even map. ``top_share`` is the share of the hottest
+tenth of the cells, at least one. ``gini`` is the Gini coefficient of the shares. ``peak`` is the share of the hottest
+cell, and ``border`` that of the outermost ring of cells. ``outside`` is the share outside the lung field, 0 where no
+field is known; ``outside_known`` is 1 where it is known, else 0.
 """
 
 _TOP: Final = 0.1
 
 
 def shares(maps: NDArray[np.floating]) -> Floats:
-    """Scale the positive part of maps so that the cells of each sum to 1.
+    """Return the positive part of maps, scaled so that the cells of each sum to 1.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def shares(maps: NDArray[np.floating]) -> Floats:
 
     Returns
     -------
-    The same shape, at least 0. A map without any positive evidence points nowhere in particular: it comes out even.
+    The same shape, at least 0. A map without positive evidence becomes even.
     """
     heat = np.maximum(np.asarray(maps, np.float64), 0.0)
     total = heat.sum(axis=(-2, -1), keepdims=True)
@@ -52,15 +52,15 @@ def shares(maps: NDArray[np.floating]) -> Floats:
 
 
 def spread(maps: NDArray[np.floating], lung_fields: Sequence[Mask | None] | None = None) -> Floats:
-    """Measure the spread of heatmaps.
+    """Return the measures of :data:`SPREAD` for heatmaps.
 
     Parameters
     ----------
     maps
         Class activation ``(images, findings, height, width)``, signed.
     lung_fields
-        For each image where the lungs are, ``(rows, columns)`` over the whole picture at any resolution; None where
-        that is not known.
+        The lung field of each image, ``(rows, columns)`` over the whole picture at any resolution; None where it is
+        not known.
 
     Returns
     -------
@@ -69,18 +69,18 @@ def spread(maps: NDArray[np.floating], lung_fields: Sequence[Mask | None] | None
     Raises
     ------
     ValueError
-        There is not one lung field, or None, for each image.
+        The number of lung fields is not that of the images.
     """
     share = shares(maps)
     flat = share.reshape(*share.shape[:2], share.shape[2] * share.shape[3])
     outside, known = _outside(share, lung_fields)
     measured = (_entropy(flat), _top_share(flat), _gini(flat), flat.max(axis=-1), _border(share), outside, known)
-    # rounding may leave [0, 1] by some 1e-16
+    # rounding errors may exceed [0, 1] by some 1e-16
     return np.asarray(np.clip(np.stack(measured, axis=-1), 0.0, 1.0), np.float64)
 
 
 def signed_totals(maps: NDArray[np.floating]) -> Floats:
-    """Average the positive and the negative evidence of maps over the cells, in units of the logit.
+    """Return the mean of the positive and of the negative evidence over the cells, in units of the logit.
 
     Returns
     -------
@@ -91,13 +91,21 @@ def signed_totals(maps: NDArray[np.floating]) -> Floats:
 
 
 def on_grid(mask: Mask, height: int, width: int) -> Floats:
-    """Say what share of each cell of a grid over the picture a mask covers: ``(height, width)`` in [0, 1]."""
+    """Return the share of each cell of a grid that a mask covers: ``(height, width)`` in [0, 1].
+
+    Parameters
+    ----------
+    mask
+        ``(rows, columns)`` over the whole picture, at any resolution.
+    height, width
+        Cells of the grid over the same picture.
+    """
     down, across = _overlaps(height, mask.shape[0]), _overlaps(width, mask.shape[1])
     return np.asarray(down @ mask.astype(np.float64) @ across.T, np.float64)
 
 
 def _overlaps(cells: int, pixels: int) -> Floats:
-    """How much of each cell each pixel makes up, along one axis: ``(cells, pixels)``, rows sum to 1."""
+    """Return the share of each cell that each pixel covers along one axis: ``(cells, pixels)``, rows sum to 1."""
     cell, pixel = np.arange(cells)[:, np.newaxis] / cells, np.arange(pixels) / pixels
     common = np.minimum(cell + 1 / cells, pixel + 1 / pixels) - np.maximum(cell, pixel)
     return np.asarray(np.maximum(common, 0.0) * cells, np.float64)

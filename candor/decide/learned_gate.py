@@ -1,10 +1,9 @@
-"""The learned gate: how likely the classifier's answer is wrong, by where it looked.
+"""The learned gate: a second, small network that estimates P(wrong), the probability that an answer is wrong.
 
-A second, small network sees the classifier's heatmap of a finding and how spread out it is, which finding it is, and,
-where it was fitted so, the classifier's own log-odds; it says how likely the classifier is wrong. The classifier's
-answer is the one that its calibrated probability favours: present from 0.5 up, at the prevalence that the calibration
-was fitted at. Of that answer min(p, 1 - p) is the calibrated chance to be wrong, so that confidence and this network
-estimate the same thing, in the unit in which a cost of deferring is given.
+Its inputs are the classifier's heatmap of a finding, the spread of that heatmap, the finding, and, where it was fitted
+so, the classifier's log-odds. The answer is the one that the calibrated probability favours: present from 0.5 up, at
+the prevalence that the calibration was fitted at. The calibrated probability p alone gives min(p, 1 - p) for P(wrong),
+so both estimate the same quantity, in the unit in which a cost of deferring is given.
 
 References
 ----------
@@ -32,19 +31,19 @@ Floats = NDArray[np.float64]
 Tensors = Mapping[str, NDArray[np.float32]]
 
 CHANNELS: Final = 3
-"""What the convolution sees: the heatmap, its cells' shares times their number, and each cell's row and column."""
+"""Input channels of the convolution: the cells' shares times their number, and each cell's row and column."""
 
 PRIOR: Final = ("log_odds", "confidence", "positive_total", "negative_total")
-"""What is added where the classifier's own answer is an input: its log-odds, their size, and the signed totals."""
+"""Inputs that are added with ``prior``: the log-odds, their absolute value, and the signed totals."""
 
 KERNEL: Final = 3
-"""Cells a side of the convolution."""
+"""Rows and columns of the convolution's kernel."""
 
 
 def side_inputs(
     maps: NDArray[np.floating], log_odds: Floats, lung_fields: Sequence[Mask | None] | None, *, prior: bool
 ) -> Floats:
-    """Gather what the network sees beside the map: ``SPREAD``, then :data:`PRIOR` where it is wanted.
+    """Return the inputs of the network beside the map: ``SPREAD``, then :data:`PRIOR` where it is wanted.
 
     Parameters
     ----------
@@ -52,6 +51,8 @@ def side_inputs(
         ``(images, findings, height, width)`` and ``(images, findings)``.
     lung_fields
         As for :func:`candor.decide.heatmap_spread.spread`.
+    prior
+        Whether :data:`PRIOR` is among the inputs.
 
     Returns
     -------
@@ -65,7 +66,7 @@ def side_inputs(
 
 
 def map_inputs(maps: NDArray[np.floating]) -> Floats:
-    """Make what the convolution sees of ``(..., height, width)``: ``(..., CHANNELS, height, width)``."""
+    """Return the input of the convolution, ``(..., CHANNELS, height, width)``, for maps ``(..., height, width)``."""
     share = shares(maps)
     height, width = share.shape[-2:]
     rows, columns = np.linspace(-1, 1, height)[:, np.newaxis], np.linspace(-1, 1, width)
@@ -74,21 +75,22 @@ def map_inputs(maps: NDArray[np.floating]) -> Floats:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ErrorModel:
+class LearnedGate:
     """The network, and the map from its output to P(wrong).
 
     Parameters
     ----------
     findings
-        In the order of the maps.
+        The findings, in the order of the maps.
     prior
-        Whether it sees the classifier's log-odds and the signed totals.
+        Whether the classifier's log-odds and the signed totals are inputs.
     lung_field
-        Whether it was fitted with lung fields; if not, they are not looked at.
+        Whether it was fitted with lung fields; if not, they are ignored.
     limit
-        Defer where P(wrong) is over it: the cost of deferring in (0, 0.5) of the cost of an error.
+        The highest P(wrong) of an answer that is not deferred: the cost of deferring, in (0, 0.5) of the cost of an
+        error.
     line
-        From the network's output to the log-odds of P(wrong).
+        Maps the network's output to the log-odds of P(wrong).
     tensors
         The weights, see :func:`tensor_shapes`.
     description
@@ -97,7 +99,7 @@ class ErrorModel:
     Raises
     ------
     ValueError
-        The limit or a tensor is not as it should be.
+        The limit or a tensor is not valid.
     """
 
     findings: tuple[Finding, ...]
@@ -116,7 +118,7 @@ class ErrorModel:
     def p_wrong(
         self, maps: NDArray[np.floating], log_odds: Floats, lung_fields: Sequence[Mask | None] | None = None
     ) -> Floats:
-        """Say how likely the answer ``log_odds >= 0`` is wrong, at the prevalence of the fit.
+        """Return P(wrong) of the answer ``log_odds >= 0``, at the prevalence of the fit.
 
         Parameters
         ----------
@@ -134,7 +136,13 @@ class ErrorModel:
         return sigmoid(self.line.log_odds(self.scores(maps, log_odds, lung_fields)))
 
     def scores(self, maps: NDArray[np.floating], log_odds: Floats, lung_fields: Sequence[Mask | None] | None) -> Floats:
-        """Run the network: ``(images, findings)``, higher where the answer is more likely wrong."""
+        """Return the network's output ``(images, findings)``, higher where the answer is more likely wrong.
+
+        Parameters
+        ----------
+        maps, log_odds, lung_fields
+            As for :meth:`p_wrong`.
+        """
         fields = lung_fields if self.lung_field else None
         beside = side_inputs(maps, log_odds, fields, prior=self.prior)
         beside = (beside - self.tensors["side.mean"]) / self.tensors["side.scale"]
@@ -148,7 +156,7 @@ class ErrorModel:
         return np.asarray(inputs @ weight.T + bias, np.float64)
 
     def _pooled(self, layers: Floats) -> Floats:
-        """Convolve, rectify, and take the mean and the largest value over the cells."""
+        """Return the mean and the maximum over the cells of the rectified convolution."""
         edge = KERNEL // 2
         padded = np.pad(layers, [(0, 0)] * (layers.ndim - 2) + [(edge, edge)] * 2)
         windows = np.lib.stride_tricks.sliding_window_view(padded, (KERNEL, KERNEL), axis=(-2, -1))
@@ -159,12 +167,21 @@ class ErrorModel:
 
 
 def tensor_shapes(tensors: Tensors, findings: int, *, prior: bool) -> dict[str, tuple[int, ...]]:
-    """Say which shape each tensor has, for as many filters and hidden units as there are.
+    """Return the shape that each tensor must have, for the number of filters and hidden units that there are.
+
+    Parameters
+    ----------
+    tensors
+        The weights; ``convolution.bias`` and ``hidden.bias`` give those numbers.
+    findings
+        How many findings there are.
+    prior
+        Whether :data:`PRIOR` is among the inputs.
 
     Raises
     ------
     KeyError, IndexError
-        The tensors that tell those numbers are missing, or have no dimension.
+        One of those two tensors is missing, or has no dimension.
     """
     filters, hidden = tensors["convolution.bias"].shape[0], tensors["hidden.bias"].shape[0]
     beside = len(SPREAD) + (len(PRIOR) if prior else 0)
@@ -198,22 +215,26 @@ def _check(tensors: Tensors, findings: int, *, prior: bool) -> None:
 
 
 def p_wrong(
-    model: ErrorModel,
+    model: LearnedGate,
     calibration: Calibration,
     logits: NDArray[np.float32],
     activation: NDArray[np.float32],
     lung_field: Mask | None = None,
     answers: NDArray[np.bool_] | None = None,
 ) -> Floats:
-    """Say for each finding of one image how likely an answer is wrong, at the prevalence that the bundle assumes.
+    """Return P(wrong) of an answer for each finding of one image, at the prevalence that the bundle assumes.
 
-    What the network says of the answer at the fitted prevalence says how likely the finding is present, and that is
-    shifted to the assumed prevalence as the calibration is.
+    P(wrong) at the fitted prevalence gives the probability that the finding is present, and that is shifted to the
+    assumed prevalence as the calibration is.
 
     Parameters
     ----------
+    model
+        The learned gate.
+    calibration
+        The calibration of the classifier's logits.
     logits, activation
-        ``(findings,)`` and ``(findings, height, width)``, of the classifier.
+        The classifier's, ``(findings,)`` and ``(findings, height, width)``.
     lung_field
         ``(rows, columns)`` over the whole picture at any resolution; None where it is not known.
     answers
@@ -232,8 +253,8 @@ def p_wrong(
     return sigmoid(np.where(said, -present, present))
 
 
-class ErrorModelHead(Record):
-    """What an ``error_model.json`` always says: what it belongs to, and whether it is used."""
+class LearnedGateHead(Record):
+    """The part that every ``error_model.json`` has: the files that it belongs to, and whether it is used."""
 
     active: bool
     weights_sha256: Text
@@ -241,7 +262,7 @@ class ErrorModelHead(Record):
     network_sha256: Text
 
 
-class ErrorModelFile(ErrorModelHead):
+class LearnedGateFile(LearnedGateHead):
     """The ``error_model.json`` of a learned gate that is used."""
 
     description: Text
@@ -252,22 +273,22 @@ class ErrorModelFile(ErrorModelHead):
     slope: float
     intercept: float
 
-    def error_model(self, network: Path, findings: tuple[Finding, ...]) -> ErrorModel:
-        """Make the error model.
+    def learned_gate(self, network: Path, findings: tuple[Finding, ...]) -> LearnedGate:
+        """Return the learned gate.
 
         Parameters
         ----------
         network
-            Its weights, a safetensors file.
+            The weights, a safetensors file.
         findings
-            The classifier's, in its order.
+            The classifier's findings, in its order.
 
         Raises
         ------
         SafetensorError, ValueError
-            A value or a tensor is not as it should be.
+            A value or a tensor is not valid.
         """
-        return ErrorModel(
+        return LearnedGate(
             findings=findings,
             prior=self.prior,
             lung_field=self.lung_field,

@@ -1,7 +1,7 @@
-"""How unusual a score is: its rank among the images on which the bundle was tested.
+"""The percentile of a score among the images on which the bundle was tested.
 
-A calibrated probability of 4% says little to a reader who does not know the finding's usual scores. The percentile says
-that this is more than 97 of 100 test images got.
+A calibrated probability of 4% means little to a reader who does not know the finding's usual scores. The percentile
+shows, for example, that 97 of 100 test images scored lower.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from candor.files.reader import Record, Text
 from candor.study.findings import Finding
 
 POINTS: Final = 101
-"""Quantiles that are kept of each finding's logits: the percentiles from 0 to 100."""
+"""The number of quantiles of each finding's logits: the percentiles from 0 to 100."""
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Percentiles:
-    """The spread of each finding's logits over the test images.
+    """The quantiles of each finding's logits over the test images.
 
     Parameters
     ----------
     quantiles
         ``(POINTS,)`` float64 for each finding, rising.
     description
-        Which images, in words.
+        The test images, in words.
     """
 
     quantiles: Mapping[Finding, Floats]
@@ -45,14 +45,14 @@ class Percentiles:
         Parameters
         ----------
         finding
-            Whose quantiles are taken.
+            The finding.
         logit
-            The network's; between the kept quantiles the share follows a straight line.
+            The network's logit; between two quantiles the share is interpolated.
         """
         quantiles = self.quantiles[finding]
         below = float(np.searchsorted(quantiles, logit, side="left"))
         above = float(np.searchsorted(quantiles, logit, side="right"))
-        if below != above:  # on a quantile, or on several that are one
+        if below != above:  # on one quantile, or on several that are equal
             return (below + above - 1) / 2
         if below in (0, POINTS):
             return 0.0 if below == 0 else 100.0
@@ -60,7 +60,7 @@ class Percentiles:
 
 
 def quantiles_of(logits: Floats) -> Floats:
-    """Take the kept quantiles of ``(images,)`` logits."""
+    """Return the ``POINTS`` quantiles of ``(images,)`` logits."""
     return np.quantile(logits, np.linspace(0, 1, POINTS))
 
 
@@ -78,6 +78,6 @@ class PercentilesFile(Record):
     findings: dict[str, Annotated[tuple[float, ...], AfterValidator(_rising)]]
 
     def percentiles(self, findings: tuple[Finding, ...]) -> Percentiles:
-        """Take the quantiles of the model's findings."""
+        """Return the quantiles of the model's findings."""
         quantiles = {finding: np.asarray(self.findings[finding.label], np.float64) for finding in findings}
         return Percentiles(quantiles, self.description)

@@ -1,1 +1,1 @@
-"""Reading radiographs from DICOM and writing results as DICOM; imports no torch."""
+"""Read radiographs from DICOM, and write results as DICOM; without torch."""

@@ -1,4 +1,4 @@
-"""Where the network looked: heatmaps from the class activation, and the general way for other heads.
+"""Heatmaps of the evidence for a finding, from the class activation.
 
 References
 ----------
@@ -17,7 +17,7 @@ Floats = NDArray[np.float32]
 
 
 def heatmap(activation: Floats, columns_to_left: bool | None) -> Heatmap:
-    """Make one finding's heatmap from its class activation.
+    """Return one finding's heatmap.
 
     Parameters
     ----------
@@ -31,9 +31,14 @@ def heatmap(activation: Floats, columns_to_left: bool | None) -> Heatmap:
 
 
 def region_name(grid: Floats, columns_to_left: bool | None) -> str:
-    """Name the hottest cell: upper, middle or lower zone, and the patient's side where it is known.
+    """Return the name of the hottest cell's region: zone and side; "none" where there is no positive evidence.
 
-    A map without any positive evidence has no region: "none".
+    Parameters
+    ----------
+    grid
+        ``(height, width)`` float32, at least 0.
+    columns_to_left
+        Whether the columns run towards the patient's left; None where it is not known, and the side is the image's.
     """
     if grid.max() <= 0:
         return "none"

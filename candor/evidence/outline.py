@@ -1,6 +1,6 @@
-"""The line around the evidence for a finding, as polygons in the picture's coordinates.
+"""The outline of the evidence for a finding, as polygons in the picture's coordinates.
 
-One line for all: the overlay's contour, the outline of the presentation state and the region of the report.
+The overlay's contour, the outline of the presentation state and the region of the report are the same line.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from candor.study.result import Decision, FindingResult, Heatmap
 Points = NDArray[np.float32]
 
 LEVEL: Final = 0.5
-"""Where the line runs, as a share of the heatmap's peak."""
+"""The evidence on the outline, as a share of the heatmap's peak."""
 
 _RASTER: Final = (128, 1024)
 _PIXELS_PER_CELL: Final = 8
-"""The raster's sides, at least and at most: the spline is smooth, and the line is found between the pixels."""
+"""Least and most pixels of the raster's sides, and pixels for each cell of the heatmap."""
 
 _TOLERANCE: Final = 0.05
 """How far a simplified line may run from the true one, in pixels of the raster: 0.04 % of the picture's side."""
 
 _MAXIMUM_CORNERS: Final = 200
-"""Of one polygon; a more ragged line is simplified further."""
+"""The most corners of one polygon; a line with more is simplified further."""
 
 
 def is_localised(result: FindingResult) -> bool:
-    """Tell whether a finding is present and there is evidence that an outline can stand around."""
+    """Return whether a finding is present and has evidence that can be outlined."""
     return result.decision is Decision.PRESENT and result.heatmap.peak > 0
 
 
 def outlines(heatmap: Heatmap, shape: tuple[int, int], level: float = LEVEL) -> tuple[Points, ...]:
-    """Draw the line around the regions where the evidence is at least a share of its peak.
+    """Return the outlines of the regions where the evidence is at least a share of its peak.
 
     The heatmap is enlarged bicubically over the whole picture, as the overlay shows it. A hole in a region is not
     cut out; a region that the picture's border cuts follows the border.
@@ -75,12 +75,12 @@ def outlines(heatmap: Heatmap, shape: tuple[int, int], level: float = LEVEL) -> 
 
 
 def enlarged(heatmap: Heatmap) -> NDArray[np.float32]:
-    """Enlarge a heatmap that has evidence bicubically, to a raster on which it is smooth.
+    """Return a heatmap that has evidence, enlarged bicubically to a raster on which it is smooth.
 
     Returns
     -------
-    ``(rows, columns)`` float32 over the whole picture, each from 128 to 1024 whatever the picture's size is; 1 is the
-    peak. The spline overshoots a little, below 0 and above 1.
+    ``(rows, columns)`` float32 over the whole picture, each from 128 to 1024; 1 is the peak. The spline overshoots a
+    little, below 0 and above 1.
     """
     rows, columns = (int(np.clip(_PIXELS_PER_CELL * cells, *_RASTER)) for cells in heatmap.grid.shape)
     relative = heatmap.grid / np.float32(heatmap.peak)
@@ -88,10 +88,7 @@ def enlarged(heatmap: Heatmap) -> NDArray[np.float32]:
 
 
 def _polygon(pixels: NDArray[np.int32], smooth: NDArray[np.float32], threshold: float) -> Points:
-    """Make a polygon of a region's outermost pixels: a few corners on the line between inside and outside.
-
-    A region too thin for one gets the box around its pixels.
-    """
+    """Return a region's polygon, from its outermost pixels; a region that is too thin gets their bounding box."""
     line = _on_the_line(pixels, smooth, threshold)
     tolerance = _TOLERANCE
     corners = _simplified(line, tolerance)
@@ -105,9 +102,9 @@ def _polygon(pixels: NDArray[np.int32], smooth: NDArray[np.float32], threshold: 
 
 
 def _on_the_line(pixels: NDArray[np.int32], smooth: NDArray[np.float32], threshold: float) -> Points:
-    """Move the centres of the outermost pixels to where the evidence equals the threshold, by one step of Newton's.
+    """Return the outermost pixels moved to where the evidence equals the threshold, by one step of Newton's method.
 
-    Those at the picture's border go to the border.
+    Pixels at the picture's border are moved to the border.
     """
     column, row = pixels.T
     bottom, right = smooth.shape[0] - 1, smooth.shape[1] - 1
@@ -123,7 +120,7 @@ def _on_the_line(pixels: NDArray[np.int32], smooth: NDArray[np.float32], thresho
 
 
 def _simplified(line: Points, tolerance: float) -> Points:
-    """Leave out corners by Douglas and Peucker's method, so that the line moves by no more than the tolerance."""
+    """Return the line with fewer corners (Douglas and Peucker), moved by no more than the tolerance in pixels."""
     return np.asarray(cv2.approxPolyDP(line, tolerance, closed=True), np.float32)[:, 0]
 
 
@@ -132,6 +129,6 @@ def _closed(corners: Points) -> Points:
 
 
 def _scaled(points: NDArray[np.floating], shape: tuple[int, ...], target: tuple[int, ...]) -> Points:
-    """Carry points of (column, row) from the corners of one raster to those of another."""
+    """Return points of (column, row) on one raster as points on another, of other rows and columns."""
     factor = np.array([target[1] / shape[1], target[0] / shape[0]])
     return np.asarray(points * factor, np.float32)

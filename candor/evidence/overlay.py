@@ -1,7 +1,6 @@
-"""A radiograph with the evidence for one finding drawn over it, for people.
+"""Draw the evidence for one finding over its radiograph, for people.
 
-The picture keeps its size or shrinks, never grows; words and the colour scale stand in bands above and below it and
-never cover anatomy.
+The picture is never enlarged. Text and the colour scale are in bands above and below it, where they cover no anatomy.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ Rgb = NDArray[np.uint8]
 Grey = NDArray[np.uint8]
 
 _OPACITY: Final = 0.6
-"""Of the colour at the peak; the picture stays visible beneath."""
+"""Opacity of the colour at the peak; the picture stays visible beneath."""
 
 _GROUND: Final = (16, 18, 22)
 _TITLE_INK: Final = (255, 255, 255)
@@ -35,7 +34,7 @@ _WARNING_INK: Final = (255, 196, 84)
 _BAR_GREY: Final = 110
 _FRACTION_BITS: Final = 4
 _MINIMUM_WIDTH: Final = 26
-"""Of the bands, in text sizes: the colour scale and its numbers need that much."""
+"""Least width of the bands, in text sizes: the colour scale and its numbers need it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +46,9 @@ class ScaleWords:
     evidence
         What the colours show.
     contour
-        What stands after the contour's value.
+        The word after the contour's value.
     nothing
-        Takes the scale's place where there is no evidence.
+        The text instead of the scale where there is no evidence.
     """
 
     evidence: str
@@ -59,30 +58,32 @@ class ScaleWords:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Canvas:
-    """A radiograph made ready to draw on; all overlays of an image share one.
+    """A radiograph scaled for drawing; all overlays of an image share one.
 
     Parameters
     ----------
     grey
-        ``(rows, columns)`` uint8, 0 is black. Nobody changes it.
+        ``(rows, columns)`` uint8, 0 is black. It must not be changed.
     """
 
     grey: Grey
 
     @classmethod
     def of(cls, radiograph: Radiograph, max_side: int = 1024) -> Self:
-        """Scale a radiograph to 8 bits, each pixel the mean of what it covers.
+        """Return a radiograph in 8 bits, reduced by averaging.
 
         Parameters
         ----------
+        radiograph
+            The radiograph.
         max_side
-            The picture's longer side at most, in pixels; it is never enlarged.
+            Most pixels of the longer side; the picture is never enlarged.
         """
         rows, columns = radiograph.pixels.shape
         scale = min(1.0, max_side / max(rows, columns))
         shrunk: MatLike = radiograph.pixels
         if scale < 0.5 and rows % 2 == columns % 2 == 0:
-            # Means of exactly 2 x 2 pixels are so much faster that both steps take half of the time of one.
+            # The mean of 2 x 2 pixels is so fast that both steps together take half of the time of a single one.
             shrunk = cv2.resize(shrunk, (columns // 2, rows // 2), interpolation=cv2.INTER_AREA)
         if scale < 1.0:
             side = (max(1, round(columns * scale)), max(1, round(rows * scale)))
@@ -92,7 +93,7 @@ class Canvas:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """One line of text: its words, its size in pixels and its colour."""
+    """One line of text: the words, their size in pixels and their colour."""
 
     words: str
     size: int
@@ -110,31 +111,31 @@ class _Line:
 def render(
     canvas: Canvas, heatmap: Heatmap, *, title: str, lines: Sequence[str] = (), footer: str, scale: ScaleWords
 ) -> Rgb:
-    """Draw the evidence for a finding over its radiograph.
+    """Return a picture of the evidence for a finding over its radiograph.
 
-    The heatmap is enlarged bicubically and laid over the grey picture in the colours of viridis, whose lightness
-    rises steadily, with and without colour vision; the opacity rises with the evidence, from nothing. A contour
-    runs where the evidence falls to half of its maximum (:func:`candor.evidence.outline.outlines`).
+    The heatmap is enlarged bicubically and drawn over the grey picture in the colours of viridis, whose lightness
+    rises steadily, also for colour-blind people. The opacity rises with the evidence, from 0. A contour is drawn
+    where the evidence is half of its maximum (:func:`candor.evidence.outline.outlines`).
 
     Parameters
     ----------
     canvas
-        The picture.
+        The radiograph, scaled.
     heatmap
         The evidence, in units of the logit, over the whole picture.
     title
-        Finding, decision and probability; stands above the picture.
+        The first line above the picture: finding, decision and probability.
     lines
-        What else to say above the picture.
+        More lines above the picture.
     footer
-        Stands at the bottom.
+        The line at the bottom.
     scale
         The words of the colour scale.
 
     Returns
     -------
-    ``(rows, columns, 3)`` uint8 RGB: the picture, no wider than it was unless the words need more, between its
-    bands.
+    ``(rows, columns, 3)`` uint8 RGB: the picture between its bands, wider than the canvas only where the text needs
+    it.
     """
     picture = _coloured(canvas.grey, heatmap) if heatmap.peak > 0 else cv2.cvtColor(canvas.grey, cv2.COLOR_GRAY2RGB)
     size = int(np.clip(max(canvas.grey.shape) / 50, 13, 20))
@@ -166,10 +167,10 @@ def render(
 
 
 def _coloured(grey: Grey, heatmap: Heatmap) -> MatLike:
-    """Lay the colours over the picture and draw the contour."""
+    """Return the picture with the colours over it and the contour."""
     smooth = np.clip(enlarged(heatmap) * 255, 0, 255).astype(np.uint8)
     level = cv2.resize(smooth, grey.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    # Level and grey, as two bytes of one number, look the colour up.
+    # The colour is looked up by level and grey, the two bytes of one number.
     codes = cv2.merge((grey, level)).view("<u2")[..., 0]
     blended = cv2.LUT(codes, _blends()).view(np.uint8).reshape(*grey.shape, 4)
     picture = cv2.cvtColor(blended, cv2.COLOR_RGBA2RGB)
@@ -181,13 +182,13 @@ def _coloured(grey: Grey, heatmap: Heatmap) -> MatLike:
 
 
 def _fixed(polygon: Points) -> NDArray[np.int32]:
-    """Put a polygon into OpenCV's fixed point, whose origin is the centre of the top left pixel."""
+    """Return a polygon in OpenCV's fixed point numbers, with the origin at the centre of the top left pixel."""
     return np.asarray(np.rint((polygon - 0.5) * (1 << _FRACTION_BITS)), np.int32)
 
 
 @lru_cache(maxsize=1)
 def _blends() -> NDArray[np.int32]:
-    """Colour of each of 256 levels of evidence over each of 256 greys, ``(65536,)``: bytes of red, green, blue, 0."""
+    """Return the colours of 256 levels of evidence over 256 greys, ``(65536,)``: bytes of red, green, blue, 0."""
     colours, weights = _palette()
     grey = np.arange(256, dtype=np.float32)[None, :, None]
     blend = colours * weights[:, None, None] + grey * (1 - weights[:, None, None])
@@ -221,7 +222,7 @@ def _written(line: _Line) -> Rgb:
 
 
 def _write(drawn: Rgb, line: _Line, left: int, top: int) -> None:
-    """Put a line of text with its left top corner at a place that has room for it."""
+    """Copy a line of text into the picture, with its top left corner at a place that has room for it."""
     words = _written(line)
     drawn[top : top + words.shape[0], left : left + words.shape[1]] = words
 
@@ -247,7 +248,7 @@ def _draw_scale(band: Rgb, peak: float, size: int, scale: ScaleWords) -> None:
 
 
 def _number(value: float) -> str:
-    """Write a number with two digits, zeros too."""
+    """Return a number with two significant digits, including zeros."""
     return f"{value:#.2g}".rstrip(".")
 
 

@@ -1,1 +1,1 @@
-"""Files: whole or absent, read with checks, and named in errors without what they hold."""
+"""Reading and writing files: atomic writes, settings and JSON files, hashes, errors without patient data."""

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, also after the power fails."""
+"""Write files atomically and durably."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import BinaryIO
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a file to write that takes its name only when all of it is on the disk.
+    """Open a file for writing that gets its name only when all of it is on the disk.
 
-    Written under a hidden name beside it, synchronised, renamed; then the folder is synchronised too, since the new
-    name is the folder's content. A file that was there before stays until then.
+    It is written under a hidden name in the same folder, synchronised and renamed. Then the folder is synchronised
+    too, because it holds the new name. A file that was there before stays until then.
 
     Raises
     ------
@@ -35,7 +35,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable, not only its files' content."""
+    """Synchronise a folder, so that the names in it are durable as well as the content of its files."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""Hash a file."""
+"""Hashes of files."""
 
 from __future__ import annotations
 

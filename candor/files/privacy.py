@@ -14,7 +14,7 @@ _CALLS: Final = 4
 
 
 class Unexpected(RuntimeError):
-    """An error that nobody foresaw; its text is the type and the place of the first error, without the message."""
+    """An unexpected error; its text is the type and the place of the original error, without the message."""
 
     @classmethod
     def of(cls, error: BaseException) -> Unexpected:

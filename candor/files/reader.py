@@ -1,8 +1,8 @@
 """Read a settings file (YAML) or a JSON file of a bundle into a pydantic model.
 
 A fault is an error of Candor's own that names the file, the line, the key, its value and what it must be; for an
-unknown setting it names the closest known one. A key that stands twice is refused, and so is a number that is not
-finite. Nothing falls back in silence.
+unknown setting it names the closest known one. A key that appears twice is refused, and so is a number that is not
+finite. No value is replaced by its default without an error.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Place = Sequence[int | str]
 """Keys and list positions from the top of a file down to one value."""
 
 MOST_FAULTS: Final = 5
-"""So many faults of one file are named at most."""
+"""The most faults of one file that an error names."""
 
 _PLAIN: Final = {
     "an object": "a block of names and values",
@@ -39,20 +39,20 @@ _PLAIN: Final = {
     "greater than or equal to": "at least",
     "less than or equal to": "at most",
 }
-"""Pydantic's words, and plainer ones."""
+"""Pydantic's words, with plainer ones to replace them."""
 
 _QUOTE: Final = "'"
 _LONGEST_VALUE: Final = 60  # characters of a value in an error
 
 
 class Block(BaseModel):
-    """A block of settings: frozen, strict, and without a place for what it does not know."""
+    """A block of settings: frozen and strict; unknown settings are an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True, allow_inf_nan=False)
 
 
 class Record(BaseModel):
-    """An object of a JSON file: frozen and strict; keys that it does not know are for other readers."""
+    """An object of a JSON file: frozen and strict; unknown keys are ignored, since other readers may need them."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True, allow_inf_nan=False)
 
@@ -72,11 +72,11 @@ def _whole(value: object) -> object:
 
 
 Whole = Annotated[int, BeforeValidator(_whole)]
-"""A whole number, which JSON may write as 64.0."""
+"""A whole number; JSON may write it as 64.0."""
 
 
 def _foreign(value: object) -> dict[str, str]:
-    """Write what YAML knows and JSON does not, as a date, so that no setting takes it."""
+    """Return a value that JSON cannot hold, such as a date, in a form that no setting accepts."""
     return {type(value).__name__: str(value)}
 
 
@@ -86,14 +86,14 @@ def read_settings(path: Path, model: type[AnyModel]) -> AnyModel:
     Parameters
     ----------
     path
-        The YAML file; an empty one holds no setting.
+        The YAML file; an empty one sets nothing.
     model
-        What the whole file holds.
+        The model of the whole file.
 
     Raises
     ------
     SettingsError
-        The file cannot be read, is no YAML, or names a setting that is unknown, impossible or there twice.
+        The file cannot be read, is no YAML, or names a setting that is unknown, impossible or given twice.
     """
     try:
         loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
@@ -121,9 +121,9 @@ class JsonFile:
     Parameters
     ----------
     path
-        Where it lies.
+        The file.
     remedy
-        What a person does about a fault in it: ``"export the bundle again"``.
+        What a person should do about a fault in it: ``"export the bundle again"``.
     """
 
     path: Path
@@ -135,14 +135,14 @@ class JsonFile:
         Parameters
         ----------
         model
-            What the file holds, or the object at ``at``.
+            The model of the file, or of the object at ``at``.
         at
-            The dotted place of the object; "" for the whole file.
+            The dotted path of the object in the file; "" for the whole file.
 
         Raises
         ------
         BundleError
-            The file is missing or unreadable, is no JSON, gives a key twice, or a value is not as it must be.
+            The file is missing or unreadable, is not JSON, gives a key twice, or has an invalid value.
         """
         try:
             values = part = json.loads(self.path.read_bytes(), object_pairs_hook=_without_twins)
@@ -171,9 +171,9 @@ class JsonFile:
         Parameters
         ----------
         place
-            Its dotted place; "" for the whole file.
+            The dotted path of the value; "" for the whole file.
         problem
-            What is wrong, as the rest of a sentence that begins with the place.
+            The rest of a sentence that begins with the path.
 
         Raises
         ------
@@ -184,23 +184,23 @@ class JsonFile:
         raise self._fault(f"{line}: {place}{' ' if place else ''}{problem}")
 
     def require_hash(self, place: str, expected: str, file: Path, known: str | None = None) -> None:
-        """Check that the file names another by its right SHA-256.
+        """Check that a SHA-256 in this file is that of another file.
 
         Parameters
         ----------
         place
-            The dotted place of the hash.
+            The dotted path of the hash.
         expected
-            The hash that stands there, in hexadecimal.
+            The hash in this file, in hexadecimal.
         file
             The other file.
         known
-            Its hash, where it is known already.
+            The other file's hash, where it is known already.
 
         Raises
         ------
         BundleError
-            The hash is another, or the other file cannot be read.
+            The hashes differ, or the other file cannot be read.
         """
         found = known or file_sha256(file)
         if expected != found:
@@ -211,11 +211,11 @@ class JsonFile:
             )
 
     def _root(self) -> yaml.Node | None:
-        """Compose the file as YAML, which nearly all JSON is, for the lines; None where it is not."""
+        """Return the file composed as YAML, for its line numbers; None for the rare JSON that is not YAML."""
         try:
             return yaml.compose(self.path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
         except (OSError, ValueError, yaml.YAMLError, RecursionError):
-            return None  # the fault is named all the same, without its line
+            return None  # the error then lacks the line
 
     def _line(self, place: Place) -> str:
         return _line(self._root(), place)
@@ -225,7 +225,7 @@ class JsonFile:
 
 
 class _Twin(ValueError):
-    """A key stands twice in one object."""
+    """A key appears twice in one object."""
 
 
 def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -237,7 +237,7 @@ def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _twin(node: yaml.Node | None) -> list[int | str] | None:
-    """Find a key that stands twice in one block, of which YAML would take the last without a word."""
+    """Return the path of a key that appears twice in one block; YAML itself would take the last one."""
     if isinstance(node, yaml.MappingNode):
         names = [key.value for key, _ in node.value]
         twins = [[name] for name in names if names.count(name) > 1]
@@ -257,7 +257,7 @@ def _children(node: yaml.Node | None) -> Iterator[tuple[int | str, yaml.Node]]:
 
 
 def _line(root: yaml.Node | None, place: Place) -> str:
-    """Write the line of a value, or of the innermost block around it that is there; "" where it is not known."""
+    """Return the line of a value, or of the innermost block around it, as text; "" where it is not known."""
     return f" line {_line_number(root, place)}" if root is not None else ""
 
 
@@ -277,7 +277,7 @@ def _line_number(root: yaml.Node | None, place: Place) -> int:
 def _faults(
     error: ValidationError, model: type[BaseModel], values: object, root: yaml.Node | None, above: Place = ()
 ) -> str:
-    """Write what is wrong with a file, with the lines: the rest of a text that begins with the file's name."""
+    """Return the faults of a file with their lines: the rest of a sentence that begins with the file's name."""
     told: list[tuple[int, str]] = []
     for detail in error.errors(include_url=False):
         place = _place([*above, *detail["loc"]], values, missing=detail["type"] == "missing")
@@ -289,7 +289,7 @@ def _faults(
 
 
 def _place(loc: Place, values: Any, *, missing: bool) -> list[int | str]:
-    """Leave out of pydantic's place what is not in the file: the names of a union's members."""
+    """Return pydantic's path without the parts that are not in the file: the names of a union's members."""
     place: list[int | str] = []
     for part in loc:
         if part in values if isinstance(values, dict) else isinstance(values, list) and isinstance(part, int):
@@ -329,7 +329,7 @@ def _advice(loc: Place, model: type[BaseModel]) -> str:
 
 
 def _models(annotation: object) -> Iterator[type[BaseModel]]:
-    """Find the models in a field's type: in ``Tls | None``, in ``tuple[Caller, ...]``."""
+    """Yield the models in a field's type, such as ``Tls | None`` or ``tuple[Caller, ...]``."""
     if isinstance(annotation, type) and not get_args(annotation) and issubclass(annotation, BaseModel):
         yield annotation
     for part in get_args(annotation):

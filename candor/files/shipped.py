@@ -1,6 +1,6 @@
-"""Find what ships with the code: ``app.yaml``, ``gateway.yaml`` and ``models``, the folder of the demonstration bundle.
+"""Find the files that ship with the code: ``app.yaml``, ``gateway.yaml``, and the demonstration bundle in ``models``.
 
-``setup.py`` copies them into the wheel, below ``candor/shipped``. In a checkout they lie beside the package.
+``setup.py`` copies them into the wheel, below ``candor/shipped``. In a checkout they are beside the package.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ _PACKAGE: Final = Path(__file__).resolve().parent.parent
 
 
 def shipped_folder(package: Path = _PACKAGE) -> Path:
-    """Return the folder that holds what ships: inside an installed package, else the one beside it.
+    """Return the folder of the shipped files: in the package where it is installed, else the folder around it.
 
     Parameters
     ----------

@@ -1,1 +1,1 @@
-"""The model bundle and what runs it: preprocessing, engines, networks."""
+"""The model bundle, preprocessing, engines and networks."""

@@ -1,18 +1,18 @@
-"""The model bundle: what it holds, and the proof that its files belong together.
+"""Load the model bundle, and check that its files belong together.
 
 A bundle is a MONAI bundle whose JSON files name each other by SHA-256::
 
-    configs/metadata.json     names the weights and the graph; our part is under "candor"
+    configs/metadata.json     names the weights and the graph; Candor's part is under "candor"
     models/model.safetensors  the weights
     models/model.onnx         the graph; its tensors are offsets into the weights
     models/calibration.json   names the weights that it was fitted to
     models/gate.json          names the weights and the calibration that it was fitted to
-    models/error_model.json   may be there: the learned gate, which names them too, and its own weights beside it
-    models/percentiles.json   may be there: the spread of the logits over the test images; names the weights
-    models/familiarity.json   may be there: how far from the training images an image may lie; names the weights
-                              that it was fitted to, and its own tensors beside it
+    models/error_model.json   optional: the learned gate; names both too, and its own weights in the same folder
+    models/percentiles.json   optional: quantiles of the logits of the test images; names the weights
+    models/familiarity.json   optional: the out-of-distribution check; names the weights that it was fitted to, and its
+                              own tensors in the same folder
 
-Loading refuses what does not fit together. Nothing is ever unpickled, and torch is not needed.
+Files that do not belong together are refused. Nothing is ever unpickled, and torch is not needed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from safetensors import SafetensorError, safe_open
 
 from candor.decide.calibration import Calibration, Origin
 from candor.decide.gate import Gate
-from candor.decide.learned_gate import ErrorModel, ErrorModelFile, ErrorModelHead
+from candor.decide.learned_gate import LearnedGate, LearnedGateFile, LearnedGateHead
 from candor.decide.percentiles import Percentiles, PercentilesFile
 from candor.files.hashes import file_sha256
 from candor.files.reader import JsonFile
@@ -42,8 +42,8 @@ WEIGHTS: Final = Path("models", "model.safetensors")
 GRAPH: Final = Path("models", "model.onnx")
 CALIBRATION: Final = Path("models", "calibration.json")
 GATE: Final = Path("models", "gate.json")
-ERROR_MODEL: Final = Path("models", "error_model.json")
-ERROR_MODEL_WEIGHTS: Final = Path("models", "error_model.safetensors")
+LEARNED_GATE: Final = Path("models", "error_model.json")
+LEARNED_GATE_WEIGHTS: Final = Path("models", "error_model.safetensors")
 FAMILIARITY: Final = Path("models", "familiarity.json")
 PERCENTILES: Final = Path("models", "percentiles.json")
 FAMILIARITY_TENSORS: Final = Path("models", "familiarity.safetensors")
@@ -53,12 +53,12 @@ _CALIBRATE: Final = "calibrate it again (python -m training calibrate)"
 _FIT_GATE: Final = "fit the gate again (python -m training fit-gate)"
 _EVALUATE: Final = "evaluate again (python -m training evaluate), or delete it"
 _FIT_FAMILIARITY: Final = "fit it again (python -m training fit-familiarity), or delete it"
-_FIT_ERROR_MODEL: Final = "fit it again (python -m training fit-error-model), or delete it"
+_FIT_LEARNED_GATE: Final = "fit it again (python -m training fit-error-model), or delete it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """The part of a bundle that training made: what calibration and gate are fitted to.
+    """The part of a bundle that training made; calibration and gate are fitted to it.
 
     Parameters
     ----------
@@ -67,13 +67,13 @@ class Model:
     name, version, intended_use
         From ``metadata.json``, for the report.
     findings
-        What the network's outputs mean, in order.
+        The findings of the network's outputs, in order.
     architecture
         A key of :data:`candor.model.networks.registry.NETWORKS`.
     input
-        What :func:`candor.model.preprocess.to_network_input` makes.
+        The form of the input that :func:`candor.model.preprocess.to_network_input` makes.
     weights_sha256
-        Of the weights, in hexadecimal.
+        Hash of the weights, in hexadecimal.
     """
 
     root: Path
@@ -98,29 +98,35 @@ class Model:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle(Model):
-    """All that is needed to answer: the model, its calibration and its gate.
+    """A complete bundle: the model with its calibration, its gate, and the optional parts.
 
     Parameters
     ----------
+    calibration
+        The calibration of the model's logits.
+    gate
+        The thresholds of the findings.
     sha256
-        Of metadata, weights, graph, calibration and gate together, and of the learned gate and of familiarity where
-        there is one, in hexadecimal.
-    error_model
-        The learned gate; None where there is none, or one that was found to be no better than confidence.
+        Hash of metadata, weights, graph, calibration and gate together, and of the optional parts that there are, in
+        hexadecimal.
+    learned_gate
+        The learned gate; None where there is none, or it is not better than confidence.
     familiarity
-        The check that an image is like the training images; None where there is none.
+        The out-of-distribution check; None where there is none.
+    percentiles
+        The quantiles of the test images' logits; None where there are none.
     """
 
     calibration: Calibration
     gate: Gate
     sha256: str
-    error_model: ErrorModel | None = None
+    learned_gate: LearnedGate | None = None
     familiarity: Familiarity | None = None
     percentiles: Percentiles | None = None
 
 
 def find_bundle(models: Path) -> Path:
-    """Find the one bundle in a folder: the folder itself, or the one folder in it that is a bundle.
+    """Return the one bundle in a folder: the folder itself, or the one folder in it that is a bundle.
 
     Parameters
     ----------
@@ -146,7 +152,7 @@ def find_bundle(models: Path) -> Path:
 
 
 def load_bundle(path: Path) -> Bundle:
-    """Load a bundle and check that its files are whole and belong together.
+    """Load a bundle and check that its files are complete and belong together.
 
     Parameters
     ----------
@@ -156,25 +162,25 @@ def load_bundle(path: Path) -> Bundle:
     Raises
     ------
     BundleError
-        A file is missing or broken, a value is missing or out of range, or a file was made for another.
+        A file is missing or broken, a value is missing or out of range, or a file belongs to another bundle.
     """
     model = load_model(path)
-    calibration, gate, error_model = load_calibration(model), _load_gate(model), _load_error_model(model)
+    calibration, gate, learned_gate = load_calibration(model), _load_gate(model), _load_learned_gate(model)
     familiarity, percentiles = load_familiarity(model), _load_percentiles(model)
-    optional = ((ERROR_MODEL, error_model), (FAMILIARITY, familiarity), (PERCENTILES, percentiles))
+    optional = ((LEARNED_GATE, learned_gate), (FAMILIARITY, familiarity), (PERCENTILES, percentiles))
     return Bundle(
         **{field.name: getattr(model, field.name) for field in fields(Model)},
         calibration=calibration,
         gate=gate,
         sha256=_joint_sha256(path, *(file for file, part in optional if part is not None)),
-        error_model=error_model,
+        learned_gate=learned_gate,
         familiarity=familiarity,
         percentiles=percentiles,
     )
 
 
 def load_model(path: Path) -> Model:
-    """Load the part of a bundle that training made, whatever its calibration and gate are like.
+    """Load the part of a bundle that training made; calibration and gate are not read.
 
     Raises
     ------
@@ -232,21 +238,21 @@ def _load_gate(model: Model) -> Gate:
     return Gate({finding: record.findings[finding.label] for finding in model.findings}, record.description)
 
 
-def _load_error_model(model: Model) -> ErrorModel | None:
-    file, network = JsonFile(model.root / ERROR_MODEL, _FIT_ERROR_MODEL), model.root / ERROR_MODEL_WEIGHTS
+def _load_learned_gate(model: Model) -> LearnedGate | None:
+    file, network = JsonFile(model.root / LEARNED_GATE, _FIT_LEARNED_GATE), model.root / LEARNED_GATE_WEIGHTS
     if not file.path.exists():
         return None
-    head = file.read(ErrorModelHead)
+    head = file.read(LearnedGateHead)
     file.require_hash("weights_sha256", head.weights_sha256, model.weights, model.weights_sha256)
     file.require_hash("calibration_sha256", head.calibration_sha256, model.root / CALIBRATION)
     file.require_hash("network_sha256", head.network_sha256, network)
     if not head.active:
         return None
-    record = file.read(ErrorModelFile)
+    record = file.read(LearnedGateFile)
     if list(record.findings) != [finding.label for finding in model.findings]:
         file.refuse("findings", "are not those of the model, in its order")
     try:
-        return record.error_model(network, model.findings)
+        return record.learned_gate(network, model.findings)
     except (SafetensorError, ValueError) as error:
         file.refuse("", f"cannot be used with {network.name}: {error}")
 
@@ -282,7 +288,7 @@ def load_familiarity(model: Model) -> Familiarity | None:
 
 
 def _joint_sha256(root: Path, *more: Path) -> str:
-    """Hash the JSON files that change results; the hashes in them, which were checked, stand for the other files."""
+    """Return the hash of the JSON files that change results; they hold the hashes of the other files."""
     files = (METADATA, CALIBRATION, GATE, *more)
     lines = "".join(f"{file_sha256(root / file)}  {file.as_posix()}\n" for file in files)
     return hashlib.sha256(lines.encode()).hexdigest()

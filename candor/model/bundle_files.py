@@ -1,6 +1,6 @@
-"""What the JSON files of a bundle hold, as far as loading needs it.
+"""The fields of a bundle's JSON files that loading needs.
 
-The optional files are described beside the code that uses them: :mod:`candor.decide.learned_gate`,
+The models of the optional files are in the modules that use them: :mod:`candor.decide.learned_gate`,
 :mod:`candor.decide.percentiles`, :mod:`candor.ood.familiarity`.
 """
 
@@ -86,12 +86,12 @@ CurvePart = LinePart | BetaPart | IsotonicPart
 
 
 def logit_map(part: CurvePart) -> LogitMap:
-    """Make one finding's calibration.
+    """Return one finding's calibration.
 
     Raises
     ------
     ValueError
-        The values make no curve.
+        The values do not form a curve.
     """
     match part:
         case LinePart():
@@ -113,12 +113,12 @@ class CalibrationFile(Record):
 
     description: Text
     weights_sha256: Text
-    site: object = None  # where it is there, see OriginPart
+    site: object = None  # where it is set, see OriginPart
     findings: dict[str, Annotated[CurvePart, Field(discriminator="kind"), AfterValidator(_makes_a_map)]]
 
 
 class OriginPart(Record):
-    """Whose images ``calibration.json`` was fitted to; without a site, nothing was fitted."""
+    """The images that ``calibration.json`` was fitted to; without a site, nothing was fitted."""
 
     site: Text
     date: date

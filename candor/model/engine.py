@@ -1,4 +1,4 @@
-"""Choose the engine: ONNX Runtime on a CPU; torch on a GPU, and as the reference for the exported graph."""
+"""Choose the engine: ONNX Runtime on a CPU, torch on a GPU."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from candor.study.errors import SettingsError
 
 
 def open_engine(bundle: Bundle, choice: str = "auto") -> Engine:
-    """Load the engine that a setting asks for.
+    """Load the engine that the setting ``engine`` names.
 
     Parameters
     ----------
+    bundle
+        The model bundle.
     choice
         ``"onnx"``, ``"torch"``, or ``"auto"``: torch where it sees a GPU, else ONNX Runtime. Without a GPU's
-        device file torch is not even imported, which saves a second at the start.
+        device file torch is not imported, which saves a second at the start.
 
     Raises
     ------
@@ -38,7 +40,7 @@ def open_engine(bundle: Bundle, choice: str = "auto") -> Engine:
 
 
 def gpu_visible() -> bool:
-    """Whether an NVIDIA device is there and torch, where it is installed, can use it."""
+    """Return whether there is an NVIDIA device that torch can use."""
     if not Path("/dev/nvidiactl").exists() or find_spec("torch") is None:
         return False
     import torch

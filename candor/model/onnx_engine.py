@@ -1,4 +1,4 @@
-"""The bundle's ONNX graph on the CPU, by ONNX Runtime."""
+"""Run ONNX graphs on the CPU with ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -28,10 +28,19 @@ _LOAD_ERRORS = (
 def open_session(graph: Path, threads: int, remedy: str) -> onnxruntime.InferenceSession:
     """Load an ONNX graph for the CPU.
 
+    Parameters
+    ----------
+    graph
+        The ONNX file.
+    threads
+        How many threads one operator may use.
+    remedy
+        What a person should do about a file that cannot be loaded, for the error.
+
     Raises
     ------
     BundleError
-        The graph, or a file that it points into, cannot be loaded; ``remedy`` says what to do about it.
+        The graph, or a file that it refers to, cannot be loaded.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -45,10 +54,17 @@ def open_session(graph: Path, threads: int, remedy: str) -> onnxruntime.Inferenc
 class OnnxEngine:
     """The bundle's ONNX graph on the CPU.
 
+    Parameters
+    ----------
+    graph
+        The ONNX file.
+    threads
+        How many threads one operator may use; None for one on each core.
+
     Raises
     ------
     BundleError
-        The graph or the weights that it points into cannot be loaded.
+        The graph or the weights that it refers to cannot be loaded.
     """
 
     name = "onnxruntime-cpu"

@@ -1,4 +1,4 @@
-"""What the network says of a batch, and what every engine that runs it can do."""
+"""The network's outputs, and the interface of every engine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Floats = NDArray[np.float32]
 
 
 class Outputs(NamedTuple):
-    """What the network says of a batch, all float32.
+    """The network's outputs for a batch, all float32.
 
     Parameters
     ----------
@@ -20,8 +20,8 @@ class Outputs(NamedTuple):
     activation
         Class activation ``(n, findings, height, width)``.
     features
-        ``(n, channels)``: the mean over the cells of the last feature map that reaches the head, which is what a
-        linear head reads; of other heads see :meth:`candor.model.networks.classifier.ClassActivationNetwork.answer`.
+        ``(n, channels)``: the mean over the cells of the last feature map before the head, which is the input of a
+        linear head; for other heads see :meth:`candor.model.networks.classifier.ClassActivationNetwork.answer`.
     """
 
     logits: Floats
@@ -34,10 +34,10 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """What ran: ``"onnxruntime-cpu"``, ``"torch-cpu"`` or ``"torch-cuda"``."""
+        """The engine and its device: ``"onnxruntime-cpu"``, ``"torch-cpu"`` or ``"torch-cuda"``."""
 
     def run(self, images: Floats) -> Outputs:
-        """Classify a batch.
+        """Return the outputs for a batch.
 
         Parameters
         ----------

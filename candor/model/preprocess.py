@@ -1,8 +1,8 @@
-"""From a radiograph to the network's input: the one definition, for training and serving alike.
+"""Preprocessing: from a radiograph to the network's input, the same for training and inference.
 
-The picture is squeezed to a square by area averaging, as ChestX-ray14's own 1024 x 1024 pictures were made,
-and standardised with the mean and deviation of the training images. Resizing implementations differ by up to
-0.17 of the range, so this one is frozen: a bundle trained with another cannot be served by this one.
+The picture is resized to a square by area averaging, as ChestX-ray14's own 1024 x 1024 pictures were, and
+standardised with the mean and the standard deviation of the training images. Resizing implementations differ by up to
+0.17 of the range, so this one must not change: a bundle that was trained with another cannot be used with it.
 """
 
 from __future__ import annotations
@@ -23,9 +23,14 @@ from candor.study.reasons import Reason
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """What the network was trained on: ``side`` in pixels, ``mean`` and ``std`` of pixels in [0, 1].
+    """The form of the network's input. The limits are checked when it is read from a file.
 
-    The bounds are checked where it is read from a file.
+    Parameters
+    ----------
+    side
+        Rows and columns, in pixels.
+    mean, std
+        Mean and standard deviation of pixels in [0, 1] over the training images.
     """
 
     side: Annotated[Whole, Field(ge=16, le=4096)]
@@ -34,14 +39,14 @@ class InputSpec:
 
 
 def to_network_input(image: Radiograph, spec: InputSpec) -> NDArray[np.float32]:
-    """Scale one radiograph to the array that the network was trained on.
+    """Return one radiograph as the network's input.
 
     Parameters
     ----------
     image
         ``pixels``: ``(rows, columns)`` float32 in [0, 1], 0 is black.
     spec
-        ``side`` in pixels, ``mean`` and ``std``, from the bundle's ``metadata.json``.
+        From the bundle's ``metadata.json``.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The bundle's weights in torch: on a GPU where there is one, and the reference for every other engine."""
+"""Run the bundle's network with torch, on a GPU where there is one. It is the reference for every other engine."""
 
 from __future__ import annotations
 
@@ -50,7 +50,16 @@ def load_network(model: Model) -> ClassActivationNetwork:
 
 
 def build_network(architecture: str, findings: int, weights: Path) -> ClassActivationNetwork:
-    """Build a network and fill it with weights; a tensor without a place is an error.
+    """Build a network and load weights into it; every tensor must fit.
+
+    Parameters
+    ----------
+    architecture
+        A name of :data:`candor.model.networks.registry.NETWORKS`.
+    findings
+        The number of outputs.
+    weights
+        A safetensors file.
 
     Raises
     ------
@@ -60,7 +69,7 @@ def build_network(architecture: str, findings: int, weights: Path) -> ClassActiv
     network = build(architecture, findings)
     try:
         state = load_file(weights)
-        # BatchNorm's step counter is never used in evaluation and does not travel with the weights.
+        # BatchNorm's step counter is not used in evaluation and is not among the weights.
         state |= {k: v for k, v in network.state_dict().items() if k.endswith("num_batches_tracked")}
         network.load_state_dict(state)
     except (SafetensorError, OSError, RuntimeError) as error:

@@ -1,1 +1,1 @@
-"""Out-of-distribution checks: unlike the training images, or like a child."""
+"""Out-of-distribution checks: distance from the training images, and pictures that look like a child's."""

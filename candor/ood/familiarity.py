@@ -1,14 +1,14 @@
-"""How far an image lies from those that the network was trained on, by the network's own features.
+"""Familiarity: the out-of-distribution check, by the distance of an image's features from those of training images.
 
-The network answers whatever it is given. Its features, the mean of each channel of the last feature map, tell more
-than the answer: those of a hip, or of a chest taken in another way, lie where no training image's lie. The distance
-is that of Mahalanobis under probabilistic PCA: the training images' largest variances are kept one by one, and the
-rest of the space gets their mean, which is how a covariance of more channels than the images support is shrunk.
-Before that the features' square roots are taken: a channel that is rarely active has a long tail to the right, and
-a distance in plain features would be ruled by a few of those.
+The network answers for any picture. Its features, the mean of each channel of the last feature map, show whether the
+picture is unusual: those of a hip, or of a chest taken in another way, are far from those of all training images. The
+distance is that of Mahalanobis under probabilistic PCA. The largest variances of the training images are kept one by
+one, and all other directions get the mean of the rest, because there are too few images to estimate a full covariance.
+The distance is taken between the features' square roots: a channel that is rarely active has a long tail to the right,
+and a few such channels would otherwise dominate.
 
-The same features tell whether a picture looks like a child's (:mod:`candor.ood.paediatric`), where the training
-pictures had enough children to learn it from.
+The same features show whether a picture looks like a child's (:mod:`candor.ood.paediatric`), where the training
+pictures had enough children.
 
 References
 ----------
@@ -39,25 +39,24 @@ TENSORS: Final = frozenset({"mean", "components", "variances", "rest"})
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Familiarity:
-    """Where the training images' features lie, and from which distance on an image is unlike them.
+    """The distribution of the training images' features, and the limits of the distance from it.
 
     Parameters
     ----------
     tensors
-        Of the features' square roots: ``mean`` ``(channels,)``; ``components`` ``(kept, channels)``, of length 1 and
-        at right angles; ``variances`` ``(kept,)`` along them; ``rest`` ``(1,)``, the variance in every other
-        direction. All float32.
+        For the features' square roots, all float32: ``mean`` ``(channels,)``; ``components`` ``(kept, channels)``,
+        orthonormal; ``variances`` ``(kept,)`` along them; ``rest`` ``(1,)``, the variance in every other direction.
     unlike_training, unlike_chest
-        Distances over which an image is unlike the training images, and no chest radiograph at all.
+        Distances above which an image is unlike the training images, and not a chest radiograph.
     description
         One line: what it was fitted to.
     child
-        The look for pictures of children; None where there is none.
+        The check for pictures of children; None where there is none.
 
     Raises
     ------
     ValueError
-        A tensor or a limit is not as it should be.
+        A tensor or a limit is not valid.
     """
 
     tensors: Tensors
@@ -78,11 +77,11 @@ class Familiarity:
 
     @property
     def channels(self) -> int:
-        """How many features a network has that this belongs to."""
+        """The number of features."""
         return len(self.tensors["mean"])
 
     def distances(self, features: Features) -> Floats:
-        """Measure how far images lie from the training images.
+        """Return the distance of images from the training images.
 
         Parameters
         ----------
@@ -91,13 +90,13 @@ class Familiarity:
 
         Returns
         -------
-        ``(n,)``: the Mahalanobis distance over the square root of the number of channels, about 1 for the training
-        images themselves.
+        ``(n,)``: the Mahalanobis distance divided by the square root of the number of channels, about 1 for the
+        training images themselves.
 
         Raises
         ------
         ValueError
-            The features are of another number, or not finite.
+            The number of features is wrong, or they are not finite.
         """
         apart = self._roots(features) - self.tensors["mean"]
         along = apart @ self.tensors["components"].astype(np.float64).T
@@ -106,14 +105,14 @@ class Familiarity:
         return np.asarray(np.sqrt(squared / self.channels), np.float64)
 
     def child_scores(self, features: Features) -> Floats | None:
-        """Score how much images look like those of children, see :meth:`candor.ood.paediatric.ChildLook.scores`.
+        """Return how much images look like a child's, see :meth:`candor.ood.paediatric.ChildLook.scores`.
 
-        Parameters and errors are those of :meth:`distances`; None where there is no such look.
+        Parameters and errors are those of :meth:`distances`; None where there is no such check.
         """
         return None if self.child is None else self.child.scores(self._roots(features))
 
     def judge(self, features: Features) -> tuple[Reason, str] | None:
-        """Judge one image: what is unfamiliar, with a sentence for a person; None where nothing is.
+        """Return the reason why one image is unfamiliar, with a sentence for a person; None where it is not.
 
         Parameters
         ----------
@@ -128,7 +127,7 @@ class Familiarity:
         return None
 
     def judge_age(self, features: Features) -> str | None:
-        """Say in a sentence that one image without a stated age looks like a child's; None where nothing speaks for it.
+        """Return a sentence where one image without a stated age looks like a child's; None where it does not.
 
         Parameters
         ----------
@@ -150,20 +149,20 @@ def _detail(distance: float, limit: float) -> str:
 
 
 def stabilised(features: Features) -> Floats:
-    """Take the square root of each feature, with its sign: ``(n, channels)`` float64."""
+    """Return the square root of each feature, with its sign: ``(n, channels)`` float64."""
     values = np.asarray(features, np.float64)
     return np.sign(values) * np.sqrt(np.abs(values))
 
 
 def fit_tensors(features: Features, kept: int) -> dict[str, NDArray[np.float32]]:
-    """Fit the tensors of :class:`Familiarity` to the training images.
+    """Return the tensors of :class:`Familiarity`, fitted to the training images.
 
     Parameters
     ----------
     features
         ``(n, channels)`` of the training images, more than ``kept``.
     kept
-        How many variances are kept one by one; under the number of channels.
+        The number of variances that are kept one by one; less than the number of channels.
 
     Raises
     ------
@@ -199,7 +198,7 @@ def _check(tensors: Tensors) -> None:
 
 
 class Limits(Record):
-    """Distances and the score over which something is said, see :class:`Familiarity`."""
+    """The limits of the distances and of the child score, see :class:`Familiarity`."""
 
     unlike_training: float
     unlike_chest: float
@@ -215,12 +214,12 @@ class FamiliarityFile(Record):
     limits: Limits
 
     def familiarity(self, tensors: Path) -> Familiarity:
-        """Make the check, with the tensors beside the file.
+        """Return the check, with the tensors in a safetensors file.
 
         Raises
         ------
         SafetensorError, ValueError
-            A value or a tensor is missing, or not as it should be.
+            A value or a tensor is missing or not valid.
         """
         found = load_file(tensors)
         look = {name: found.pop(name) for name in CHILD_TENSORS & found.keys()}

@@ -1,8 +1,8 @@
-"""Whether a picture looks like a child's, by the network's own features: for headers that state no age.
+"""Whether a picture looks like a child's, by the network's features, for headers that state no age.
 
-A line through the space of the features' square roots (:func:`candor.ood.familiarity.stabilised`), fitted to children
-and adults of one hospital, so that it cannot tell them apart by the hospital. It is no estimate of the age: it misses
-most children, and says so of few adults.
+The score is linear in the square roots of the features (:func:`candor.ood.familiarity.stabilised`). It was fitted to
+children and adults of one hospital, so that it does not depend on the hospital. It is not an estimate of the age: it
+misses most children, and is wrong for few adults.
 """
 
 from __future__ import annotations
@@ -24,19 +24,20 @@ CHILD_TENSORS: Final = frozenset({WEIGHT, BIAS})
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChildLook:
-    """How much pictures look like those of children, and from where on that is said.
+    """The score of how much a picture looks like a child's, with its limit.
 
     Parameters
     ----------
     tensors
         ``child.weight`` ``(channels,)`` and ``child.bias`` ``(1,)``, float32.
     limit
-        A score over it is said; with equal parts of children and adults, a score is the log-odds of a child.
+        A picture with a score above it looks like a child's. Among as many children as adults, a score is the log-odds
+        of a child.
 
     Raises
     ------
     ValueError
-        A tensor or the limit is not as it should be.
+        A tensor or the limit is not valid.
     """
 
     tensors: Tensors
@@ -53,16 +54,16 @@ class ChildLook:
 
     @property
     def channels(self) -> int:
-        """How many features it weighs."""
+        """The number of features."""
         return self.tensors[WEIGHT].size
 
     def scores(self, roots: Floats) -> Floats:
-        """Score ``(n, channels)`` square roots of features: ``(n,)``, higher where a child is likelier."""
+        """Return the scores ``(n,)`` of features' square roots ``(n, channels)``, higher where a child is likelier."""
         weight, bias = (self.tensors[name].astype(np.float64) for name in (WEIGHT, BIAS))
         return np.asarray(roots @ weight + bias, np.float64)
 
     def judge(self, roots: Floats) -> str | None:
-        """Say in a sentence that one image, ``(channels,)``, looks like a child's; None where it does not."""
+        """Return a sentence where one image, ``(channels,)``, looks like a child's; None where it does not."""
         score = float(self.scores(roots[np.newaxis])[0])
         if score <= self.limit:
             return None

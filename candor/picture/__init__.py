@@ -1,1 +1,1 @@
-"""What a radiograph shows of its own quality, before the network is asked anything about findings."""
+"""Checks of a radiograph's quality and preparation of its pixels, before the classifier runs."""

@@ -1,8 +1,8 @@
-"""The lung field: where on a frontal radiograph the lungs lie, what they hide behind the heart's shadow included.
+"""The lung field of a frontal radiograph, including the parts of the lungs behind the heart.
 
-A small U-Net answers on a fixed grid that spans the whole picture, as heatmaps do. It was trained on pictures whose
-licences allow it, which are few: how well it does stands in ``docs/explanation/lung-field.md``. It says where a
-heatmap should lie, and never what a finding is.
+A small U-Net finds it on a fixed grid over the whole picture, as heatmaps have. It was trained on the few pictures
+whose licences allow it; ``docs/explanation/lung-field.md`` has its accuracy. It is only used to compare heatmaps with
+the lungs, never to answer for a finding.
 
 References
 ----------
@@ -26,19 +26,19 @@ from candor.study.radiograph import Radiograph
 Mask = NDArray[np.bool_]
 
 ASSET: Final = Path(__file__).parent / "assets" / "lungs.onnx"
-"""The shipped network; the card beside it, ``lungs.json``, says what it was trained on and binds its SHA-256."""
+"""The shipped network. Its card, ``lungs.json``, lists the training data and holds its SHA-256."""
 
 SHARES: Final = (0.08, 0.70)
-"""Least and largest share of a chest radiograph that is lung.
+"""Smallest and largest plausible share of the lungs in a chest radiograph.
 
-Drawn by people, the field takes 0.09 to 0.61 of 232 frontal radiographs.
+Lung fields that people drew cover 0.09 to 0.61 of 232 frontal radiographs.
 """
 
 _REMEDY: Final = "install Candor again, or train it again with 'python -m training train-lungs'"
 
 
 class Card(Record):
-    """What loading needs of the network's card."""
+    """The fields of ``lungs.json`` that loading needs."""
 
     sha256: Text
     input: InputSpec
@@ -50,8 +50,8 @@ class LungField:
     Parameters
     ----------
     asset
-        The ONNX graph, with its card beside it: ``image`` ``(n, 1, side, side)`` float32 to ``lung``, the
-        probability of each cell, in [0, 1].
+        The ONNX graph, with its card in the same folder. It maps ``image`` ``(n, 1, side, side)`` float32 to ``lung``,
+        the probability of each cell, in [0, 1].
 
     Raises
     ------
@@ -67,7 +67,7 @@ class LungField:
         self._session = open_session(asset, 1, _REMEDY)
 
     def mask(self, image: Radiograph) -> Mask:
-        """Find the lung field of one frontal radiograph.
+        """Return the lung field of one frontal radiograph.
 
         Parameters
         ----------
@@ -76,8 +76,8 @@ class LungField:
 
         Returns
         -------
-        ``(side, side)`` bool: rows and columns span the whole picture, whatever its shape. Always an answer;
-        :func:`implausible` says whether to believe it.
+        ``(side, side)`` bool: rows and columns span the whole picture, whatever its shape. It may be
+        wrong; :func:`implausible` checks it.
 
         Raises
         ------
@@ -87,13 +87,13 @@ class LungField:
         return field(self.probabilities(to_network_input(image, self.input)[np.newaxis])[0, 0])
 
     def probabilities(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Say how likely each cell is lung, for ``(n, 1, side, side)`` network inputs: the same shape, in [0, 1]."""
+        """Return the probability that each cell is lung, in [0, 1], for network inputs ``(n, 1, side, side)``."""
         (lung,) = self._session.run(["lung"], {"image": images})
         return np.asarray(lung, np.float32)
 
 
 def field(probabilities: NDArray[np.float32]) -> Mask:
-    """Keep what is likelier lung than not: the two largest connected pieces, without holes.
+    """Return the lung field: the two largest connected pieces with a probability over 0.5, without holes.
 
     Parameters
     ----------
@@ -109,14 +109,14 @@ def field(probabilities: NDArray[np.float32]) -> Mask:
 
 
 def share(mask: Mask) -> float:
-    """Say how much of the picture is lung, in [0, 1]."""
+    """Return the share of the picture that is lung, in [0, 1]."""
     return float(mask.mean())
 
 
 def implausible(mask: Mask) -> str | None:
-    """Say why a mask is no lung field of a frontal chest radiograph, in one sentence; None where it may be one.
+    """Return a sentence about why a mask is not the lung field of a frontal chest; None where it may be.
 
-    One lung alone is plausible: the other may be gone, collapsed, or white with fluid.
+    A single lung is plausible: the other may have been removed, be collapsed, or be white with fluid.
     """
     lowest, highest = SHARES
     found = share(mask)

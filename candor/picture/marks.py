@@ -1,11 +1,11 @@
-"""What a radiographer or a machine put on a radiograph: letters and markers near its edges, and borders around it.
+"""Find and blank what was added to a radiograph: letters and markers near its edges, and borders around it.
 
-All is sought at the network's own resolution: what cannot be seen there cannot be read by the network. Neither is
-sought inside the lungs, where small bright things are nodules and lines.
+They are looked for at the network's resolution, because the network cannot read what is not visible there. They are
+not looked for inside the lungs, where small bright things are nodules and lines.
 
 References
 ----------
-Zech et al. 2018, DeGrave et al. 2021: networks read laterality markers and borders, and tell hospitals by them.
+Zech et al. 2018, DeGrave et al. 2021: networks read laterality markers and borders, and recognise hospitals by them.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ _SMALLEST: Final = 0.012
 _LARGEST: Final = 0.2
 _AT_SIDES: Final = 0.25  # how far from the left or the right edge its centre may lie
 _AT_ENDS: Final = 0.2  # the same from above or below
-_SLENDEREST: Final = 6.0  # length over breadth; what is more slender is a wire, or the skin's edge
-_EDGE_LINE: Final = 2.5  # the same for what touches the picture's edge
-_EMPTIEST: Final = 0.25  # of its bounding box that a mark fills; a slanting line fills less
-_CORNER: Final = 0.2  # of either side of the picture
-_MOST_IN_LUNG: Final = 0.1  # share of a mark
-_RIM: Final = 0.014  # what is grown around a mark, since its edges are blurred
+_SLENDEREST: Final = 6.0  # length over breadth of a mark at most; wires and the skin's edge have more
+_EDGE_LINE: Final = 2.5  # the same where it touches the picture's edge
+_EMPTIEST: Final = 0.25  # share of its bounding box that a mark fills at least; a slanting line fills less
+_CORNER: Final = 0.2  # side of a corner
+_MOST_IN_LUNG: Final = 0.1  # share of a mark's pixels that may lie in the lungs
+_RIM: Final = 0.014  # margin around a mark, since its edges are blurred
 _BORDER: Final = 0.01  # the narrowest border
-_REACH: Final = 0.03  # standard deviation of the weights of what lies around a mark
-_FLOOR: Final = 1e-6  # weight of the median around, for the middle of a mark wider than that reaches
+_REACH: Final = 0.03  # standard deviation of the weights around a mark
+_FLOOR: Final = 1e-6  # weight of the median around it, for the middle of a mark that is wider than _REACH
 
 _ROWS: Final = ("upper", "", "lower")
 _COLUMNS: Final = ("left", "", "right")
@@ -52,9 +52,9 @@ class Marks:
     Parameters
     ----------
     mask
-        ``(side, side)``: where they are.
+        ``(side, side)`` bool: the pixels of marks.
     places
-        Where, in words, from above and from the left, each once; empty where there are none.
+        The places in words, each once, from top to bottom and left to right; empty where there are none.
     """
 
     mask: Mask
@@ -62,7 +62,7 @@ class Marks:
 
 
 def candidates(pixels: Floats) -> NDArray[np.int32]:
-    """Find what may be marks: small bright compact things near the edges.
+    """Return what may be marks: small, bright, compact things near the edges.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def candidates(pixels: Floats) -> NDArray[np.int32]:
 
     Returns
     -------
-    ``(side, side)``: a number from 1 on for each, 0 elsewhere.
+    ``(side, side)``: the number of the candidate, from 1, and 0 elsewhere.
     """
     side = len(pixels)
     contrast = bright_strokes(pixels, _odd(_STROKE * side))
@@ -87,14 +87,14 @@ def candidates(pixels: Floats) -> NDArray[np.int32]:
 
 
 def _without_lines(bright: NDArray[np.uint8], length: int) -> NDArray[np.uint8]:
-    """Take away upright and level lines of at least ``length``: the rim of a cassette, on which a mark may stand."""
+    """Return ``bright`` without vertical and horizontal lines of at least ``length``, as of a cassette's rim."""
     shapes = (np.ones((length, 1), np.uint8), np.ones((1, length), np.uint8))
     upright, level = (cv2.morphologyEx(bright, cv2.MORPH_OPEN, shape) > 0 for shape in shapes)
     return np.asarray(np.where(upright | level, 0, bright), np.uint8)
 
 
 def _mark_like(facts: NDArray[np.int32], centres: NDArray[np.float64], side: int) -> Mask:
-    """Say which components have a mark's size, shape and place; ``facts`` and ``centres`` are OpenCV's."""
+    """Return which components have a mark's size, shape and place; ``facts`` and ``centres`` are OpenCV's."""
     left, top, width, height, area = facts.T
     longest, shortest = np.maximum(width, height), np.minimum(width, height)
     from_edge = np.minimum(centres, side - 1 - centres)
@@ -109,14 +109,14 @@ def _mark_like(facts: NDArray[np.int32], centres: NDArray[np.float64], side: int
 
 
 def in_corners(pieces: NDArray[np.int32]) -> bool:
-    """Say whether all candidates lie in the picture's corners, where no lung is."""
+    """Return whether all candidates are in the picture's corners, where there is no lung."""
     side = len(pieces)
     middle = slice(round(_CORNER * side), round((1 - _CORNER) * side))
     return not (pieces[middle].any() or pieces[:, middle].any())
 
 
 def outside(pieces: NDArray[np.int32], lung: Mask | None) -> Marks:
-    """Keep the candidates that do not lie in the lungs.
+    """Return the candidates that are not in the lungs.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def outside(pieces: NDArray[np.int32], lung: Mask | None) -> Marks:
     if lung is not None:
         here = cv2.resize(lung.astype(np.uint8), (side, side), interpolation=cv2.INTER_NEAREST) > 0
         within = np.bincount(piece[here[rows, columns]], minlength=len(areas))
-    is_mark = (areas > 0) & (within <= _MOST_IN_LUNG * areas)  # 0 is no piece
+    is_mark = (areas > 0) & (within <= _MOST_IN_LUNG * areas)  # 0 is the background
     centres = (np.bincount(piece, where)[is_mark] / areas[is_mark] / side for where in (rows, columns))
     places = dict.fromkeys(map(_place, *centres))
     kept = np.zeros_like(pieces, np.uint8)
@@ -142,7 +142,7 @@ def outside(pieces: NDArray[np.int32], lung: Mask | None) -> Marks:
 
 
 def _place(row: float, column: float) -> str:
-    """Name a place by thirds of the picture, as it lies on the display."""
+    """Return the name of a place, by thirds of the picture as it is displayed."""
     vertical, horizontal = _ROWS[min(2, int(3 * row))], _COLUMNS[min(2, int(3 * column))]
     if vertical and horizontal:
         return f"in the {vertical} {horizontal} corner"
@@ -150,7 +150,16 @@ def _place(row: float, column: float) -> str:
 
 
 def without(pixels: Floats, marks: Mask) -> Floats:
-    """Fill what is marked by the mean of what lies around, the nearer the heavier: no patch that is itself a mark.
+    """Return the pixels with marks filled by the weighted mean of their surroundings.
+
+    Nearer pixels weigh more, so that the patch has no edge that could be taken for a mark.
+
+    Parameters
+    ----------
+    pixels
+        ``(side, side)`` float32 in [0, 1].
+    marks
+        ``(side, side)`` bool: what is filled.
 
     References
     ----------
@@ -168,7 +177,7 @@ def without(pixels: Floats, marks: Mask) -> Floats:
 
 
 def _around(mask: Mask, margin: int) -> tuple[slice, slice]:
-    """Give the rows and columns of a mask that is not empty, with a margin."""
+    """Return the rows and columns of a mask that is not empty, with a margin in pixels."""
     left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
     return (
         slice(max(0, top - margin), top + height + margin),
@@ -177,7 +186,7 @@ def _around(mask: Mask, margin: int) -> tuple[slice, slice]:
 
 
 def inner(pixels: Floats) -> tuple[slice, slice] | None:
-    """Find the rows and columns within the borders; None where there is no border, or nothing but border."""
+    """Return the rows and columns within the borders; None where there is no border, or nothing else."""
     found = content(pixels, 1), content(pixels, 0)
     widest = max(max(part.start, side - part.stop) for part, side in zip(found, pixels.shape, strict=True))
     empty = any(part.stop <= part.start for part in found)
@@ -185,7 +194,15 @@ def inner(pixels: Floats) -> tuple[slice, slice] | None:
 
 
 def without_borders(pixels: Floats, within: tuple[slice, slice]) -> Floats:
-    """Fill the borders with the picture's own lines beside them, each carried on to the edge."""
+    """Return the pixels with each border filled by the line next to it.
+
+    Parameters
+    ----------
+    pixels
+        ``(rows, columns)`` float32.
+    within
+        The rows and columns within the borders, from :func:`inner`.
+    """
     rows, columns = within
     height, width = pixels.shape
     around = (rows.start, height - rows.stop, columns.start, width - columns.stop)

@@ -1,9 +1,9 @@
-"""The screen: a small network that tells how a radiograph lies on the display, before anything else is asked of it.
+"""The orientation check: a small network that runs on each picture before the classifier does.
 
-It answers four questions about one picture: are black and white exchanged, by how many quarter turns is it turned,
-is it mirrored, and is it a frontal chest, a chest from the side, or neither. It ships with the application
+It answers four questions about one picture: are black and white exchanged, by how many quarter turns is it rotated,
+is it mirrored, and is it a frontal chest, a lateral chest, or neither. It ships with the application
 (``candor/picture/assets``), is the same for every bundle, and knows nothing about findings. ``python -m training
-train-screen`` makes it; its card says from what, and how often it errs.
+train-screen`` makes it; its card lists the data and the error rates.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from candor.model.onnx_engine import open_session
 from candor.study.radiograph import Radiograph
 
 SIDE: Final = 96
-"""Of the screen's input, in pixels."""
+"""Rows and columns of the network's input."""
 
 ASSETS: Final = Path(__file__).resolve().parent / "assets"
 GRAPH: Final = "screen.onnx"
 CARD: Final = "screen.json"
 OUTPUTS: Final = ("inverted", "turned", "mirrored", "projection")
 
-_REMEDY: Final = "install Candor again, or make the screen again (python -m training train-screen)"
-_DARK: Final = 1.0  # percent of the pixels that are shown black
-_LEAST_RANGE: Final = 1e-3  # of greys; less is noise, and not to be stretched
+_REMEDY: Final = "install Candor again, or make the orientation check again (python -m training train-screen)"
+_DARK: Final = 1.0  # percent of the pixels that become black
+_LEAST_RANGE: Final = 1e-3  # of greys; a smaller range is noise and is not stretched
 
 Floats = NDArray[np.float32]
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -40,18 +40,19 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What the screen makes of one picture; probabilities of a network, not of a population.
+    """The network's answers for one picture: its probabilities, which are not calibrated.
 
     Parameters
     ----------
     inverted
-        That black and white are exchanged.
+        Probability that black and white are exchanged.
     turned
-        That the picture was turned counter-clockwise by 0, 1, 2 and 3 quarters; they sum to 1.
+        Probabilities that the picture was turned counter-clockwise by 0, 1, 2 and 3 quarters; they sum to 1.
     mirrored
-        That left and right are exchanged. It means nothing where the picture is turned or no frontal chest.
+        Probability that left and right are exchanged. Only meaningful for an upright frontal chest.
     lateral, no_chest
-        That the picture is a chest from the side; that it is no chest. The rest is for a frontal chest.
+        Probabilities that the picture is a lateral chest, and that it is not a chest. The remainder is the
+        probability of a frontal chest.
     """
 
     inverted: float
@@ -62,13 +63,13 @@ class Look:
 
     @property
     def rotated(self) -> float:
-        """That the picture does not stand upright."""
+        """Probability that the picture is not upright."""
         return 1 - self.turned[0]
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """From which probability on each answer counts; in (0, 1]. Set on patients whom the screen never saw."""
+    """The probability from which each answer counts, in (0, 1]. Set on patients who are not in the training data."""
 
     inverted: Probability
     rotated: Probability
@@ -78,19 +79,19 @@ class Limits:
 
 
 class Card(Record):
-    """What loading needs of the screen's card."""
+    """The fields of ``screen.json`` that loading needs."""
 
     graph_sha256: Text
     limits: Limits
 
 
-def to_screen_input(image: Radiograph) -> Floats:
-    """Squeeze one radiograph to what the screen was trained on.
+def to_check_input(image: Radiograph) -> Floats:
+    """Return one radiograph as the network's input.
 
     Parameters
     ----------
     image
-        ``pixels``: ``(rows, columns)`` float32 in [0, 1], of any size but none.
+        ``pixels``: ``(rows, columns)`` float32 in [0, 1], of any size but empty.
 
     Returns
     -------
@@ -101,20 +102,20 @@ def to_screen_input(image: Radiograph) -> Floats:
 
 
 def stretched(pixels: Floats) -> Floats:
-    """Spread the greys over [0, 1]; which of them are the darker ones stays."""
+    """Return the pixels with their greys stretched over [0, 1]; black stays darker than white."""
     low, high = np.percentile(pixels, [_DARK, 100 - _DARK])
     return np.asarray(np.clip((pixels - low) / max(high - low, _LEAST_RANGE), 0, 1), np.float32)
 
 
-class Screen:
-    """The screen, loaded once; it runs on one thread, since a look takes about a millisecond.
+class OrientationCheck:
+    """The orientation check, loaded once. It runs on one thread, because a picture takes about a millisecond.
 
     Parameters
     ----------
     graph
         The ONNX file.
     limits
-        From which probability on each answer counts.
+        The probability from which each answer counts.
 
     Raises
     ------
@@ -125,15 +126,15 @@ class Screen:
     def __init__(self, graph: Path, limits: Limits) -> None:
         self.limits: Final = limits
         self.sha256: Final = file_sha256(graph)
-        """Of the graph, in hexadecimal."""
+        """Hash of the graph, in hexadecimal."""
         self._session = open_session(graph, 1, _REMEDY)
 
     def look(self, image: Radiograph) -> Look:
-        """Look at one radiograph, of any size but none."""
-        return self.look_at(to_screen_input(image)[np.newaxis])[0]
+        """Return the answers for one radiograph, of any size but empty."""
+        return self.look_at(to_check_input(image)[np.newaxis])[0]
 
     def look_at(self, inputs: Floats) -> list[Look]:
-        """Look at ``(n, 1, SIDE, SIDE)`` float32 from :func:`to_screen_input`."""
+        """Return the answers for ``(n, 1, SIDE, SIDE)`` float32 from :func:`to_check_input`."""
         answers = self._session.run(list(OUTPUTS), {"image": inputs})
         return [
             Look(
@@ -147,8 +148,8 @@ class Screen:
         ]
 
 
-def load_screen(folder: Path = ASSETS) -> Screen:
-    """Load the screen and its limits.
+def load_orientation_check(folder: Path = ASSETS) -> OrientationCheck:
+    """Load the orientation check and its limits.
 
     Raises
     ------
@@ -157,6 +158,6 @@ def load_screen(folder: Path = ASSETS) -> Screen:
     """
     file = JsonFile(folder / CARD, _REMEDY)
     card = file.read(Card)
-    screen = Screen(folder / GRAPH, card.limits)
-    file.require_hash("graph_sha256", card.graph_sha256, folder / GRAPH, screen.sha256)
-    return screen
+    orientation = OrientationCheck(folder / GRAPH, card.limits)
+    file.require_hash("graph_sha256", card.graph_sha256, folder / GRAPH, orientation.sha256)
+    return orientation

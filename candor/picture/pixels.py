@@ -1,8 +1,8 @@
-"""What a person would say of a radiograph's pixels at a glance: nothing on it, clipped, full of text, wide borders.
+"""Measures of a radiograph's pixels: how much is constant, clipped, text or border.
 
-Each measure is a share of the picture, in [0, 1], taken at one scale, so that a detector's resolution does not
-change it. The limits stand where next to no ordinary adult radiograph comes; ``docs/explanation/image-quality.md``
-has the figures.
+Each measure is a share of the picture, in [0, 1], taken at one scale, so that it does not depend on the detector's
+resolution. Hardly any ordinary adult radiograph reaches the limits; ``docs/explanation/image-quality.md`` has the
+figures.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from numpy.typing import NDArray
 from candor.study.radiograph import Radiograph
 
 LONGEST: Final = 384
-"""Pixels of the longer side at which all is measured; smaller pictures are measured as they are."""
+"""Pixels of the longer side at which pictures are measured; smaller ones are measured as they are."""
 
-_SAME: Final = 0.02  # greys that close are one
-_EXTREME: Final = 1.5 / 255  # black and white, as far as eight bits tell
-_CENTRE: Final = 0.2  # of each side, left away around where the lungs are
+_SAME: Final = 0.02  # greys at this distance count as equal
+_EXTREME: Final = 1.5 / 255  # distance from black and white that counts as clipped
+_CENTRE: Final = 0.2  # share of each side that is not the centre
 _STROKE: Final = 7  # pixels: a letter's stroke is thinner, a rib wider
 _STROKE_CONTRAST: Final = 0.3  # a letter stands out by more, a vessel by less
-_BORDER_RANGE: Final = 0.06  # greys of nine tenths of a border's line
-_EDGE: Final = 0.05  # of a line, at either end of its greys, that a border's line may differ in
+_BORDER_RANGE: Final = 0.06  # range of the middle nine tenths of the greys in a line of a border
+_EDGE: Final = 0.05  # share of the darkest and of the brightest pixels of a line that are left out
 
 Pixels = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class PixelMeasures:
-    """What was measured on one picture, each in [0, 1].
+    """The measures of one picture, each in [0, 1].
 
     Parameters
     ----------
@@ -53,11 +53,11 @@ class PixelMeasures:
 
 
 EMPTY: Final = PixelMeasures(constant=1.0, clipped=0.0, strokes=0.0, borders=1.0)
-"""Of a picture without pixels."""
+"""The measures of a picture without pixels."""
 
 
 def measure_pixels(image: Radiograph) -> PixelMeasures:
-    """Measure one radiograph, of whatever size.
+    """Return the measures of one radiograph, of any size.
 
     Parameters
     ----------
@@ -76,10 +76,17 @@ def measure_pixels(image: Radiograph) -> PixelMeasures:
 
 
 def thumbnail(pixels: Pixels, longest: int) -> Pixels:
-    """Average a picture down until its longer side is at most ``longest`` pixels; never up.
+    """Return a picture reduced until its longer side is at most ``longest`` pixels; it is never enlarged.
 
-    A large picture is sampled at twice that size first, four pixels for each sample: a look needs no more, and an
-    average over all pixels of a detector takes longer than all looks together.
+    A large picture is sampled at twice that size first, because an average over all pixels of a detector would take
+    longer than all checks together.
+
+    Parameters
+    ----------
+    pixels
+        ``(rows, columns)`` float32.
+    longest
+        Most pixels of the longer side.
     """
     if max(pixels.shape) <= longest:
         return pixels
@@ -91,9 +98,11 @@ def thumbnail(pixels: Pixels, longest: int) -> Pixels:
 
 
 def _share_of_commonest(pixels: Pixels) -> float:
-    bins = round(1 / _SAME) + 1  # the last is white's
+    bins = round(1 / _SAME) + 1  # the last is for white
     counts = cv2.calcHist([(pixels / _SAME).astype(np.uint8)], [0], None, [bins], [0, bins]).ravel()
-    return float((counts[:-1] + counts[1:]).max()) / pixels.size  # two bins: no edge splits a grey
+    return (
+        float((counts[:-1] + counts[1:]).max()) / pixels.size
+    )  # two bins, so that an edge between bins does not split a grey
 
 
 def _share_clipped(pixels: Pixels) -> float:
@@ -107,12 +116,14 @@ def _share_of_strokes(pixels: Pixels) -> float:
 
 
 def bright_strokes(pixels: Pixels, width: int) -> Pixels:
-    """Say by how much each pixel is brighter than its surroundings, where what is bright is thinner than ``width``.
+    """Return how much each pixel on a thin stroke is brighter than its surroundings; 0 elsewhere.
 
     Parameters
     ----------
+    pixels
+        ``(rows, columns)`` float32 in [0, 1].
     width
-        In pixels, odd.
+        Strokes are thinner than this, in pixels; odd.
     """
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
     return np.asarray(cv2.morphologyEx(pixels, cv2.MORPH_TOPHAT, kernel), np.float32)
@@ -124,9 +135,16 @@ def _share_of_borders(pixels: Pixels) -> float:
 
 
 def content(pixels: Pixels, axis: int) -> slice:
-    """Find the lines from the first to the last that shows more than one grey; ``axis`` runs along a line.
+    """Return the lines from the first to the last with more than one grey; an empty slice where there is none.
 
-    Where no line does, the slice is empty. Lines are looked at from the edges inwards: most pictures have no border.
+    Lines are examined from the edges inwards, because most pictures have no border.
+
+    Parameters
+    ----------
+    pixels
+        ``(rows, columns)`` float32 in [0, 1].
+    axis
+        1 for rows, 0 for columns: the axis that runs along a line.
     """
     lines = pixels if axis == 1 else pixels.T
     numbers = range(len(lines))

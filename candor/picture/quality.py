@@ -1,8 +1,8 @@
-"""The checks of one image before the network sees it: what each saw, in a reason and a sentence.
+"""The checks of one image before the classifier runs. Each returns a reason and a sentence.
 
-What follows from a reason is the site's choice (:mod:`candor.study.policy`); only a picture with nothing on it is
-refused here. Nothing is ever put right in silence: a picture that lies wrongly on the display lies wrongly in the PACS
-too, and a person should know.
+The site sets what follows from a reason (:mod:`candor.study.policy`); only a picture with nothing on it is refused
+here. The checks never correct a picture: one that is shown wrongly here is shown wrongly in the PACS too, and a person
+should know.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from candor.picture.orientation import Limits, Look, Screen
+from candor.picture.orientation import Limits, Look, OrientationCheck
 from candor.picture.pixels import LONGEST, PixelMeasures, measure_pixels, thumbnail
 from candor.study.errors import Refused
 from candor.study.radiograph import Radiograph
 from candor.study.reasons import Reason
 
 ADULT: Final = 18
-"""Years: the model is for this age and over."""
+"""Years: the youngest age that the model is for."""
 
 MOST_CONSTANT: Final = 0.95
 MOST_CLIPPED: Final = 0.10
@@ -29,16 +29,16 @@ _TURNS: Final = ("", "a quarter, counter-clockwise", "a half", "a quarter, clock
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """What one check saw.
+    """What one check found.
 
     Parameters
     ----------
     reason
-        Of kind ``CHECK``.
+        A reason of kind ``CHECK``.
     detail
         One sentence for a person; it holds no patient's data.
     score
-        What was measured, in [0, 1], where something was.
+        The measurement, in [0, 1]; None where the check measures nothing.
     """
 
     reason: Reason
@@ -46,31 +46,35 @@ class Flag:
     score: float | None = None
 
 
-def check(image: Radiograph, age: int | None, screen: Screen) -> tuple[Flag, ...]:
+def check(image: Radiograph, age: int | None, orientation: OrientationCheck) -> tuple[Flag, ...]:
     """Run all checks on one image.
 
     Parameters
     ----------
     image
-        Of whatever size.
+        The radiograph, of any size.
     age
-        The patient's, in completed years; None where it is not known.
+        The patient's age in completed years; None where it is not known.
+    orientation
+        The orientation check.
 
     Returns
     -------
-    One flag for each check that saw something, in a fixed order.
+    One flag for each check that found something, in a fixed order.
 
     Raises
     ------
     Refused
-        ``CONSTANT_PIXELS``: next to every pixel has the same grey.
+        ``CONSTANT_PIXELS``: almost every pixel has the same grey.
     """
     small = Radiograph(thumbnail(image.pixels, LONGEST))  # one reduction for all that looks
-    return check_age(age) + check_pixels(measure_pixels(small)) + check_look(screen.look(small), screen.limits)
+    return (
+        check_age(age) + check_pixels(measure_pixels(small)) + check_look(orientation.look(small), orientation.limits)
+    )
 
 
 def check_age(age: int | None) -> tuple[Flag, ...]:
-    """Say whether a patient is, or may be, too young for a model of adults."""
+    """Check that the patient is known to be old enough for the model."""
     if age is None:
         return (Flag(Reason.AGE_UNKNOWN, f"the model is for patients of {ADULT} years and over"),)
     if age < ADULT:
@@ -79,7 +83,12 @@ def check_age(age: int | None) -> tuple[Flag, ...]:
 
 
 def check_pixels(measures: PixelMeasures) -> tuple[Flag, ...]:
-    """Say what is wrong with a picture whatever it shows.
+    """Check the measurements that do not depend on what the picture shows.
+
+    Parameters
+    ----------
+    measures
+        From :func:`candor.picture.pixels.measure_pixels`.
 
     Raises
     ------
@@ -101,10 +110,17 @@ def check_pixels(measures: PixelMeasures) -> tuple[Flag, ...]:
 
 
 def check_look(look: Look, limits: Limits) -> tuple[Flag, ...]:
-    """Say how a picture lies on the display, and whether it is a frontal chest at all.
+    """Check that a picture is an upright frontal chest with the right polarity.
 
-    Polarity and turn are asked only of a frontal chest, and whether it is mirrored only of one that stands upright:
-    the screen has learnt them of no other pictures.
+    Inversion and rotation are only checked for a frontal chest, and mirroring only for an upright one: the network was
+    trained on no other pictures.
+
+    Parameters
+    ----------
+    look
+        The answers of the orientation check.
+    limits
+        The probability from which each answer counts.
     """
     lateral = _flags(Reason.LOOKS_LATERAL, "it seems to be a chest from the side", look.lateral, limits.lateral)
     no_chest = _flags(Reason.UNLIKE_CHEST, "it seems to be no chest", look.no_chest, limits.no_chest)

@@ -1,8 +1,8 @@
-"""The shortcut audit: whether an answer hangs on a mark or a border rather than on the patient.
+"""The shortcut audit: whether an answer depends on a mark or a border rather than on the patient.
 
-Each image is scored twice, as it is and with its marks and borders blanked. What the network read in the patient
-stays; what it read off a letter in a corner goes. The audit sees nothing that is all over the picture, such as the
-grey texture of one scanner: that is what ``python -m training probe`` is for.
+Each image is classified twice, as it is and with its marks and borders blanked. Evidence in the patient stays; evidence
+in a letter in a corner goes. The audit cannot find shortcuts that cover the whole picture, such as the grey texture of
+one scanner; ``python -m training probe`` looks for those.
 
 References
 ----------
@@ -29,12 +29,12 @@ from candor.study.result import ShortcutAudit
 Floats = NDArray[np.float32]
 
 BATCH: Final = 16
-"""Pictures that :func:`region_map` classifies at once."""
+"""The number of pictures that :func:`region_map` classifies at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Blanked:
-    """An image as the network would see it without what was put on it.
+    """The network's input of an image without its marks and borders.
 
     Parameters
     ----------
@@ -49,16 +49,16 @@ class Blanked:
 
 
 class Auditor:
-    """Blanks what was put on an image, and compares what the network then says.
+    """Blanks marks and borders of an image, and compares the network's answers.
 
     Parameters
     ----------
     spec
-        Of the network's input.
+        The form of the network's input.
     lungs
         Finds the lungs, in which nothing is blanked.
     calibration
-        Of the network's logits.
+        The calibration of the network's logits.
     """
 
     def __init__(self, spec: InputSpec, lungs: LungField, calibration: Calibration) -> None:
@@ -67,7 +67,7 @@ class Auditor:
         self._calibration = calibration
 
     def blank(self, network_input: Floats) -> Blanked | None:
-        """Blank marks and borders of ``(1, side, side)``; None where there is neither, and nothing to score."""
+        """Return the network input ``(1, side, side)`` with marks and borders blanked; None where there are none."""
         pixels = np.asarray(network_input[0] * np.float32(self._spec.std) + np.float32(self._spec.mean), np.float32)
         marks, within = self._marks(pixels), inner(pixels)
         if marks is None and within is None:
@@ -80,12 +80,20 @@ class Auditor:
         return Blanked(_in_words(marks, borders=within is not None), again[np.newaxis])
 
     def compare(self, blanked: Blanked, logits: Floats, logits_without: Floats) -> ShortcutAudit:
-        """Compare the logits ``(findings,)`` of an image with those of what :meth:`blank` made of it."""
+        """Return the changes of an image's answers.
+
+        Parameters
+        ----------
+        blanked
+            The result of :meth:`blank` for the image.
+        logits, logits_without
+            ``(findings,)`` float32: of the image, and of its blanked network input.
+        """
         before, after = self._calibration.log_odds(np.stack([logits, logits_without]))
         return ShortcutAudit(blanked.what, after - before)
 
     def _marks(self, pixels: Floats) -> Marks | None:
-        """Find the marks; the lungs are sought only where something that may be one could lie in them."""
+        """Return the marks. The lungs are only searched for where a candidate could be in them."""
         pieces = candidates(pixels)
         if not pieces.any():
             return None
@@ -112,19 +120,25 @@ def _listed(places: Sequence[str]) -> str:
 def region_map(
     engine: Engine, calibration: Calibration, network_input: Floats, spec: InputSpec, grid: int = 8
 ) -> NDArray[np.float64]:
-    """Map where an image's answers come from: blank it region by region, and see what is left of each.
+    """Return how the answers change when each region of an image is blanked.
 
     Parameters
     ----------
+    engine
+        Runs the network.
+    calibration
+        The calibration of its logits.
     network_input
         ``(1, side, side)`` float32.
+    spec
+        The form of the network's input.
     grid
         Regions along a side, 1 to ``side``.
 
     Returns
     -------
     ``(findings, grid, grid)`` float64: ln(p of the image without the region / p of the image). Negative where the
-    region speaks for the finding, positive where it speaks against it.
+    region is evidence for the finding, positive where it is evidence against it.
 
     Raises
     ------
@@ -146,7 +160,7 @@ def region_map(
 
 
 def _regions(side: int, grid: int) -> list[NDArray[np.bool_]]:
-    """List the masks ``(side, side)`` of all regions, row by row."""
+    """Return the masks ``(side, side)`` of all regions, row by row."""
     cell = np.arange(side) * grid // side
     number = cell[:, np.newaxis] * grid + cell
     return [number == k for k in range(grid * grid)]

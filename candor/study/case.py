@@ -1,4 +1,4 @@
-"""The message that flows through the operators: one study, and what each stage added to it."""
+"""The message that flows through the operators: one study with what each stage added to it."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from candor.study.result_object import Predecessor, ResultObject
 T = TypeVar("T")
 
 
-def given(value: T | None) -> T:
-    """Return what an earlier stage must have added.
+def assert_set(value: T | None) -> T:
+    """Return a value that an earlier stage must have set.
 
     Raises
     ------
     RuntimeError
-        It did not: the stages are not in their order.
+        The value is None: the stages do not run in their order.
     """
     if value is None:
         raise RuntimeError("a stage ran before the one that it builds on")
@@ -37,38 +37,38 @@ def given(value: T | None) -> T:
 
 @dataclass(slots=True)
 class CaseImage:
-    """One input file of a study and what became of it.
+    """One input file of a study, with its results.
 
     Parameters
     ----------
     name
         The file's path below the job's input folder, with ``/``.
     path
-        Where to read it.
+        The file.
     header
-        All attributes but the pixel data; None where the file could not be read.
+        All attributes except the pixel data; None where the file could not be read.
     refusal
-        Why the image is not assessed; None while it is.
+        Why the image is not assessed; None while it can be.
     notices
-        What was noticed about an image that is assessed all the same.
+        Remarks about an image that is assessed.
     deferrals
         Why every finding of the image is left to a radiologist, whatever the gate says; empty for most images.
     fingerprint
         SHA-256 of pixels and identity (:func:`candor.dicom.shared.identity.fingerprint`), in hexadecimal.
     radiograph
-        What reading added.
+        Set by reading.
     network_input
-        What preprocessing added: ``(1, side, side)`` float32.
+        Set by preprocessing: ``(1, side, side)`` float32.
     logits, activation, features
-        What classifying added: ``(findings,)``, ``(findings, height, width)`` and ``(channels,)`` float32.
+        Set by classifying: ``(findings,)``, ``(findings, height, width)`` and ``(channels,)`` float32.
     shortcut
-        What came of blanking marks and borders; None where there are none, or no finding is answered.
+        The result of blanking marks and borders; None where there are none, or no finding is answered.
     heatmaps
-        What explaining added, one for each finding.
+        Set by explaining, one for each finding.
     probabilities
-        What calibrating added: ``(findings,)`` float64.
+        Set by calibrating: ``(findings,)`` float64.
     results
-        What the gate made of it all, one for each finding.
+        Set by the gate, one for each finding.
     """
 
     name: str
@@ -90,7 +90,7 @@ class CaseImage:
 
     @property
     def assessed(self) -> bool:
-        """Whether nothing has spoken against assessing this image so far."""
+        """Whether the image has not been refused so far."""
         return self.refusal is None
 
     @property
@@ -99,18 +99,36 @@ class CaseImage:
         return str(self.header.get("SOPInstanceUID", "")) if self.header is not None else ""
 
     def release(self) -> None:
-        """Let go of the pixels, which nothing needs once the results are written."""
+        """Free the pixels, which nothing needs once the results are written."""
         self.radiograph = None
         self.network_input = None
 
     def refuse(self, reason: Reason, detail: str) -> None:
-        """Take the image out of the assessment, for the reason given; the first reason stays."""
+        """Refuse the image; a reason that it was refused for before stays.
+
+        Parameters
+        ----------
+        reason
+            The coded reason.
+        detail
+            One sentence for a person; it holds no patient's data.
+        """
         if self.refusal is None:
             self.refusal = Note(reason, detail)
             self.results = ()
 
     def follow(self, action: Action, reason: Reason, detail: str) -> None:
-        """Do to the image what a check's reason asks for."""
+        """Refuse the image, defer it, or add a notice.
+
+        Parameters
+        ----------
+        action
+            What to do.
+        reason
+            The coded reason of the check.
+        detail
+            One sentence for a person; it holds no patient's data.
+        """
         if action is Action.REFUSE:
             self.refuse(reason, detail)
         elif action is Action.DEFER:
@@ -126,23 +144,23 @@ class Case:
     Parameters
     ----------
     study_instance_uid
-        Study Instance UID (0020,000D); "" for files without a readable one: they get no report.
+        Study Instance UID (0020,000D); "" for files without a readable one, which get no report.
     images
         Every input file of the study.
     output
         Folder for the study's result objects.
     time
-        The job's time: all times in the results derive from it. With a time zone.
+        The job's time, with a time zone; all times in the results derive from it.
     predecessors
-        The reports that earlier versions of the study's results had, oldest first.
+        The reports of earlier versions of the study's results, oldest first.
     written
-        The result objects so far.
+        The result objects that have been written.
     failure
         Why the study's results could not be written; None while nothing failed.
     incomplete
         The failure, where an object of the study lacks what it must have: the same images give it again.
     seconds
-        How long each stage took, by the stage's name. It never goes into a result: those must not depend on it.
+        How long each stage took, by the stage's name. It is in no result, because results must be reproducible.
     """
 
     study_instance_uid: str
@@ -157,16 +175,16 @@ class Case:
 
     @property
     def assessed_images(self) -> list[CaseImage]:
-        """The images that nothing has spoken against so far."""
+        """The images that have not been refused so far."""
         return [image for image in self.images if image.assessed]
 
     @property
     def disposition(self) -> Disposition:
-        """The study summed up, from the results there are."""
+        """The answer for the study as a whole, from the results of its images."""
         return disposition(result for image in self.assessed_images for result in image.results)
 
     def decision(self, finding: Finding) -> Decision:
-        """One finding's decision for the study."""
+        """Return one finding's decision for the study."""
         return roll_up(
             result.decision for image in self.assessed_images for result in image.results if result.finding is finding
         )

@@ -24,7 +24,7 @@ _NAMED: Final = 5
 
 
 class CandorError(Exception):
-    """The root of the tree: catch this to catch all that Candor raises on purpose."""
+    """The base class of every error that Candor raises on purpose."""
 
 
 class SettingsError(CandorError):
@@ -44,11 +44,11 @@ class BundleError(CandorError):
 
 
 class DataError(CandorError):
-    """A data set for training, calibration or evaluation is not in the layout that it should be."""
+    """A data set for training, calibration or evaluation has the wrong layout."""
 
 
 class ReportError(CandorError):
-    """A result object would lack what its template or its IOD demands."""
+    """A result object would lack what its template or its IOD requires."""
 
 
 class ObjectIncomplete(CandorError):

@@ -1,6 +1,6 @@
-"""The one vocabulary of findings: the 14 of ChestX-ray14.
+"""The findings: the 14 of ChestX-ray14.
 
-Column order, SR codes, dataset labels and display names all derive from this module. The codes are those of
+Column order, SR codes, data set labels and display names are all taken from this module. The codes are those of
 SNOMED CT and DICOM's own scheme; pleural thickening has no verified public code and takes a private one.
 
 References
@@ -42,7 +42,17 @@ _DIAPHRAGM = _snomed("5798000", "Diaphragm")
 
 @unique
 class Finding(Enum):
-    """One finding: ``label`` as ChestX-ray14 writes it, ``code`` and ``site`` as the report does."""
+    """One finding.
+
+    Parameters
+    ----------
+    label
+        The name in ChestX-ray14.
+    display
+        The English name for people.
+    code, site
+        The coded finding and its anatomical site, for the report.
+    """
 
     ATELECTASIS = ("Atelectasis", "Atelectasis", _snomed("46621007", "Atelectasis"), _LUNG)
     CARDIOMEGALY = ("Cardiomegaly", "Cardiomegaly", _snomed("8186001", "Cardiomegaly"), _HEART)
@@ -80,7 +90,7 @@ NO_FINDING: Final = "No Finding"
 
 
 def finding_named(name: str) -> Finding:
-    """Look a finding up by its dataset label or display name, whatever the case; ``_`` and space are one.
+    """Return the finding with a data set label or display name; case does not matter, and ``_`` equals a space.
 
     Raises
     ------
@@ -95,5 +105,5 @@ def finding_named(name: str) -> Finding:
 
 
 def findings_named(names: Iterable[str]) -> tuple[Finding, ...]:
-    """Look several findings up, in the order given; see :func:`finding_named`."""
+    """Return several findings by name, in the same order; see :func:`finding_named`."""
     return tuple(finding_named(name) for name in names)

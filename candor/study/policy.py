@@ -1,8 +1,7 @@
-"""What a check's finding does to an image: refuse it, defer all of it, or only say so.
+"""What follows from a check: the image is refused, deferred, or only gets a notice.
 
-The checks before and after the network (:mod:`candor.picture`, :mod:`candor.ood.familiarity`,
-:mod:`candor.picture.shortcut`) say what they see, each with a reason of kind ``CHECK``. What follows from it is the
-site's choice in ``app.yaml``.
+The checks before and after the classifier (:mod:`candor.picture`, :mod:`candor.ood.familiarity`,
+:mod:`candor.picture.shortcut`) return reasons of kind ``CHECK``. The site sets the action for each in ``app.yaml``.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ class Action(Enum):
 
     REFUSE = "refuse"  # the image is not assessed
     DEFER = "defer"  # every finding of the image is left to a radiologist
-    NOTICE = "notice"  # assessed, and said
+    NOTICE = "notice"  # assessed, with a notice
 
 
 CHECKS: Final = tuple(reason for reason in Reason if reason.kind is ReasonKind.CHECK)
@@ -46,4 +45,4 @@ DEFAULT_POLICY: Final[Policy] = MappingProxyType(
         Reason.SHORTCUT: Action.DEFER,
     }
 )
-"""What holds where a site sets nothing."""
+"""The actions where a site sets none."""

@@ -1,4 +1,4 @@
-"""What one receiver takes of a study's results, and in which form: its profile of them."""
+"""A receiver's profile: which result objects it takes, and in which form."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from candor.study.result_object import KINDS, Kind, ResultObject
 
 @unique
 class ReportClass(Enum):
-    """The Structured Report that a receiver can show; the content is the same in each."""
+    """The SOP class of the Structured Report; the content is the same in each."""
 
     COMPREHENSIVE_3D = "comprehensive-3d"
     COMPREHENSIVE = "comprehensive"
@@ -23,13 +23,13 @@ class ReportClass(Enum):
 class Profile:
     """What one receiver takes.
 
-    Receivers that take the same share their profile. A report and a key object document refer only to what their
-    profile holds, so that nothing is named that the receiver never gets.
+    Receivers that take the same objects share a profile. A report and a key object document refer only to objects of
+    their profile, so that they never name an object that the receiver does not get.
 
     Parameters
     ----------
     kinds
-        Kinds of objects that it takes.
+        Kinds of objects that the receiver takes.
     report_class
         SOP class of its reports.
     findings
@@ -45,13 +45,13 @@ class Profile:
 
     @property
     def key(self) -> str:
-        """The profile in one short line, the same for the same profile: what rows and files call it by."""
+        """The profile in one short line, the same for equal profiles: its name in tables and files."""
         chosen = "all" if self.findings is None else "+".join(f.label for f in Finding if f in self.findings)
         kinds = "+".join(kind for kind in KINDS if kind in self.kinds)
         return f"{self.report_class.value}:{kinds}:{chosen}{':deferrals' if self.flag_deferrals else ''}"
 
     def takes(self, written: ResultObject) -> bool:
-        """Tell whether the receiver takes an object."""
+        """Return whether the receiver takes an object."""
         if written.kind not in self.kinds:
             return False
         if written.profiles is not None:
@@ -59,5 +59,5 @@ class Profile:
         return written.finding is None or self.findings is None or written.finding in self.findings
 
     def of(self, objects: Iterable[ResultObject]) -> list[ResultObject]:
-        """Choose of the objects those that the receiver takes."""
+        """Return those objects that the receiver takes."""
         return [written for written in objects if self.takes(written)]

@@ -1,4 +1,4 @@
-"""Who made a result: the application, the model, and the settings that change what it says."""
+"""What made a result: the application, the model, and the settings that change it. UIDs are derived from these."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NAMESPACE: Final = uuid.UUID("7f0f4c52-6a7e-5b0e-9c43-0b6e0a7c9d11")
 
 
 def derived_uid(*parts: str) -> str:
-    """Make the UID that belongs to ``parts``: the same parts always give the same UID.
+    """Return the UID for ``parts``; the same parts always give the same UID.
 
     References
     ----------
@@ -46,7 +46,7 @@ class Provenance:
     gate
         One line for the report: what the thresholds promise.
     familiarity
-        One line: what the check of familiarity was fitted to; None where the bundle has none, which the report says.
+        One line: what the familiarity check was fitted to. None where the bundle has none; the report says so.
     """
 
     application_version: str
@@ -61,7 +61,7 @@ class Provenance:
 
     @property
     def device_uid(self) -> str:
-        """Device UID (0018,1002) of this application with this model; IHE AIR wants a new one for each model."""
+        """Device UID (0018,1002) of this application with this model; IHE AIR requires a new one for each model."""
         return derived_uid("device", self.application_version, self.bundle_sha256)
 
     @property
@@ -70,7 +70,7 @@ class Provenance:
         return f"{self.application_version}+{self.model_version}.{self.bundle_sha256[:8]}"
 
     def result_uid(self, kind: str, study_fingerprint: str, *parts: str) -> str:
-        """Derive the UID of one result object, content item or series of a study.
+        """Return the UID of one result object, content item or series of a study.
 
         Parameters
         ----------
@@ -79,7 +79,7 @@ class Provenance:
         study_fingerprint
             :func:`study_fingerprint` of the images that the result rests on.
         parts
-            What tells this one from its siblings: a SOP Instance UID, a finding.
+            What distinguishes it from others of its kind: a SOP Instance UID, a finding.
         """
         return derived_uid(
             "result",
@@ -94,7 +94,7 @@ class Provenance:
 
 
 def study_fingerprint(instances: dict[str, str]) -> str:
-    """Hash of a study's input: SOP Instance UID to the hash of its pixels and identity, in any order."""
+    """Return the hash of a study's input, a table from SOP Instance UID to the hash of pixels and identity."""
     digest = hashlib.sha256()
     for uid, content in sorted(instances.items()):
         digest.update(f"{uid}\x1f{content}\n".encode())

@@ -1,4 +1,4 @@
-"""A radiograph as every stage after reading sees it."""
+"""A radiograph, ready to display."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The coded reasons: why an image was not assessed, why a finding was deferred, what was noticed.
 
-Each reason is a code of Candor's private coding scheme, so that it can stand in a Structured Report and be
-read in the PACS. ``code`` is the Code Value (0008,0100), ``meaning`` the Code Meaning (0008,0104).
+Each reason is a code of Candor's private coding scheme, so that it can be part of a Structured Report and be read in
+the PACS.
 """
 
 from __future__ import annotations
@@ -15,13 +15,23 @@ class ReasonKind(Enum):
 
     REFUSAL = "refusal"  # the image is not assessed
     DEFERRAL = "deferral"  # a finding is left to a radiologist
-    CHECK = "check"  # refused, deferred or only said, as the site sets (candor.study.policy)
-    NOTICE = "notice"  # assessed, and said
+    CHECK = "check"  # the site sets what follows (candor.study.policy)
+    NOTICE = "notice"  # the image is assessed, with a notice
 
 
 @unique
 class Reason(Enum):
-    """One coded reason; ``code`` is at most 16 characters, ``meaning`` at most 64 (PS3.3 table 8.8-1)."""
+    """One coded reason.
+
+    Parameters
+    ----------
+    code
+        Code Value (0008,0100), at most 16 characters (PS3.3 table 8.8-1).
+    meaning
+        Code Meaning (0008,0104), at most 64 characters.
+    kind
+        What the reason does to the result.
+    """
 
     # Refusals: the file
     UNREADABLE = ("UNREADABLE", "Not a readable DICOM file", ReasonKind.REFUSAL)
@@ -43,7 +53,7 @@ class Reason(Enum):
     NO_PIXELS = ("NOPIXELS", "No pixel data", ReasonKind.REFUSAL)
     UNDECODABLE = ("UNDECODABLE", "The pixel data cannot be decoded", ReasonKind.REFUSAL)
     CONSTANT_PIXELS = ("CONSTANT", "The decoded pixels hold no picture", ReasonKind.REFUSAL)
-    # Refusals: our own trouble
+    # Refusals: an error of the application
     PROCESSING_FAILED = ("FAILED", "Processing failed", ReasonKind.REFUSAL)
 
     # Deferrals

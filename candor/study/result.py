@@ -1,4 +1,4 @@
-"""What Candor answers: a decision for each finding, an outcome for each image, a disposition for the study."""
+"""The answers: a decision and a heatmap for each finding of an image, and a disposition for the study."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class FindingResult:
 
 
 def roll_up(decisions: Iterable[Decision]) -> Decision:
-    """Combine one finding's decisions over the images of a study.
+    """Return one finding's decision for a study, from those for its images.
 
     PRESENT if any image is, else DEFERRED if any, else ABSENT if any, else NOT_ASSESSED.
     """
@@ -106,7 +106,7 @@ def roll_up(decisions: Iterable[Decision]) -> Decision:
 
 
 def disposition(results: Iterable[FindingResult]) -> Disposition:
-    """Sum a study up from the results of all its assessed images."""
+    """Return the disposition of a study, from the results of all its assessed images."""
     decisions = {result.decision for result in results}
     if Decision.DEFERRED in decisions:
         return Disposition.DEFERRED
@@ -115,30 +115,30 @@ def disposition(results: Iterable[FindingResult]) -> Disposition:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ShortcutAudit:
-    """How far blanking marks and borders moved an image's answers; see :mod:`candor.picture.shortcut`.
+    """How much the answers change when marks and borders are blanked; see :mod:`candor.picture.shortcut`.
 
     Parameters
     ----------
     what
         What was blanked, in words: ``"the marks in the upper left corner and the borders"``.
     changes
-        ``(findings,)`` float64: the calibrated log-odds without it, less those with it.
+        ``(findings,)`` float64: the calibrated log-odds with it blanked, minus those of the image as it is.
     """
 
     what: str
     changes: NDArray[np.float64]
 
     def judge(self, findings: Sequence[Finding], matters: Sequence[bool], limit: float) -> str | None:
-        """Say in a sentence which answer hangs most on what was blanked; None where none does.
+        """Return a sentence about the answer that changes most; None where no answer changes by more than the limit.
 
         Parameters
         ----------
         findings
-            Of ``changes``.
+            The findings, in the order of ``changes``.
         matters
-            Of each, whether its answer matters.
+            For each finding, whether its answer matters.
         limit
-            The largest change that is none, in log-odds.
+            The largest change that is accepted, in log-odds.
         """
         moved = np.where(matters, np.abs(self.changes), 0.0)
         most = int(np.argmax(moved))

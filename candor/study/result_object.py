@@ -1,4 +1,4 @@
-"""A result object on disk: what it is, where it lies, and what it is about."""
+"""A result object on disk: its kind, file and UIDs, and the finding and image that it is about."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Final, Literal, get_args
 from candor.study.findings import Finding
 
 Kind = Literal["sr", "sc", "gsps", "ko", "pm"]
-"""Kinds of result objects: report, overlay, outlines, key objects, heatmaps as numbers."""
+"""Kinds of result objects: report, overlay, outlines, key objects, heatmap values."""
 
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 ObjectKind = Kind | Literal["note"]
 
 NOTE: Final[Literal["note"]] = "note"
-"""The kind of a rejection note, beside :data:`KINDS`. No profile takes it: it goes to whoever has what it names."""
+"""The kind of a rejection note. No profile takes it: it goes to every receiver of the objects that it names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +27,17 @@ class ResultObject:
     kind
         One of :data:`KINDS`, or :data:`NOTE`.
     file
-        Its path with ``/``: below the output folder in the application and in ``results.json``, below the spool in
-        the node.
+        The file's path with ``/``: below the output folder in the application and in ``results.json``, below the
+        spool in the node.
     finding
-        What it is about; None where it is about more than one finding.
+        The finding that it is about; None where it is about more than one.
     source
-        SOP Instance UID of the image that it belongs to; None where it is about the study. The node does not keep it.
+        SOP Instance UID of the image that it is about; None where it is about the study. The node does not keep it.
     profiles
         Keys of the profiles that it is part of (:attr:`candor.study.profile.Profile.key`); None for an object that is
         the same in every profile that takes its kind.
     sha256
-        Of the file, in hexadecimal; None until the node has it.
+        Hash of the file, in hexadecimal; None until the node has it.
     """
 
     kind: ObjectKind
@@ -53,10 +53,10 @@ class ResultObject:
 
 @dataclass(frozen=True, slots=True)
 class Predecessor:
-    """A report that an earlier version of the results had, and that a new report takes the place of.
+    """A report of an earlier version of the results, which a new report replaces.
 
-    It is no :class:`ResultObject`: its file may be deleted, and it names its study, since a job's folder may hold
-    several. The four UIDs are all that a reference needs (PS3.3 C.17.2, Predecessor Documents Sequence).
+    It is not a :class:`ResultObject`, because its file may be deleted. It names its study, because a job's folder may
+    hold several. The four UIDs are all that a reference needs (PS3.3 C.17.2, Predecessor Documents Sequence).
 
     Parameters
     ----------

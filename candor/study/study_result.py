@@ -1,4 +1,4 @@
-"""The results of one study for a Python program: what ``candor.assess`` returns."""
+"""The results of one study for Python programs, as ``candor.assess`` returns them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from candor import RESEARCH_USE
-from candor.study.case import Case, CaseImage, given
+from candor.study.case import Case, CaseImage, assert_set
 from candor.study.findings import Finding
 from candor.study.result import Decision, Disposition, FindingResult, Note, ShortcutAudit, disposition, roll_up
 
@@ -26,7 +26,7 @@ class RefusedFile:
     sop_instance_uid
         SOP Instance UID (0008,0018); "" where the file has no readable one.
     note
-        Why: a coded reason, with one sentence.
+        The coded reason, with one sentence.
     """
 
     name: str
@@ -48,11 +48,11 @@ class ImageResult:
         One result for each finding of the bundle, in the bundle's order: logit, calibrated probability, decision with
         its reason, heatmap.
     notices
-        What was noticed about the image; it is assessed all the same.
+        Remarks about the image.
     deferrals
         Why every finding of the image is left to a radiologist, whatever the gate says; empty for most images.
     shortcut
-        What changed when marks and borders were blanked; None where there are none, or no finding is answered.
+        The result of blanking marks and borders; None where there are none, or no finding is answered.
     """
 
     name: str
@@ -86,7 +86,7 @@ class StudyResult:
     refused
         The files that were not assessed, in the order of their names.
     objects
-        The result objects that were written; empty where none were asked for.
+        The result objects that were written; empty where no output folder was given.
     failure
         Why the result objects could not be written; None where nothing failed.
     """
@@ -114,12 +114,12 @@ class StudyResult:
 
 
 def study_result(case: Case) -> StudyResult:
-    """Return the results of a study that has gone all its way."""
+    """Return the results of a study that has passed all stages."""
     return StudyResult(
         study_instance_uid=case.study_instance_uid,
         images=tuple(_image(image) for image in case.assessed_images),
         refused=tuple(
-            RefusedFile(image.name, image.sop_instance_uid, given(image.refusal))
+            RefusedFile(image.name, image.sop_instance_uid, assert_set(image.refusal))
             for image in case.images
             if not image.assessed
         ),

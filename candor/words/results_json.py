@@ -1,7 +1,7 @@
-"""``results.json``: what became of every input file, every study and every finding, for programs and people.
+"""The content of ``results.json``: the outcome of every input file, study and finding.
 
-This module is the one description of the file: it is written from these entries, and read into them. The page
-``docs/reference/results.md`` lists the same fields.
+The file is written from these entries and read into them. The page ``docs/reference/results.md`` lists the same
+fields.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FILE_NAME: Final = "results.json"
 
 
 class Entry(BaseModel):
-    """A part of ``results.json``; the fields stand in the file in this order. Unknown fields are ignored."""
+    """A part of ``results.json``, with the fields in the order of the file. Unknown fields are ignored."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -52,7 +52,7 @@ class ModelEntry(Entry):
 
     @classmethod
     def of(cls, provenance: Provenance) -> Self:
-        """Describe the model that provenance names."""
+        """Return the entry of the model in a provenance."""
         return cls(
             name=provenance.model_name,
             version=provenance.model_version,
@@ -73,7 +73,7 @@ class ReasonEntry(Entry):
 
     @classmethod
     def of(cls, reason: Reason) -> Self:
-        """Describe a reason."""
+        """Return the entry of a reason."""
         return cls(code=reason.code, meaning=reason.meaning)
 
 
@@ -86,7 +86,7 @@ class NoteEntry(Entry):
 
     @classmethod
     def of(cls, note: Note) -> Self:
-        """Describe a note."""
+        """Return the entry of a note."""
         return cls(code=note.reason.code, meaning=note.reason.meaning, detail=note.detail)
 
 
@@ -107,7 +107,7 @@ class FindingEntry(Entry):
 
     @classmethod
     def of(cls, result: FindingResult) -> Self:
-        """Describe a finding's result, rounded."""
+        """Return the entry of a finding's result, with rounded numbers."""
         return cls(
             finding=result.finding.label,
             probability=round(result.probability, 6),
@@ -124,21 +124,21 @@ class FindingEntry(Entry):
 
 
 class ShortcutEntry(Entry):
-    """How far blanking marks and borders moved the answers of an image."""
+    """How much the answers of an image change when marks and borders are blanked."""
 
     blanked: str
     log_odds_changes: dict[str, float]
 
     @classmethod
     def of(cls, audit: ShortcutAudit, results: Iterable[FindingResult]) -> Self:
-        """Describe an audit.
+        """Return the entry of an audit.
 
         Parameters
         ----------
         audit
-            What was blanked, and the changes.
+            The audit.
         results
-            Of the same image, in the order of the changes.
+            The results of the same image, in the order of the changes.
         """
         changes = zip(results, audit.changes, strict=True)
         return cls(
@@ -157,7 +157,7 @@ class ImageEntry(Entry):
 
     @classmethod
     def of(cls, image: CaseImage) -> Self:
-        """Describe an assessed image."""
+        """Return the entry of an assessed image."""
         return cls(
             name=image.name,
             sop_instance_uid=image.sop_instance_uid,
@@ -180,7 +180,7 @@ class ObjectEntry(Entry):
 
     @classmethod
     def of(cls, written: ResultObject) -> Self:
-        """Describe a result object."""
+        """Return the entry of a result object."""
         return cls(
             kind=written.kind,
             file=written.file,
@@ -194,7 +194,7 @@ class ObjectEntry(Entry):
 
     @property
     def result_object(self) -> ResultObject:
-        """The result object that this entry describes; its file is below the folder of ``results.json``."""
+        """The result object of this entry; its file is below the folder of ``results.json``."""
         return ResultObject(
             kind=self.kind,
             file=self.file,
@@ -220,7 +220,7 @@ class StudyEntry(Entry):
 
     @classmethod
     def of(cls, case: Case) -> Self:
-        """Describe a study."""
+        """Return the entry of a study."""
         return cls(
             study_instance_uid=case.study_instance_uid,
             disposition=case.disposition.value,
@@ -237,7 +237,7 @@ class StudyEntry(Entry):
 
 
 class FileEntry(Entry):
-    """What became of one input file."""
+    """The outcome of one input file."""
 
     name: str
     study_instance_uid: str | None
@@ -248,14 +248,14 @@ class FileEntry(Entry):
 
     @classmethod
     def of(cls, case: Case, image: CaseImage) -> Self:
-        """Describe an input file.
+        """Return the entry of an input file.
 
         Parameters
         ----------
         case
-            The study that it belongs to.
+            The study of the file.
         image
-            The file and what became of it.
+            The file.
         """
         return cls(
             name=image.name,
@@ -282,16 +282,16 @@ class Results(Entry):
 
 
 def summarise(cases: Iterable[Case], provenance: Provenance) -> Results:
-    """Make the content of ``results.json``.
+    """Return the content of ``results.json``.
 
-    The same input, model and settings give the same content: no time of day and no duration is in it.
+    The same input, model and settings give the same content: it holds no time and no duration.
 
     Parameters
     ----------
     cases
-        All studies of the job, and the files without one.
+        All studies of the job, and the files without a study.
     provenance
-        What made the results.
+        The application, the model and the settings.
     """
     cases = tuple(cases)
     return Results(
@@ -309,8 +309,8 @@ def read_results(path: Path) -> Results:
     Raises
     ------
     DataError
-        The file cannot be read, or is not what the application writes. The error names the first wrong field, and
-        quotes nothing from the file.
+        The file cannot be read, or does not have this content. The error names the first wrong field, and quotes
+        nothing from the file.
     """
     advice = f"give the {FILE_NAME} that the application wrote"
     try:
@@ -322,7 +322,7 @@ def read_results(path: Path) -> Results:
 
 
 def _first_problem(error: ValidationError) -> str:
-    """Name the first field that is wrong, without its value: that may be a patient's."""
+    """Return the first wrong field with the kind of error, but not its value, which may be a patient's data."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     where = ".".join(str(part) for part in first["loc"]) or "the file"
     return f"{where} is missing" if first["type"] == "missing" else f"{where} is not valid ({first['type']})"
@@ -331,5 +331,5 @@ def _first_problem(error: ValidationError) -> str:
 def _outcome(image: CaseImage) -> Literal["assessed", "duplicate", "not assessed"]:
     if image.refusal is None:
         return "assessed"
-    # Its pixels were assessed, as another file's.
+    # The pixels of a duplicate were assessed in another file.
     return "duplicate" if image.refusal.reason is Reason.DUPLICATE else "not assessed"

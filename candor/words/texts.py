@@ -1,7 +1,7 @@
-"""The words that people read in result objects, in each language: one table, the same keys in every language.
+"""The texts that people read in result objects, in each language.
 
-A language that lacks a word cannot be made: fields have no default, and the tables by finding, decision, reason and
-region are checked when this module is imported.
+Every language has all texts: fields have no default, and the tables by finding, decision, reason and region are
+checked when this module is imported.
 """
 
 from __future__ import annotations
@@ -40,28 +40,28 @@ class Language(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """All words of one language.
+    """All texts of one language.
 
     Parameters
     ----------
     code
-        The language, as the report declares it (PS3.16 TID 1204, CID 5000).
+        The coded language, as the report declares it (PS3.16 TID 1204, CID 5000).
     research_use
-        At most 64 characters, without a full stop at its end. Begins in every language with
-        :data:`candor.RESEARCH_USE`, which no reader may miss.
+        The notice of research use: at most 64 characters, without a full stop at its end. In every language it
+        begins with :data:`candor.RESEARCH_USE`.
     image_name, image_count
-        With ``{number}``.
+        The name of an image, and a number of images; with ``{number}``.
     reference_values
-        What a finding's numbers are to be read against; with ``{prevalence}``, in %.
+        The values to compare a finding's numbers with; with ``{prevalence}``, in %.
     outline_level
-        Where a finding's outline runs; with ``{level}``, in % of the peak.
+        Where a finding's outline is drawn; with ``{level}``, in % of the peak.
     overlay_title, overlay_prevalence, overlay_region
-        Above an overlay's picture: with ``{finding}``, ``{decision}`` and ``{probability}``, in %; with
+        The lines above an overlay's picture: with ``{finding}``, ``{decision}`` and ``{probability}``, in %; with
         ``{prevalence}``, in %; with ``{region}``.
     evidence, contour, no_evidence
-        At an overlay's colour scale (:class:`candor.evidence.overlay.ScaleWords`).
+        The words of an overlay's colour scale (:class:`candor.evidence.overlay.ScaleWords`).
     findings, decisions, reasons, regions
-        A name for each; at most 64 characters, so that it fits an LO and a Code Meaning.
+        A name for each, of at most 64 characters, so that it fits an LO and a Code Meaning.
 
     Raises
     ------
@@ -91,26 +91,34 @@ class Texts:
     regions: Mapping[str, str]
 
     def __post_init__(self) -> None:
-        """Refuse a table with a gap, before a study finds it."""
+        """Check that no table lacks a name."""
         _check_complete(self.findings, Finding, self.language)
         _check_complete(self.decisions, Decision, self.language)
         _check_complete(self.reasons, Reason, self.language)
         _check_complete(self.regions, REGIONS, self.language)
 
     def finding(self, finding: Finding) -> str:
-        """Name a finding."""
+        """Return the name of a finding."""
         return self.findings[finding]
 
     def reason(self, reason: Reason) -> str:
-        """Say what a reason means."""
+        """Return the meaning of a reason."""
         return self.reasons[reason]
 
     def region(self, region: str) -> str:
-        """Name a region of the picture (:attr:`candor.study.result.Heatmap.region`)."""
+        """Return the name of a region of the picture (:attr:`candor.study.result.Heatmap.region`)."""
         return self.regions[region]
 
     def image(self, number: int, view: str) -> str:
-        """Name an image of the study by its number and, where it is stated, its View Position."""
+        """Return the name of an image.
+
+        Parameters
+        ----------
+        number
+            Position in the study, from 1.
+        view
+            View Position (0018,5101); "" where it is not stated.
+        """
         name = self.image_name.format(number=number)
         return f"{name} ({view})" if view else name
 
@@ -263,5 +271,5 @@ _TEXTS: Final = {texts.language: texts for texts in (ENGLISH, GERMAN)}
 
 
 def texts_of(language: Language) -> Texts:
-    """Give the words of a language."""
+    """Return the texts of a language."""
     return _TEXTS[language]

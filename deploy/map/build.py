@@ -1,11 +1,11 @@
-"""Build the images with whichever of docker, podman and buildah is there; Python's standard library is enough.
+"""Build the images with docker, podman or buildah. Only Python's standard library is needed.
 
     python -m deploy.map.build                        the MAP, candor-map:VERSION
     python -m deploy.map.build --target gateway       the node, candor-gateway:VERSION
     python -m deploy.map.build --cuda                 with torch for a GPU
 
-pip's own configuration and a proxy's certificate authority go along as build secrets, so the index that serves this
-machine serves the build, and no layer holds them. Wheels in folders that pip looks in are lent to the build too.
+pip's configuration and a proxy's certificate authority are passed as build secrets, so the build uses the same package
+index as this machine, and no layer holds them. Wheels in folders that pip searches are passed to the build too.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _OF_THE_HOST: Final = ("cert", "find-links", "constraint", "requirement", "cache
 
 
 class Unavailable(Exception):
-    """The image cannot be built here: something that it needs is not there."""
+    """The image cannot be built here, because something that it needs is missing."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Build one image: 0, 3 where nothing here can build it, else the builder's own exit code."""
+    """Build one image; return 3 where nothing here can build it, else the builder's exit code."""
     parser = argparse.ArgumentParser("python -m deploy.map.build", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--target", choices=TARGETS, default="map")
     parser.add_argument("--tool", choices=TOOLS, help="by default the first that works")
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_NO_TOOL
     tag = options.tag or default_tag(options.target)
     with tempfile.TemporaryDirectory() as folder:
-        extra = lent(pip_options(), os.environ, Path(folder), cuda=options.cuda)
+        extra = fetch_arguments(pip_options(), os.environ, Path(folder), cuda=options.cuda)
         command = [*build_command(tool), "--target", options.target, "--tag", tag, "--build-arg", f"BASE_IMAGE={base}"]
         command += ["--build-arg", f"REVISION={revision()}", *extra, str(ROOT)]
         print(f"candor: building {tag} with {tool} on {base} ...", flush=True)
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def find_tool() -> str:
-    """Name the first tool that is there and works; docker needs its daemon.
+    """Return the first tool that works; docker needs its daemon.
 
     Raises
     ------
@@ -75,22 +75,22 @@ def find_tool() -> str:
 
 
 def build_command(tool: str) -> list[str]:
-    """Say how a tool builds: without a daemon the steps run in a plain chroot, which needs no network of its own."""
+    """Return a tool's build command; without a daemon the steps run in a chroot, with the host's network."""
     if tool == "docker":
         return ["docker", "build"]
     return [tool, "build", "--isolation", "chroot", "--format", "docker", "--layers", "--pull-never"]
 
 
 def find_base(tool: str) -> str:
-    """Fetch the usual base image; where no registry answers, make one of Debian's packages.
+    """Return the base image; where it cannot be pulled, one is made of Debian's packages.
 
     Raises
     ------
     Unavailable
-        Neither can be had.
+        Neither is possible.
     """
     if tool == "docker" or _succeeds(tool, "pull", "--quiet", BASE_IMAGE):
-        return BASE_IMAGE  # docker fetches it by itself
+        return BASE_IMAGE  # docker pulls it during the build
     if _succeeds(tool, "inspect", "--type", "image", HOMEMADE_BASE):
         return HOMEMADE_BASE
     if not shutil.which("mmdebstrap"):
@@ -111,7 +111,7 @@ def _succeeds(*command: str) -> bool:
 
 
 def default_tag(target: str) -> str:
-    """Name an image by its target and the application's version."""
+    """Return the tag of an image, from its target and the application's version."""
     found = re.search(r'^__version__ = "(.+)"$', (ROOT / "candor" / "__init__.py").read_text(), re.MULTILINE)
     if found is None:
         raise RuntimeError("candor/__init__.py names no version")
@@ -119,36 +119,42 @@ def default_tag(target: str) -> str:
 
 
 def revision() -> str:
-    """Give the commit that is built, ``-dirty`` where files differ from it."""
+    """Return the commit that is built, with ``-dirty`` where files differ from it."""
     command = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=40", "--dirty"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stdout.strip() or "unknown"
 
 
 def pip_options() -> dict[str, str]:
-    """Read pip's configuration, from its files and from the environment, as it counts here."""
+    """Return pip's effective configuration, from its files and from the environment."""
     command = [sys.executable, "-m", "pip", "config", "list"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return parse_options(done.stdout)
 
 
 def parse_options(listed: str) -> dict[str, str]:
-    """Understand ``pip config list``; what the environment says counts most, then ``install``, then ``global``."""
+    """Return the options in ``pip config list``; the environment overrides ``install``, which overrides ``global``."""
     found = [match for line in listed.splitlines() if (match := _OPTION.match(line))]
     order = {"global": 0, "install": 1, ":env:": 2}
     found.sort(key=lambda match: order.get(match["scope"], -1))
     return {match["name"]: match["value"] for match in found if match["scope"] in order}
 
 
-def lent(options: Mapping[str, str], environment: Mapping[str, str], folder: Path, *, cuda: bool) -> list[str]:
-    """Make the arguments that let the build fetch packages as this machine does.
+def fetch_arguments(
+    options: Mapping[str, str], environment: Mapping[str, str], folder: Path, *, cuda: bool
+) -> list[str]:
+    """Return the arguments that make the build fetch packages as this machine does.
 
     Parameters
     ----------
     options
-        pip's, by name without dashes.
+        pip's options, by name without dashes.
+    environment
+        The environment's variables, which may name a certificate authority.
     folder
-        For the files that are lent; it must outlive the build.
+        Folder for the files that are passed to the build; it must exist until the build ends.
+    cuda
+        Whether torch is installed for a GPU.
     """
     lines, arguments = ["[global]"], []
     lines += [f"{name} = {value}" for name, value in _for_anywhere(options).items()]
@@ -160,17 +166,17 @@ def lent(options: Mapping[str, str], environment: Mapping[str, str], folder: Pat
     arguments += ["--secret", f"id=pip.conf,src={folder / 'pip.conf'}"]
     wheels = _wheels(options)
     if wheels:
-        lend(wheels, folder / "wheels")
+        _link_wheels(wheels, folder / "wheels")
         arguments += ["--build-context", f"wheels={folder / 'wheels'}"]
     if cuda:
         arguments += ["--build-arg", f"TORCH={_pinned('torch')}", "--build-arg", "TORCH_INDEX="]
     elif any(wheel.name.startswith("torch-") for wheel in wheels):
-        arguments += ["--build-arg", "TORCH_INDEX="]  # it lies here already
+        arguments += ["--build-arg", "TORCH_INDEX="]  # there is a wheel already
     return arguments
 
 
 def _for_anywhere(options: Mapping[str, str]) -> dict[str, str]:
-    """Leave out what only this machine has: its paths, and indexes in its folders."""
+    """Return the options without those that only apply to this machine: its paths, and indexes in its folders."""
     kept = {}
     for name, value in options.items():
         remote = " ".join(word for word in value.split() if not word.startswith("file:"))
@@ -184,8 +190,8 @@ def _wheels(options: Mapping[str, str]) -> list[Path]:
     return sorted(wheel for folder in folders if folder.is_dir() for wheel in folder.glob("*.whl"))
 
 
-def lend(wheels: Sequence[Path], folder: Path) -> None:
-    """Put wheels into one folder: as hard links where that is possible, else as copies."""
+def _link_wheels(wheels: Sequence[Path], folder: Path) -> None:
+    """Put wheels into one folder, as hard links where possible, else as copies."""
     folder.mkdir()
     for wheel in wheels:
         try:

@@ -63,19 +63,19 @@ Json = dict[str, Any]
 
 
 def application_manifest(config: Json, sdk_version: str) -> Json:
-    """Make the content of ``app.json``.
+    """Return the content of ``app.json``.
 
     Parameters
     ----------
     config
         The whole ``app.yaml``; its block ``application`` has title, version, inputFormats and outputFormat.
     sdk_version
-        Of the MONAI Deploy App SDK inside the image.
+        Version of the MONAI Deploy App SDK in the image.
 
     Raises
     ------
     SettingsError
-        The block lacks something, or its version is no semantic version.
+        The block lacks something, or its version is not a semantic version.
     """
     block = _block(config, "application")
     formats = _given(block, "inputFormats", list)
@@ -99,19 +99,19 @@ def application_manifest(config: Json, sdk_version: str) -> Json:
 
 
 def package_manifest(config: Json, models: Path) -> Json:
-    """Make the content of ``pkg.json``.
+    """Return the content of ``pkg.json``.
 
     Parameters
     ----------
     config
-        The whole ``app.yaml``; its block ``resources`` says what a run needs.
+        The whole ``app.yaml``; its block ``resources`` has what a run needs.
     models
         Folder with a subfolder for each model bundle.
 
     Raises
     ------
     SettingsError
-        A resource is unknown or not written as the specification wants it, or there is no model.
+        A resource is unknown or not in the form that the specification requires, or there is no model.
     """
     names = sorted(metadata.parent.parent.name for metadata in models.glob("*/configs/metadata.json"))
     if not names:
@@ -127,12 +127,12 @@ def package_manifest(config: Json, models: Path) -> Json:
 
 
 def application_version(config: Json) -> str:
-    """Take the application's semantic version.
+    """Return the application's semantic version.
 
     Raises
     ------
     SettingsError
-        It is missing or no semantic version.
+        It is missing or not a semantic version.
     """
     text = _given(_block(config, "application"), "version", str)
     if not _SEMANTIC_VERSION.fullmatch(text):
@@ -164,7 +164,7 @@ def _given(block: Json, name: str, kind: type) -> Any:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write both manifests into a folder: 0, or 2 with one line where ``app.yaml`` cannot be used."""
+    """Write both manifests into a folder; return 0, or 2 after one line where ``app.yaml`` cannot be used."""
     config, models, folder = (Path(argument) for argument in arguments)
     content = yaml.safe_load(config.read_text(encoding="utf-8"))
     try:

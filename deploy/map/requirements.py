@@ -1,6 +1,6 @@
-"""Print what ``pyproject.toml`` asks for, one requirement a line.
+"""Print the requirements in ``pyproject.toml``, one on each line.
 
-python requirements.py pyproject.toml --extra sdk    for the Dockerfile: all but torch, which is an argument there
+python requirements.py pyproject.toml --extra sdk    for the Dockerfile: without torch, which is an argument there
 python requirements.py pyproject.toml --extra sdk --pinned constraints.txt
                                                      for monai-deploy package: torch too, with versions
 """
@@ -25,9 +25,9 @@ def requirements(project: Path, extra: str | None = None) -> list[str]:
     Parameters
     ----------
     project
-        Its ``pyproject.toml``.
+        The file ``pyproject.toml``.
     extra
-        An extra whose dependencies follow; None for none.
+        An extra whose dependencies are added; None for none.
     """
     table = tomllib.loads(project.read_text(encoding="utf-8"))["project"]
     return [*table["dependencies"], *(table["optional-dependencies"][extra] if extra else ())]
@@ -39,14 +39,14 @@ def pinned(lines: list[str], constraints: Path) -> list[str]:
     Parameters
     ----------
     lines
-        Requirements, with their bounds or without.
+        Requirements, with or without version specifiers.
     constraints
         A file with a line ``name==version`` for each package.
 
     Raises
     ------
     KeyError
-        They name none for a package.
+        There is no constraint for a package.
     """
     pins = dict(line.split("==") for line in constraints.read_text(encoding="utf-8").splitlines() if "==" in line)
     versions = {_key(name): version for name, version in pins.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from candor.decide.calibration import Calibration
-from candor.study.case import CaseImage, given
+from candor.study.case import CaseImage, assert_set
 from operators.graph.base import ImageOperator
 from operators.graph.sdk import Fragment
 
@@ -33,4 +33,4 @@ class Calibrator(ImageOperator):
 
     def work_on(self, image: CaseImage) -> None:
         """Calibrate one image."""
-        image.probabilities = self._calibration.probabilities(given(image.logits))
+        image.probabilities = self._calibration.probabilities(assert_set(image.logits))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from candor.study.case import CaseImage, given
+from candor.study.case import CaseImage, assert_set
 from operators.graph.batch import BatchOperator
 
 
@@ -19,6 +19,6 @@ class Classifier(BatchOperator):
 
     def work_on_batch(self, images: list[CaseImage]) -> None:
         """Classify some images at once."""
-        outputs = self.classify([given(image.network_input) for image in images])
+        outputs = self.classify([assert_set(image.network_input) for image in images])
         for image, *answer in zip(images, *outputs, strict=True):
             image.logits, image.activation, image.features = answer

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from candor.decide.calibration import Calibration
 from candor.decide.gate import Gate
-from candor.decide.learned_gate import ErrorModel, p_wrong
+from candor.decide.learned_gate import LearnedGate, p_wrong
 from candor.decide.percentiles import Percentiles
 from candor.picture.lungs import LungField, implausible
-from candor.study.case import CaseImage, given
+from candor.study.case import CaseImage, assert_set
 from candor.study.findings import Finding
 from candor.study.reasons import Reason
 from candor.study.result import Decision, FindingResult
@@ -40,10 +40,10 @@ class DeferralGate(ImageOperator):
         Thresholds of each finding.
     calibration
         The bundle's: it says at which prevalence the probabilities hold.
-    error_model
+    learned_gate
         The learned gate; None where the bundle has none that earned its place, and confidence decides.
     lungs
-        Finds the lung field for an error model that wants it.
+        Finds the lung field for a learned gate that wants it.
     percentiles
         Ranks the scores among the bundle's test images; None where the bundle has none.
     """
@@ -54,14 +54,14 @@ class DeferralGate(ImageOperator):
         *args: Any,
         gate: Gate,
         calibration: Calibration,
-        error_model: ErrorModel | None = None,
+        learned_gate: LearnedGate | None = None,
         lungs: LungField | None = None,
         percentiles: Percentiles | None = None,
         **kwargs: Any,
     ) -> None:
-        self._gate = gate if error_model is None else replace(gate, wrong_allowed=error_model.limit)
+        self._gate = gate if learned_gate is None else replace(gate, wrong_allowed=learned_gate.limit)
         self._calibration = calibration
-        self._error_model = error_model
+        self._learned_gate = learned_gate
         self._lungs = lungs
         self._percentiles = percentiles
         super().__init__(fragment, *args, **kwargs)
@@ -76,26 +76,26 @@ class DeferralGate(ImageOperator):
 
     def _wrong(self, image: CaseImage) -> NDArray[np.float64] | None:
         """Ask the learned gate: P(wrong) of the likelier answer to each finding."""
-        if self._error_model is None:
+        if self._learned_gate is None:
             return None
         even = [self._gate.even(finding) for finding in self._calibration.maps]
         return p_wrong(
-            self._error_model,
+            self._learned_gate,
             self._calibration,
-            given(image.logits),
-            given(image.activation),
+            assert_set(image.logits),
+            assert_set(image.activation),
             self._lung_field(image),
-            given(image.probabilities) >= even,
+            assert_set(image.probabilities) >= even,
         )
 
     def _lung_field(self, image: CaseImage) -> NDArray[np.bool_] | None:
-        if self._lungs is None or self._error_model is None or not self._error_model.lung_field:
+        if self._lungs is None or self._learned_gate is None or not self._learned_gate.lung_field:
             return None
-        mask = self._lungs.mask(given(image.radiograph))
+        mask = self._lungs.mask(assert_set(image.radiograph))
         return None if implausible(mask) else mask
 
     def _result(self, image: CaseImage, k: int, finding: Finding, wrong: float | None) -> FindingResult:
-        probability, logit = float(given(image.probabilities)[k]), float(given(image.logits)[k])
+        probability, logit = float(assert_set(image.probabilities)[k]), float(assert_set(image.logits)[k])
         decision, reason = self._decide(image, finding, probability, wrong)
         return FindingResult(
             finding=finding,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from candor.evidence.heatmap import heatmap
-from candor.study.case import CaseImage, given
+from candor.study.case import CaseImage, assert_set
 from operators.graph.base import ImageOperator
 
 
@@ -19,5 +19,5 @@ class Explainer(ImageOperator):
 
     def work_on(self, image: CaseImage) -> None:
         """Make the heatmaps of one image."""
-        to_left = given(image.radiograph).columns_to_left
-        image.heatmaps = tuple(heatmap(activation, to_left) for activation in given(image.activation))
+        to_left = assert_set(image.radiograph).columns_to_left
+        image.heatmaps = tuple(heatmap(activation, to_left) for activation in assert_set(image.activation))

@@ -6,7 +6,7 @@ from typing import Any
 
 from candor.dicom.shared.age import completed_years
 from candor.ood.familiarity import Familiarity
-from candor.study.case import CaseImage, given
+from candor.study.case import CaseImage, assert_set
 from candor.study.policy import Policy
 from candor.study.reasons import Reason
 from operators.graph.base import ImageOperator
@@ -45,12 +45,12 @@ class FamiliarityCheck(ImageOperator):
         """Check one image."""
         if self._familiarity is None:
             return
-        features = given(image.features)
+        features = assert_set(image.features)
         judgement = self._familiarity.judge(features)
         if judgement is not None:
             reason, detail = judgement
             image.follow(self._policy[reason], reason, detail)
-        if image.assessed and completed_years(given(image.header)) is None:
+        if image.assessed and completed_years(assert_set(image.header)) is None:
             young = self._familiarity.judge_age(features)
             if young is not None:
                 image.follow(self._policy[Reason.PAEDIATRIC], Reason.PAEDIATRIC, young)

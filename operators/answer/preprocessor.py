@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from candor.model.preprocess import InputSpec, to_network_input
-from candor.study.case import CaseImage, given
+from candor.study.case import CaseImage, assert_set
 from operators.graph.base import ImageOperator
 from operators.graph.sdk import Fragment
 
@@ -33,4 +33,4 @@ class Preprocessor(ImageOperator):
 
     def work_on(self, image: CaseImage) -> None:
         """Scale one radiograph."""
-        image.network_input = to_network_input(given(image.radiograph), self._input_spec)
+        image.network_input = to_network_input(assert_set(image.radiograph), self._input_spec)

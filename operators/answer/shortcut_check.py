@@ -8,7 +8,7 @@ from candor.decide.calibration import Calibration
 from candor.decide.gate import Gate
 from candor.model.outputs import Engine
 from candor.picture.shortcut import Auditor, Blanked
-from candor.study.case import CaseImage, given
+from candor.study.case import CaseImage, assert_set
 from candor.study.policy import Policy
 from candor.study.reasons import Reason
 from candor.study.result import Decision, ShortcutAudit
@@ -76,7 +76,7 @@ class ShortcutCheck(BatchOperator):
 
     def work_on_batch(self, images: list[CaseImage]) -> None:
         """Classify again, at once, all images that have marks or borders, without those."""
-        seen = [(image, self._auditor.blank(given(image.network_input))) for image in images]
+        seen = [(image, self._auditor.blank(assert_set(image.network_input))) for image in images]
         pairs = [(image, blanked) for image, blanked in seen if blanked is not None]
         for (image, _), audit in zip(pairs, self._audits(pairs), strict=True):
             self._judge(image, audit)
@@ -86,19 +86,19 @@ class ShortcutCheck(BatchOperator):
             return []
         again = self.classify([blanked.network_input for _, blanked in pairs]).logits
         return [
-            self._auditor.compare(blanked, given(image.logits), logits)
+            self._auditor.compare(blanked, assert_set(image.logits), logits)
             for (image, blanked), logits in zip(pairs, again, strict=True)
         ]
 
     def _judge(self, image: CaseImage, audit: ShortcutAudit) -> None:
         image.shortcut = audit
-        detail = audit.judge(self._findings, self._matters(image), given(self._limit))
+        detail = audit.judge(self._findings, self._matters(image), assert_set(self._limit))
         if detail is not None:
             image.follow(self._policy[Reason.SHORTCUT], Reason.SHORTCUT, detail)
 
     def _matters(self, image: CaseImage) -> list[bool]:
         """Return for each finding whether the gate may answer it."""
-        pairs = zip(self._findings, given(image.probabilities), strict=True)
+        pairs = zip(self._findings, assert_set(image.probabilities), strict=True)
         return [
             finding in self._gate.costs or self._gate.decide(finding, float(probability))[0] is not Decision.DEFERRED
             for finding, probability in pairs

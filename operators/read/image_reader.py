@@ -5,7 +5,7 @@ from __future__ import annotations
 from candor.dicom.read.duplicates import settle_duplicates
 from candor.dicom.read.file import read_pixels
 from candor.dicom.shared.identity import fingerprint
-from candor.study.case import Case, CaseImage, given
+from candor.study.case import Case, CaseImage, assert_set
 from operators.graph.base import ImageOperator
 
 
@@ -29,4 +29,4 @@ class ImageReader(ImageOperator):
         decoded = read_pixels(image.path)
         image.radiograph = decoded.radiograph
         image.notices.extend(decoded.notices)
-        image.fingerprint = fingerprint(given(image.header), decoded.pixel_sha256)
+        image.fingerprint = fingerprint(assert_set(image.header), decoded.pixel_sha256)

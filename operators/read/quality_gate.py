@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from candor.dicom.shared.age import completed_years
-from candor.picture.orientation import Screen
+from candor.picture.orientation import OrientationCheck
 from candor.picture.quality import check
-from candor.study.case import CaseImage, given
+from candor.study.case import CaseImage, assert_set
 from candor.study.policy import Policy
 from operators.graph.base import ImageOperator
 from operators.graph.sdk import Fragment
@@ -26,19 +26,21 @@ class QualityGate(ImageOperator):
     ----------
     fragment
         The application.
-    screen
+    orientation
         Finds images that are turned or mirrored.
     policy
         What follows from each reason.
     """
 
-    def __init__(self, fragment: Fragment, *args: Any, screen: Screen, policy: Policy, **kwargs: Any) -> None:
-        self._screen = screen
+    def __init__(
+        self, fragment: Fragment, *args: Any, orientation: OrientationCheck, policy: Policy, **kwargs: Any
+    ) -> None:
+        self._orientation = orientation
         self._policy = policy
         super().__init__(fragment, *args, **kwargs)
 
     def work_on(self, image: CaseImage) -> None:
         """Check one image."""
-        age = completed_years(given(image.header))
-        for flag in check(given(image.radiograph), age, self._screen):
+        age = completed_years(assert_set(image.header))
+        for flag in check(assert_set(image.radiograph), age, self._orientation):
             image.follow(self._policy[flag.reason], flag.reason, flag.detail)

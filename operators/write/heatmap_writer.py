@@ -9,7 +9,7 @@ from highdicom.sc import SCImage
 
 from candor.dicom.write.overlay import build_overlay, select_overlays
 from candor.evidence.overlay import Canvas
-from candor.study.case import Case, CaseImage, given
+from candor.study.case import Case, CaseImage, assert_set
 from candor.study.result import FindingResult
 from operators.graph.sdk import Fragment
 from operators.write.object_writer import ImageObjectWriter
@@ -52,5 +52,5 @@ class HeatmapWriter(ImageObjectWriter):
     ) -> SCImage:
         uid = image.sop_instance_uid
         if uid not in canvases:
-            canvases[uid] = Canvas.of(given(image.radiograph))
+            canvases[uid] = Canvas.of(assert_set(image.radiograph))
         return build_overlay(case, image, result, self.provenance, number, self.texts, canvases[uid])

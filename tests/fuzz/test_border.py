@@ -128,7 +128,7 @@ def test_the_fuzzer_sees_what_is_not_refused(tmp_path: Path) -> None:
     broken = (
         "import runpy, sys, candor.dicom.read.limits as b\n"
         "def fails(*_, **__): raise BufferError\n"
-        "b.read_bounded = fails\n"
+        "b.read_limited = fails\n"
         "runpy.run_module('tests.fuzz.border', run_name='__main__', alter_sys=False)\n"
     )
     done = subprocess.run(

@@ -129,7 +129,7 @@ no option
 def test_pip_s_configuration_goes_along_but_for_what_only_this_machine_has(tmp_path: Path) -> None:
     options = build.parse_options(LISTED)
     assert "exclude" not in options
-    arguments = build.lent(options, {}, tmp_path, cuda=False)
+    arguments = build.fetch_arguments(options, {}, tmp_path, cuda=False)
     assert sorted((tmp_path / "pip.conf").read_text().splitlines()) == [
         "[global]",
         "extra-index-url = https://more.example.org/simple",
@@ -142,7 +142,7 @@ def test_pip_s_configuration_goes_along_but_for_what_only_this_machine_has(tmp_p
 def test_an_authority_goes_along_as_a_secret(tmp_path: Path) -> None:
     authority = tmp_path / "ca.pem"
     authority.touch()
-    arguments = build.lent({}, {"SSL_CERT_FILE": str(authority)}, tmp_path, cuda=False)
+    arguments = build.fetch_arguments({}, {"SSL_CERT_FILE": str(authority)}, tmp_path, cuda=False)
     assert f"id=ca.pem,src={authority}" in arguments
     assert "cert = /run/secrets/ca.pem" in (tmp_path / "pip.conf").read_text()
 
@@ -154,7 +154,7 @@ def test_wheels_of_this_machine_are_lent(tmp_path: Path, link: bool, monkeypatch
     (folder / "torch-2.13.0+cpu-cp311-cp311-linux_x86_64.whl").write_bytes(b"wheel")
     if not link:
         monkeypatch.setattr(Path, "hardlink_to", _refuse)
-    arguments = build.lent({"find-links": f"file://{folder} /nowhere"}, {}, tmp_path, cuda=False)
+    arguments = build.fetch_arguments({"find-links": f"file://{folder} /nowhere"}, {}, tmp_path, cuda=False)
     assert f"wheels={tmp_path / 'wheels'}" in arguments
     assert "TORCH_INDEX=" in arguments
     assert [wheel.read_bytes() for wheel in (tmp_path / "wheels").iterdir()] == [b"wheel"]
@@ -165,7 +165,7 @@ def _refuse(*_: object) -> None:
 
 
 def test_cuda_takes_torch_as_pypi_has_it(tmp_path: Path) -> None:
-    arguments = build.lent({}, {}, tmp_path, cuda=True)
+    arguments = build.fetch_arguments({}, {}, tmp_path, cuda=True)
     assert any(re.fullmatch(r"TORCH=torch==\d+\.\d+\.\d+", word) for word in arguments)
     assert "TORCH_INDEX=" in arguments
 

@@ -1,1 +1,1 @@
-"""What the DICOM conformance statement is made of: the node's own tables, and objects that it has really made."""
+"""The DICOM conformance statement, made from the node's own tables and from example objects."""

@@ -1,4 +1,4 @@
-"""What stands in objects that were made: each attribute, how often it is there, and where its value comes from.
+"""The attributes of example objects: how often each is present, and where its value comes from.
 
 The words are those of PS3.2: the presence of a value is ALWAYS, VNAP (empty where there is no value), ANAP (left out
 where there is none) or EMPTY; its source is FIXED, COPY (from the image), CONFIG (from the settings) or AUTO.
@@ -28,10 +28,10 @@ Path = tuple[BaseTag, ...]
 
 CONTENT: Final = Tag("ContentSequence")
 CODE: Final = frozenset(map(Tag, ("CodeValue", "CodingSchemeDesignator", "CodeMeaning")))
-"""What a coded entry consists of (PS3.3 table 8.8-1, as far as it is used here)."""
+"""The attributes of a coded entry (PS3.3 table 8.8-1) that are used here."""
 
 _WORDS: Final = frozenset({"LO", "LT", "SH", "SQ", "ST", "UT"})
-"""Value representations of what the setting ``language`` changes."""
+"""Value Representations of the texts that the setting ``language`` changes."""
 
 _NUMBERS: Final = frozenset({"DS", "FD", "FL"})
 """Value representations in which one number can be written in several ways."""
@@ -57,7 +57,7 @@ class Attribute:
     objects: set[int] = field(default_factory=set)
 
     def presence(self, parents: int) -> str:
-        """Say how often it is there, of so many data sets or items that could have it."""
+        """Return how often it is present, for the number of data sets or items that could have it."""
         if self.empty == self.count:
             return "EMPTY" if self.count == parents else "ANAP, EMPTY"
         if self.count < parents:
@@ -71,7 +71,7 @@ class Attribute:
 
     @property
     def origin(self) -> str:
-        """Say where its values come from; "" for a sequence, whose items say it."""
+        """Return where its values come from; "" for a sequence, whose items have sources of their own."""
         if not self.values:
             return ""
         english = {value for value, _, is_english in self.values if is_english}
@@ -82,7 +82,7 @@ class Attribute:
 
 
 def attributes_of(results: Iterable[Made]) -> dict[Path, tuple[Attribute, str]]:
-    """Gather the attributes of objects of one kind, in the order of their tags, each with its presence."""
+    """Return the attributes of objects of one kind, in the order of their tags."""
     found: dict[Path, Attribute] = {}
     parents: dict[Path, int] = {}
     for result in results:
@@ -107,7 +107,7 @@ def _note(attribute: Attribute, element: DataElement, result: Made, held: frozen
 
 
 def data_sets(dataset: Dataset, path: Path = ()) -> Iterator[tuple[Path, Dataset]]:
-    """Go through a data set and the items in it; coded entries count as values, and content items as one level."""
+    """Yield a data set and the items in it; coded entries count as values, and content items as one level."""
     yield path, dataset
     for element in dataset:
         if element.VR != "SQ" or is_coded_entry(element):
@@ -118,12 +118,12 @@ def data_sets(dataset: Dataset, path: Path = ()) -> Iterator[tuple[Path, Dataset
 
 
 def is_coded_entry(element: DataElement) -> bool:
-    """Tell whether a sequence holds one code, of value, scheme and meaning."""
+    """Return whether a sequence holds one code, of value, scheme and meaning."""
     return element.VR == "SQ" and len(element.value) == 1 and set(element.value[0].keys()) == CODE
 
 
 def words(element: DataElement) -> list[str]:
-    """Put an element's value into words; what is no text for a page is told by its hash."""
+    """Return an element's value as text, or its hash where it is not text."""
     if element.VR == "SQ":
         return [coded(code_of(item)) for item in element.value]
     value = element.value
@@ -135,12 +135,12 @@ def words(element: DataElement) -> list[str]:
 
 
 def code_of(item: Dataset) -> Code:
-    """Read a coded entry."""
+    """Return a coded entry as text."""
     return Code(item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning)
 
 
 def _values_by_keyword(sources: Sequence[Dataset]) -> dict[str, frozenset[str]]:
-    """List what stands in sources under a keyword, at any level."""
+    """Return the values of a keyword in sources, at any level."""
     found: dict[str, set[str]] = {}
     for source in sources:
         for element in source.iterall():
@@ -150,12 +150,12 @@ def _values_by_keyword(sources: Sequence[Dataset]) -> dict[str, frozenset[str]]:
 
 
 def _uids(sources: Sequence[Dataset]) -> frozenset[str]:
-    """List the UIDs of sources: a reference to one is a copy under another keyword."""
+    """Return the UIDs of sources: a reference to one is a copy under another keyword."""
     return frozenset(str(each.value) for source in sources for each in source if each.VR == "UI")
 
 
 class Iod:
-    """An Information Object Definition: which module an attribute belongs to, and of which type it is there.
+    """An Information Object Definition: the module and the type of each attribute.
 
     Parameters
     ----------
@@ -176,7 +176,7 @@ class Iod:
                 self._types.setdefault((*attribute["path"], attribute["keyword"]), (module, attribute["type"]))
 
     def place(self, path: Path) -> tuple[str, str]:
-        """Give an attribute's module and type; the type is "" in macros that the tables leave out."""
+        """Return an attribute's module and type; the type is "" in macros that the tables lack."""
         keywords = tuple(map(keyword_for_tag, path))
         for length in range(len(keywords), 0, -1):
             if keywords[:length] in self._types:
@@ -185,6 +185,6 @@ class Iod:
         return "", ""
 
     def position(self, module: str) -> int:
-        """Give a module's place in the order of the standard; last for none."""
+        """Return a module's position in the standard; unknown ones are last."""
         names = [name for name, _ in self._modules]
         return names.index(module) if module in names else len(names)

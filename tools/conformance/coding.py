@@ -23,7 +23,7 @@ _OF_REASONS = {
 
 
 def private_codes() -> str:
-    """List every code of Candor's scheme, by what it is for."""
+    """Return a table of every code of Candor's scheme, by its use."""
     return table(("code value", "code meaning", "what for"), _private_rows())
 
 
@@ -44,7 +44,7 @@ def _private_rows() -> Iterator[tuple[str, str, str]]:
 
 
 def public_codes() -> str:
-    """List the codes of other schemes that are not findings."""
+    """Return a table of the codes of other schemes that are not findings."""
     used = [concept for concept in _constants() if concept.scheme_designator != PRIVATE_SCHEME]
     used += [codes.concept(texts_of(language).code) for language in Language]
     return table(
@@ -54,7 +54,7 @@ def public_codes() -> str:
 
 
 def finding_codes() -> str:
-    """List the findings with their codes and sites."""
+    """Return a table of the findings with their codes and sites."""
     return table(
         ("finding", "site"),
         [(_written(finding.code), _written(finding.site)) for finding in Finding],

@@ -1,4 +1,4 @@
-"""The content trees of reports and key object documents, as they stand in documents that were made."""
+"""The content trees of reports and key object documents, taken from example documents."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _ABOUT: Final = (
     (codes.DEFERRAL_REASON, "an image of which every finding is deferred"),
     (codes.NOTICE, "what was noticed about an image"),
 )
-"""What a Measurement Group is about, by a content item that only such a group has."""
+"""The subject of a Measurement Group, by a content item that only such a group has."""
 
 Key = tuple[str, str, str]
 """Relationship, value type and name."""
@@ -49,14 +49,14 @@ class Node:
     parents: int = 0
 
     def how_many_below(self, parents: int) -> str:
-        """Say how many stand below one of so many parents: 1, 0-1, 1-n, 0-n."""
+        """Return how often it occurs below one of its parents: 1, 0-1, 1-n, 0-n."""
         least = "0" if len(self.counts) < parents else "1"
         most = "n" if max(self.counts) > 1 else "1"
         return most if least == most else f"{least}-{most}"
 
 
 def content_table(documents: Iterable[Dataset]) -> str:
-    """Put the content trees of documents of one kind into one table."""
+    """Return one table of the content trees of documents of one kind."""
     root = Node(("", "CONTAINER", ""))
     for document in documents:
         root.values.add(f"{coded(code_of(document.ConceptNameCodeSequence[0]))}, TID {template(document)}")
@@ -66,7 +66,7 @@ def content_table(documents: Iterable[Dataset]) -> str:
 
 
 def _references(document: Dataset) -> dict[int, str]:
-    """Find the rows of the templates that the content items of a document fill, by the items' identity."""
+    """Return the rows of the templates for the content items of a document, by the items' identity."""
     found: dict[int, str] = {}
     for place in places(document):
         for row in place.requirements:

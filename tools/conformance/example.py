@@ -1,4 +1,4 @@
-"""Objects of every kind, made of synthetic sources that differ in all that a result may carry.
+"""Example objects of every kind, from synthetic sources that differ in everything that a result may copy.
 
 What is the same in all of them is fixed; what changes with the source, and is there, is copied; the rest is made.
 """
@@ -67,7 +67,7 @@ class Made:
 
 @cache
 def results() -> tuple[Made, ...]:
-    """Make results of every kind: of each source, in each language, about assessed and refused images."""
+    """Return results of every kind: of each source, in each language, about assessed and refused images."""
     made = [result for number in (*FILLED, BARE) for result in _results_of(_case(number), number, ENGLISH)]
     made += _results_of(_not_assessed(BARE), BARE, ENGLISH)
     made += _results_of(_case(FILLED[0]), FILLED[0], GERMAN)
@@ -102,7 +102,7 @@ def _results_of(case: Case, number: int, texts: Texts) -> Iterator[Made]:
 def _of_images(
     case: Case, provenance: Provenance, texts: Texts
 ) -> Iterator[tuple[Kind, dict[str, Any], Callable[[], Dataset]]]:
-    """Say of each object of an image its kind, what it is about, and how it is built."""
+    """Yield the kind, the finding and the builder of each object of an image."""
     for number, (image, found) in enumerate(select_overlays(case, 2), 1):
         about: dict[str, Any] = {"source": image.sop_instance_uid, "finding": found.finding}
         yield "sc", about, partial(build_overlay, case, image, found, provenance, number, texts)
@@ -133,7 +133,7 @@ def _provenance(number: int) -> Provenance:
 
 
 def _case(number: int) -> Case:
-    """Make a study of two frontal images, with findings of each decision, and a lateral that was refused."""
+    """Return a study of two frontal images, with findings of each decision, and a refused lateral."""
     images = [_assessed(source(number, place), number) for place in (1, 2)]
     images[1].notices = [Note(Reason.NO_VOI, "it shows nothing")]
     images.append(_refused(source(number, 3), Reason.NOT_FRONTAL, "the view is lateral"))

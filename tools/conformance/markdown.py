@@ -10,7 +10,7 @@ from pydicom.uid import UID
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Format a Markdown table."""
+    """Return a Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines) + "\n"
 
@@ -20,16 +20,16 @@ def _cell(value: object) -> str:
 
 
 def code(value: object) -> str:
-    """Set a value in the type of code."""
+    """Return a value formatted as code."""
     return f"`{value}`"
 
 
 def coded(concept: Code) -> str:
-    """Write a coded concept as the standard does: ``(113000, DCM, "Of Interest")``."""
+    """Return a coded concept as the standard writes it: ``(113000, DCM, "Of Interest")``."""
     return f'({concept.value}, {concept.scheme_designator}, "{concept.meaning}")'
 
 
 @lru_cache
 def uid_name(uid: str) -> str:
-    """Name a SOP class or a transfer syntax as PS3.6 does."""
+    """Return the name of a SOP class or a transfer syntax in PS3.6."""
     return UID(uid).name

@@ -1,4 +1,4 @@
-"""What the node negotiates, as receiver and as sender, and the rules of its associations."""
+"""Tables of what the node negotiates as receiver and as sender, and of the rules of its associations."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ _SETTINGS: Final[dict[str, type[Block]]] = {
     "deliver": Deliver,
     "*.tls": Tls,
 }
-"""The blocks of ``gateway.yaml`` that decide about the network."""
+"""The blocks of ``gateway.yaml`` about the network."""
 
 
 def accepted() -> list[PresentationContext]:
-    """List what the receiver accepts."""
+    """Return the contexts that the receiver accepts."""
     return supported_contexts()
 
 
 def proposed() -> list[PresentationContext]:
-    """List what the sender proposes for results of every kind, and for its other services."""
+    """Return the contexts that the sender proposes for results of every kind, and for its other services."""
     classes = {result.dataset.SOPClassUID: result.dataset for result in results()}
     with TemporaryDirectory() as folder:
         outgoing = []
@@ -55,7 +55,7 @@ def proposed() -> list[PresentationContext]:
 
 
 def sop_classes() -> str:
-    """List every SOP class with the role that the node has in it."""
+    """Return a table of every SOP class with the node's role."""
     provided = {str(context.abstract_syntax): "yes" for context in accepted()}
     used = {str(context.abstract_syntax): "yes" for context in proposed()}
     provided[str(StorageCommitmentPushModel)] = "no; takes its reports as SCU"
@@ -67,17 +67,17 @@ def sop_classes() -> str:
 
 
 def accepted_contexts() -> str:
-    """Table of the presentation contexts that are accepted."""
+    """Return a table of the presentation contexts that are accepted."""
     return _context_table(accepted())
 
 
 def proposed_contexts() -> str:
-    """Table of the presentation contexts that are proposed."""
+    """Return a table of the presentation contexts that are proposed."""
     return _context_table(proposed())
 
 
 def _context_table(listed: Sequence[PresentationContext]) -> str:
-    """Put contexts with the same transfer syntaxes and role together: each has its own abstract syntax."""
+    """Return a table with contexts of the same transfer syntaxes and role in one row."""
     together: dict[tuple[tuple[str, ...], str], list[str]] = {}
     for context in listed:
         syntaxes = tuple(map(str, context.transfer_syntax or ()))
@@ -99,7 +99,7 @@ def _role(context: PresentationContext) -> str:
 
 
 def policies() -> str:
-    """Table of the rules of associations, for the receiver and for the sender."""
+    """Return a table of the rules of associations, for the receiver and for the sender."""
     entity = ApplicationEntity("CANDOR")
     receive, deliver = Receive(), Deliver()
     rows = [
@@ -126,7 +126,7 @@ def policies() -> str:
 
 
 def rejections() -> str:
-    """Table of the associations that are rejected."""
+    """Return a table of the associations that are rejected."""
     rows = [(each.result, each.source, each.diagnostic, each.reason) for each in Rejection]
     return table(
         ("result", "source", "diagnostic", "when"),
@@ -135,12 +135,12 @@ def rejections() -> str:
 
 
 def image_classes() -> int:
-    """Count the storage classes of images that are accepted."""
+    """Return the number of accepted storage classes of images."""
     return len(IMAGES)
 
 
 def character_sets() -> str:
-    """Table of the Specific Character Sets that are read and written."""
+    """Return a table of the Specific Character Sets that are read and written."""
     names = [name for name in python_encoding if name.startswith(("ISO_IR ", "ISO 2022 ", "GB"))]
     single = [name for name in names if not name.startswith("ISO 2022")]
     extended = [name for name in names if name.startswith("ISO 2022 IR ")]
@@ -153,13 +153,13 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def settings() -> str:
-    """Table of the settings that decide about the network, by block."""
+    """Return a table of the settings about the network, by block."""
     rows = [(code(name), _listed(block.model_fields)) for name, block in _SETTINGS.items()]
     return table(("block", "settings"), rows)
 
 
 def own_syntax() -> str:
-    """Name the transfer syntax that every result is written in."""
+    """Return the name of the transfer syntax that every result is written in."""
     syntaxes = {result.dataset.file_meta.TransferSyntaxUID for result in results()}
     if syntaxes != {ExplicitVRLittleEndian}:
         raise ValueError(f"results are written in {sorted(syntaxes)}; the statement knows one transfer syntax")

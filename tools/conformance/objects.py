@@ -1,4 +1,4 @@
-"""The annex of the conformance statement on objects: every attribute of every kind, from objects that were made."""
+"""The annex of the conformance statement on objects: every attribute of every kind, from example objects."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ KINDS: Final[dict[Kind, tuple[str, str]]] = {
     ),
     "pm": ("Parametric maps", "Parametric Map: the heatmaps of one image as numbers, one frame for each finding."),
 }
-"""Titles and what each kind is, in the order of the annex."""
+"""Title and description of each kind, in the order of the annex."""
 
 HEADER: Final = ("module", "attribute", "tag", "VR", "type", "presence", "source", "value")
 _SHOWN: Final = 4
 _TELLING: Final = frozenset({"CS", "SQ"})
-"""Value representations whose values are from a list, so that all of them can be shown."""
+"""Value Representations whose values are from a list, so that all of them can be shown."""
 
 
 def of_kind(kind: Kind) -> list[Made]:
-    """List the objects of one kind."""
+    """Return the objects of one kind."""
     return [result for result in results() if result.kind == kind]
 
 
 def objects_annex() -> str:
-    """Describe every kind of object."""
+    """Return the description of every kind of object."""
     return "\n".join(f"#### {title}\n\n{what}\n\n{attribute_table(kind)}" for kind, (title, what) in KINDS.items())
 
 
 def attribute_table(kind: Kind) -> str:
-    """List the attributes of one kind of object, by module."""
+    """Return the attributes of one kind of object, by module."""
     made = of_kind(kind)
     iod = Iod(made[0].dataset.SOPClassUID)
     return table(HEADER, _rows(made, iod))
@@ -74,12 +74,12 @@ def _rows(made: Sequence[Made], iod: Iod) -> Iterator[Sequence[str]]:
 
 
 def tag_of(path: Path) -> str:
-    """Write the tag of an attribute as the standard does."""
+    """Return the tag of an attribute as the standard writes it."""
     return f"({path[-1].group:04X},{path[-1].element:04X})"
 
 
 def _value(attribute: Attribute) -> str:
-    """Show what is fixed, and the values of what has a list of them; nothing of a source."""
+    """Return the values that are fixed or from a list, and none of a source."""
     values = attribute.distinct
     listed = attribute.origin == "AUTO" and attribute.vr in _TELLING and len(values) <= _SHOWN
     if not (attribute.origin == "FIXED" or listed or attribute.path[-1] == 0x00080016):

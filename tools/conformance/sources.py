@@ -1,4 +1,4 @@
-"""The attributes of synthetic images, which differ in all that a result may carry of them."""
+"""The attributes of synthetic images, which differ in everything that a result may copy."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from pydicom.uid import (
 from candor.study.provenance import derived_uid
 
 FILLED: Final = (1, 2, 3)
-"""Sources with a value, each its own, in all that a result may carry."""
+"""Sources with different values in everything that a result may copy."""
 
 TERSE: Final = 3
-"""One of them, without what is optional in the items of its sequences."""
+"""One of them, without the optional attributes in the items of its sequences."""
 
 BARE: Final = 0
-"""A source with nothing but what an image must have."""
+"""A source with only the attributes that an image must have."""
 
 
 def source(number: int, place: int) -> Dataset:
-    """Make the attributes of an image: the ``place``-th of the study of one source."""
+    """Return the attributes of an image: the ``place``-th of the study of one source."""
     header = _bare(number, place)
     return header if number == BARE else _filled(header, number)
 
@@ -109,7 +109,7 @@ def _other_id(number: int) -> Dataset:
 
 
 def _grey_scale(ds: Dataset, number: int) -> None:
-    """State how the picture is shown: a window of each function, LUTs in the second."""
+    """Set how the picture is shown: a window of each function, LUTs in the second."""
     if number == 2:
         ds.ModalityLUTSequence, ds.VOILUTSequence = [_lut(16, ModalityLUTType="OD")], [_lut(12)]
         return

@@ -15,14 +15,14 @@ from tools.conformance import coding, content, network, objects, statuses
 
 
 def page() -> str:
-    """Write the whole statement."""
+    """Return the whole statement."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # pydicom's and highdicom's words on attributes that are empty
         return "\n".join(section() for section in SECTIONS)
 
 
 def overview() -> str:
-    """Section 1: what it is, and the SOP classes with their roles."""
+    """Return section 1: overview, and the SOP classes with their roles."""
     return f"""# DICOM conformance statement
 
 {RESEARCH_USE}.
@@ -47,7 +47,7 @@ are refused.
 
 
 def introduction() -> str:
-    """Sections 2 and 3: words."""
+    """Return sections 2 and 3: contents and terms."""
     return """## 2 Contents
 
 1 Overview, 3 Introduction, 4 Networking, 5 Media interchange, 6 Character sets, 7 Security, 8 Annexes: objects,
@@ -68,7 +68,7 @@ statement alone does not ensure that two systems work together; test it. What is
 
 
 def networking() -> str:
-    """Section 4: application entities, their associations, contexts and statuses, and the settings."""
+    """Return section 4: application entities, their associations, contexts and statuses, and the settings."""
     return f"""## 4 Networking
 
 ### 4.1 Implementation model
@@ -169,7 +169,7 @@ All in `gateway.yaml`; defaults and meaning in [gateway-settings.md](gateway-set
 
 
 def media_and_text() -> str:
-    """Sections 5 and 6."""
+    """Return sections 5 and 6."""
     return f"""## 5 Media interchange
 
 None. The application reads Part 10 files from a folder and writes Part 10 files into one; no DICOMDIR.
@@ -186,7 +186,7 @@ written with those of ASCII.
 
 
 def security() -> str:
-    """Section 7."""
+    """Return section 7."""
     return """## 7 Security
 
 | profile | support |
@@ -204,7 +204,7 @@ No line of the logs holds a patient's data.
 
 
 def annexes() -> str:
-    """Section 8: objects, codes and templates, grey scale, extensions."""
+    """Return section 8: objects, codes and templates, grey scale, extensions."""
     return f"""## 8 Annexes
 
 ### 8.1 Objects

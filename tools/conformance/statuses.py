@@ -1,4 +1,4 @@
-"""Which statuses the node answers, and what it makes of those that it is answered."""
+"""Tables of the statuses that the node returns, and of its handling of those that it receives."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _OF_OTHER_MESSAGES: Final = {
     "the message is too long": "N-EVENT-REPORT",
     "the peer waits for no answer": "A-ABORT",
 }
-"""Refusals of what is no C-STORE, by their reason: which message, or how it ends."""
+"""Refusals of messages other than C-STORE by their reason: the message, or how it ends."""
 
 _ANSWERS: Final = {
     "C-ECHO": {
@@ -37,7 +37,7 @@ _ANSWERS: Final = {
     },
 }
 _UNFORESEEN: Final = 0xC211
-"""What pynetdicom answers to a C-STORE for us when an error comes that nobody foresaw."""
+"""The status that pynetdicom returns for a C-STORE after an unexpected error."""
 
 _DOES: Final = {
     Verdict.TAKEN: "the object counts as stored; a warning stands in its row",
@@ -47,7 +47,7 @@ _DOES: Final = {
 
 
 def answered_to_a_store() -> str:
-    """List the answers to a C-STORE, with every reason that the code has for one."""
+    """Return a table of the answers to a C-STORE, with every reason in the code."""
     reasons: dict[Status, list[str]] = {Status.SUCCESS: ["file, name and journal row would outlast a power loss"]}
     for status, reason in refusals():
         if reason not in _OF_OTHER_MESSAGES:
@@ -58,7 +58,7 @@ def answered_to_a_store() -> str:
 
 
 def answered_to(message: str) -> str:
-    """List the answers to another message."""
+    """Return a table of the answers to another message."""
     return table(("status", "meaning", "when", "reference"), [_row(*answer) for answer in _ANSWERS[message].items()])
 
 
@@ -67,7 +67,7 @@ def _row(status: Status, when: str) -> tuple[str, str, str, str]:
 
 
 def refusals() -> Iterator[tuple[Status, str]]:
-    """Find in the node's code every status with which a message is refused, and the reason that it gives."""
+    """Yield every status in the node's code with which a message is refused, and its reason."""
     for path in sorted(PACKAGE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             match node:
@@ -76,7 +76,7 @@ def refusals() -> Iterator[tuple[Status, str]]:
 
 
 def _said(reason: ast.expr) -> str:
-    """Give the text of a reason; what is filled in stands as "..."."""
+    """Return the text of a reason, with "..." for values."""
     match reason:
         case ast.Constant(value=str(text)):
             return text
@@ -89,7 +89,7 @@ def _said(reason: ast.expr) -> str:
 
 
 def understood() -> str:
-    """List what each answer to our C-STORE means, for all statuses that there can be."""
+    """Return a table of what each answer to the node's C-STORE means, for all possible statuses."""
     rows = []
     for (verdict, meaning), run in groupby(range(0x10000), _judged):
         codes = list(run)
@@ -100,7 +100,7 @@ def understood() -> str:
 
 
 def _judged(status: int) -> tuple[Verdict, str]:
-    """Give the verdict on a status and its meaning; "" for one that the standard does not know."""
+    """Return the verdict on a status and its meaning; "" for one that the standard does not define."""
     verdict = judge(status).verdict
     known = next((each.meaning for each in Status if each.code == status), "")
     if status >> 12 == 0xB:
@@ -113,7 +113,7 @@ def _judged(status: int) -> tuple[Verdict, str]:
 
 
 def failure_reasons() -> str:
-    """List what each failure reason of a storage commitment report leads to."""
+    """Return a table of what follows from each failure reason of a storage commitment report."""
     rows = [
         (code(hexadecimal(each.code)), each.meaning, "sent again" if each.helps else _DOES[Verdict.NEVER])
         for each in sorted(FailureReason, key=lambda each: each.code)

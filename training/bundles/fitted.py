@@ -12,7 +12,7 @@ from candor.decide.calibration import IDENTITY, Beta, Calibration, Curve, Isoton
 from candor.decide.gate import Gate, Thresholds
 from candor.files.hashes import file_sha256
 from candor.files.reader import JsonFile
-from candor.model.bundle import CALIBRATION, ERROR_MODEL, ERROR_MODEL_WEIGHTS, GATE, METADATA, Model
+from candor.model.bundle import CALIBRATION, GATE, LEARNED_GATE, LEARNED_GATE_WEIGHTS, METADATA, Model
 from candor.study.findings import Finding
 from training.bundles.trained import Shares
 from training.records import write_json
@@ -44,7 +44,7 @@ def write_calibration(
     if calibration.origin is not None:
         origin = calibration.origin
         record |= {"site": origin.site, "date": origin.day.isoformat(), "images": origin.images}
-    for outdated in (ERROR_MODEL, ERROR_MODEL_WEIGHTS):  # a learned gate judges the answers of one calibration
+    for outdated in (LEARNED_GATE, LEARNED_GATE_WEIGHTS):  # a learned gate judges the answers of one calibration
         (model.root / outdated).unlink(missing_ok=True)
     write_json(model.root / CALIBRATION, record | {"findings": maps})
     write_gate(model, closed_gate(model), {"kind": "closed"})

@@ -18,7 +18,7 @@ def add_check_verbs(add: AddVerb) -> None:
     """Add the verbs to a command line."""
     _add_fit_familiarity(add)
     _add_train_lungs(add)
-    _add_train_screen(add)
+    _add_train_orientation_check(add)
 
 
 def _add_fit_familiarity(add: AddVerb) -> None:
@@ -110,9 +110,9 @@ def _train_lungs(options: argparse.Namespace) -> None:
     print(out)
 
 
-def _add_train_screen(add: AddVerb) -> None:
-    text = "Train and measure the screen of polarity, orientation and projection: screen.onnx and screen.json."
-    verb = add(_train_screen, "train-screen", text)
+def _add_train_orientation_check(add: AddVerb) -> None:
+    text = "Train and measure the orientation check: screen.onnx and screen.json."
+    verb = add(_train_orientation_check, "train-screen", text)
     verb.add_argument("--data", type=Path, required=True, help="folder of ChestX-ray14")
     verb.add_argument("--hannover", type=Path, help="folder of Hannover's COVID-19 patients")
     verb.add_argument("--kermany", type=Path, help="folder of Kermany's children")
@@ -123,9 +123,9 @@ def _add_train_screen(add: AddVerb) -> None:
     add_date(verb)
 
 
-def _train_screen(options: argparse.Namespace) -> None:
+def _train_orientation_check(options: argparse.Namespace) -> None:
     from candor.picture.orientation import ASSETS
-    from training.checks.orientation.fit import fit_screen
+    from training.checks.orientation.fit import fit_orientation_check
     from training.checks.orientation.sources import (
         covid_sources,
         each_once,
@@ -140,7 +140,7 @@ def _train_screen(options: argparse.Namespace) -> None:
     for name, reader in readers.items():
         folder: Path | None = getattr(options, name)
         sources += reader(folder) if folder else []
-    card = fit_screen(
+    card = fit_orientation_check(
         each_once(sources),
         options.assets or ASSETS,
         steps=options.steps,

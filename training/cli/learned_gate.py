@@ -10,7 +10,7 @@ from training.cli.options import add_bundle, add_data, add_date, occasion_of
 from training.learned_gate.options import Options
 
 
-def add_fit_error_model(add: AddVerb) -> None:
+def add_fit_learned_gate(add: AddVerb) -> None:
     """Add the verb to a command line."""
     defaults = Options()
     switch = argparse.BooleanOptionalAction
@@ -18,7 +18,7 @@ def add_fit_error_model(add: AddVerb) -> None:
         "Fit the learned gate to the gate and calibration patients. It is used only if it beats confidence on the test "
         "patients."
     )
-    verb = add(_fit_error_model, "fit-error-model", text)
+    verb = add(_fit_learned_gate, "fit-error-model", text)
     add_bundle(verb)
     add_data(verb)
     add_date(verb)
@@ -41,15 +41,15 @@ def add_fit_error_model(add: AddVerb) -> None:
     )
 
 
-def _fit_error_model(options: argparse.Namespace) -> None:
+def _fit_learned_gate(options: argparse.Namespace) -> None:
     from candor.model.bundle import load_model
     from training.cli.inputs import data_of
-    from training.learned_gate.run import fit_error_model
+    from training.learned_gate.run import fit_learned_gate
 
     names = ("prior", "balanced", "limit", "seed", "epochs")
     wanted = Options(**{name: getattr(options, name) for name in names})
     model = load_model(options.bundle)
     dataset, occasion = data_of(options, model), occasion_of(options)
-    judged = fit_error_model(model, dataset, wanted, occasion, lung_field=options.lung_field, page=options.report)
+    judged = fit_learned_gate(model, dataset, wanted, occasion, lung_field=options.lung_field, page=options.report)
     print(judged.fitted.model.description)
     print("active" if judged.verdict.active else "not active", judged.verdict.text, sep=": ")

@@ -1,4 +1,4 @@
-"""The evidence that the error model learns from: the classifier's heatmaps and answers, and which were wrong."""
+"""The evidence that the learned gate learns from: the classifier's heatmaps and answers, and which were wrong."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def evidence_of(model: Model, dataset: Dataset, lung_fields: Sequence[Mask | Non
     dataset
         Data of the bundle's findings, in the bundle's order.
     lung_fields
-        From :func:`lung_fields_of` for the same data set; None for an error model that does not see them.
+        From :func:`lung_fields_of` for the same data set; None for a learned gate that does not see them.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Fit the error model to patients that the classifier never saw.
+"""Fit the learned gate to patients that the classifier never saw.
 
 The network's output is not a probability. Platt scaling turns it into P(wrong); it is fitted to the outputs that each
 patient gets from a network fitted without that patient. The network that is kept is fitted to all patients.
@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from candor.decide.calibration import IDENTITY, CalibrationKind, Line, sigmoid
-from candor.decide.learned_gate import ErrorModel, Tensors, map_inputs, side_inputs
+from candor.decide.learned_gate import LearnedGate, Tensors, map_inputs, side_inputs
 from candor.study.errors import DataError
 from candor.study.findings import Finding
 from training.calibration.scaling import fit_curve
@@ -40,9 +40,9 @@ FOLDS: Final = 5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fitted:
-    """An error model, and P(wrong) of each answer from networks that never saw its patient."""
+    """A learned gate, and P(wrong) of each answer from networks that never saw its patient."""
 
-    model: ErrorModel
+    model: LearnedGate
     out_of_fold: Floats
 
 
@@ -56,7 +56,7 @@ def fit(evidence: Evidence, findings: tuple[Finding, ...], options: Options) -> 
     findings
         The columns of the evidence.
     options
-        How the error model is fitted.
+        How the learned gate is fitted.
 
     Raises
     ------
@@ -91,9 +91,9 @@ def _require_enough(evidence: Evidence, folds: NDArray[np.int64]) -> None:
             )
 
 
-def _model(evidence: Evidence, findings: tuple[Finding, ...], options: Options, line: Line = IDENTITY) -> ErrorModel:
+def _model(evidence: Evidence, findings: tuple[Finding, ...], options: Options, line: Line = IDENTITY) -> LearnedGate:
     patients = len(np.unique(evidence.patients))
-    return ErrorModel(
+    return LearnedGate(
         findings=findings,
         prior=options.prior,
         lung_field=evidence.lung_fields is not None,
@@ -114,7 +114,7 @@ def fit_network(evidence: Evidence, options: Options) -> Tensors:
     evidence
         The answers to learn from.
     options
-        How the error model is fitted.
+        How the learned gate is fitted.
     """
     known = evidence.known
     beside = side_inputs(evidence.maps, evidence.log_odds, evidence.lung_fields, prior=options.prior)

@@ -1,4 +1,4 @@
-"""Judge a fitted error model against calibrated confidence, on patients to whom nothing was fitted."""
+"""Judge a fitted learned gate against calibrated confidence, on patients to whom nothing was fitted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from training.statistics.signals import p_wrong
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judged:
-    """A fitted error model with its verdict.
+    """A fitted learned gate with its verdict.
 
     Parameters
     ----------
@@ -34,14 +34,14 @@ class Judged:
 
 
 def judge(fitted: Fitted, test: Evidence, options: Options) -> Judged:
-    """Measure the error model against calibrated confidence.
+    """Measure the learned gate against calibrated confidence.
 
     Parameters
     ----------
     fitted
-        The error model.
+        The learned gate.
     test
-        Images of patients to whom neither classifier, calibration nor error model was fitted.
+        Images of patients to whom neither classifier, calibration nor learned gate was fitted.
     options
         Those of the fit; they give the seed of the bootstrap.
     """

@@ -1,4 +1,4 @@
-"""The error model in torch, to be fitted: what :class:`candor.decide.learned_gate.ErrorModel` applies without torch."""
+"""The learned gate in torch, for fitting; :class:`candor.decide.learned_gate.LearnedGate` applies it without torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings of the learned gate's fit; imports no torch, since the command line needs them."""
+"""How the learned gate is fitted; imported without torch, for the command line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from candor.study.errors import SettingsError
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Settings of the learned gate's fit.
+    """How a learned gate is fitted.
 
     Parameters
     ----------
@@ -18,9 +18,9 @@ class Options:
     balanced
         Whether all wrong answers together weigh as much as all right ones; else each answer weighs the same.
     limit
-        The gate defers where P(wrong) is over it; in (0, 0.5).
+        Of P(wrong), over which the gate defers, in (0, 0.5).
     seed
-        Seed of weights, order and bootstrap, at least 0.
+        Of weights, order and bootstrap, at least 0.
     epochs
         Passes over the answers.
 

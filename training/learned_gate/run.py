@@ -17,11 +17,11 @@ from training.learned_gate.fit import fit
 from training.learned_gate.judge import Judged, judge
 from training.learned_gate.options import Options
 from training.learned_gate.report import figures, write_figures
-from training.learned_gate.write import write_error_model
+from training.learned_gate.write import write_learned_gate
 from training.records import Occasion
 
 
-def fit_error_model(
+def fit_learned_gate(
     model: Model,
     dataset: Dataset,
     options: Options,
@@ -41,11 +41,11 @@ def fit_error_model(
     dataset
         Data of the model's findings, in the model's order.
     options
-        How the error model is fitted.
+        How the learned gate is fitted.
     occasion
         Date and command, for the record.
     lung_field
-        Whether the error model sees how much of the heatmap lies outside the lungs.
+        Whether the learned gate sees how much of the heatmap lies outside the lungs.
     page
         Where to write the figures of all four variants, with and without prior and balance; None fits only one variant.
 
@@ -74,7 +74,7 @@ def fit_error_model(
             for balanced in (False, True)
         ]
         write_figures(page, figures(variants, learnt_from, test, occasion.command))
-    write_error_model(model, judged, learnt_from, occasion)
+    write_learned_gate(model, judged, learnt_from, occasion)
     return judged
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from candor.model.bundle import ERROR_MODEL, FAMILIARITY
+from candor.model.bundle import FAMILIARITY, LEARNED_GATE
 from candor.study.provenance import NO_FAMILIARITY
 from training.markdown import table, with_interval
 
@@ -21,7 +21,7 @@ def checks(root: Path) -> Iterable[str]:
     yield "## Whether an image is like those that it knows"
     yield from _familiarity(_read(root / FAMILIARITY))
     yield "## The learned gate"
-    yield _learned_gate(_read(root / ERROR_MODEL))
+    yield _learned_gate(_read(root / LEARNED_GATE))
 
 
 def _read(path: Path) -> Json | None:

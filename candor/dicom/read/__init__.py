@@ -1,1 +1,1 @@
-"""Reading: from an input folder to radiographs ready to display."""
+"""Read an input folder: from files to radiographs ready to display."""

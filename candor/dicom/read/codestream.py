@@ -1,4 +1,4 @@
-"""What a compressed frame says of its own size, read before a decoder allocates by it."""
+"""Read the size that a compressed frame states, before a decoder allocates memory for it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 _START_OF_JPEG: Final = b"\xff\xd8"
-_START_OF_JPEG_2000: Final = b"\xff\x4f\xff\x51"  # SOC and SIZ, which has to follow at once
+_START_OF_JPEG_2000: Final = b"\xff\x4f\xff\x51"  # SOC, and SIZ, which must be next
 _JP2_BOXES: Final = 4096  # where the codestream begins in files that wrap it in JP2 boxes
 _FRAME_HEADERS: Final = frozenset({*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC})  # SOF0-15 and JPEG-LS's SOF55
 _STANDALONE: Final = frozenset({0x01, *range(0xD0, 0xDA)})  # markers without a segment
@@ -25,14 +25,14 @@ class Size:
 
 
 def stated_size(frame: bytes) -> Size:
-    """Read the size from a JPEG, JPEG-LS, JPEG 2000 or HTJ2K codestream's header.
+    """Return the size in the header of a JPEG, JPEG-LS, JPEG 2000 or HTJ2K codestream.
 
     Raises
     ------
     ValueError
-        It has none, or one that the standards do not allow.
+        It states no size, or one that the standards do not allow.
     struct.error
-        It is cut in the header.
+        It is truncated in the header.
 
     References
     ----------
@@ -47,7 +47,7 @@ def stated_size(frame: bytes) -> Size:
 
 
 def _jpeg(frame: bytes) -> Size:
-    """Walk the marker segments up to the frame header."""
+    """Return the size in the frame header, after the marker segments before it."""
     position = len(_START_OF_JPEG)
     while True:
         prefix, marker = struct.unpack_from(">BB", frame, position)
@@ -65,7 +65,7 @@ def _jpeg(frame: bytes) -> Size:
 
 
 def _jpeg_2000(frame: bytes, position: int) -> Size:
-    """Read SIZ, from behind its marker."""
+    """Return the size in SIZ, whose marker ends at ``position``."""
     _, _, right, bottom, left, top, *tiles, samples = struct.unpack_from(">HH8LH", frame, position)
     _, step_x, step_y = struct.unpack_from(">BBB", frame, position + struct.calcsize(">HH8LH"))
     tile_width, tile_height, tile_left, tile_top = tiles

@@ -1,4 +1,4 @@
-"""The stored values of an image, decoded and checked: nothing that a decoder made up passes for a picture."""
+"""Decode the stored values of an image, and check them."""
 
 from __future__ import annotations
 
@@ -39,13 +39,15 @@ def decode(path: Path, header: Dataset) -> Stored:
 
     Parameters
     ----------
+    path
+        The file.
     header
-        From :func:`candor.dicom.read.file.read_header`: what speaks against decoding is seen before it.
+        Its header, from :func:`candor.dicom.read.file.read_header`; it is checked before decoding.
 
     Returns
     -------
     ``(rows, columns)`` uint16 or, where Pixel Representation is 1, int16: the stored values in the range of
-    Bits Stored. Bits above it (overlays, once) are masked out.
+    Bits Stored. Bits above it, which once held overlays, are masked out.
 
     Raises
     ------
@@ -65,14 +67,14 @@ def decode(path: Path, header: Dataset) -> Stored:
 
 
 def lossy(header: Dataset) -> bool:
-    """Tell whether the image was ever compressed with loss (PS3.3 C.7.6.1.1.5), as far as the file tells."""
+    """Return whether the image was ever compressed with loss (PS3.3 C.7.6.1.1.5), as far as the file states it."""
     stated = text(header, "LossyImageCompression")
     syntax = header.file_meta.get("TransferSyntaxUID", "")
     return stated == "01" or syntax in _ALWAYS_LOSSY or (syntax in _MAYBE_LOSSY and stated != "00")
 
 
 def _check_kind(header: Dataset) -> None:
-    """Refuse what is no single grey-scale frame."""
+    """Check that the image is a single grey-scale frame."""
     if "PixelData" not in header:
         raise Refused(Reason.NO_PIXELS, "the file ends after its header")
     if (integer(header, "NumberOfFrames") or 1) > 1:
@@ -83,7 +85,7 @@ def _check_kind(header: Dataset) -> None:
 
 
 def _check_layout(header: Dataset) -> None:
-    """Refuse an Image Pixel module that no radiograph has."""
+    """Check the values of the Image Pixel module."""
     rows, columns, allocated, stored = (
         _required(header, keyword) for keyword in ("Rows", "Columns", "BitsAllocated", "BitsStored")
     )
@@ -98,7 +100,7 @@ def _check_layout(header: Dataset) -> None:
 
 
 def _required(header: Dataset, keyword: str) -> int:
-    """Return a whole number that the Image Pixel module demands."""
+    """Return a whole number that the Image Pixel module requires."""
     value = integer(header, keyword)
     if value is None:
         raise Refused(Reason.UNDECODABLE, f"{keyword} is missing")
@@ -106,7 +108,7 @@ def _required(header: Dataset, keyword: str) -> int:
 
 
 def _transfer_syntax(header: Dataset) -> UID:
-    """Return the Transfer Syntax UID; where the file names none, the native one that its header was read in."""
+    """Return the Transfer Syntax UID; where the file names none, the uncompressed one of its header."""
     stated = header.file_meta.get("TransferSyntaxUID")
     if stated and not is_uid(stated):
         raise Refused(Reason.UNDECODABLE, "Transfer Syntax UID is not a UID")
@@ -119,7 +121,7 @@ def _transfer_syntax(header: Dataset) -> UID:
 
 
 def _is_encapsulated(syntax: UID) -> bool:
-    """Tell whether the pixel data are compressed."""
+    """Return whether the pixel data are compressed."""
     try:
         return syntax.is_encapsulated
     except ValueError:
@@ -127,13 +129,13 @@ def _is_encapsulated(syntax: UID) -> bool:
 
 
 def _in_range(frame: NDArray[Any], header: Dataset, syntax: UID) -> Stored:
-    """Bring decoded values to 16 bits and to the range of Bits Stored.
+    """Return decoded values as 16 bits in the range of Bits Stored.
 
     Raises
     ------
     Refused
-        ``CONTRADICTION``: a codestream holds values over Bits Stored that are no overlay; masking them would
-        fold bright onto dark.
+        ``CONTRADICTION``: a codestream holds values over Bits Stored that are no overlay; masking would make bright
+        pixels dark.
     """
     bits = _required(header, "BitsStored")
     if _required(header, "PixelRepresentation") == 1:
@@ -149,6 +151,6 @@ def _in_range(frame: NDArray[Any], header: Dataset, syntax: UID) -> Stored:
 
 
 def _has_embedded_overlay(header: Dataset) -> bool:
-    """Tell whether an overlay lies in unused bits of the pixel data (retired; PS3.3-2004 C.9.2)."""
+    """Return whether an overlay is in unused bits of the pixel data (retired; PS3.3-2004 C.9.2)."""
     groups = range(0x6000, 0x6020, 2)
     return any((group << 16 | 0x0102) in header and (group << 16 | 0x3000) not in header for group in groups)

@@ -1,7 +1,7 @@
-"""Compressed pixel data are decoded apart, in a process that can be killed: no file stops the application.
+"""Decode compressed pixel data in a separate process, so that no file can stop the application.
 
-One such process is started with the first compressed file and kept. It ends with the application, since its standard
-input does; one that a file has killed is replaced when the next file needs it.
+The process is started for the first compressed file and kept. It ends with the application, when its standard input is
+closed. A process that crashed or was stopped is replaced for the next file.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from candor.study.errors import Refused
 from candor.study.reasons import Reason
 
 DECODING_SECONDS: Final = 20.0
-"""The largest radiographs take two; what takes ten times as long is made to."""
+"""The most time for one file; the largest radiographs take two seconds."""
 
 MEMORY_BYTES: Final = 1 << 30
-"""Of the process that decodes; the largest radiographs need a quarter."""
+"""The most memory of the process; the largest radiographs need a quarter of it."""
 
 _DTYPES: Final = ("|u1", "|i1", "<u2", "<i2")
 _LINE_BYTES: Final = 4096
@@ -38,7 +38,7 @@ _ADVICE: Final = "send it uncompressed, or look at what sends it"
 
 
 class DecoderProcess:
-    """A process that decodes one file after another, started when it is needed.
+    """A process that decodes one file after another; it is started when it is first needed.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class DecoderProcess:
     memory_bytes
         How much memory the process may take.
     module
-        What it runs.
+        The module that it runs.
     """
 
     def __init__(
@@ -61,17 +61,21 @@ class DecoderProcess:
         self._lock = threading.Lock()
 
     def decode(self, path: Path, syntax: UID, shape: tuple[int, int]) -> NDArray[Any]:
-        """Decode a file's frame as :func:`candor.dicom.read.frame.read_frame` does.
+        """Return a file's frame as :func:`candor.dicom.read.frame.read_frame` does.
 
         Parameters
         ----------
+        path
+            The file.
+        syntax
+            Its transfer syntax.
         shape
-            The rows and columns that the frame has to have.
+            The rows and columns that the frame must have.
 
         Raises
         ------
         Refused
-            As ``read_frame`` does; and ``UNDECODABLE`` where the process died of the file or was stopped.
+            As ``read_frame``; and ``UNDECODABLE`` where the process crashed or was stopped.
         """
         request = {"path": str(path.absolute()), "syntax": syntax, "seconds": self._seconds}
         with self._lock:
@@ -107,12 +111,12 @@ class DecoderProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # decoders print what files hold
             env={**os.environ, **_ONE_THREAD, "PYTHONPATH": path},
-            start_new_session=True,  # a signal for the application is not for it
+            start_new_session=True,  # signals to the application do not reach it
             pipesize=_PIPE_BYTES,
         )
 
     def _end(self, process: subprocess.Popen[bytes]) -> str:
-        """Say how a process ended that gave no answer."""
+        """Return how a process ended that gave no answer."""
         process.communicate()
         self._process = None
         if process.returncode == -signal.SIGALRM:
@@ -123,14 +127,14 @@ class DecoderProcess:
 
 
 def _exchange(process: subprocess.Popen[bytes], request: bytes, shape: tuple[int, int]) -> NDArray[Any]:
-    """Ask for a frame and take the answer.
+    """Return the frame that the process answers to a request.
 
     Raises
     ------
     BrokenPipeError, EOFError
-        The process has ended, or had to: it answered with another picture than was asked for.
+        The process has ended, or was killed because its answer has the wrong form.
     Refused
-        It refuses the file.
+        The process refuses the file.
     """
     requests, answers = process.stdin, process.stdout
     if requests is None or answers is None:

@@ -1,10 +1,9 @@
-"""A process that decodes: ``python -m candor.dicom.read.decoder_process``. Its death costs one file.
+"""The decoder process: ``python -m candor.dicom.read.decoder_process``. If it crashes, one file is lost.
 
-Decoders are other people's C, C++ and Rust, run on bytes that anybody may have sent: they hang, crash and ask for
-more memory than there is. So they run here, within limits that the system keeps: its alarm ends the process whatever
-the decoder is at.
+Decoders are third-party C, C++ and Rust, and run on bytes that anybody may have sent: they hang, crash and allocate too
+much memory. So they run here, within limits that the operating system enforces; its alarm ends a process that hangs.
 
-Each line of standard input asks for one file; see :mod:`candor.dicom.read.decoder_client`, which asks.
+Each line of standard input is a request for one file from :mod:`candor.dicom.read.decoder_client`.
 """
 
 from __future__ import annotations
@@ -26,10 +25,18 @@ from candor.study.errors import Refused
 
 
 def serve(requests: Iterable[bytes], answers: BinaryIO) -> None:
-    """Answer each request: a line of JSON, and where that names a ``dtype``, the pixels behind it."""
+    """Answer each request with a line of JSON, followed by the pixels where it has a ``dtype``.
+
+    Parameters
+    ----------
+    requests
+        Lines of JSON with ``path``, ``syntax`` and ``seconds``.
+    answers
+        Where the answers are written.
+    """
     for line in requests:
         request = json.loads(line)
-        signal.setitimer(signal.ITIMER_REAL, request["seconds"])  # the signal's default is to end the process
+        signal.setitimer(signal.ITIMER_REAL, request["seconds"])  # by default the signal ends the process
         head, pixels = _decode(Path(request["path"]), UID(request["syntax"]))
         signal.setitimer(signal.ITIMER_REAL, 0)
         answers.write(json.dumps(head).encode() + b"\n")
@@ -46,13 +53,13 @@ def _decode(path: Path, syntax: UID) -> tuple[dict[str, Any], bytes | memoryview
 
 
 def _limit(memory_bytes: int) -> None:
-    """Bound this process's memory, and let no crash leave pixels in a core file."""
+    """Limit this process's memory, and turn off core files, which would hold pixels."""
     resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _own_output() -> BinaryIO:
-    """Take standard output away from the decoders, which print to it."""
+    """Return standard output, and redirect it for the decoders, which print to it, to the null device."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return answers

@@ -1,4 +1,4 @@
-"""Several files with one SOP Instance UID: one instance sent twice, or two that cannot both be it."""
+"""Handle several files with one SOP Instance UID: an instance that was sent twice, or two different ones."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from candor.study.reasons import Reason
 def settle_duplicates(images: Iterable[CaseImage]) -> None:
     """Keep one file of each instance, once all have been decoded.
 
-    Only files that are still assessed are compared, so a file that cannot be decoded never shuts out a whole one.
-    Where pixels and identity are the same, the first by name stays. Where they differ, nobody can know which of
-    them the archive holds under that UID, and none stays.
+    Only files that are not refused are compared, so that a broken file never excludes a good one. Where pixels and
+    identity are the same, the first by name is kept. Where they differ, all are refused, because it is not known which
+    of them the archive holds under that UID.
 
     Parameters
     ----------
     images
-        One study's, with their fingerprints.
+        The images of one study, with their fingerprints.
     """
     instances: defaultdict[str, list[CaseImage]] = defaultdict(list)
     for image in sorted(images, key=lambda image: image.name):

@@ -1,4 +1,4 @@
-"""Reading one DICOM file: its header, and its pixels as a radiograph ready to display."""
+"""Read one DICOM file: its header, and its pixels as a radiograph ready to display."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pydicom.tag import BaseTag
 
 from candor.dicom.read.decode import Stored, decode, lossy
 from candor.dicom.read.greyscale import GreyScale
-from candor.dicom.read.limits import ADVICE, MAXIMUM_HEADER_BYTES, NESTED_TOO_DEEP, Budget, read_bounded
+from candor.dicom.read.limits import ADVICE, MAXIMUM_HEADER_BYTES, NESTED_TOO_DEEP, Budget, read_limited
 from candor.dicom.shared.attributes import is_uid, text, values
 from candor.files.privacy import name_of
 from candor.study.errors import Refused
@@ -44,7 +44,7 @@ MALFORMED: Final = (
     EOFError,
     InvalidDicomError,
     LookupError,
-    MemoryError,  # a length that promises gigabytes
+    MemoryError,  # a length of gigabytes
     NotImplementedError,  # an unknown VR
     OSError,
     RecursionError,  # sequences in sequences
@@ -53,7 +53,7 @@ MALFORMED: Final = (
     struct.error,
     zlib.error,
 )
-"""What pydicom raises for malformed bytes; it has no root of its own, and documents none."""
+"""What pydicom raises for malformed bytes; it documents none, and they share no base class."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,10 +62,12 @@ class DecodedRadiograph:
 
     Parameters
     ----------
+    radiograph
+        The radiograph.
     notices
-        What was noticed on the way: ``NO_VOI``, ``LOSSY``.
+        Remarks about the pixels: ``NO_VOI``, ``LOSSY``.
     pixel_sha256
-        In hexadecimal: SHA-256 of the stored values and of every attribute that the radiograph is made with
+        SHA-256, in hexadecimal, of the stored values and of every attribute that the radiograph is made with
         (:mod:`candor.dicom.read.greyscale`, spacing, orientation). It does not depend on the transfer syntax, so the
         same picture has the same hash however it was compressed without loss.
     """
@@ -76,19 +78,19 @@ class DecodedRadiograph:
 
 
 def read_header(path: Path) -> Dataset:
-    """Read all attributes of a DICOM file but the pixel data.
+    """Read all attributes of a DICOM file except the pixel data.
 
-    Every value is converted here, so that nothing raises when it is read later. Values that cannot be
-    converted are dropped; in group 0028 they stay as bytes, so that the picture is refused rather than
-    guessed at. Where Pixel Data follows, an empty (7FE0,0010) stands in for it.
+    Every value is converted here, so that reading it later raises no error. Values that cannot be converted are
+    dropped; in group 0028 they stay as bytes, so that the picture is refused. Where there is Pixel Data, the header has
+    an empty (7FE0,0010).
 
-    Files without preamble and File Meta Information are read too where they name a SOP Class.
+    Files without preamble and File Meta Information are read too, if they name a SOP Class.
 
     Raises
     ------
     Refused
-        ``UNREADABLE``: the file cannot be opened, is not DICOM, or passes a bound of :mod:`candor.dicom.read.limits`.
-        ``TOO_LARGE``: it has more before its pixel data than is read.
+        ``UNREADABLE``: the file cannot be opened, is not DICOM, or exceeds a limit of :mod:`candor.dicom.read.limits`.
+        ``TOO_LARGE``: there are too many bytes before its pixel data.
 
     References
     ----------
@@ -106,7 +108,7 @@ def read_header(path: Path) -> Dataset:
 
 
 def _recursed(error: BaseException | None) -> bool:
-    """Tell whether an error came of too deep a recursion: pydicom makes an OSError of some that it meets."""
+    """Return whether an error was caused by too deep a recursion, which pydicom may raise as an OSError."""
     while error is not None and not isinstance(error, RecursionError):
         error = error.__context__
     return error is not None
@@ -122,7 +124,7 @@ def _parse(path: Path) -> Dataset:
         return tag == _PIXEL_DATA or tag in _FLOAT_PIXEL_DATA
 
     budget = Budget(MAXIMUM_HEADER_BYTES)
-    header = read_bounded(path, budget, stop_when=at_pixels)
+    header = read_limited(path, budget, stop_when=at_pixels)
     _convert(header.file_meta, budget)
     _convert(header, budget)
     if header.preamble is None and not is_uid(header.get("SOPClassUID")):
@@ -135,7 +137,7 @@ def _parse(path: Path) -> Dataset:
 
 
 def _convert(dataset: Dataset, budget: Budget, depth: int = 0) -> None:
-    """Convert all values, in place; see :func:`read_header` for those that cannot be converted."""
+    """Convert all values in place, as :func:`read_header` describes."""
     budget.enter(dataset, depth)
     for tag in list(dataset.keys()):
         raw = dataset.get_item(tag)
@@ -150,7 +152,7 @@ def _convert(dataset: Dataset, budget: Budget, depth: int = 0) -> None:
 
 
 def read_pixels(path: Path) -> DecodedRadiograph:
-    """Read one single-frame grey-scale image and bring it to display.
+    """Read one single-frame grey-scale image as a radiograph ready to display.
 
     Raises
     ------
@@ -174,7 +176,7 @@ def read_pixels(path: Path) -> DecodedRadiograph:
 
 
 def _pixel_sha256(stored: Stored, greyscale: GreyScale, radiograph: Radiograph) -> str:
-    """Hash what the radiograph is made from, in one encoding whatever the file's was."""
+    """Return the hash of the stored values and attributes, independent of the file's encoding."""
     attributes = (*stored.shape, stored.dtype.kind, greyscale.canonical, radiograph.spacing, radiograph.columns_to_left)
     digest = hashlib.sha256(repr(attributes).encode())
     digest.update(np.ascontiguousarray(stored, stored.dtype.newbyteorder("<")).data)
@@ -182,7 +184,7 @@ def _pixel_sha256(stored: Stored, greyscale: GreyScale, radiograph: Radiograph) 
 
 
 def pixel_spacing(header: Dataset) -> tuple[float, float] | None:
-    """Millimetres between rows and columns: Pixel Spacing, else Imager Pixel Spacing, where positive."""
+    """Return the millimetres between rows and columns: Pixel Spacing, else Imager Pixel Spacing, where positive."""
     for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
         try:
             row, column = (float(value) for value in values(header, keyword))
@@ -194,5 +196,5 @@ def pixel_spacing(header: Dataset) -> tuple[float, float] | None:
 
 
 def _columns_to_left(header: Dataset) -> bool | None:
-    """Whether the columns run towards the patient's left (PS3.3 C.7.6.1.1.1); None where not stated."""
+    """Return whether the columns run towards the patient's left (PS3.3 C.7.6.1.1.1); None where not stated."""
     return {"L": True, "R": False}.get(text(header, "PatientOrientation")[:1])

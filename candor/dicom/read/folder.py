@@ -1,4 +1,4 @@
-"""From an input folder to its studies."""
+"""Read an input folder and group its files by study."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from candor.study.reasons import Reason
 def scan(folder: Path, output: Path, time: datetime | None = None) -> list[Case]:
     """Read the headers of all files below ``folder`` and group them by study.
 
-    Every file is an image of some case, whatever it holds. Links to files are read; links to folders are not
-    followed, since they may lead round in circles or out of the job, and are refused as unreadable.
+    Every file becomes an image of a case, whatever it holds. Links to files are read. Links to folders are refused as
+    unreadable, because they may form circles or lead out of the job's folder.
 
     Parameters
     ----------
     folder
         Searched with all its subfolders.
     output
-        A study's results go to the folder below it that has the Study Instance UID for its name.
+        A study's results go to the folder below it whose name is the Study Instance UID.
     time
-        The job's time, with a time zone. By default a study's is the newest modification time of its files,
-        in whole seconds, UTC, so that a second run says the same.
+        The job's time, with a time zone. By default it is the newest modification time of a study's files, in
+        whole seconds, UTC, so that a second run gives the same results.
 
     Returns
     -------
     One case for each study in the order of their UIDs, its images in the order of their names. Files
-    without a readable study make a case of their own, before the others, with "" for a UID.
+    without a readable study form a case of their own, the first, with "" as its UID.
 
     Raises
     ------
     InputError
-        The folder is not there, is no folder, or has no file in it.
+        The folder is missing, is not a folder, or has no file in it.
     """
     studies: dict[str, list[CaseImage]] = {}
     for path in input_files(folder):
@@ -47,12 +47,12 @@ def scan(folder: Path, output: Path, time: datetime | None = None) -> list[Case]
 
 
 def input_files(folder: Path) -> list[Path]:
-    """List everything below ``folder`` that cannot be walked into, in the order of its name.
+    """Return the paths of all files below ``folder``, and of folders that cannot be opened, sorted by name.
 
     Raises
     ------
     InputError
-        The folder is not there, is no folder, or has no file in it.
+        The folder is missing, is not a folder, or has no file in it.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; name the folder that holds the DICOM files")

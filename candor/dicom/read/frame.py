@@ -1,4 +1,4 @@
-"""The pixel data of a file, decoded as they stand there: what may run in a process of its own."""
+"""Decode the pixel data of a file as they are stored; compressed ones in the decoder process."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from pydicom.tag import BaseTag
 from pydicom.uid import UID, RLELossless
 
 from candor.dicom.read.codestream import Size, stated_size
-from candor.dicom.read.limits import MAXIMUM_HEADER_BYTES, Budget, read_bounded
+from candor.dicom.read.limits import MAXIMUM_HEADER_BYTES, Budget, read_limited
 from candor.dicom.shared.attributes import integer
 from candor.files.privacy import name_of
 from candor.study.errors import Refused
 from candor.study.reasons import Reason
 
 MAXIMUM_PIXELS: Final = 100_000_000
-"""The largest radiographs (43 x 43 cm at 0.1 mm) have a fifth of it."""
+"""The most pixels; the largest radiographs (43 x 43 cm at 0.1 mm) have a fifth of it."""
 
 _PIXEL_MODULE: Final[list[BaseTag | int]] = [
     0x00280002,  # Samples per Pixel
@@ -38,7 +38,7 @@ _PIXEL_MODULE: Final[list[BaseTag | int]] = [
     0x7FE00010,  # Pixel Data
 ]
 _PREFERRED_PLUGINS: Final = ("pydicom", "pyjpegls", "pylibjpeg", "gdcm", "pillow")
-"""pydicom's own comes first, since pylibjpeg-rle panics on corrupt segments, which is no ``Exception``."""
+"""pydicom's own is first, because pylibjpeg-rle panics on corrupt segments, which is not an ``Exception``."""
 
 _SIZE: Final = ("Rows", "Columns", "SamplesPerPixel")
 _END_OF_IMAGE: Final = b"\xff\xd9"
@@ -51,7 +51,7 @@ _UNDECODABLE: Final = (
     MemoryError,
     NotImplementedError,
     OSError,
-    RuntimeError,  # what pydicom raises when every decoder has failed, whatever they raised
+    RuntimeError,  # raised by pydicom when every decoder has failed
     TypeError,
     ValueError,
     struct.error,
@@ -61,25 +61,27 @@ _UNDECODABLE: Final = (
 
 
 def read_frame(path: Path, syntax: UID) -> NDArray[Any]:
-    """Decode the one frame of a grey-scale image, as it is stored.
+    """Return the one frame of a grey-scale image, as it is stored.
 
     Parameters
     ----------
+    path
+        The file.
     syntax
-        The transfer syntax by which the file's pixel data are decoded.
+        The transfer syntax of its pixel data.
 
     Returns
     -------
-    ``(rows, columns)``, of 8 or 16 bits, signed or not.
+    ``(rows, columns)``, of 8 or 16 bits, signed or unsigned.
 
     Raises
     ------
     Refused
-        ``UNDECODABLE``; ``CONTRADICTION``: a codestream is of another size than Rows and Columns say; ``TOO_LARGE``:
-        the pixel data have more bytes than the largest picture.
+        ``UNDECODABLE``; ``CONTRADICTION``: a codestream's size is not that of Rows and Columns; ``TOO_LARGE``: the
+        pixel data have more bytes than the largest picture.
     """
     try:
-        dataset = read_bounded(path, Budget(MAXIMUM_HEADER_BYTES + 2 * MAXIMUM_PIXELS), specific_tags=_PIXEL_MODULE)
+        dataset = read_limited(path, Budget(MAXIMUM_HEADER_BYTES + 2 * MAXIMUM_PIXELS), specific_tags=_PIXEL_MODULE)
         _check_codestream(dataset, syntax)
         dataset.file_meta.TransferSyntaxUID = syntax
         decoder = get_decoder(syntax)
@@ -92,27 +94,35 @@ def read_frame(path: Path, syntax: UID) -> NDArray[Any]:
 
 
 def undecodable(syntax: UID, why: str) -> Refused:
-    """Make the refusal of pixel data that cannot be decoded."""
+    """Return the refusal of pixel data that cannot be decoded.
+
+    Parameters
+    ----------
+    syntax
+        The transfer syntax.
+    why
+        What is wrong, in words; it holds no patient's data.
+    """
     name = "unknown transfer syntax" if syntax.name == syntax else syntax.name
     return Refused(Reason.UNDECODABLE, f"{name}: {why}")
 
 
 def is_codestream(syntax: UID) -> bool:
-    """Tell whether the pixel data are a JPEG, JPEG-LS or JPEG 2000 codestream."""
+    """Return whether the pixel data are a JPEG, JPEG-LS or JPEG 2000 codestream."""
     return syntax.is_encapsulated and syntax != RLELossless
 
 
 def _check_codestream(dataset: Dataset, syntax: UID) -> None:
-    """Raise for a codestream of another size, and for one that lacks its end, since decoders fill in the rest.
+    """Check the size and the end of a codestream; decoders fill in what is missing at the end.
 
     Raises
     ------
     Refused
-        ``CONTRADICTION``: the size.
+        ``CONTRADICTION``: the size is not that of the header.
     EOFError
-        The codestream is cut.
+        The codestream is truncated.
     ValueError
-        The pixel data are encapsulated, and the transfer syntax says that they are not.
+        The pixel data are encapsulated, but the transfer syntax is not.
     """
     if dataset["PixelData"].is_undefined_length and not syntax.is_encapsulated:
         raise ValueError
@@ -128,12 +138,12 @@ def _check_codestream(dataset: Dataset, syntax: UID) -> None:
 
 
 def _plugin(available: tuple[str, ...]) -> str:
-    """Choose one decoder where several are there, so that a picture never depends on which of them gave up.
+    """Return the decoder to use; it is always one, so that a picture does not depend on which of several failed.
 
     Raises
     ------
     NotImplementedError
-        None is there.
+        There is no decoder.
     """
     for name in _PREFERRED_PLUGINS:
         if name in available:
@@ -142,7 +152,7 @@ def _plugin(available: tuple[str, ...]) -> str:
 
 
 def _explain(error: BaseException) -> str:
-    """Say what went wrong in our own words."""
+    """Return what is wrong, without the words of the error."""
     if isinstance(error, NotImplementedError):
         return "no decoder for this transfer syntax"
     if isinstance(error, EOFError):

@@ -1,7 +1,7 @@
-"""The grey-scale pipeline: from stored values to what a display would show.
+"""The grey-scale pipeline: from stored values to the greys that a display shows.
 
-Stored values have at most 16 bits, so the whole pipeline is a table of 65,536 entries: it is computed in
-double precision once, and each pixel costs one lookup, whatever LUTs and functions the file asks for.
+Stored values have at most 16 bits, so the whole pipeline is a table of 65,536 entries. It is computed once in double
+precision, and each pixel is one lookup, whatever LUTs and functions the file has.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _INVISIBLE: Final = 0.5 / (_CODES - 1)  # half the finest step of any display
 
 @dataclass(frozen=True, slots=True)
 class GreyScale:
-    """Everything that turns stored values into a picture.
+    """The grey-scale pipeline of one image.
 
     Parameters
     ----------
     modality, voi
-        What to apply, in this order; ``voi`` is None where the full range is to be shown.
+        The steps, in this order; ``voi`` is None where the full range is shown.
     padding
-        First and last stored value that stand for no picture (PS3.3 C.7.5.1.1.2).
+        First and last stored value of pixels outside the picture (PS3.3 C.7.5.1.1.2).
     inverse
         Whether the lowest value is shown white.
     doubt
@@ -50,16 +50,16 @@ class GreyScale:
 
     @classmethod
     def of(cls, header: Dataset) -> Self:
-        """Read the pipeline from a header.
+        """Return the pipeline of a header.
 
-        Where both a VOI LUT Sequence and a window are stated, the LUT is taken; of several LUTs or windows
-        the first, which the standard has the display show first (PS3.3 C.11.2.1.2).
+        A VOI LUT Sequence takes precedence over a window, and the first of several LUTs or windows over the others, as
+        a display shows it first (PS3.3 C.11.2.1.2).
 
         Raises
         ------
         Refused
-            ``CONTRADICTION``: Presentation LUT Shape and Photometric Interpretation disagree on which way is
-            up, or a LUT does not fit its descriptor. ``UNREADABLE``: a value is not a number.
+            ``CONTRADICTION``: Presentation LUT Shape and Photometric Interpretation disagree on the polarity, or a LUT
+            does not fit its descriptor. ``UNREADABLE``: a value is not a number.
         """
         modality = _modality(header)
         voi, doubt = _voi(header, modality)
@@ -71,7 +71,7 @@ class GreyScale:
         return repr((type(self.modality).__name__, type(self.voi).__name__, astuple(self)[:-1]))
 
     def render(self, stored: Stored) -> tuple[NDArray[np.float32], Note | None]:
-        """Show stored values as a display would.
+        """Return stored values as greys.
 
         Parameters
         ----------
@@ -80,13 +80,13 @@ class GreyScale:
 
         Returns
         -------
-        ``(rows, columns)`` float32 in [0, 1], 0 is black, padding is black; and the notice ``NO_VOI`` where
-        the full range of the values is shown: no window or LUT is stated, or it shows nothing.
+        ``(rows, columns)`` float32 in [0, 1], 0 is black, padding is black; and the notice ``NO_VOI`` where the full
+        range is shown, because the file has no window or LUT, or one that makes all pixels the same.
 
         Raises
         ------
         Refused
-            ``CONSTANT_PIXELS``: there are not two different values.
+            ``CONSTANT_PIXELS``: all values are the same.
         """
         codes = np.arange(_CODES, dtype=np.uint16)
         inputs = codes.view(stored.dtype).astype(np.float64)
@@ -105,7 +105,15 @@ class GreyScale:
         return np.asarray(pixels, np.float32), None if self.voi else Note(Reason.NO_VOI, self.doubt)
 
     def table(self, inputs: Values, valid: NDArray[np.bool_]) -> Values:
-        """Compute the grey in [0, 1] of every stored value; ``valid`` marks those that the full range spans."""
+        """Return the greys of stored values, float64 in [0, 1].
+
+        Parameters
+        ----------
+        inputs
+            ``(n,)`` float64: the stored values.
+        valid
+            ``(n,)`` bool: the values from whose lowest and highest the full range is taken.
+        """
         grey = self.modality(inputs)
         match self.voi:
             case Lut():
@@ -119,13 +127,13 @@ class GreyScale:
 
 
 def _present(stored: Stored) -> NDArray[np.bool_]:
-    """Mark which of the 65,536 codes occur."""
+    """Return which of the 65,536 codes occur."""
     histogram = cv2.calcHist([np.ascontiguousarray(stored).view(np.uint16)], [0], None, [_CODES], [0, _CODES])
     return np.asarray(histogram.ravel() > 0)
 
 
 def _modality(header: Dataset) -> Lut | Rescale:
-    """Read the Modality LUT, else slope and intercept, else identity (PS3.3 C.11.1)."""
+    """Return the Modality LUT, else slope and intercept, else identity (PS3.3 C.11.1)."""
     luts = items(header, "ModalityLUTSequence")
     if luts:
         return Lut.of(luts[0], signed_input=integer(header, "PixelRepresentation") == 1)
@@ -134,7 +142,7 @@ def _modality(header: Dataset) -> Lut | Rescale:
 
 
 def _voi(header: Dataset, modality: Lut | Rescale) -> tuple[Lut | Window | None, str]:
-    """Read the VOI LUT, else the window; else None, and why (PS3.3 C.11.2)."""
+    """Return the VOI LUT, else the window, else None with the reason (PS3.3 C.11.2)."""
     luts = items(header, "VOILUTSequence")
     if luts:
         signed = integer(header, "PixelRepresentation") == 1
@@ -148,7 +156,7 @@ def _voi(header: Dataset, modality: Lut | Rescale) -> tuple[Lut | Window | None,
 
 
 def _padding(header: Dataset) -> tuple[int, int] | None:
-    """Read the first and last padding value; None where the file states none."""
+    """Return the first and last padding value; None where the file states none."""
     value, limit = integer(header, "PixelPaddingValue"), integer(header, "PixelPaddingRangeLimit")
     if value is None:
         return None
@@ -157,7 +165,7 @@ def _padding(header: Dataset) -> tuple[int, int] | None:
 
 
 def _inverse(header: Dataset) -> bool:
-    """Tell whether low values are shown white, by the two attributes that say so.
+    """Return whether low values are shown white, from the two attributes that state it.
 
     References
     ----------

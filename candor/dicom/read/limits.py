@@ -1,8 +1,8 @@
-"""How much of a file is read, and how deep: no file may take the memory or the time of the studies behind it.
+"""Limits of what is read from a file, so that no file takes the memory or the time of other studies.
 
-pydicom believes what a file says of itself: it parses whatever comes before the pixel data, inflates whatever was
-deflated, and converts a hundred million numbers where a file holds them. So every file is opened here, with a reader
-that counts, and every value is paid for before it is converted. What is claimed beyond the file's end costs nothing.
+pydicom trusts a file: it parses whatever comes before the pixel data, inflates whatever was deflated, and converts a
+hundred million numbers where a file holds them. So every file is opened here, with a reader that counts bytes, and
+every value is counted before it is converted. Lengths beyond the end of the file are not counted.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ from candor.study.reasons import Reason
 MIB: Final = 1 << 20
 
 MAXIMUM_HEADER_BYTES: Final = 64 * MIB
-"""All that is read before the pixel data; a radiograph's header rarely has a hundredth of it."""
+"""The most bytes before the pixel data; a radiograph's header rarely has a hundredth of it."""
 
 MAXIMUM_READS: Final = 250_000
-"""Two or three make an element, an item of a sequence, or a fragment of encapsulated pixel data."""
+"""The most reads. An element, an item of a sequence, or a fragment of pixel data takes two or three."""
 
 MAXIMUM_ELEMENTS: Final = 100_000
 ELEMENTS_PER_ITEM: Final = 4
-"""An item of a sequence costs as much time as so many elements."""
+"""An item of a sequence counts as this many elements, because it takes as much time."""
 
 MAXIMUM_DEPTH: Final = 32
-"""Sequences in sequences; the standard's own templates stay under half of it."""
+"""The deepest nesting of sequences; the standard's own templates have less than half of it."""
 
 MAXIMUM_VALUE_BYTES: Final = 2 * MIB
-"""Values that become text and numbers, all together: each byte may become a hundred."""
+"""The most bytes of all values that are converted to text and numbers; a byte may become a hundred."""
 
 MAXIMUM_SEQUENCE_BYTES: Final = 8 * MIB
-"""Sequences of stated length, each counted again in those around it, since each is copied out of them."""
+"""The most bytes of sequences; a nested one counts again in each that holds it, because it is copied."""
 
 MAXIMUM_INFLATED_BYTES: Final = 288 * MIB
-"""A deflated file, inflated: a header and the largest picture."""
+"""The most bytes of a deflated file after inflation: a header and the largest picture."""
 
 ADVICE: Final = "no radiograph has so much; look at what sends it"
 NESTED_TOO_DEEP: Final = f"sequences nested over {MAXIMUM_DEPTH} deep"
@@ -64,12 +64,12 @@ StopWhen = Callable[[BaseTag, str | None, int], bool]
 
 
 class Budget:
-    """What one file may still cost; everything is paid for before it is done.
+    """What is left of the limits for one file; everything is counted before it is done.
 
     Parameters
     ----------
     limit
-        How many bytes may be read.
+        The most bytes that may be read.
     """
 
     def __init__(self, limit: int) -> None:
@@ -79,7 +79,7 @@ class Budget:
         self.refusal: Refused | None = None
 
     def read(self, size: int) -> None:
-        """Pay for reading some bytes.
+        """Count a read of ``size`` bytes.
 
         Raises
         ------
@@ -94,7 +94,14 @@ class Budget:
             self._refuse(Reason.UNREADABLE, f"over {MAXIMUM_ELEMENTS} elements, items and fragments")
 
     def enter(self, dataset: Dataset, depth: int) -> None:
-        """Pay for a data set's elements.
+        """Count a data set's elements.
+
+        Parameters
+        ----------
+        dataset
+            The data set.
+        depth
+            How deep it is nested in sequences; 0 for the file's own.
 
         Raises
         ------
@@ -108,7 +115,14 @@ class Budget:
             self._refuse(Reason.UNREADABLE, f"over {MAXIMUM_ELEMENTS} elements")
 
     def convert(self, dataset: Dataset, element: RawDataElement | DataElement) -> None:
-        """Pay for one element's value, where it has to be converted.
+        """Count one element's value, if it has to be converted.
+
+        Parameters
+        ----------
+        dataset
+            The data set that holds the element.
+        element
+            The element; pydicom has not converted a raw one yet.
 
         Raises
         ------
@@ -136,8 +150,8 @@ class Budget:
         if self._elements < 0:
             self._refuse(Reason.UNREADABLE, f"over {MAXIMUM_ELEMENTS // ELEMENTS_PER_ITEM} items of sequences")
         if _UNDEFINED_LENGTH in value:
-            # Looking for ends takes the square of their number in a file made for it: once here, where it is counted.
-            with BoundedReader(io.BytesIO(value), self) as reader:
+            # Searching for ends may take the square of their number, so it is done once here, where it is counted.
+            with LimitedReader(io.BytesIO(value), self) as reader:
                 reader.parse(lambda: _read_sequence(reader, element, len(value)))
 
     def _refuse(self, reason: Reason, found: str) -> NoReturn:
@@ -145,10 +159,18 @@ class Budget:
         raise self.refusal
 
 
-class BoundedReader(io.BufferedReader):
-    """A file that never promises more than it has, and pays for what it hands out."""
+class LimitedReader(io.BufferedReader):
+    """A file whose reads are counted, and never exceed its size.
 
-    name = ""  # pydicom keeps it, and file names hold patients' names
+    Parameters
+    ----------
+    raw
+        The bytes of the file.
+    budget
+        Counts the reads.
+    """
+
+    name = ""  # pydicom keeps it, and file names may hold patients' names
 
     def __init__(self, raw: io.RawIOBase | io.BytesIO, budget: Budget) -> None:
         super().__init__(raw)
@@ -159,52 +181,56 @@ class BoundedReader(io.BufferedReader):
     def read(self, size: int | None = -1) -> bytes:
         """Read at most ``size`` bytes."""
         if size is None or size < 0:
-            raise _Deflated  # pydicom asks for all the rest only where it is going to inflate it
+            raise _Deflated  # pydicom only reads the whole rest in order to inflate it
         if size > _CHUNK:
             size = min(size, max(self._size - self.tell(), 0))
         self._budget.read(size)
         return super().read(size)
 
     def parse(self, parser: Callable[[], T]) -> T:
-        """Run a parser on this file; a refusal in it comes out whatever the parser makes of it."""
+        """Run a parser on this file; a refusal is raised even if the parser turns it into another error."""
         try:
             return parser()
         except Exception:
-            if self._budget.refusal:  # pydicom makes an OSError of whatever a read inside a sequence raises
+            if self._budget.refusal:  # pydicom raises OSError for any error inside a sequence
                 raise self._budget.refusal from None
             raise
 
 
-def read_bounded(
+def read_limited(
     path: Path, budget: Budget, *, stop_when: StopWhen | None = None, specific_tags: list[BaseTag | int] | None = None
 ) -> FileDataset:
     """Parse a DICOM file with or without its preamble, within a budget.
 
-    Values are as pydicom leaves them: raw but in sequences of undefined length. A data set that was deflated comes
-    with the transfer syntax that it has once inflated.
+    Values are raw, except in sequences of undefined length. A data set that was deflated gets the transfer syntax that
+    it has after inflation.
 
     Parameters
     ----------
+    path
+        The file.
+    budget
+        What may be read.
     stop_when, specific_tags
         As :func:`pydicom.filereader.read_partial` takes them.
 
     Raises
     ------
     Refused
-        ``UNREADABLE`` or ``TOO_LARGE``: a bound is passed.
+        ``UNREADABLE`` or ``TOO_LARGE``: a limit is exceeded.
     Exception
         Whatever pydicom raises for malformed bytes.
     """
 
-    def parsed(file: BoundedReader) -> FileDataset:
+    def parsed(file: LimitedReader) -> FileDataset:
         return file.parse(lambda: read_partial(file, stop_when, force=True, specific_tags=specific_tags))
 
-    with path.open("rb", buffering=0) as raw, BoundedReader(raw, budget) as file:
+    with path.open("rb", buffering=0) as raw, LimitedReader(raw, budget) as file:
         try:
             return parsed(file)
         except _Deflated:
             content = io.BytesIO(_inflated(file))
-    with BoundedReader(content, budget) as inflated:
+    with LimitedReader(content, budget) as inflated:
         return parsed(inflated)
 
 
@@ -212,15 +238,15 @@ class _Deflated(Exception):
     """The rest of the file is deflated."""
 
 
-def _inflated(file: BoundedReader) -> bytes:
-    """Return the file as if its data set, which begins where ``file`` stands, had not been deflated.
+def _inflated(file: LimitedReader) -> bytes:
+    """Return the bytes of the file with its data set, which begins at the position of ``file``, inflated.
 
     Raises
     ------
     Refused
-        ``TOO_LARGE``: it inflates to more than is read.
+        ``TOO_LARGE``: it inflates to too many bytes.
     zlib.error
-        It does not inflate.
+        It cannot be inflated.
     """
     start = file.tell()
     file.seek(0)
@@ -241,12 +267,12 @@ def _inflated(file: BoundedReader) -> bytes:
     return b"".join(parts)
 
 
-def _read_sequence(file: BoundedReader, element: RawDataElement, size: int) -> Sequence:
+def _read_sequence(file: LimitedReader, element: RawDataElement, size: int) -> Sequence:
     return read_sequence(file, element.is_implicit_VR, element.is_little_endian, size, default_encoding)
 
 
 def _representation(dataset: Dataset, element: RawDataElement) -> str:
-    """Return the Value Representation that pydicom is going to convert a value by."""
+    """Return the Value Representation by which pydicom will convert a value."""
     if element.VR not in (None, "UN"):
         return str(element.VR)
     found: dict[str, str] = {}

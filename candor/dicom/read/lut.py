@@ -1,4 +1,4 @@
-"""The steps of the grey-scale pipeline that the standard defines as functions of one value (PS3.3 C.11.1, C.11.2)."""
+"""The steps of the grey-scale pipeline: LUT, rescale and window (PS3.3 C.11.1, C.11.2)."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Lut:
     Parameters
     ----------
     first
-        The input that the first entry belongs to; lower inputs take it too, higher than the last the last.
+        The input of the first entry. Lower inputs get the first entry too, and inputs beyond the last entry the last.
     bits
-        Of each entry.
+        Bits of each entry.
     entries
         Little endian unsigned 16-bit words.
     """
@@ -38,7 +38,15 @@ class Lut:
 
     @classmethod
     def of(cls, item: Dataset, *, signed_input: bool) -> Self:
-        """Read an item of a LUT Sequence; ``signed_input`` tells how the descriptor's second value is meant."""
+        """Return the LUT in an item of a LUT Sequence.
+
+        Parameters
+        ----------
+        item
+            The item.
+        signed_input
+            Whether the descriptor's second value is signed.
+        """
         descriptor = values(item, "LUTDescriptor")
         if len(descriptor) != 3 or not all(isinstance(value, int) for value in descriptor):
             raise Refused(Reason.UNREADABLE, "LUT Descriptor is not three whole numbers")
@@ -50,7 +58,7 @@ class Lut:
         return cls(first, bits, entries.tobytes())
 
     def __call__(self, inputs: Values) -> Values:
-        """Look ``inputs`` up, rounded to the nearest whole number where a rescale made fractions."""
+        """Return the entries for ``inputs``, which are rounded to whole numbers."""
         entries = np.frombuffer(self.entries, "<u2").astype(np.float64)
         index = np.clip(np.rint(inputs) - self.first, 0, entries.size - 1).astype(np.intp)
         return np.asarray(entries[index], np.float64)
@@ -64,7 +72,7 @@ class Rescale:
     intercept: float = 0.0
 
     def __call__(self, inputs: Values) -> Values:
-        """Apply slope and intercept."""
+        """Return ``inputs`` with slope and intercept applied."""
         return inputs * self.slope + self.intercept
 
 
@@ -78,12 +86,12 @@ class Window:
 
     @property
     def valid(self) -> bool:
-        """Whether the standard allows the width, and defines the function."""
+        """Whether the standard defines the function and allows the width."""
         least = {"LINEAR": self.width >= 1, "LINEAR_EXACT": self.width > 0, "SIGMOID": self.width > 0}
         return least.get(self.function, False)
 
     def __call__(self, inputs: Values) -> Values:
-        """Map ``inputs`` to [0, 1]."""
+        """Return ``inputs`` mapped to [0, 1]."""
         if self.function == "SIGMOID":
             exponent = np.clip(-4 * (inputs - self.center) / self.width, -_EXPONENT_LIMIT, _EXPONENT_LIMIT)
             return np.asarray(1 / (1 + np.exp(exponent)), np.float64)

@@ -1,7 +1,7 @@
-"""Which images can be assessed, by their headers: frontal chest radiographs for presentation, and no others.
+"""Select the images that can be assessed, by their headers: frontal chest radiographs for presentation.
 
-Only attributes with a vocabulary are believed. Study Description, Series Description and Protocol Name are
-free text that often outlives a change of the examination: they neither accept nor refuse an image.
+Only attributes with defined terms are used. Study Description, Series Description and Protocol Name are free text that
+often stays when the examination changes, so they do not count.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _CHEST_CODES: Final = frozenset(
         ("SRT", "T-28000"),  # lung
     }
 )
-"""PS3.16 CID 4009 and annex L. Not ribs and sternum: they are exposed for bone and often oblique."""
+"""PS3.16 CID 4009 and annex L, without ribs and sternum, which are exposed for bone and often oblique."""
 
 _FRONTAL: Final = frozenset({"PA", "AP", "FRONTAL"})
 _FRONTAL_CODES: Final = frozenset(
@@ -67,14 +67,14 @@ _SCHEMES: Final = {"SCT": "SCT", "SRT": "SRT", "SNM3": "SRT", "99SDM": "SRT"}
 
 
 def select(images: Iterable[CaseImage], minimum_side: int) -> None:
-    """Refuse the images of one study that cannot be assessed, and note what is taken for granted in others.
+    """Refuse the images of one study that cannot be assessed, and add notices of what is assumed for others.
 
     Parameters
     ----------
     images
-        With headers; images that were refused before stay as they are.
+        The images; those that are refused already are not changed.
     minimum_side
-        The least rows and columns, in pixels.
+        Least number of rows and of columns.
     """
     for image in images:
         if image.header is None or not image.assessed:
@@ -86,25 +86,25 @@ def select(images: Iterable[CaseImage], minimum_side: int) -> None:
 
 
 def check(header: Dataset, minimum_side: int) -> tuple[Note, ...]:
-    """Decide about one image.
+    """Check whether one image can be assessed.
 
     Parameters
     ----------
     header
         From :func:`candor.dicom.read.file.read_header`.
     minimum_side
-        The least rows and columns, in pixels.
+        Least number of rows and of columns.
 
     Returns
     -------
-    What is taken for granted: ``BODY_PART_BLANK``, ``VIEW_BLANK``.
+    Notices of what is assumed: ``BODY_PART_BLANK``, ``VIEW_BLANK``.
 
     Raises
     ------
     Refused
         ``OWN_RESULT``, ``NOT_AN_IMAGE``, ``INVALID_IDENTIFIERS``, ``NOT_RADIOGRAPHY``, ``FOR_PROCESSING``,
         ``NOT_CHEST``, ``NOT_FRONTAL``, ``CONTRADICTION``, ``NO_PIXELS``, ``TOO_SMALL``; ``UNREADABLE`` where
-        Rows or Columns are no numbers.
+        Rows or Columns are not numbers.
     """
     _check_object(header)
     _check_radiograph(header)
@@ -114,7 +114,7 @@ def check(header: Dataset, minimum_side: int) -> tuple[Note, ...]:
 
 
 def _check_object(header: Dataset) -> None:
-    """Refuse our own results, what is no image, and what cannot be referred to."""
+    """Refuse Candor's own results, objects that are not images, and images without valid UIDs."""
     if text(header, "Manufacturer") == MANUFACTURER.upper():
         raise Refused(Reason.OWN_RESULT, "its Manufacturer is this application")
     sop_class = _sop_class(header)
@@ -128,8 +128,8 @@ def _check_object(header: Dataset) -> None:
 def _check_radiograph(header: Dataset) -> None:
     """Refuse other kinds of images, and images for processing.
 
-    Secondary captures are refused even with Modality CR or DX: they are photographs of screens and films as
-    often as radiographs, and their grey values have lost what they meant.
+    Secondary captures are refused even with Modality CR or DX: they are often photographs of screens and films, and
+    the meaning of their grey values is lost.
     """
     sop_class = _sop_class(header)
     if sop_class not in _RADIOGRAPHS:
@@ -142,7 +142,7 @@ def _check_radiograph(header: Dataset) -> None:
 
 
 def _check_pixels(header: Dataset, minimum_side: int) -> None:
-    """Refuse headers alone, and small pictures."""
+    """Refuse files without pixel data, and small pictures."""
     if "PixelData" not in header:
         raise Refused(Reason.NO_PIXELS, "the file ends after its header")
     rows, columns = integer(header, "Rows") or 0, integer(header, "Columns") or 0
@@ -151,19 +151,19 @@ def _check_pixels(header: Dataset, minimum_side: int) -> None:
 
 
 def _sop_class(header: Dataset) -> str:
-    """Return the SOP Class UID; a DICOMDIR has it in its File Meta Information alone (PS3.10 8.6)."""
+    """Return the SOP Class UID; a DICOMDIR has it only in its File Meta Information (PS3.10 8.6)."""
     meta = getattr(header, "file_meta", {})
     return str(header.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID") or "")
 
 
 def _class_name(sop_class: str) -> str:
-    """Name a SOP Class; one that DICOM does not know may have anything for its UID."""
+    """Return the name of a SOP Class, but not an undefined UID, which may hold anything."""
     name = UID(sop_class).name
     return "a SOP Class that DICOM does not define" if name == sop_class else name
 
 
 def _body_part(header: Dataset) -> Note | None:
-    """Refuse other body parts; note where none is stated.
+    """Refuse other body parts, and return a notice where none is stated.
 
     References
     ----------
@@ -180,10 +180,10 @@ def _body_part(header: Dataset) -> Note | None:
 
 
 def _view(header: Dataset) -> Note | None:
-    """Refuse other views; note where none is stated.
+    """Refuse other views, and return a notice where none is stated.
 
-    Patient Orientation can speak against a frontal view but not for one: decubitus and lordotic pictures lie
-    in the same plane.
+    Patient Orientation can rule a frontal view out but not prove it: decubitus and lordotic pictures are in the same
+    plane.
 
     References
     ----------
@@ -203,12 +203,12 @@ def _view(header: Dataset) -> Note | None:
 
 
 def _stated_codes(header: Dataset, keyword: str, wanted: frozenset[tuple[str, str]]) -> set[bool]:
-    """Tell of each code in a sequence whether it is wanted; codes outside SNOMED say nothing."""
+    """Return, for the SNOMED codes in a sequence, whether they are wanted; other codes are ignored."""
     codes = {(text(item, "CodingSchemeDesignator"), text(item, "CodeValue")) for item in items(header, keyword)}
     return {(_SCHEMES[scheme], value) in wanted for scheme, value in codes if scheme in _SCHEMES and value}
 
 
 def _seen_from_side(header: Dataset) -> bool:
-    """Tell whether rows or columns run to the front or back, be it in part: the view is lateral or oblique."""
+    """Return whether rows or columns run partly to the front or back: the view is lateral or oblique."""
     directions = "".join(str(value).upper() for value in values(header, "PatientOrientation"))
     return not set("AP").isdisjoint(directions)

@@ -1,8 +1,8 @@
-"""Content items of a report (PS3.3 C.17.3), each as the bytes that stand in the file: Explicit VR Little Endian.
+"""Content items of a report (PS3.3 C.17.3), each encoded as bytes in Explicit VR Little Endian.
 
-A report has some 3000 elements in 900 nested data sets: to make them as objects and then write those out takes ten
-times as long as to make their bytes. And bytes cannot change: what is the same in many groups is made once and shared.
-What highdicom makes of the same values is what the tests compare these items with.
+A report has some 3000 elements in 900 nested data sets. Building them as objects and encoding those takes ten times as
+long as encoding directly, and encoded items that are the same in many groups are made once and shared. The tests
+compare these items with those that highdicom makes of the same values.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Template = Literal["1501", "1410"]
 
 _ITEM: Final = b"\xfe\xff\x00\xe0"
 _KEPT: Final = 1024
-"""So many of what is the same in many reports are kept: more than there are."""
+"""Entries of each cache; there are fewer different ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Reference:
     Parameters
     ----------
     frame
-        Number of the one frame that is meant, from 1; None for the whole image.
+        Number of one frame, from 1; None for the whole image.
     shown_by
         SOP Class and SOP Instance UID of the presentation state to show it with; None for none.
     """
@@ -53,23 +53,63 @@ class Reference:
 
 
 def text(relationship: Relationship, name: Code, encoded: bytes) -> bytes:
-    """Make a TEXT item of a text in the report's Specific Character Set."""
+    """Return a TEXT item.
+
+    Parameters
+    ----------
+    relationship
+        Relationship Type to the parent item.
+    name
+        The concept name.
+    encoded
+        The text in the report's Specific Character Set.
+    """
     return _content_item(relationship, "TEXT", name, _element("TextValue", encoded))
 
 
 def uid_reference(relationship: Relationship, name: Code, uid: str) -> bytes:
-    """Make a UIDREF item."""
+    """Return a UIDREF item.
+
+    Parameters
+    ----------
+    relationship
+        Relationship Type to the parent item.
+    name
+        The concept name.
+    uid
+        The UID.
+    """
     return _content_item(relationship, "UIDREF", name, _element("UID", uid.encode()))
 
 
 @lru_cache(_KEPT)
 def code(relationship: Relationship, name: Code, value: Code) -> bytes:
-    """Make a CODE item; a code has one meaning wherever it stands."""
+    """Return a CODE item.
+
+    Parameters
+    ----------
+    relationship
+        Relationship Type to the parent item.
+    name
+        The concept name.
+    value
+        The code.
+    """
     return _content_item(relationship, "CODE", name, _code_sequence("ConceptCodeSequence", value))
 
 
 def number(name: Code, value: float, unit: Code) -> bytes:
-    """Make a NUM item of a number that is written with at most 16 characters."""
+    """Return a NUM item.
+
+    Parameters
+    ----------
+    name
+        The concept name.
+    value
+        The number, of at most 16 characters when written.
+    unit
+        The unit (UCUM).
+    """
     measured = _item(
         _code_sequence("MeasurementUnitsCodeSequence", unit),
         _element("FloatingPointValue", struct.pack("<d", value)),
@@ -79,15 +119,27 @@ def number(name: Code, value: float, unit: Code) -> bytes:
 
 
 def image(relationship: Relationship, name: Code, reference: Reference) -> bytes:
-    """Make an IMAGE item."""
+    """Return an IMAGE item.
+
+    Parameters
+    ----------
+    relationship
+        Relationship Type to the parent item.
+    name
+        The concept name.
+    reference
+        The image, with the frame and the presentation state.
+    """
     return _content_item(relationship, "IMAGE", name, before=_element("ReferencedSOPSequence", _referenced(reference)))
 
 
 def polyline(name: Code, points: NDArray[np.float32], source: Reference) -> bytes:
-    """Make a SCOORD item of a line on an image.
+    """Return a SCOORD item of a line on an image.
 
     Parameters
     ----------
+    name
+        The concept name.
     points
         ``(n, 2)`` of (column, row): the top left corner of the top left pixel is (0, 0) (PS3.3 C.18.6.1.2).
     source
@@ -104,14 +156,24 @@ def polyline(name: Code, points: NDArray[np.float32], source: Reference) -> byte
 
 
 def container(name: Code, children: Iterable[bytes], template: Template | None = None) -> bytes:
-    """Make a CONTAINER item, of a template of DICOM's where one is named."""
+    """Return a CONTAINER item.
+
+    Parameters
+    ----------
+    name
+        The concept name.
+    children
+        The encoded items in it.
+    template
+        Number of the template (TID) that it follows; None for none.
+    """
     named = [_template(template)] if template else []
     content = _element("ContentSequence", b"".join(children))
     return _content_item("CONTAINS", "CONTAINER", name, _element("ContinuityOfContent", b"CONTINUOUS"), *named, content)
 
 
 def encoded(items: Iterable[Dataset]) -> bytes:
-    """Give items that highdicom has made, all in ASCII, as bytes."""
+    """Return items that highdicom has made, all in ASCII, as bytes."""
     buffer = DicomBytesIO()
     buffer.is_little_endian, buffer.is_implicit_VR = True, False
     for item in items:
@@ -120,13 +182,13 @@ def encoded(items: Iterable[Dataset]) -> bytes:
 
 
 def content_sequence(items: Iterable[bytes]) -> RawDataElement:
-    """Put items into a Content Sequence (0040,A730) that pydicom writes as it is, and decodes when it is asked for."""
+    """Return a Content Sequence (0040,A730) of encoded items, which pydicom writes as it is and decodes on access."""
     value = b"".join(items)
     return RawDataElement(Tag("ContentSequence"), "SQ", len(value), value, 0, False, True)
 
 
 def _content_item(relationship: Relationship, value_type: str, name: Code, *after: bytes, before: bytes = b"") -> bytes:
-    """Join what all items have with the elements of one, which stand in the order of their tags."""
+    """Return an item: the elements that all have, and those of one, in the order of their tags."""
     return _item(before, _beginning(relationship, value_type, name), *after)
 
 
@@ -143,7 +205,7 @@ def _beginning(relationship: Relationship, value_type: str, name: Code) -> bytes
 
 @lru_cache(_KEPT)
 def _code_sequence(keyword: str, concept: Code) -> bytes:
-    """Make a sequence of one code (PS3.3 table 8.8-1a)."""
+    """Return a sequence of one code (PS3.3 table 8.8-1a)."""
     item = _item(
         _element("CodeValue", concept.value.encode("ascii")),
         _element("CodingSchemeDesignator", concept.scheme_designator.encode("ascii")),
@@ -159,7 +221,7 @@ def _template(template: Template) -> bytes:
 
 
 def _referenced(reference: Reference) -> bytes:
-    """Make the item of Referenced SOP Sequence (0008,1199)."""
+    """Return the item of Referenced SOP Sequence (0008,1199)."""
     parts = [
         _element("ReferencedSOPClassUID", reference.sop_class_uid.encode()),
         _element("ReferencedSOPInstanceUID", reference.sop_instance_uid.encode()),
@@ -172,13 +234,13 @@ def _referenced(reference: Reference) -> bytes:
 
 
 def _item(*elements: bytes) -> bytes:
-    """Join elements to an item of a sequence, of explicit length (PS3.5 7.5)."""
+    """Return an item of a sequence, of explicit length (PS3.5 7.5)."""
     content = b"".join(elements)
     return _ITEM + struct.pack("<I", len(content)) + content
 
 
 def _element(keyword: str, value: bytes) -> bytes:
-    """Encode an element; its value is padded to an even length (PS3.5 6.2, 7.1.2)."""
+    """Return an encoded element, with its value padded to an even length (PS3.5 6.2, 7.1.2)."""
     head, length, padding = _head(keyword)
     if len(value) % 2:
         value += padding
@@ -187,7 +249,7 @@ def _element(keyword: str, value: bytes) -> bytes:
 
 @lru_cache(_KEPT)
 def _head(keyword: str) -> tuple[bytes, str, bytes]:
-    """Give an element's tag and Value Representation, the form of its length, and what pads its value."""
+    """Return an element's tag and Value Representation, the format of its length, and its padding byte."""
     tag, vr = Tag(keyword), dictionary_VR(keyword)
     head = struct.pack("<HH", tag.group, tag.element) + vr.encode()
     return head, "<2xI" if vr in EXPLICIT_VR_LENGTH_32 else "<H", b"\0" if vr == "UI" else b" "

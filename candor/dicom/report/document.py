@@ -1,4 +1,4 @@
-"""The report: a Structured Report with TID 1500 as its root, for every study, whatever could be said about it."""
+"""Build the report: a Structured Report with TID 1500 as its root, for every study, also where nothing is assessed."""
 
 from __future__ import annotations
 
@@ -55,30 +55,28 @@ SOP_CLASSES: Final = {
 def build_report(
     case: Case, provenance: Provenance, profile: Profile = DEFAULT_PROFILE, texts: Texts = ENGLISH
 ) -> Dataset:
-    """Report a study: what was found, what was deferred, what was not assessed and why.
+    """Return the report of a study: what was found, what was deferred, what was not assessed and why.
 
     Parameters
     ----------
     case
-        The study with its results; its time stands in the report, which names its predecessors and takes the place
-        of them.
+        The study with its results. The report has its time, and replaces its predecessors.
     provenance
         What made the results.
     profile
-        For whom the report is: it says of which SOP class it is, and which of the objects that were written for the
-        study the report refers to.
+        The profile of the receivers: it sets the report's SOP class, and the objects that it refers to.
     texts
-        The language of what people read in it.
+        The language of the texts.
 
     Returns
     -------
     The report, complete and preliminary, in Explicit VR Little Endian. The same case gives the same bytes. Its
-    content is encoded already and is decoded when it is read; :func:`highdicom.sr.srread` reads the file.
+    content is encoded already, and decoded on access; :func:`highdicom.sr.srread` reads the file.
 
     Raises
     ------
     ReportError
-        No file of the study has the valid identifiers that a report must name.
+        No file of the study has the valid UIDs that a report needs.
 
     References
     ----------
@@ -104,7 +102,7 @@ def build_report(
 
 
 def observer(provenance: Provenance) -> ObserverContext:
-    """Name the application as the observer (TID 1002 and 1004)."""
+    """Return the application as the observer (TID 1002 and 1004)."""
     equipment = general_equipment(provenance)
     return ObserverContext(
         observer_type=CodedConcept.from_code(codes.DEVICE),
@@ -119,7 +117,7 @@ def observer(provenance: Provenance) -> ObserverContext:
 
 
 def _identify(report: Dataset, study: ReportedStudy) -> None:
-    """Say what the object is: series, equipment, state (PS3.3 C.17.1, C.7.5.1, C.17.2, C.12.1)."""
+    """Set the attributes of series, equipment and state (PS3.3 C.17.1, C.7.5.1, C.17.2, C.12.1)."""
     report.SOPClassUID = SOP_CLASSES[study.profile.report_class]
     report.Modality = "SR"
     report.SeriesInstanceUID = study.provenance.result_uid("sr-series", study.fingerprint)
@@ -137,7 +135,7 @@ def _identify(report: Dataset, study: ReportedStudy) -> None:
 
 
 def _refer(report: Dataset, study: ReportedStudy) -> None:
-    """Name the order, the evidence and the predecessors (PS3.3 C.17.2), and with them the report itself."""
+    """Set the references to order, evidence and predecessors (PS3.3 C.17.2), and the report's UID."""
     request = referenced_request(study.sources[0])
     if request is not None:
         report.ReferencedRequestSequence = [request]
@@ -158,7 +156,7 @@ def _refer(report: Dataset, study: ReportedStudy) -> None:
 
 
 def _uid(study: ReportedStudy, predecessors: Sequence[Predecessor]) -> str:
-    """Derive the SOP Instance UID from all that the report says, in which words and form, and of what."""
+    """Return the SOP Instance UID, derived from the study, the outcome, the form, the language and the references."""
     return study.provenance.result_uid(
         "sr",
         study.fingerprint,
@@ -171,7 +169,7 @@ def _uid(study: ReportedStudy, predecessors: Sequence[Predecessor]) -> str:
 
 
 def _evidence(study: ReportedStudy) -> Iterable[Instance]:
-    """Name the study's images and what was made of them for the profile."""
+    """Yield the study's images, and the objects that the profile holds."""
     for header in study.sources:
         yield Instance(header.StudyInstanceUID, header.SeriesInstanceUID, header.SOPClassUID, header.SOPInstanceUID)
     for made in study.objects:
@@ -181,7 +179,7 @@ def _evidence(study: ReportedStudy) -> Iterable[Instance]:
 
 
 def _content(study: ReportedStudy) -> list[bytes]:
-    """Make the items below the root of the content tree, TID 1500."""
+    """Return the items below the root of the content tree, TID 1500."""
     return [
         _context(study.provenance, codes.concept(study.texts.code)),
         image_library(study),
@@ -190,7 +188,7 @@ def _content(study: ReportedStudy) -> list[bytes]:
 
 
 def _fill(report: Dataset, content: Iterable[bytes]) -> None:
-    """Make the document the root of its content tree (PS3.3 C.17.3)."""
+    """Set the root of the content tree (PS3.3 C.17.3) and its items."""
     root = Dataset()
     root.MappingResource, root.TemplateIdentifier = "DCMR", "1500"
     report.ValueType = "CONTAINER"
@@ -199,13 +197,13 @@ def _fill(report: Dataset, content: Iterable[bytes]) -> None:
     report.ContentTemplateSequence = [root]
     items = content_items.content_sequence(content)
     report[items.tag] = items
-    # So that pydicom writes the items as they are.
+    # Makes pydicom write the items as they are.
     report.set_original_encoding(False, True, convert_encodings(report.SpecificCharacterSet))
 
 
 @lru_cache(maxsize=8)
 def _context(provenance: Provenance, language: Code) -> bytes:
-    """Say in which language, by which observer and of which procedure the report is (TID 1204, 1001, 1500 row 4)."""
+    """Return the items for language, observer and procedure (TID 1204, 1001, 1500 row 4)."""
     procedure = CodeContentItem(
         name=codes.PROCEDURE_REPORTED,
         value=codes.PLAIN_XRAY_OF_CHEST,

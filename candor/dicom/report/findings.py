@@ -1,4 +1,4 @@
-"""The Measurement Group of one finding on one image: TID 1410 with an outline where it is localised, else TID 1501."""
+"""The Measurement Group of one finding on one image: TID 1410 where the finding is outlined, else TID 1501."""
 
 from __future__ import annotations
 
@@ -11,25 +11,31 @@ from candor.dicom.report.content_items import Reference
 from candor.dicom.report.study import ReportedStudy
 from candor.dicom.shared import codes
 from candor.evidence.outline import LEVEL, Points, is_localised, outlines
-from candor.study.case import CaseImage, given
+from candor.study.case import CaseImage, assert_set
 from candor.study.result import Decision, FindingResult
 from candor.study.result_object import ResultObject
 
 
 def finding_group(study: ReportedStudy, image: CaseImage, number: int, result: FindingResult) -> bytes:
-    """Report one finding on one image: certainty and presence, why it was deferred, and where the evidence lies.
+    """Return the group of one finding on one image: certainty, presence, the reason of a deferral, the evidence.
 
     Parameters
     ----------
+    study
+        The study as the report describes it.
+    image
+        One of its assessed images.
     number
         Position of the result among the image's, from 1: the finding's frame in a parametric map.
+    result
+        The result.
 
     References
     ----------
     DICOM PS3.16 TID 1501 (Measurement and Qualitative Evaluation Group), TID 1410 (Planar ROI Measurements and
     Qualitative Evaluations).
     """
-    # An image that the report may not name has no place to draw on.
+    # Nothing can be drawn on an image that the report may not refer to.
     source = next(iter(study.references([image])), None)
     region = _region(image, result) if source else None
     children = [*_heading(study, image, result), *_measurements(result), *_evaluations(result)]
@@ -43,15 +49,15 @@ def finding_group(study: ReportedStudy, image: CaseImage, number: int, result: F
 
 
 def _region(image: CaseImage, result: FindingResult) -> Points | None:
-    """Give the outline that holds the peak, of a finding that is localised."""
+    """Return the outline around the peak; None where the finding is not outlined."""
     if not is_localised(result):
         return None
-    header = given(image.header)
+    header = assert_set(image.header)
     return outlines(result.heatmap, (header.Rows, header.Columns))[0]
 
 
 def _heading(study: ReportedStudy, image: CaseImage, result: FindingResult) -> Iterator[bytes]:
-    """Name the finding, its site and the algorithm."""
+    """Yield the items of the finding, its site and the algorithm."""
     finding = result.finding
     label = f"{study.texts.finding(finding)}: {study.labels[image.name]}"
     yield from study.tracking(label, "finding", image.sop_instance_uid, finding.name)
@@ -61,7 +67,7 @@ def _heading(study: ReportedStudy, image: CaseImage, result: FindingResult) -> I
 
 
 def _measurements(result: FindingResult) -> Iterator[bytes]:
-    """Give the numbers of a finding: how likely, against what prevalence, how unusual, how likely wrong."""
+    """Yield the numbers of a finding: certainty, prevalence, their ratio, P(wrong) and percentile."""
     ratio = result.probability / result.prevalence
     yield _percent(codes.CERTAINTY, result.probability)
     yield _percent(codes.PREVALENCE, result.prevalence)
@@ -82,7 +88,7 @@ def _evaluations(result: FindingResult) -> Iterator[bytes]:
 
 
 def _texts(study: ReportedStudy, result: FindingResult, *, outlined: bool) -> Iterator[bytes]:
-    """Say in words why it was deferred, what the numbers are to be read against, and where the evidence lies."""
+    """Yield the texts: reference values, the reason of a deferral, and the region of the evidence."""
     texts = study.texts
     said = [(codes.REFERENCE_VALUES, texts.reference_values.format(prevalence=codes.percent(result.prevalence)))]
     if result.reason:
@@ -98,7 +104,7 @@ def _texts(study: ReportedStudy, result: FindingResult, *, outlined: bool) -> It
 def _illustrations(
     study: ReportedStudy, image: CaseImage, number: int, result: FindingResult, outlined: Reference | None
 ) -> Iterator[bytes]:
-    """Refer to the finding's overlay, to its frame of the heatmaps, and to its image with the outlines over it."""
+    """Yield references to the finding's overlay, its frame of the heatmaps, and its image with outlines."""
     shown = [_reference(written) for written in study.written_for("sc", image, result.finding)]
     shown += [_reference(written, number) for written in study.written_for("pm", image)]
     if outlined:

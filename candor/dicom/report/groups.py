@@ -17,13 +17,13 @@ from candor.study.reasons import Reason
 from candor.study.result import Decision, Disposition, Note
 
 _NAMED_IMAGES: Final = 3
-"""So many images are named one by one in a group's label; of more, their number."""
+"""The most images that a group's label names; for more, it has their number."""
 
 _DECISION_ORDER: Final = {decision: position for position, decision in enumerate(Decision)}
 
 
 def measurement_groups(study: ReportedStudy) -> list[bytes]:
-    """All groups in the order of reading: the study, what was not assessed, deferred or noticed, the findings.
+    """Return all groups in order: the study, refusals, deferrals, notices, and the findings.
 
     The findings of an image come in the order of their decisions: present, deferred, absent.
     """
@@ -39,7 +39,7 @@ def measurement_groups(study: ReportedStudy) -> list[bytes]:
 
 
 def _study_group(study: ReportedStudy, assessed: Sequence[CaseImage]) -> bytes:
-    """Report the study as a whole: a summary, permitted use, disposition, and each finding's decision."""
+    """Return the group of the whole study: a summary, permitted use, disposition, and each finding's decision."""
     served = {result.finding for image in assessed for result in image.results}
     decisions = {finding: study.case.decision(finding) for finding in Finding if finding in served}
     evaluations = [
@@ -48,7 +48,7 @@ def _study_group(study: ReportedStudy, assessed: Sequence[CaseImage]) -> bytes:
         *((codes.concept(finding.code), codes.presence_code(decision)) for finding, decision in decisions.items()),
     ]
     nothing = study.case.disposition is Disposition.NOT_ASSESSED
-    # Right after the two tracking items: it is what a person looks for.
+    # The summary is the first item after the two tracking items, because people look for it.
     tracking = study.tracking(study.texts.study_name, "study")
     summary = study.texts.nothing_assessed if nothing else _summary(study, decisions)
     heading = [*tracking, _text(study, codes.SUMMARY, summary)]
@@ -56,10 +56,10 @@ def _study_group(study: ReportedStudy, assessed: Sequence[CaseImage]) -> bytes:
 
 
 def _refusal_groups(study: ReportedStudy) -> list[bytes]:
-    """Make one group for each reason and detail, with all images that were not assessed for it."""
+    """Return one group for each reason and detail, with all images that were refused for it."""
     refused: dict[Note, list[CaseImage]] = {}
     for image in study.images:
-        # An image that nothing has spoken against and that has no result must not pass in silence.
+        # An image without a refusal and without a result is reported as a failure.
         note = image.refusal or (None if image.results else Note(Reason.PROCESSING_FAILED, "no result was made"))
         if note:
             refused.setdefault(note, []).append(image)
@@ -76,14 +76,14 @@ def _refusal_group(study: ReportedStudy, note: Note, images: Sequence[CaseImage]
 
 
 def _deferral_group(study: ReportedStudy, image: CaseImage) -> bytes:
-    """Report why every finding of an image is left to a radiologist."""
+    """Return the group of the reasons why every finding of an image is deferred."""
     label = f"{study.texts.decisions[Decision.DEFERRED]}: {study.labels[image.name]}"
     tracking = study.tracking(label, "deferral", image.sop_instance_uid)
     return _notes_group(study, tracking, [image], codes.DEFERRAL_REASON, image.deferrals)
 
 
 def _notice_group(study: ReportedStudy, image: CaseImage) -> bytes:
-    """Report what was noticed about an image that was assessed all the same."""
+    """Return the group of an assessed image's notices."""
     tracking = study.tracking(f"{study.texts.notices}: {study.labels[image.name]}", "notice", image.sop_instance_uid)
     return _notes_group(study, tracking, [image], codes.NOTICE, image.notices)
 
@@ -96,7 +96,7 @@ def _notes_group(
 
 
 def _sentence(study: ReportedStudy, note: Note) -> str:
-    """Say a note in the report's language; the detail is as the check wrote it."""
+    """Return a note in the report's language; only the detail is always English."""
     meaning = study.texts.reason(note.reason)
     return f"{meaning}: {note.detail}" if note.detail else meaning
 
@@ -123,7 +123,7 @@ def _text(study: ReportedStudy, name: Code, sentence: str) -> bytes:
 
 
 def _summary(study: ReportedStudy, decisions: dict[Finding, Decision]) -> str:
-    """Say the decisions in one line, findings by decision."""
+    """Return the decisions in one line, with the findings of each."""
     parts = []
     for decision, words in study.texts.decisions.items():
         findings = [study.texts.finding(finding) for finding, decided in decisions.items() if decided is decision]

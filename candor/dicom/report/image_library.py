@@ -16,21 +16,21 @@ _IN_LIBRARY: Final = (ComputedRadiographyImageStorage, DigitalXRayImageStorageFo
 
 
 def image_library(study: ReportedStudy) -> bytes:
-    """Describe the assessed images (TID 1600); nothing where there is none that the template knows."""
+    """Return the image library (TID 1600); empty where there is no image of a SOP Class that the template allows."""
     headers = study.headers(image for image in study.images if image.assessed)
     entries = [_library_entry(header) for header in headers if header.SOPClassUID in _IN_LIBRARY]
     return content_items.encoded(ImageLibrary(entries)) if entries else b""
 
 
 def _library_entry(header: Dataset) -> Dataset:
-    """Take of an image what the library describes, and nobody's identity, as highdicom takes it."""
+    """Return the attributes of an image that highdicom needs for the library, without the patient's identity."""
     entry = Dataset()
     for keyword in ("SOPClassUID", "SOPInstanceUID", "Rows", "Columns"):
         setattr(entry, keyword, header[keyword].value)
     orientation = valid_values(header, "PatientOrientation")
     spacing = valid_values(header, "ImagerPixelSpacing")
     described = len(orientation) == len(spacing) == 2
-    # highdicom asks the descriptors of a projection (TID 1603) of each CR and DX image, stated or not.
+    # highdicom requires the descriptors of a projection (TID 1603) for each CR and DX image.
     entry.Modality = header.Modality if described else "OT"
     if described:
         entry.PatientOrientation = orientation

@@ -1,4 +1,4 @@
-"""What a report refers to as a document: the objects that it rests on, and the reports that it takes the place of."""
+"""The references of a report as a document: its evidence, and the reports that it replaces."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _EVIDENCE: Final[tuple[Kind, ...]] = ("sc", "gsps", "pm")
 
 
 class Instance(NamedTuple):
-    """The four UIDs by which one document names an object."""
+    """The four UIDs by which a document refers to an object."""
 
     study_instance_uid: str
     series_instance_uid: str
@@ -24,9 +24,14 @@ class Instance(NamedTuple):
 
 
 def evidence_of(case: Case, profile: Profile) -> list[ResultObject]:
-    """List the overlays, outlines and heatmaps that the profile holds: a report names these and no others.
+    """Return the overlays, outlines and heatmaps that a report refers to, sorted by kind and UID.
 
-    In an order of their own, whatever the order in which they were written.
+    Parameters
+    ----------
+    case
+        The study, with the objects that were written.
+    profile
+        The profile of the receivers.
     """
     held = [written for written in profile.of(case.written) if written.kind in _EVIDENCE]
     return sorted(held, key=lambda written: (_EVIDENCE.index(written.kind), written.sop_instance_uid))
@@ -35,20 +40,24 @@ def evidence_of(case: Case, profile: Profile) -> list[ResultObject]:
 def predecessors_of(
     case: Case, profile: Profile, uid_after: Callable[[Sequence[Predecessor]], str]
 ) -> list[Predecessor]:
-    """Choose the reports that a new one takes the place of.
+    """Return the reports that a new one replaces.
 
-    Those of its profile. Where its receivers have had none, since they now take other objects than before: the
-    last one of each profile that there was.
+    These are the earlier reports of its profile. Where there are none, because the receivers now take other objects
+    than before, they are the last one of each profile.
 
     Parameters
     ----------
+    case
+        The study, with its earlier reports.
+    profile
+        The profile of the new report.
     uid_after
-        Gives the SOP Instance UID of the new report, by its predecessors.
+        Returns the SOP Instance UID of the new report for its predecessors.
 
     Returns
     -------
-    Oldest first. The report's own UID is not among them: a report that says what its last predecessor says, after
-    the same reports, is that one, and keeps its UID.
+    Oldest first. A new report that is the same as the last one, with the same predecessors, keeps its UID, and the last
+    one is not among its predecessors.
     """
     same = [report for report in case.predecessors if report.profiles is None or profile.key in report.profiles]
     last = {key: report for report in case.predecessors for key in report.profiles or ()}
@@ -59,7 +68,7 @@ def predecessors_of(
 
 
 def hierarchy(instances: Iterable[Instance]) -> list[Dataset]:
-    """Name instances by study and series, in their order (PS3.3 C.17.2.1, Hierarchical SOP Instance Reference)."""
+    """Return references by study and series, in order (PS3.3 C.17.2.1, Hierarchical SOP Instance Reference)."""
     studies: dict[str, dict[str, dict[str, str]]] = {}
     for instance in instances:
         series = studies.setdefault(instance.study_instance_uid, {}).setdefault(instance.series_instance_uid, {})

@@ -1,4 +1,4 @@
-"""A study as its report sees it: which images and objects, under which names, with which UIDs, in which words."""
+"""A study as its report describes it: the images and objects, with their labels, UIDs and texts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,19 @@ _CONTROL_CHARACTERS: Final = re.compile(r"[\x00-\x1f\x7f]+")
 
 @dataclass(frozen=True)
 class ReportedStudy:
-    """A case as the report sees it: its images in the order of their UIDs, and one place for names and UIDs."""
+    """A study as its report describes it.
+
+    Parameters
+    ----------
+    case
+        The study with its results.
+    provenance
+        What made the results.
+    profile
+        The profile of the report's receivers.
+    texts
+        The language of the texts.
+    """
 
     case: Case
     provenance: Provenance
@@ -40,12 +52,12 @@ class ReportedStudy:
 
     @cached_property
     def images(self) -> list[CaseImage]:
-        """What the report is about."""
+        """The images that the report is about, in the order of their UIDs."""
         return reportable_images(self.case)
 
     @cached_property
     def sources(self) -> list[Dataset]:
-        """The attributes of the instances that the report may name."""
+        """The attributes of the instances that the report may refer to."""
         return self.headers(self.images)
 
     @cached_property
@@ -55,12 +67,12 @@ class ReportedStudy:
 
     @cached_property
     def algorithm(self) -> bytes:
-        """The items of the algorithm's identification, which stand in every group."""
+        """The items of the algorithm's identification, which are in every group."""
         return _algorithm(self.provenance)
 
     @cached_property
     def objects(self) -> list[ResultObject]:
-        """The overlays, outlines and heatmaps that the report names."""
+        """The overlays, outlines and heatmaps that the report refers to."""
         return evidence_of(self.case, self.profile)
 
     @cached_property
@@ -69,24 +81,34 @@ class ReportedStudy:
         return {image.name: self.texts.image(number, _view(image)) for number, image in enumerate(self.images, 1)}
 
     def headers(self, images: Iterable[CaseImage]) -> list[Dataset]:
-        """List the attributes of those of the files that the report may name, each instance once."""
+        """Return the attributes of the images that the report may refer to, each instance once."""
         uid = self.case.study_instance_uid
         named = [image.header for image in images if can_be_referenced(image, uid) and image.header is not None]
         return list({header.SOPInstanceUID: header for header in named}.values())
 
     def references(self, images: Iterable[CaseImage]) -> list[Reference]:
-        """Refer to those of the files that are images and that the report may name."""
+        """Return references to the images that the report may refer to and that have pixels."""
         return [
             Reference(header.SOPClassUID, header.SOPInstanceUID) for header in self.headers(images) if "Rows" in header
         ]
 
     def written_for(self, kind: Kind, image: CaseImage, finding: Finding | None = None) -> list[ResultObject]:
-        """List the objects of a kind that the report names and that were made of an image, about a finding or all."""
+        """Return the objects of one image that the report refers to.
+
+        Parameters
+        ----------
+        kind
+            The kind of object.
+        image
+            The image.
+        finding
+            The finding that they are about; None for objects about more than one.
+        """
         of = (kind, image.sop_instance_uid, finding)
         return [written for written in self.objects if (written.kind, written.source, written.finding) == of]
 
     def tracking(self, label: str, *parts: str) -> list[bytes]:
-        """Give a group its label and its deterministic UID."""
+        """Return a group's tracking items: its label, and a UID that is derived from ``parts``."""
         uid = self.provenance.result_uid("tracking", self.fingerprint, *parts)
         return [
             content_items.text("HAS OBS CONTEXT", codes.TRACKING_IDENTIFIER, self.encode(label)),
@@ -94,9 +116,9 @@ class ReportedStudy:
         ]
 
     def encode(self, sentence: str) -> bytes:
-        """Put a sentence for people into the report's Specific Character Set, in one line.
+        """Return a sentence in the report's Specific Character Set, in one line.
 
-        It may quote a header, in which anything can stand.
+        It may quote a header, which may hold control characters.
         """
         line = _CONTROL_CHARACTERS.sub(" ", sentence)
         return encode_string(readable(line, self._character_set), self._encodings)
@@ -114,7 +136,7 @@ class ReportedStudy:
 
 @lru_cache(maxsize=8)
 def _algorithm(provenance: Provenance) -> bytes:
-    """Identify the algorithm (TID 4019), with all that changes the numbers as its parameters, in one line."""
+    """Return the identification of the algorithm (TID 4019), with everything that changes the numbers."""
     checked = [] if provenance.familiarity else [NO_FAMILIARITY]
     lines = (provenance.calibration, provenance.gate, *checked, f"engine {provenance.engine}", RESEARCH_USE)
     identification = AlgorithmIdentification(

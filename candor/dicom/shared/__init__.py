@@ -1,1 +1,1 @@
-"""What reading and writing share: attributes, identity, values, codes, and how a file is written."""
+"""Shared by reading and writing: attributes, identity, values, codes, and the writing of files."""

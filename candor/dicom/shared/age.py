@@ -1,4 +1,4 @@
-"""The patient's age at the examination, in completed years, from a header that nobody has checked."""
+"""The patient's age at the examination, from a header that may hold anything."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydicom import Dataset
 from candor.dicom.shared.attributes import text
 
 OLDEST: Final = 120
-"""Years: a higher age is a placeholder, as a birth date of 1900-01-01 is."""
+"""Years: a higher age is a placeholder, such as that from a birth date of 1900-01-01."""
 
 _AGE: Final = re.compile(r"([0-9]{1,3}) *([DWMY])")
 _A_YEAR: Final = {"D": 365.25, "W": 365.25 / 7, "M": 12.0, "Y": 1.0}
@@ -20,15 +20,15 @@ _DATE: Final = re.compile(r"([0-9]{4})[.]?([0-9]{2})[.]?([0-9]{2})")  # dots: AC
 
 
 def completed_years(header: Dataset) -> int | None:
-    """Tell how old the patient was.
+    """Return the patient's age at the examination, in completed years.
 
-    Patient's Age (0010,1010) is taken where it can be read, since it was stated for this study; else the time from
-    Patient's Birth Date (0010,0030) to the first of the study's, acquisition's, series' and content's dates that is
-    there.
+    Patient's Age (0010,1010) is used where it is valid, because it was stated for this study. Otherwise the age is the
+    time from Patient's Birth Date (0010,0030) to the date of the study, acquisition, series or content, whichever is
+    the first of these in the header.
 
     Returns
     -------
-    Completed years, 0 to ``OLDEST``; None where the header does not tell.
+    Completed years, 0 to ``OLDEST``; None where the header does not state it.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Attribute values of a header that nobody has checked: every reader here gets the type that it asks for."""
+"""Read attributes of a header that may hold anything; each function returns the type that it promises."""
 
 from __future__ import annotations
 
@@ -16,23 +16,35 @@ _UID: Final = re.compile(r"[0-9]+(\.[0-9]+)+")
 
 
 def is_uid(value: object) -> bool:
-    """Tell whether ``value`` is a UID, and so a safe name for a folder too.
+    """Return whether ``value`` is a UID, which is a safe name for a folder too.
 
-    Components with leading zeros are taken: PS3.5 9.1 forbids them, senders write them, and nothing here
-    depends on it. A UID of one component is not taken, since no organisation's root has only one.
+    Components with leading zeros are allowed: PS3.5 9.1 forbids them, but senders write them and they do no harm here.
+    A UID of one component is not allowed, because no organisation's root has only one.
     """
     return isinstance(value, str) and len(value) <= 64 and _UID.fullmatch(value) is not None
 
 
 def values(dataset: Dataset, keyword: str) -> list[Any]:
-    """Return the values of an attribute that are not blank, in their order; [] where the attribute is not there."""
+    """Return the values of an attribute that are not blank, in their order; [] where the attribute is missing.
+
+    Parameters
+    ----------
+    dataset, keyword
+        The data set, and the keyword of its attribute.
+    """
     value = dataset.get(keyword)
     several = not isinstance(value, str | bytes) and hasattr(value, "__iter__")
     return [one for one in (value if several else [value]) if one is not None and one != ""]
 
 
 def text(dataset: Dataset, keyword: str) -> str:
-    """Return the first value of an attribute in capitals, without the blanks around it; "" where there is none."""
+    """Return the first value of an attribute, stripped and in capitals; "" where there is none.
+
+    Parameters
+    ----------
+    dataset, keyword
+        The data set, and the keyword of its attribute.
+    """
     found = values(dataset, keyword)
     return str(found[0]).strip().upper() if found else ""
 
@@ -40,10 +52,15 @@ def text(dataset: Dataset, keyword: str) -> str:
 def number(dataset: Dataset, keyword: str) -> float | None:
     """Return the first value of an attribute as a finite number; None where there is none.
 
+    Parameters
+    ----------
+    dataset, keyword
+        The data set, and the keyword of its attribute.
+
     Raises
     ------
     Refused
-        ``UNREADABLE``: there is a value, and it is no finite number.
+        ``UNREADABLE``: the value is not a finite number.
     """
     found = values(dataset, keyword)
     if not found:
@@ -60,10 +77,15 @@ def number(dataset: Dataset, keyword: str) -> float | None:
 def integer(dataset: Dataset, keyword: str) -> int | None:
     """Return the first value of an attribute as a whole number; None where there is none.
 
+    Parameters
+    ----------
+    dataset, keyword
+        The data set, and the keyword of its attribute.
+
     Raises
     ------
     Refused
-        ``UNREADABLE``: there is a value, and it is no whole number.
+        ``UNREADABLE``: the value is not a whole number.
     """
     result = number(dataset, keyword)
     if result is not None and not result.is_integer():
@@ -72,6 +94,12 @@ def integer(dataset: Dataset, keyword: str) -> int | None:
 
 
 def items(dataset: Dataset, keyword: str) -> list[Dataset]:
-    """Return the items of a sequence; [] where it is empty, not there, or no sequence."""
+    """Return the items of a sequence; [] where it is empty, missing, or not a sequence.
+
+    Parameters
+    ----------
+    dataset, keyword
+        The data set, and the keyword of its attribute.
+    """
     value = dataset.get(keyword)
     return list(value) if isinstance(value, Sequence) else []

@@ -1,6 +1,6 @@
-"""The codes of the report: DICOM's and SNOMED CT's where there is one, Candor's own (99CANDOR) elsewhere.
+"""The codes of the report: those of DICOM and SNOMED CT where they exist, else Candor's own (99CANDOR).
 
-Constants are pydicom's immutable ``Code``; highdicom makes a fresh code sequence item of each use.
+Constants are pydicom's immutable ``Code``; highdicom makes a new code sequence item for each use.
 """
 
 from __future__ import annotations
@@ -89,38 +89,38 @@ _PRESENCES: Final = {Decision.PRESENT: _PRESENT, Decision.ABSENT: _ABSENT}
 
 
 def concept(coded: Coded) -> Code:
-    """Give a coded concept of the vocabulary as highdicom takes it."""
+    """Return a coded concept in the type that highdicom takes."""
     return Code(coded.value, coded.scheme, coded.meaning)
 
 
 def reason_code(reason: Reason) -> Code:
-    """Give the reason's code in Candor's coding scheme."""
+    """Return the reason's code in Candor's coding scheme."""
     return _private(reason.code, reason.meaning)
 
 
 def disposition_code(disposition: Disposition) -> Code:
-    """Give the code of the study's disposition in Candor's coding scheme."""
+    """Return the code of the study's disposition in Candor's coding scheme."""
     return _DISPOSITIONS[disposition]
 
 
 def presence_code(decision: Decision) -> Code:
-    """Say Present or Absent where it was answered, and Undetermined otherwise."""
+    """Return the code of Present or Absent for an answer, else that of Undetermined."""
     return _PRESENCES.get(decision, _UNDETERMINED)
 
 
 def percent(probability: float) -> float:
-    """Give a probability in %, as results show it: with one decimal, and with two near the ends, where it matters."""
+    """Return a probability in %, as results show it: with one decimal, and with two below 1 % and above 99 %."""
     value = 100.0 * probability
     return round(value, 1 if 1.0 <= value <= 99.0 else 2)
 
 
 def ratio(value: float) -> float:
-    """Give a ratio as results show it: with two significant digits."""
+    """Return a ratio as results show it: with two significant digits."""
     return float(f"{value:.2g}")
 
 
 def private_scheme() -> CodingSchemeIdentificationItem:
-    """Make the item of Coding Scheme Identification Sequence for Candor's codes (PS3.3 C.12.1.1.1)."""
+    """Return the item of Coding Scheme Identification Sequence for Candor's codes (PS3.3 C.12.1.1.1)."""
     return CodingSchemeIdentificationItem(
         designator=PRIVATE_SCHEME,
         name="Candor: reasons, dispositions and findings without a public code",

@@ -1,4 +1,4 @@
-"""What all result objects share: their equipment, their File Meta Information, and how they are written."""
+"""Equipment and File Meta Information of all result objects, and the writing of their files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Equipment(TypedDict):
 
 
 def general_equipment(provenance: Provenance) -> Equipment:
-    """Return the application as the equipment of an object; its serial number is how the bundle's hash begins."""
+    """Return the application as the equipment of an object; the serial number is the start of the bundle's hash."""
     return {
         "manufacturer": MANUFACTURER,
         "manufacturer_model_name": APPLICATION_NAME,
@@ -43,7 +43,7 @@ def general_equipment(provenance: Provenance) -> Equipment:
 
 
 def sign(target: Dataset, provenance: Provenance, time: datetime) -> None:
-    """Name the application and its model as the maker of an object, in its data set and File Meta Information.
+    """Add the application and its model to an object, in its data set and File Meta Information.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def sign(target: Dataset, provenance: Provenance, time: datetime) -> None:
     provenance
         The application and its model.
     time
-        The job's time, with a time zone; it stands with its offset from UTC.
+        The job's time, with a time zone; it is written with its offset from UTC.
 
     References
     ----------
@@ -72,7 +72,7 @@ def sign(target: Dataset, provenance: Provenance, time: datetime) -> None:
 
 
 def write(dataset: Dataset, path: Path) -> None:
-    """Write a DICOM file that is whole or not there; the same data set always gives the same bytes.
+    """Write a DICOM file atomically; the same data set always gives the same bytes.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def describe(
     source: str | None = None,
     profiles: Iterable[str] | None = None,
 ) -> ResultObject:
-    """Return the result object that a data set is, once it is in its file.
+    """Return the description of a result object that is in its file.
 
     Parameters
     ----------
@@ -116,11 +116,11 @@ def describe(
     kind
         One of :data:`candor.study.result_object.KINDS`, or ``NOTE``.
     file
-        Its path below the output folder or the spool, with ``/``.
+        The file's path below the output folder or the spool, with ``/``.
     finding
-        What it is about; None where it is about more than one finding.
+        The finding that it is about; None where it is about more than one.
     source
-        SOP Instance UID of the image that it belongs to; None where it is about the study.
+        SOP Instance UID of the image that it is about; None where it is about the study.
     profiles
         Keys of the profiles that it is part of; None where it is the same in all that take its kind.
     """

@@ -1,8 +1,8 @@
-"""Whose results they are, and when they were made.
+"""Copy the patient and the study of a source into its results, and set their dates.
 
-A result carries the identity of its source as the source wrote it, so that the PACS files both under one patient
-and one study. A value that its Value Representation does not allow (PS3.5 section 6.2) cannot be carried without
-making the result invalid as well: it is left empty, which no archive takes for another patient's.
+A result has the identity of its source as the source wrote it, so that the PACS files both under one patient and one
+study. A value that its Value Representation does not allow (PS3.5 section 6.2) would make the result invalid as well,
+so it is left empty; no archive takes an empty value for another patient's.
 """
 
 from __future__ import annotations
@@ -46,17 +46,17 @@ _OF_THE_PICTURE: Final = (
     "ViewPosition",
     "BurnedInAnnotation",
 )
-"""Without the history of compression, in which two encodings of the same pixels may differ."""
+"""The history of compression is not among them: two encodings of the same pixels may differ in it."""
 
 IDENTITY: Final = (*_UIDS, *_TYPE_2, *_TYPE_3, *_OF_THE_PICTURE)
-"""Keywords of what a result carries of its source, and by which one source is told from another.
+"""Keywords of the attributes that a result copies from its source, and that distinguish sources.
 
-Issuers, other patient IDs and the order, which have items, count too as far as they are carried.
+Issuers, other patient IDs and the order, which are sequences, count too as far as they are copied.
 """
 
 
 def fingerprint(header: Dataset, pixel_sha256: str) -> str:
-    """Hash what an instance is: its pixels and the identity that its results carry.
+    """Return the hash of an instance's pixels and of the identity that its results copy.
 
     Parameters
     ----------
@@ -75,9 +75,9 @@ def fingerprint(header: Dataset, pixel_sha256: str) -> str:
 
 
 def case_fingerprint(case: Case) -> str:
-    """Hash what a study's results rest on, for all their UIDs.
+    """Return the hash of all images of a study, from which the UIDs of its results are derived.
 
-    An image that was refused before it was decoded counts with its identity alone.
+    For an image that was refused before it was decoded, only the identity counts.
     """
     instances: dict[str, list[str]] = {}
     for image in reportable_images(case):
@@ -87,10 +87,9 @@ def case_fingerprint(case: Case) -> str:
 
 
 def outcome(case: Case) -> str:
-    """Say what became of each image: the report's UID rests on it too.
+    """Return the reasons of each image as text, from which the report's UID is derived as well.
 
-    An image that could not be processed once and can be the next time makes another report, which must not come
-    under the UID of the first.
+    An image that cannot be processed once but can be the next time gives another report, which needs another UID.
     """
     said = []
     for image in reportable_images(case):
@@ -100,11 +99,10 @@ def outcome(case: Case) -> str:
 
 
 def reportable_images(case: Case) -> list[CaseImage]:
-    """List the files that a report is about, by SOP Instance UID, whatever their names and order.
+    """Return the files that a report is about, sorted by SOP Instance UID.
 
-    The application's own results are not among them: they may come back from the archive without making a new
-    version of the report that they are part of. Nor are further files of an instance that is assessed, whole or
-    broken: the report is about instances.
+    The application's own results are left out: they may come back from the archive, and must not make a new version of
+    the report. Further files of an assessed instance are left out too, because the report is about instances.
     """
     assessed = {image.sop_instance_uid for image in case.assessed_images}
     images = [image for image in case.images if image.assessed or not _unreported(image, assessed)]
@@ -117,7 +115,15 @@ def _unreported(image: CaseImage, assessed: set[str]) -> bool:
 
 
 def can_be_referenced(image: CaseImage, study_instance_uid: str) -> bool:
-    """Tell whether a result of the study may name the instance: four UIDs, and of this study."""
+    """Return whether a result may refer to an image: it needs four valid UIDs and must be of the study.
+
+    Parameters
+    ----------
+    image
+        The image.
+    study_instance_uid
+        Study Instance UID of the result.
+    """
     header = image.header
     return (
         header is not None
@@ -127,11 +133,18 @@ def can_be_referenced(image: CaseImage, study_instance_uid: str) -> bool:
 
 
 def carry_character_set(target: Dataset, source: Dataset) -> None:
-    """Declare the Specific Character Set (0008,0005) that holds the source's text, and the results' own.
+    """Set the Specific Character Set (0008,0005) of a result, for the source's text and its own.
 
-    The source's own declaration where it is one that PS3.3 knows, so that names keep their bytes. ISO_IR 100 where
-    the source declares nothing: text beyond ASCII is then read as Latin-1, which keeps its bytes too, and words of
-    our own find their letters. UTF-8 where the declaration is none, or a text could not be written again in it.
+    It is the source's own where PS3.3 defines it, so that names keep their bytes. It is ISO_IR 100 where the source
+    has none: text beyond ASCII is then read as Latin-1, which keeps its bytes too and has the letters of the result's
+    own text. It is UTF-8 where the source's is not valid, or cannot encode the text again.
+
+    Parameters
+    ----------
+    target
+        The result; changed in place.
+    source
+        The source's attributes.
 
     References
     ----------
@@ -146,9 +159,9 @@ def carry_character_set(target: Dataset, source: Dataset) -> None:
 
 
 def carry_over(target: Dataset, source: Dataset, *, image: bool) -> None:
-    """Give a result the patient and the study of its source.
+    """Copy the patient and the study of a source into its result.
 
-    Type 2 attributes are there and empty where the source has no valid value; others are there only with one.
+    Type 2 attributes are empty where the source has no valid value; others are left out.
 
     Parameters
     ----------
@@ -157,8 +170,7 @@ def carry_over(target: Dataset, source: Dataset, *, image: bool) -> None:
     source
         The source's attributes.
     image
-        Whether the result is an image and carries its anatomy and its history of compression as well; a
-        Structured Report has neither.
+        Whether the result is an image, and gets the anatomy and the history of compression as well.
 
     References
     ----------
@@ -176,11 +188,11 @@ def carry_over(target: Dataset, source: Dataset, *, image: bool) -> None:
 
 
 def referenced_request(source: Dataset) -> Dataset | None:
-    """Make the Referenced Request Sequence item (PS3.3 C.17.2) of the order that the source was made for.
+    """Return the Referenced Request Sequence item (PS3.3 C.17.2) of the source's order.
 
     Returns
     -------
-    None where the source names no Requested Procedure ID.
+    None where the source has no Requested Procedure ID.
     """
     requests = [*items(source, "RequestAttributesSequence"), source]
     request = next((request for request in requests if valid_text(request, "RequestedProcedureID")), None)
@@ -200,11 +212,10 @@ def referenced_request(source: Dataset) -> Dataset | None:
 
 
 def stamp(target: Dataset, time: datetime) -> None:
-    """Date the result: instance, content and series, and the secondary capture where it is one.
+    """Set the dates of a result: of instance, content and series, and of the secondary capture where it is one.
 
-    The dates stand in the target's Timezone Offset From UTC where it has one, and else in the zone of ``time``,
-    without a Timezone Offset From UTC: that attribute would speak for the source's dates too, and of these nobody
-    knows the zone.
+    They are in the zone of the target's Timezone Offset From UTC where it has one, else in that of ``time``. In that
+    case Timezone Offset From UTC is not added: it would apply to the source's dates too, whose zone is not known.
 
     Parameters
     ----------
@@ -216,7 +227,7 @@ def stamp(target: Dataset, time: datetime) -> None:
     Raises
     ------
     ValueError
-        ``time`` has no time zone, so that it means another moment on another machine.
+        ``time`` has no time zone.
 
     References
     ----------
@@ -234,7 +245,7 @@ def stamp(target: Dataset, time: datetime) -> None:
 
 
 def _carry_image_attributes(target: Dataset, source: Dataset) -> None:
-    """Carry what General Image (PS3.3 C.7.6.1) and General Series (C.7.3.1) say of the picture."""
+    """Copy the attributes of General Image (PS3.3 C.7.6.1) and General Series (C.7.3.1) about the picture."""
     orientation = valid_values(source, "PatientOrientation")
     target.PatientOrientation = orientation if len(orientation) == 2 else ""
     for keyword in ("BodyPartExamined", "BurnedInAnnotation", "LossyImageCompression"):
@@ -243,12 +254,12 @@ def _carry_image_attributes(target: Dataset, source: Dataset) -> None:
         for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
             carry_where_valid(target, source, keyword)
     if "BodyPartExamined" not in target:
-        # Nobody says whether the body part is a paired one, so Laterality is there and empty (type 2C).
+        # It is not known whether the body part is a paired one, so Laterality is empty (type 2C).
         target.Laterality = ""
 
 
 def _is_character_set(names: list[str]) -> bool:
-    """Tell whether PS3.3 knows the sets, and lets them stand together (tables C.12-2 to C.12-5)."""
+    """Return whether PS3.3 defines the sets and allows them together (tables C.12-2 to C.12-5)."""
     if any(name not in python_encoding for name in names):
         return False
     extended = len(names) > 1
@@ -258,7 +269,7 @@ def _is_character_set(names: list[str]) -> bool:
 
 
 def _with_items(source: Dataset) -> Dataset:
-    """Collect what results carry of the source's sequences."""
+    """Return the parts of the source's sequences that results copy."""
     carried = Dataset()
     carry_issuers(carried, source)
     request = referenced_request(source)
@@ -268,7 +279,7 @@ def _with_items(source: Dataset) -> Dataset:
 
 
 def _carried_texts(source: Dataset) -> Iterator[str]:
-    """Go through the source's text that results carry; a person's name by its components, which are encoded alone."""
+    """Yield the source's texts that results copy; a person's name by components, which are encoded separately."""
     for keyword in (*_TYPE_2, *_TYPE_3):
         yield from re.split("[=^]", valid_text(source, keyword))
     for element in _with_items(source).iterall():

@@ -1,4 +1,4 @@
-"""Who gave out a number: the issuers of patient IDs and of accession numbers, carried whole or not at all.
+"""Copy the issuers of patient IDs and of accession numbers, completely or not at all.
 
 References
 ----------
@@ -18,7 +18,7 @@ _ENTITY_TYPES: Final = frozenset({"DNS", "EUI64", "ISO", "URI", "UUID", "X400", 
 
 
 def carry_issuers(target: Dataset, source: Dataset) -> None:
-    """Carry who issued Patient ID and Accession Number, and the patient's other IDs with their issuers.
+    """Copy the issuers of Patient ID and Accession Number, and the patient's other IDs with their issuers.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def carry_issuers(target: Dataset, source: Dataset) -> None:
 
 
 def _other_patient_id(source: Dataset) -> Dataset | None:
-    """Make an item of Other Patient IDs Sequence with its two type 1 attributes (PS3.3 table C.7-1), or None."""
+    """Return an item of Other Patient IDs Sequence, or None where it lacks a type 1 attribute (PS3.3 table C.7-1)."""
     item = Dataset()
     for keyword in ("PatientID", "TypeOfPatientID"):
         carry_where_valid(item, source, keyword)
@@ -55,7 +55,15 @@ def _carry_patient_id_issuer(target: Dataset, source: Dataset) -> None:
 
 
 def carry_designator(target: Dataset, source: Dataset, keyword: str) -> None:
-    """Carry a sequence with the item that the Hierarchic Designator Macro allows, where one of its names is valid."""
+    """Copy a sequence of the Hierarchic Designator Macro, where it has a valid name.
+
+    Parameters
+    ----------
+    target
+        The result; changed in place.
+    source, keyword
+        The source's attributes, and the keyword of the sequence.
+    """
     designator = Dataset()
     for item in items(source, keyword)[:1]:
         carry_where_valid(designator, item, "LocalNamespaceEntityID")
@@ -65,7 +73,7 @@ def carry_designator(target: Dataset, source: Dataset, keyword: str) -> None:
 
 
 def _carry_universal_entity(target: Dataset, source: Dataset) -> None:
-    """Carry Universal Entity ID with its type, which it does not mean anything without."""
+    """Copy Universal Entity ID together with its type; it has no meaning without."""
     if valid_text(source, "UniversalEntityID") and valid_text(source, "UniversalEntityIDType") in _ENTITY_TYPES:
         carry_where_valid(target, source, "UniversalEntityID")
         carry_where_valid(target, source, "UniversalEntityIDType")

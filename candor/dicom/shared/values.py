@@ -1,4 +1,4 @@
-"""Attributes of a source as its results may carry them: only what the Value Representation allows (PS3.5 6.2).
+"""Copy attributes of a source into its results, but only values that the Value Representation allows (PS3.5 6.2).
 
 Real files hold hashes where a date belongs and names of 56 characters where 16 fit. Such a value would make a
 result invalid as well.
@@ -27,10 +27,10 @@ _ALLOWED: Final = {
     "BurnedInAnnotation": re.compile("YES|NO"),
     "LossyImageCompression": re.compile("00|01"),
 }
-"""Where the attribute allows less than its Value Representation, which for dates takes the ranges of a query too."""
+"""Patterns where the attribute allows less than its Value Representation, such as a date, but no range of dates."""
 
 _NEVER_IN_A_VALUE: Final = re.compile("[\x00-\x1f\x7f\N{REPLACEMENT CHARACTER}]")
-"""Control characters, and what stands for bytes that the declared Specific Character Set does not have."""
+"""Control characters, and the replacement of bytes that the Specific Character Set does not have."""
 
 _ASCII: Final = "ascii"
 _ASCII_SETS: Final = frozenset({"", "ISO_IR 6", "ISO 2022 IR 6"})
@@ -45,11 +45,17 @@ _TRANSLITERATED: Final = {
     "\N{RIGHT SINGLE QUOTATION MARK}": "'", "„": '"', "“": '"', "”": '"', "\N{MULTIPLICATION SIGN}": "x",
     "±": "+/-", "≤": "<=", "≥": ">=", "≈": "~", "\N{FRACTION SLASH}": "/", "°": " deg", "μ": "u", "€": "EUR",
 }  # fmt: skip
-"""What stands for a character where Unicode names no base letter for it, or a language writes it another way."""
+"""Replacements of characters that have no base letter in Unicode, or that languages write in another way."""
 
 
 def all_values(source: Dataset, keyword: str) -> list[str]:
-    """Give an attribute's values as text, valid or not; [] where it is missing or no text."""
+    """Return an attribute's values as text, valid or not; [] where it is missing or not text.
+
+    Parameters
+    ----------
+    source, keyword
+        The source's attributes, and the keyword of one.
+    """
     value = source.get(keyword)
     if value is None or isinstance(value, bytes):
         return []
@@ -57,74 +63,102 @@ def all_values(source: Dataset, keyword: str) -> list[str]:
 
 
 def valid_values(source: Dataset, keyword: str) -> list[str]:
-    """Give an attribute's values as text; [] where one of them is empty or not valid."""
+    """Return an attribute's values as text; [] where one of them is empty or not valid.
+
+    Parameters
+    ----------
+    source, keyword
+        The source's attributes, and the keyword of one.
+    """
     values = all_values(source, keyword)
     return values if all(value and _is_valid(keyword, value) for value in values) else []
 
 
 def valid_text(source: Dataset, keyword: str) -> str:
-    """Give a single-valued attribute's text; "" where it is missing, multi-valued or not valid."""
+    """Return the text of an attribute with one value; "" where it is missing, multi-valued or not valid.
+
+    Parameters
+    ----------
+    source, keyword
+        The source's attributes, and the keyword of one.
+    """
     values = valid_values(source, keyword)
     return values[0] if len(values) == 1 else ""
 
 
 def carry(target: Dataset, source: Dataset, keyword: str) -> None:
-    """Copy one single-valued attribute, or set it empty where the source has no valid value."""
+    """Copy an attribute with one value; it becomes empty where the source has no valid value.
+
+    Parameters
+    ----------
+    target
+        The result; changed in place.
+    source, keyword
+        The source's attributes, and the keyword of one.
+    """
     value: str | PersonName = valid_text(source, keyword)
     if value and dictionary_VR(keyword) == "PN" and isinstance(source[keyword].value, PersonName):
-        value = source[keyword].value  # not its text: a person's name keeps the bytes that the source wrote
+        value = source[keyword].value  # a person's name keeps the bytes that the source wrote
     setattr(target, keyword, value)
 
 
 def carry_where_valid(target: Dataset, source: Dataset, keyword: str) -> None:
-    """Copy one attribute with all its values, and leave it out where the source has no valid ones."""
+    """Copy an attribute with all its values; it is left out where the source has no valid ones.
+
+    Parameters
+    ----------
+    target
+        The result; changed in place.
+    source, keyword
+        The source's attributes, and the keyword of one.
+    """
     values = valid_values(source, keyword)
     if values:
         setattr(target, keyword, values if len(values) > 1 else values[0])
 
 
 def can_hold(names: list[str], text: str) -> bool:
-    """Tell whether a text comes back as it is when it is written in a Specific Character Set.
+    """Return whether a text can be encoded in a Specific Character Set without loss.
 
     Parameters
     ----------
     names
-        The attribute's values.
+        The values of Specific Character Set (0008,0005).
     text
-        One value; of a person's name one component.
+        One value, or one component of a person's name.
     """
     if text.isascii():
         return True
     encodings = convert_encodings(names)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what cannot be encoded is replaced, and so does not come back
+        warnings.simplefilter("ignore")  # what cannot be encoded is replaced
         encoded = encode_string(text, encodings)
     return decode_bytes(encoded, encodings, TEXT_VR_DELIMS) == text
 
 
 def plain(sentence: str) -> str:
-    """Put a sentence of our own into ASCII, which every Specific Character Set can hold; see :func:`readable`."""
+    """Return a sentence of Candor's own in ASCII, which every Specific Character Set has; see :func:`readable`."""
     return _in_codec(sentence, _ASCII)
 
 
 def readable(sentence: str, target: Dataset) -> str:
-    """Put a sentence of our own into what the target's Specific Character Set (0008,0005) can hold.
+    """Return a sentence of Candor's own with only letters that the target's Specific Character Set (0008,0005) has.
 
-    What the set holds stays as it is. Any other letter is written with those of ASCII, as people do who lack it:
-    "Übergröße" becomes "Uebergroesse". ``?`` is left for what has no Latin letter in it.
+    Any other letter is transliterated to ASCII: "Übergröße" becomes "Uebergroesse". Characters without a Latin letter
+    become ``?``.
 
     Parameters
     ----------
     sentence
-        Text of ours, in any language.
+        Text in any language.
     target
         The result after :func:`candor.dicom.shared.identity.carry_over`, or another data set to which
-        :func:`candor.dicom.shared.identity.carry_character_set` has given the same set. Without a set it holds ASCII.
+        :func:`candor.dicom.shared.identity.carry_character_set` has given the same set. Without a set it is ASCII.
 
     Returns
     -------
-    Text for the target and the items in it. Of several sets the first alone is used, so that the text needs no
-    escape sequences, which some readers do not follow.
+    Text for the target and the items in it. Only the first of several sets is used, so that the text needs no escape
+    sequences, which some readers do not support.
 
     References
     ----------
@@ -134,7 +168,7 @@ def readable(sentence: str, target: Dataset) -> str:
 
 
 def _codec(target: Dataset) -> str:
-    """Name Python's codec for the first of the target's sets."""
+    """Return the name of Python's codec for the first of the target's sets."""
     name = (all_values(target, "SpecificCharacterSet") or [""])[0]
     return _ASCII if name in _ASCII_SETS else python_encoding[name]
 
@@ -151,14 +185,14 @@ def _holds(codec: str, letter: str) -> bool:
         encoded = letter.encode(codec)
     except UnicodeEncodeError:
         return False
-    # Python knows JIS X 0201 (ISO_IR 13) only as a part of Shift JIS, whose other letters have two bytes, and takes
-    # the byte of its yen sign for the backslash.
+    # Python has JIS X 0201 (ISO_IR 13) only as a part of Shift JIS, whose other letters have two bytes, and decodes
+    # the byte of its yen sign as the backslash.
     return codec in _MULTI_BYTE_CODECS or (len(encoded) == 1 and (letter.isascii() or not encoded.isascii()))
 
 
 @lru_cache(maxsize=256)
 def _transliterated(letter: str) -> str:
-    """Write one letter with those of ASCII: by the table, without its marks, or by its name in Unicode."""
+    """Return one letter in ASCII: from the table, without its diacritics, or by its name in Unicode."""
     if letter.isascii():
         return letter
     if letter in _TRANSLITERATED:

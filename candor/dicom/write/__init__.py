@@ -1,1 +1,1 @@
-"""The result objects beside the report: overlays, outlines, heatmaps as numbers, key objects, rejection notes."""
+"""The result objects except the report: overlays, outlines, heatmap values, key objects, rejection notes."""

@@ -1,4 +1,4 @@
-"""What a presentation state draws: for each finding a graphic layer with its outlines and its name beside them."""
+"""The graphics of a presentation state: for each finding a layer with its outlines and its name."""
 
 from __future__ import annotations
 
@@ -34,25 +34,31 @@ _COLOURS: Final = (
     CIELabColor(75.0, -45.0, 15.0),
     CIELabColor(75.0, 40.0, -10.0),
 )
-"""Of the layers by turns: yellow, sky blue, orange, green, pink; all light, and none the grey of a picture."""
+"""Colours of the layers, in turn: yellow, sky blue, orange, green, pink; all light and clearly not grey."""
 
 _WIDTH: Final = 0.3
 _HEIGHT: Final = 0.03
 _MARGIN: Final = 0.01
 _BOTTOM: Final = 0.95
-"""The boxes of the names, as shares of the picture: they stand at its sides and leave its middle third free."""
+"""The boxes of the names, as shares of the picture: they are at its sides, and its middle third stays free."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What the graphics are about, and in whose words.
+    """The image that the graphics are about, with what is needed to draw them.
 
     Parameters
     ----------
+    case, image
+        The study with its results, and the image.
     reference
-        What highdicom reads of the image, with the Specific Character Set of the presentation state.
+        The attributes that highdicom reads of the image, with the Specific Character Set of the presentation state.
+    provenance
+        What made the results.
     fingerprint
         :func:`candor.dicom.shared.identity.case_fingerprint` of the case.
+    texts
+        The language of the texts.
     """
 
     case: Case
@@ -63,7 +69,7 @@ class Subject:
     texts: Texts
 
     def readable(self, words: str) -> str:
-        """Put words into what the presentation state's character set holds."""
+        """Return text with only letters of the presentation state's character set."""
         return readable(words, self.reference)
 
     @property
@@ -75,7 +81,7 @@ class Subject:
 
 
 def graphics(subject: Subject) -> tuple[list[GraphicLayer], list[Dataset]]:
-    """Draw each finding that is present and has a place in a layer of its own, and a notice in the last.
+    """Return a layer with the outlines of each finding that is present, and a last one with the notice.
 
     Returns
     -------
@@ -99,12 +105,14 @@ def graphics(subject: Subject) -> tuple[list[GraphicLayer], list[Dataset]]:
 
 
 def label_boxes(polygons: Sequence[Points], shape: tuple[int, int]) -> list[Box]:
-    """Place a box for a name beside each polygon: at the nearer side of the picture, at the height of its top.
+    """Return a box for a name beside each polygon: at the nearer side of the picture, at the height of its top.
 
-    Boxes do not overlap one another as long as 31 fit one above another, nor the notice at the bottom.
+    Boxes do not overlap each other, up to 31 at a side, nor the notice at the bottom.
 
     Parameters
     ----------
+    polygons
+        ``(corners, 2)`` of (column, row) each, in pixels.
     shape
         Rows and columns of the picture.
     """
@@ -131,7 +139,7 @@ def _finding_annotation(
     box: Box,
     name: str,
 ) -> Dataset:
-    """Draw one finding's outlines, and its name with a line to the first of them; all have its group's Tracking UID."""
+    """Return one finding's outlines, and its name with a line to the first, all with its group's Tracking UID."""
     finding = subject.texts.finding(result.finding)
     parts = ("finding", subject.image.sop_instance_uid, result.finding.name)
     uid = subject.provenance.result_uid("tracking", subject.fingerprint, *parts)
@@ -145,9 +153,9 @@ def _finding_annotation(
 
 
 def _annotation(layer: GraphicLayer, text_objects: Sequence[TextObject]) -> Dataset:
-    """Make an item of Graphic Annotation Sequence, for the one image that the presentation state is about.
+    """Return an item of Graphic Annotation Sequence, for the one image that the presentation state is about.
 
-    highdicom's own class names that image again in each item, and takes longer for it than for all else together.
+    highdicom's own class refers to that image again in each item, which takes longer than everything else together.
     """
     annotation = Dataset()
     annotation.GraphicLayer = layer.GraphicLayer
@@ -158,7 +166,7 @@ def _annotation(layer: GraphicLayer, text_objects: Sequence[TextObject]) -> Data
 def _layer(name: str, order: int, description: str) -> GraphicLayer:
     colour = _COLOURS[(order - 1) % len(_COLOURS)]
     layer = GraphicLayer(name.upper()[:_CODE_STRING], order, description[:64], colour)
-    layer.GraphicLayerRecommendedDisplayGrayscaleValue = 0xFFFF  # white, where there is no colour
+    layer.GraphicLayerRecommendedDisplayGrayscaleValue = 0xFFFF  # white on displays without colour
     return layer
 
 
@@ -167,7 +175,7 @@ def _middle(polygon: Points) -> float:
 
 
 def _nearest(polygon: Points, box: Box) -> tuple[float, float]:
-    """Find the polygon's corner that is nearest to a box."""
+    """Return the polygon's corner that is nearest to a box."""
     left, top, right, bottom = box
     inside = polygon.clip(np.array([left, top]), np.array([right, bottom]))
     column, row = polygon[np.square(polygon - inside).sum(axis=1).argmin()]

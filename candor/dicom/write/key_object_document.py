@@ -1,4 +1,4 @@
-"""What all Key Object Selection documents have in common: a title, what is named, and who names it (TID 2010)."""
+"""Build a Key Object Selection document: a title, references to instances, and the observer (TID 2010)."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from candor.study.provenance import Provenance
 from candor.study.result_object import ResultObject
 
 _KINDS_OF_IMAGE: Final = frozenset({"sc", "pm"})
-"""Kinds (:data:`candor.study.result_object.Kind`) that an IMAGE item names; all others take a COMPOSITE item."""
+"""Kinds (:data:`candor.study.result_object.Kind`) that get an IMAGE item; all others get a COMPOSITE item."""
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """An instance that a document names."""
+    """An instance that a document refers to."""
 
     sop_instance_uid: str
     sop_class_uid: str
@@ -37,25 +37,25 @@ class Named:
 
     @classmethod
     def of(cls, result: ResultObject) -> Self:
-        """Name a result object."""
+        """Return the reference to a result object."""
         is_image = result.kind in _KINDS_OF_IMAGE
         return cls(result.sop_instance_uid, result.sop_class_uid, result.series_instance_uid, is_image)
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What a document says of the instances that it names.
+    """The title and the description of a document.
 
     Parameters
     ----------
     title
-        Of CID 7010.
+        The document's title (CID 7010).
     description
-        For a person who finds the document; no patient's data.
+        A text for people; it holds no patient's data.
     language
-        Of the description (CID 5000).
+        The language of the description (CID 5000).
     modifier
-        What tells more of the title, where it asks for that (TID 2010 rows 2 and 3).
+        The modifier of the title, where the title needs one (TID 2010 rows 2 and 3).
     """
 
     title: Code
@@ -66,7 +66,7 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What tells a document from others: its UID, its number (0020,0013), and the series that it is in."""
+    """The UID of a document, its Instance Number (0020,0013), and its series."""
 
     sop_instance_uid: str
     instance_number: int
@@ -83,18 +83,22 @@ def build_document(
     provenance: Provenance,
     time: datetime,
 ) -> KeyObjectSelectionDocument:
-    """Name instances of one study.
+    """Return a document that refers to instances of one study.
 
     Parameters
     ----------
     source
-        An instance of the study: the document carries its patient, study and order.
+        The attributes of an instance of the study, from which patient, study and order are copied.
     named
-        At least one, in the order of the content items.
+        The instances, at least one, in the order of the content items.
+    statement
+        The title and the description.
+    identity
+        The UID, the number and the series.
     provenance
         What makes the document.
     time
-        When, with a time zone.
+        The time of the document, with a time zone.
 
     References
     ----------
@@ -107,7 +111,7 @@ def build_document(
         observer_device_context=observer(provenance),
         description=_readable(statement.description, source),
     )
-    # highdicom copies and searches the tree that it is given, which takes as long as all the rest.
+    # highdicom copies and searches the content that it gets, which takes as long as the rest, so it gets none.
     items = [*_modifiers(statement), *content[0].ContentSequence]
     content[0].ContentSequence = []
     document = KeyObjectSelectionDocument(
@@ -125,20 +129,20 @@ def build_document(
     document.ContentSequence = document.content[0].ContentSequence = items
     for item in items:
         if item.ValueType in ("IMAGE", "COMPOSITE"):
-            del item.ConceptNameCodeSequence  # TID 2010 has none; highdicom cannot do without before
+            del item.ConceptNameCodeSequence  # TID 2010 has none, but highdicom needs it above
     _finish(document, source, provenance, time)
     return document
 
 
 def _modifiers(statement: Statement) -> Iterator[ContentItem]:
-    """Say in which language the document is (TID 1204), and what modifies its title."""
+    """Yield the items of the language (TID 1204) and of the title's modifier."""
     yield from LanguageOfContentItemAndDescendants(CodedConcept.from_code(statement.language))
     if statement.modifier:
         yield CodeContentItem(codes.DOCUMENT_TITLE_MODIFIER, statement.modifier, RelationshipTypeValues.HAS_CONCEPT_MOD)
 
 
 def _finish(document: KeyObjectSelectionDocument, source: Dataset, provenance: Provenance, time: datetime) -> None:
-    """Add what highdicom takes from its evidence, or from the clock: patient, order, equipment, times."""
+    """Set patient, order, equipment and times, which highdicom takes from the evidence or from the clock."""
     carry_over(document, source, image=False)
     request = referenced_request(source)
     if request is not None:
@@ -148,23 +152,23 @@ def _finish(document: KeyObjectSelectionDocument, source: Dataset, provenance: P
 
 
 def _readable(description: str, source: Dataset) -> str:
-    """Put the description into the source's character set, which the document is going to carry."""
+    """Return the description with only letters of the source's character set, which the document will have."""
     words = Dataset()
     carry_character_set(words, source)
     return readable(description, words)
 
 
 def _evidence(named: Sequence[Named], source: Dataset) -> list[Dataset]:
-    """Name the instances, without anybody's identity: highdicom logs and warns with the names that it is given."""
+    """Return the instances without the patient's identity, which highdicom would write into logs and warnings."""
     evidence = []
     for item in named:
         instance = Dataset()
         instance.SOPClassUID, instance.SOPInstanceUID = item.sop_class_uid, item.sop_instance_uid
         instance.StudyInstanceUID, instance.SeriesInstanceUID = source.StudyInstanceUID, item.series_instance_uid
         if item.is_image:
-            instance.Rows = instance.Columns = 1  # how highdicom tells an IMAGE item from a COMPOSITE one
+            instance.Rows = instance.Columns = 1  # so that highdicom makes an IMAGE item
         evidence.append(instance)
-    first = evidence[0]  # whose patient and study highdicom takes
+    first = evidence[0]  # highdicom takes patient and study from it
     first.PatientID = first.PatientName = first.PatientBirthDate = first.PatientSex = None
     first.AccessionNumber = first.StudyID = first.StudyDate = first.StudyTime = None
     return evidence

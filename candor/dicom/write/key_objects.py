@@ -1,4 +1,4 @@
-"""Key objects: documents that flag in the worklist which images have a finding, and which are left to a radiologist."""
+"""Key objects: documents that flag the images with a finding, and those with a deferral, for the worklist."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from candor import RESEARCH_USE
 from candor.dicom.shared import codes
 from candor.dicom.shared.identity import can_be_referenced, case_fingerprint, reportable_images
 from candor.dicom.write.key_object_document import Identity, Named, Statement, build_document
-from candor.study.case import Case, CaseImage, given
+from candor.study.case import Case, CaseImage, assert_set
 from candor.study.errors import ReportError
 from candor.study.findings import Finding
 from candor.study.profile import Profile
@@ -23,13 +23,20 @@ from candor.words.texts import ENGLISH, Texts
 SERIES_NUMBER: Final = 9104
 SERIES_DESCRIPTION: Final = f"Candor key objects: {RESEARCH_USE}"
 _FLAGGED: Final = (Decision.PRESENT, Decision.DEFERRED)
-"""In the order of their Instance Numbers."""
+"""The decisions that have a document, in the order of its Instance Number."""
 
 
 def select_key_objects(case: Case, profile: Profile) -> list[Decision]:
-    """Choose the decisions that the profile has a document for: present, and deferred where it is asked for.
+    """Return the decisions that get a document: present, and deferred where the profile asks for it.
 
-    There is one only where an image that a result may name has a finding so decided.
+    A decision only gets one where an image that a result may refer to has a finding with it.
+
+    Parameters
+    ----------
+    case
+        The study with its results.
+    profile
+        The profile of the receivers.
     """
     wanted = _FLAGGED if profile.flag_deferrals else _FLAGGED[:1]
     return [decision for decision in wanted if _images(case, decision)]
@@ -38,10 +45,10 @@ def select_key_objects(case: Case, profile: Profile) -> list[Decision]:
 def build_key_objects(
     case: Case, decision: Decision, provenance: Provenance, profile: Profile | None = None, texts: Texts = ENGLISH
 ) -> KeyObjectSelectionDocument:
-    """Name the images with a decision, what shows its evidence, and the report.
+    """Return the document for one decision.
 
-    The document names each image that has a finding so decided; of the objects that the profile holds the overlays
-    of these findings, the outlines of positive ones, and the heatmaps of these images; and the profile's report.
+    It refers to each image that has a finding with the decision. Of the objects that the profile holds it refers to the
+    report, the overlays of these findings, the outlines of positive ones, and the heatmaps of these images.
 
     Parameters
     ----------
@@ -49,8 +56,10 @@ def build_key_objects(
         The study with its results, and with the other objects that were written for it.
     decision
         One of :func:`select_key_objects`.
+    provenance
+        What made the results.
     profile
-        What the receiver takes; the standard one where it is None.
+        The profile of the receivers; None for the default one.
     texts
         The language of the description.
 
@@ -61,7 +70,7 @@ def build_key_objects(
     Raises
     ------
     ReportError
-        No image that a result may name has a finding so decided.
+        No image that a result may refer to has a finding with the decision.
 
     References
     ----------
@@ -81,13 +90,13 @@ def build_key_objects(
         series_number=SERIES_NUMBER,
         series_description=SERIES_DESCRIPTION,
     )
-    source = given(images[0].header)
+    source = assert_set(images[0].header)
     statement = Statement(codes.OF_INTEREST, description, codes.concept(texts.code))
     return build_document(source, named, statement, identity, provenance, case.time)
 
 
 def _images(case: Case, decision: Decision) -> list[CaseImage]:
-    """List the images with a finding so decided that a result may name, by SOP Instance UID."""
+    """Return the images that a result may refer to and that have a finding with the decision, sorted by UID."""
     return [
         image
         for image in reportable_images(case)
@@ -100,25 +109,25 @@ def _decided(image: CaseImage, decision: Decision) -> set[Finding]:
 
 
 def _named(case: Case, images: list[CaseImage], decision: Decision, profile: Profile) -> list[Named]:
-    """List what the document names: the images, then what the profile holds of them, in the order of writing."""
+    """Return the references: the images, then the objects of the profile, in the order of writing."""
     found = {image.sop_instance_uid: _decided(image, decision) for image in images}
     held = [written for written in profile.of(case.written) if _belongs(written, found, decision)]
-    return [_source(given(image.header)) for image in images] + [Named.of(written) for written in held]
+    return [_source(assert_set(image.header)) for image in images] + [Named.of(written) for written in held]
 
 
 def _belongs(written: ResultObject, found: dict[str, set[Finding]], decision: Decision) -> bool:
-    """Tell whether an object is the report, or shows evidence for a finding so decided on an image that is named."""
+    """Return whether an object is the report, or shows evidence for one of the findings."""
     if written.kind == "sr":
         return True
     if written.kind == "ko" or written.source not in found:
         return False
     if written.kind == "gsps":
-        return decision is Decision.PRESENT  # it outlines positive findings alone
+        return decision is Decision.PRESENT  # it only outlines positive findings
     return written.finding is None or written.finding in found[written.source]
 
 
 def _describe(images: list[CaseImage], decision: Decision, texts: Texts) -> str:
-    """Say in one line which findings were so decided on these images."""
+    """Return one line with the findings that have the decision on these images."""
     found = set[Finding]().union(*(_decided(image, decision) for image in images))
     names = ", ".join(texts.finding(finding) for finding in Finding if finding in found)
     return f"{texts.decisions[decision]}: {names}. {texts.research_use}."

@@ -1,4 +1,4 @@
-"""The overlays: where the evidence for a finding lies, as Secondary Capture images that every PACS shows."""
+"""The overlays: the evidence for a finding over its image, as Secondary Captures, which every PACS shows."""
 
 from __future__ import annotations
 
@@ -32,15 +32,17 @@ _ANY_ORIENTATION: Final = ("L", "F")
 
 
 def select_overlays(case: Case, max_overlays: int) -> list[tuple[CaseImage, FindingResult]]:
-    """Choose the findings that are worth a picture, the most pressing first.
+    """Return the findings that get an overlay, the most urgent first.
 
-    PRESENT come before DEFERRED, and within each those first that are most often likelier than their prevalence;
-    ties go by SOP Instance UID and by the order of the findings.
+    PRESENT is before DEFERRED, and within each the highest ratio of probability and prevalence is first. Ties are in
+    the order of SOP Instance UIDs and of findings.
 
     Parameters
     ----------
+    case
+        The study with its results.
     max_overlays
-        At most so many pairs for the study.
+        The most pairs.
 
     Returns
     -------
@@ -57,12 +59,30 @@ def select_overlays(case: Case, max_overlays: int) -> list[tuple[CaseImage, Find
 
 
 def overlay_uid(provenance: Provenance, study_fingerprint: str, image: CaseImage, finding: Finding) -> str:
-    """Derive the SOP Instance UID of the overlay for one finding on one image."""
+    """Return the SOP Instance UID of the overlay for one finding on one image.
+
+    Parameters
+    ----------
+    provenance
+        What made the results.
+    study_fingerprint
+        :func:`candor.dicom.shared.identity.case_fingerprint` of the study.
+    image, finding
+        The image and the finding.
+    """
     return provenance.result_uid("overlay", study_fingerprint, image.sop_instance_uid, finding.name)
 
 
 def overlay_series_uid(provenance: Provenance, study_fingerprint: str) -> str:
-    """Derive the Series Instance UID of all overlays of a study."""
+    """Return the Series Instance UID of all overlays of a study.
+
+    Parameters
+    ----------
+    provenance
+        What made the results.
+    study_fingerprint
+        :func:`candor.dicom.shared.identity.case_fingerprint` of the study.
+    """
     return provenance.result_uid("overlay-series", study_fingerprint)
 
 
@@ -75,20 +95,22 @@ def build_overlay(
     texts: Texts = ENGLISH,
     canvas: Canvas | None = None,
 ) -> SCImage:
-    """Draw one finding's evidence over its image, as a Secondary Capture in the source's study.
+    """Return the overlay of one finding's evidence on its image, as a Secondary Capture.
 
     Parameters
     ----------
     case
-        The study with its results; its time stands in the object.
+        The study with its results; the object has its time.
     image, result
         One pair of :func:`select_overlays`.
+    provenance
+        What made the results.
     number
         Instance Number (0020,0013) in the series of overlays, from 1.
     texts
-        The language of the words in and about the picture.
+        The language of the texts.
     canvas
-        The image's radiograph made ready, to be shared by its overlays; None makes one for this overlay alone.
+        The image's radiograph, scaled once for all its overlays; None scales it for this one.
 
     Returns
     -------
@@ -128,7 +150,7 @@ def build_overlay(
 
 
 def _picture(canvas: Canvas, result: FindingResult, provenance: Provenance, texts: Texts) -> Rgb:
-    """Draw the overlay, with words in ASCII: the font has no other letters."""
+    """Return the overlay's picture, with texts in ASCII, because the font has no other letters."""
     return render(
         canvas,
         result.heatmap,
@@ -142,7 +164,7 @@ def _picture(canvas: Canvas, result: FindingResult, provenance: Provenance, text
 def _finish(
     overlay: SCImage, case: Case, image: CaseImage, result: FindingResult, provenance: Provenance, texts: Texts
 ) -> None:
-    """Add what highdicom does not: the source's identity and anatomy, the derivation, equipment, times."""
+    """Set what highdicom does not: the source's identity and anatomy, the derivation, equipment, times."""
     source = _header(image)
     carry_over(overlay, source, image=True)
     if any(note.reason is Reason.LOSSY for note in image.notices):
@@ -178,7 +200,7 @@ def _title(result: FindingResult, texts: Texts) -> str:
 
 
 def _lines(result: FindingResult, provenance: Provenance, texts: Texts) -> Iterator[str]:
-    """Say under the title why it was deferred, the prevalence, the region, and who says so."""
+    """Yield the lines under the title: the reason of a deferral, prevalence and region, and the model."""
     if result.reason:
         yield texts.reason(result.reason)
     prevalence = texts.overlay_prevalence.format(prevalence=codes.percent(result.prevalence))

@@ -1,4 +1,4 @@
-"""The heatmaps as numbers: all findings' evidence on one image, as a Parametric Map for programs that compute on it."""
+"""The heatmap values: all findings' evidence on one image, as a Parametric Map for other programs."""
 
 from __future__ import annotations
 
@@ -32,41 +32,61 @@ SERIES_NUMBER: Final = 9102
 SERIES_DESCRIPTION: Final = f"Candor heatmap values: {RESEARCH_USE}"
 _SHORT_STRING: Final = 16
 _THICKNESS_MM: Final = 1.0
-"""Slice Thickness (0018,0050) must have a value, and a projection has none."""
+"""Slice Thickness (0018,0050): it must have a value, although a projection has none."""
 
 _SAME_IN_ALL_FRAMES: Final = ("DerivationImageSequence", "PlanePositionSequence")
 
 
 def parametric_map_uid(provenance: Provenance, study_fingerprint: str, image: CaseImage) -> str:
-    """Derive the SOP Instance UID of the map of one image."""
+    """Return the SOP Instance UID of the map of one image.
+
+    Parameters
+    ----------
+    provenance
+        What made the results.
+    study_fingerprint
+        :func:`candor.dicom.shared.identity.case_fingerprint` of the study.
+    image
+        The image.
+    """
     return provenance.result_uid("heatmap-values", study_fingerprint, image.sop_instance_uid)
 
 
 def parametric_map_series_uid(provenance: Provenance, study_fingerprint: str) -> str:
-    """Derive the Series Instance UID of all maps of a study."""
+    """Return the Series Instance UID of all maps of a study.
+
+    Parameters
+    ----------
+    provenance
+        What made the results.
+    study_fingerprint
+        :func:`candor.dicom.shared.identity.case_fingerprint` of the study.
+    """
     return provenance.result_uid("heatmap-values-series", study_fingerprint)
 
 
 def build_parametric_map(
     case: Case, image: CaseImage, provenance: Provenance, number: int = 1, texts: Texts = ENGLISH
 ) -> ParametricMap:
-    """Give the heatmaps of one image as the network made them, one frame for each finding.
+    """Return the heatmaps of one image as the network made them, one frame for each finding.
 
-    The frames come in the order of ``image.results``. Which finding a frame is about stands in its Quantity
-    Definition Sequence, as the code of (121071, DCM, "Finding"), and for people in its Frame Label. The values are
-    in units of the logit, at least 0, on the network's own grid, whose cells cover the whole image. Where that grid
-    lies is said by :mod:`candor.dicom.write.plane`, in a Frame of Reference of its own.
+    The frames are in the order of ``image.results``. A frame's finding is in its Quantity Definition Sequence, as the
+    code of (121071, DCM, "Finding"), and for people in its Frame Label. The values are in units of the logit, at least
+    0, on the network's own grid, whose cells cover the whole image. :mod:`candor.dicom.write.plane` computes the grid's
+    position, in a Frame of Reference of its own.
 
     Parameters
     ----------
     case
-        The study with its results; its time stands in the object.
+        The study with its results; the object has its time.
     image
         An assessed image of it.
+    provenance
+        What made the results.
     number
         Instance Number (0020,0013) in the series of maps, from 1.
     texts
-        The language of what people read.
+        The language of the texts.
 
     Returns
     -------
@@ -121,10 +141,10 @@ def build_parametric_map(
 def _finish(
     target: ParametricMap, case: Case, image: CaseImage, plane: Plane, provenance: Provenance, texts: Texts
 ) -> None:
-    """Add what highdicom does not: the source's identity and anatomy, the derivation, equipment, times."""
+    """Set what highdicom does not: the source's identity and anatomy, the derivation, equipment, times."""
     carry_over(target, _header(image), image=True)
     del target.PatientOrientation  # each frame has its Image Orientation (Patient)
-    target.BurnedInAnnotation = "NO"  # whatever the source has: no letter survives on so coarse a grid
+    target.BurnedInAnnotation = "NO"  # even if the source has: no letter is legible on so coarse a grid
     if any(note.reason is Reason.LOSSY for note in image.notices):
         target.LossyImageCompression = "01"
     target.DerivationDescription = plain(" ".join(_derivation(plane, provenance)))
@@ -134,12 +154,12 @@ def _finish(
 
 
 def _describe_frames(target: ParametricMap, image: CaseImage, texts: Texts) -> None:
-    """Say of each frame which finding it is about, and once for all what is the same in all frames."""
+    """Set the finding of each frame, and move what is the same in all frames to the shared attributes."""
     (shared,) = target.SharedFunctionalGroupsSequence
     frames = target.PerFrameFunctionalGroupsSequence
     for keyword in _SAME_IN_ALL_FRAMES:
         shared[keyword] = frames[0][keyword]
-    if "RealWorldValueMappingSequence" in shared:  # highdicom shares that of a single frame
+    if "RealWorldValueMappingSequence" in shared:  # highdicom does so for a single frame
         frames[0].RealWorldValueMappingSequence = shared.RealWorldValueMappingSequence
         del shared.RealWorldValueMappingSequence
     for position, (frame, result) in enumerate(zip(frames, image.results, strict=True), 1):
@@ -152,7 +172,7 @@ def _describe_frames(target: ParametricMap, image: CaseImage, texts: Texts) -> N
 
 
 def _index_by_finding(target: ParametricMap, organization_uid: str) -> None:
-    """Make the finding the frames' one dimension: highdicom takes the position, which is the same for all."""
+    """Set the finding as the frames' one dimension; highdicom sets the position, which is the same for all."""
     organization = Dataset()
     organization.DimensionOrganizationUID = organization_uid
     target.DimensionOrganizationSequence = [organization]
@@ -170,7 +190,7 @@ def _header(image: CaseImage) -> Dataset:
 
 
 def _placed(header: Dataset, plane: Plane, frame_of_reference_uid: str) -> Dataset:
-    """Name the source with a place and without anybody's identity, which highdicom logs and warns with."""
+    """Return the source with a position, and without the identity, which highdicom would write into logs."""
     source = Dataset()
     for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Rows", "Columns"):
         setattr(source, keyword, header[keyword].value)
@@ -183,7 +203,7 @@ def _placed(header: Dataset, plane: Plane, frame_of_reference_uid: str) -> Datas
 
 
 def _mapping(result: FindingResult, top: float) -> RealWorldValueMapping:
-    """Say of one frame what its values mean: the evidence for which finding, in which unit."""
+    """Return the mapping of one frame's values: their finding and their unit."""
     mapping = RealWorldValueMapping(
         lut_label=lut_label(result.finding),
         lut_explanation="",
@@ -199,22 +219,22 @@ def _mapping(result: FindingResult, top: float) -> RealWorldValueMapping:
 
 
 def lut_label(finding: Finding) -> str:
-    """Name a finding in the 16 letters of LUT Label (0040,9210); no two findings have the same."""
+    """Return a unique name of a finding for LUT Label (0040,9210), of at most 16 letters."""
     return shorten(finding.display, _SHORT_STRING, placeholder="...")
 
 
 def _window(top: float) -> VOILUTTransformation:
-    """Show the values of all frames alike: from black for none to white for the hottest of all."""
+    """Return the same window for all frames: from black for 0 to white for the highest value of all."""
     return VOILUTTransformation(window_center=top / 2, window_width=top, voi_lut_function="LINEAR_EXACT")
 
 
 def _top(grids: NDArray[np.float32]) -> float:
-    """Give the highest value of all frames; 1 where all are empty, since a window has a width."""
+    """Return the highest value of all frames; 1 where all are empty, because a window needs a width."""
     return float(grids.max()) or 1.0
 
 
 def _derivation(plane: Plane, provenance: Provenance) -> list[str]:
-    """Say how the map was made, and what about its place is not known."""
+    """Return how the map was made, and what is assumed about its position."""
     sentences = [
         f"Class activation by {provenance.model_name} {provenance.software_versions}, in units of the logit, "
         "on the network's grid over the whole source image."

@@ -1,8 +1,8 @@
-"""Where a grid that covers a radiograph lies in space, for objects that cannot do without a place.
+"""The position in space of a grid that covers a radiograph, for objects that must have one.
 
-A projection has no Frame of Reference: its pixels are no points of the patient. The place made here is the grid's own,
-with the image's first pixel at the origin. Its directions and distances are right within the picture where the source
-states them; nothing can be said of its depth.
+A projection has no Frame of Reference: its pixels are not points of the patient. The position here is relative to the
+image's first pixel. Its directions and distances are right within the picture where the source states them; the depth
+has no meaning.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ _DIRECTIONS: Final = {
 """Unit vectors of the letters of Patient Orientation (PS3.3 C.7.6.1.1.1) in the patient's system (C.7.6.2.1.1)."""
 
 _AS_HUNG: Final = ("L", "F")
-"""A frontal radiograph as it is hung: the patient's left on the viewer's right, the head up."""
+"""A frontal radiograph as it is usually shown: the patient's left on the viewer's right, the head up."""
 
 _ASSUMED_MM: Final = 1.0
 _PLAUSIBLE_MM: Final = (0.001, 100.0)
-"""No detector has smaller or larger pixels; a spacing beyond says nothing about the picture."""
+"""The range of plausible pixel spacings; no detector has smaller or larger pixels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plane:
-    """A grid's place.
+    """A grid's position.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class Plane:
     is_measured
         Whether the source states its spacing; else 1 mm for each pixel is assumed.
     is_oriented
-        Whether the source states its directions; else a frontal radiograph as it is hung is assumed.
+        Whether the source states its directions; else those of a frontal radiograph as usually shown are assumed.
     """
 
     spacing: tuple[float, float]
@@ -60,12 +60,14 @@ class Plane:
 
 
 def plane_of(source: Dataset, rows: int, columns: int) -> Plane:
-    """Place a grid of ``rows`` and ``columns`` so that its cells together cover the source image.
+    """Return the position of a grid whose cells cover the source image.
 
     Parameters
     ----------
     source
         The attributes of the image, with its Rows and Columns.
+    rows, columns
+        Cells of the grid.
 
     References
     ----------
@@ -76,7 +78,7 @@ def plane_of(source: Dataset, rows: int, columns: int) -> Plane:
     down, across = pixel or (_ASSUMED_MM, _ASSUMED_MM)
     spacing = (down * source.Rows / rows, across * source.Columns / columns)
     along_rows, along_columns = (np.array(_DIRECTIONS[letter]) for letter in directions or _AS_HUNG)
-    # Both edges meet, so the first cell's centre is half of both sizes apart from the first pixel's.
+    # The first cell and the first pixel share a corner, so their centres are half of the difference in size apart.
     position = along_rows * (spacing[1] - across) / 2 + along_columns * (spacing[0] - down) / 2
     return Plane(
         spacing=spacing,
@@ -94,9 +96,9 @@ def _plausible_spacing(source: Dataset) -> tuple[float, float] | None:
 
 
 def _directions(source: Dataset) -> tuple[str, str] | None:
-    """Give the letters of the main directions of rows and columns; None where they make no plane.
+    """Return the letters of the main directions of rows and columns; None where they span no plane.
 
-    Of an oblique direction ("LH") the first letter is the main one (PS3.3 C.7.6.1.1.1).
+    The first letter of an oblique direction ("LH") is the main one (PS3.3 C.7.6.1.1.1).
     """
     letters = [value[0] for value in valid_values(source, "PatientOrientation")]
     if len(letters) != 2 or any(letter not in _DIRECTIONS for letter in letters):

@@ -1,6 +1,6 @@
-"""The outlines as Grayscale Softcopy Presentation States: over the image itself, each finding to be switched off.
+"""The outlines as Grayscale Softcopy Presentation States: over the image itself, with a layer for each finding.
 
-The presentation state shows the image with the image's own grey-scale, as the application read it.
+The presentation state shows the image with its own grey-scale pipeline, as the application read it.
 """
 
 from __future__ import annotations
@@ -35,43 +35,63 @@ SERIES_DESCRIPTION: Final = f"Candor outlines: {RESEARCH_USE}"
 _LABEL: Final = "CANDOR OUTLINES"
 _LUT_BITS: Final = 16
 _UNSPECIFIED: Final = "US"
-"""A Modality LUT Type and Rescale Type (PS3.3 C.11.1.1.2)."""
+"""The Modality LUT Type or Rescale Type of unspecified units (PS3.3 C.11.1.1.2)."""
 
 
 def select_presentation_states(case: Case) -> list[CaseImage]:
-    """List the images with a finding that is present and has a place, by SOP Instance UID."""
+    """Return the images with a finding that can be outlined, sorted by SOP Instance UID."""
     images = [image for image in case.assessed_images if any(map(is_localised, image.results))]
     return sorted(images, key=lambda image: image.sop_instance_uid)
 
 
 def presentation_state_uid(provenance: Provenance, study_fingerprint: str, image: CaseImage) -> str:
-    """Derive the SOP Instance UID of an image's presentation state."""
+    """Return the SOP Instance UID of an image's presentation state.
+
+    Parameters
+    ----------
+    provenance
+        What made the results.
+    study_fingerprint
+        :func:`candor.dicom.shared.identity.case_fingerprint` of the study.
+    image
+        The image.
+    """
     return provenance.result_uid("presentation-state", study_fingerprint, image.sop_instance_uid)
 
 
 def presentation_state_series_uid(provenance: Provenance, study_fingerprint: str) -> str:
-    """Derive the Series Instance UID of all presentation states of a study."""
+    """Return the Series Instance UID of all presentation states of a study.
+
+    Parameters
+    ----------
+    provenance
+        What made the results.
+    study_fingerprint
+        :func:`candor.dicom.shared.identity.case_fingerprint` of the study.
+    """
     return provenance.result_uid("presentation-state-series", study_fingerprint)
 
 
 def build_presentation_state(
     case: Case, image: CaseImage, provenance: Provenance, number: int = 1, texts: Texts = ENGLISH
 ) -> GrayscaleSoftcopyPresentationState:
-    """Outline where the evidence for an image's positive findings lies, to be shown over the image.
+    """Return outlines of the evidence for an image's positive findings, to be shown over the image.
 
-    Each finding has its own graphic layer with its outlines and its name and probability, at the side of the
-    picture; they carry the Tracking ID and UID of the finding's group in the report.
+    Each finding has its own graphic layer with its outlines, and its name and probability at the side of the picture.
+    They have the Tracking ID and UID of the finding's group in the report.
 
     Parameters
     ----------
     case
-        The study with its results; its time stands in the object.
+        The study with its results; the object has its time.
     image
         One of :func:`select_presentation_states`.
+    provenance
+        What made the results.
     number
         Instance Number (0020,0013) in the series of presentation states, from 1.
     texts
-        The language of names and notice.
+        The language of the texts.
 
     Returns
     -------
@@ -80,7 +100,7 @@ def build_presentation_state(
     Raises
     ------
     ReportError
-        The image has no header, or no positive finding that has a place.
+        The image has no header, or no finding that can be outlined.
 
     References
     ----------
@@ -107,7 +127,7 @@ def build_presentation_state(
         content_creator_name=f"{APPLICATION_NAME}^",
         presentation_lut_transformation=PresentationLUTTransformation("INVERSE" if grey.inverse else "IDENTITY"),
         transfer_syntax_uid=ExplicitVRLittleEndian,
-        specific_character_set=None,  # carried over below: highdicom refuses "" as the first of several sets
+        specific_character_set=None,  # copied below: highdicom refuses "" as the first of several sets
         **general_equipment(provenance),
     )
     subject = Subject(case, image, reference, provenance, fingerprint, texts)
@@ -122,15 +142,15 @@ def build_presentation_state(
 
 
 def _finish(state: GrayscaleSoftcopyPresentationState, case: Case, source: Dataset, provenance: Provenance) -> None:
-    """Add what highdicom does not: the source's identity and body part, equipment, times."""
+    """Set what highdicom does not: the source's identity and body part, equipment, times."""
     carry_over(state, source, image=False)
     carry_where_valid(state, source, "BodyPartExamined")
     if "BodyPartExamined" not in state:
-        state.Laterality = ""  # nobody says whether the body part is a paired one (type 2C)
+        state.Laterality = ""  # it is not known whether the body part is a paired one (type 2C)
     sign(state, provenance, case.time)
     stamp(state, case.time)
     date, clock = state.ContentDate, state.ContentTime
-    del state.ContentDate, state.ContentTime  # a presentation state has two of its own instead
+    del state.ContentDate, state.ContentTime  # a presentation state has the two below instead
     state.PresentationCreationDate, state.PresentationCreationTime = date, clock
     # In the zone of the other times: dcmpschk refuses a date and time with "+" in it, though PS3.5 6.2 allows it.
     state.ContributingEquipmentSequence[0].add_new("ContributionDateTime", "DT", f"{date}{clock}")
@@ -139,7 +159,7 @@ def _finish(state: GrayscaleSoftcopyPresentationState, case: Case, source: Datas
 
 
 def _reference(source: Dataset) -> Dataset:
-    """Copy of the source what highdicom reads of a referenced image; the identity comes with :func:`carry_over`."""
+    """Return the attributes that highdicom reads of a referenced image; :func:`carry_over` sets the identity."""
     reference = Dataset()
     for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Rows", "Columns"):
         setattr(reference, keyword, source[keyword].value)
@@ -153,10 +173,10 @@ def _reference(source: Dataset) -> Dataset:
 
 
 def _in_one_lut(grey: GreyScale) -> GreyScale:
-    """Join a Modality LUT and what follows it into one VOI LUT of the stored values.
+    """Return a pipeline with the Modality LUT and the next step joined into one VOI LUT of the stored values.
 
-    A Modality LUT of a presentation state has entries of 8 or 16 bits and no others (PS3.3 C.11.1.1), and checkers
-    refuse 16 where the values of the image's need fewer. The picture is the same.
+    The entries of a presentation state's Modality LUT must have 8 or 16 bits (PS3.3 C.11.1.1), and validators refuse 16
+    where the values need fewer. The picture is the same.
     """
     if not isinstance(grey.modality, Lut):
         return grey
@@ -168,7 +188,7 @@ def _in_one_lut(grey: GreyScale) -> GreyScale:
 
 
 def _add_modality_lut(state: Dataset, grey: GreyScale, source: Dataset) -> None:
-    """Carry the Modality LUT, or slope and intercept, where they change the values (PS3.3 C.11.1)."""
+    """Set the Modality LUT, or slope and intercept, where they change the values (PS3.3 C.11.1)."""
     modality = grey.modality
     if isinstance(modality, Lut):
         item = _lut_item(modality)
@@ -182,7 +202,7 @@ def _add_modality_lut(state: Dataset, grey: GreyScale, source: Dataset) -> None:
 
 
 def _add_voi_lut(state: Dataset, grey: GreyScale) -> None:
-    """Carry the VOI LUT or the window that the image is shown with first (PS3.3 C.11.8)."""
+    """Set the VOI LUT or the window that the image is shown with first (PS3.3 C.11.8)."""
     item = Dataset()
     match grey.voi:
         case Lut():
@@ -198,9 +218,10 @@ def _add_voi_lut(state: Dataset, grey: GreyScale) -> None:
 
 
 def _lut_item(lut: Lut) -> Dataset:
-    """Write a LUT as an item of a LUT Sequence, with entries of 16 bits.
+    """Return a LUT as an item of a LUT Sequence, with entries of 16 bits.
 
-    A presentation state has no Pixel Representation: the Value Representation tells whether the first input is signed.
+    A presentation state has no Pixel Representation, so the Value Representation shows whether the first input is
+    signed.
 
     References
     ----------
@@ -208,14 +229,14 @@ def _lut_item(lut: Lut) -> Dataset:
     """
     count = len(lut.entries) // 2
     item = Dataset()
-    # pydicom writes the first and the third value without a sign, whatever the Value Representation, as it should.
+    # pydicom rightly writes the first and the third value unsigned in both Value Representations.
     item.add_new("LUTDescriptor", "SS" if lut.first < 0 else "US", [count % (1 << 16), lut.first, _LUT_BITS])
     item.add_new("LUTData", "OW", lut.entries)
     return item
 
 
 def _in_16_bits(lut: Lut) -> Lut:
-    """Spread a VOI LUT's entries over 16 bits: its output is a share of their range."""
+    """Return a VOI LUT with its entries scaled to 16 bits; the picture is the same."""
     entries = np.frombuffer(lut.entries, "<u2")
     spread = np.rint(entries * (0xFFFF / ((1 << lut.bits) - 1))).astype("<u2")
     return Lut(lut.first, _LUT_BITS, spread.tobytes())

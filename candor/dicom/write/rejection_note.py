@@ -1,4 +1,4 @@
-"""Rejection notes: Key Object Selection documents that tell an archive to hide results of ours (IHE IOCM)."""
+"""Rejection notes: Key Object Selection documents that make an archive hide results of Candor (IHE IOCM)."""
 
 from __future__ import annotations
 
@@ -31,11 +31,19 @@ class Rejection(Enum):
 
 
 _MODIFIERS: Final = {Rejection.QUALITY: codes.OTHER_FAILURE}
-"""The title asks for a reason of CID 7011, which are about the making of images; the description tells ours."""
+"""The title needs a modifier of CID 7011, whose reasons are about acquisition; the description has the real one."""
 
 
 def rejection_note_uid(rejected: Sequence[ResultObject], rejection: Rejection) -> str:
-    """Derive the note's SOP Instance UID: the same results rejected for the same reason have the same note."""
+    """Return the note's SOP Instance UID; the same results and reason give the same one.
+
+    Parameters
+    ----------
+    rejected
+        The results, in any order.
+    rejection
+        The reason.
+    """
     return derived_uid("rejection note", rejection.value.value, *sorted(item.sop_instance_uid for item in rejected))
 
 
@@ -47,20 +55,22 @@ def build_rejection_note(
     provenance: Provenance,
     time: datetime,
 ) -> KeyObjectSelectionDocument:
-    """Reject results of one study.
+    """Return a note that rejects results of one study.
 
     Parameters
     ----------
     source
-        One of the results, or an image that they rest on: the note carries its patient and study.
+        The attributes of one of the results or of an image, from which patient and study are copied.
     rejected
-        All of them; they are of one study.
+        The results, all of one study.
+    rejection
+        The reason.
     explanation
-        For a person who finds the note; no patient's data.
+        A text for people; it holds no patient's data.
     provenance
         What makes the note, not what made the results.
     time
-        Of the rejection, with a time zone.
+        The time of the rejection, with a time zone.
 
     Raises
     ------

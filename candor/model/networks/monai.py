@@ -15,11 +15,11 @@ _SDK = "monai.deploy"
 
 @contextmanager
 def without_sdk() -> Iterator[None]:
-    """Let MONAI be imported without its SDK; afterwards the SDK can be imported as before."""
+    """Block the SDK while MONAI is imported; afterwards it can be imported as before."""
     if _SDK in sys.modules:
         yield
         return
-    sys.modules[_SDK] = None  # type: ignore[assignment]  # makes its import fail, which MONAI passes over
+    sys.modules[_SDK] = None  # type: ignore[assignment]  # makes its import fail, which MONAI ignores
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Every network by the name that a bundle's ``metadata.json`` and a recipe give.
+"""Every network by the name in a bundle's ``metadata.json`` and in a recipe.
 
 ``densenet121``            a trunk of :data:`candor.model.networks.trunks.TRUNKS` with a linear head
 ``densenet121/conv64``     with another head of :data:`candor.model.networks.heads.HEADS`
@@ -21,10 +21,10 @@ from candor.model.networks.two_view import TwoViewNetwork
 from candor.study.errors import BundleError
 
 Builder = Callable[[int], ClassActivationNetwork]
-"""From the number of findings to a network with random weights."""
+"""Returns a network with random weights for a number of findings."""
 
 MEMBERS: Final = (2, 3, 4)
-"""How many networks one trunk may hold; in the paper accuracy falls beyond four, for want of capacity."""
+"""Numbers of members; in the paper accuracy falls beyond four, because the trunk lacks capacity."""
 
 
 def _single(
@@ -56,7 +56,14 @@ NETWORKS: Final = _table()
 
 
 def build(architecture: str, findings: int) -> ClassActivationNetwork:
-    """Build a network with random weights.
+    """Return a network with random weights.
+
+    Parameters
+    ----------
+    architecture
+        A name of :data:`NETWORKS`.
+    findings
+        Number of findings.
 
     Raises
     ------
@@ -71,17 +78,17 @@ def build(architecture: str, findings: int) -> ClassActivationNetwork:
 
 
 def known() -> str:
-    """Say in one line which names there are."""
+    """Return one line with the names that there are."""
     heads = ", ".join(f"/{key}" for key, head in HEADS.items() if head is not linear)
     members = ", ".join(f"mimo{members}:" for members in MEMBERS)
     return f"{', '.join(TRUNKS)}; each alone, or with {heads} after it, or with {members} or two-view: before it"
 
 
 def reads_two_views(architecture: str) -> bool:
-    """Whether a network wants a frontal and a lateral radiograph."""
+    """Return whether a network takes a frontal and a lateral radiograph."""
     return architecture.startswith("two-view:")
 
 
 def trunk_of(architecture: str) -> str:
-    """Name the trunk of an architecture: ``"densenet121"`` of ``"mimo3:densenet121"``."""
+    """Return the trunk of an architecture: ``"densenet121"`` for ``"mimo3:densenet121"``."""
     return architecture.rpartition(":")[2].partition("/")[0]

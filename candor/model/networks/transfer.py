@@ -1,10 +1,10 @@
-"""Transfer learning: hold the trunk still while the head learns, open it block by block, let it learn more slowly.
+"""Transfer learning: freeze the trunk while the head learns, unfreeze it by blocks, and give it lower rates.
 
 Two phases::
 
-    unfreeze(network, last=0)    # the head learns alone
-    unfreeze(network, last=2)    # then the trunk's last two blocks with it
-    unfreeze(network)            # then all, at the rates of parameter_groups
+    unfreeze(network, last=0)    # only the head learns
+    unfreeze(network, last=2)    # the trunk's last two blocks too
+    unfreeze(network)            # all, at the rates of parameter_groups
 
 References
 ----------
@@ -21,38 +21,44 @@ from candor.model.networks.trunk import Trunk
 
 
 def trunks_in(network: nn.Module) -> list[Trunk]:
-    """Every trunk of a network: one, or two for two views. A trunk's is itself."""
+    """Return every trunk of a network: one, or two for two views. For a trunk it is itself."""
     return [module for module in network.modules() if isinstance(module, Trunk)]
 
 
 def unfreeze(network: nn.Module, last: int | None = None) -> None:
-    """Let a network's trunks learn; what is held still gets no gradient and keeps its running statistics.
+    """Unfreeze blocks of a network's trunks, and freeze the others.
+
+    Frozen blocks get no gradient and keep their running statistics.
 
     Parameters
     ----------
+    network
+        The network; changed in place.
     last
-        So many blocks of each trunk, from the head backwards, and no others; 0 for none, None for all.
+        Number of blocks of each trunk that learn, counted from the head; None for all.
     """
     for trunk in trunks_in(network):
         trunk.hold(0 if last is None else max(len(trunk.blocks) - last, 0))
 
 
 def parameter_groups(network: nn.Module, rate: float, *, groups: int = 3, factor: float = 10.0) -> list[dict[str, Any]]:
-    """Divide a network for an optimiser: the nearer to the pixels, the more slowly it learns.
+    """Return a network's parameter groups for an optimiser, with lower rates nearer to the pixels.
 
     Parameters
     ----------
+    network
+        The network.
     rate
-        Learning rate of everything that is not trunk.
+        Learning rate of everything but the trunk.
     groups
-        Two or more: the trunk's blocks in ``groups - 1`` runs of about equal number, then the rest.
+        Number of groups, two or more: ``groups - 1`` of about equally many blocks of the trunk, and one of the rest.
     factor
-        From the rate of a group to that of the one before it; 1 for one rate.
+        The rate of a group divided by that of the group before it; 1 for one rate.
 
     Returns
     -------
-    ``params`` and ``lr`` of each group, from the pixels to the head. Frozen parameters are among them, so that one
-    optimiser serves all phases.
+    ``params`` and ``lr`` of each group, from the pixels to the head. Frozen parameters are included, so that one
+    optimiser can be used for all phases.
     """
     parts: list[list[nn.Parameter]] = [[] for _ in range(groups - 1)]
     for trunk in trunks_in(network):

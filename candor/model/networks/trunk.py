@@ -1,4 +1,4 @@
-"""The convolutional part of a network: from pixels to the last feature map, in blocks that can be held still."""
+"""The convolutional part of a network, from pixels to the last feature map, in blocks that can be frozen."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch import nn
 
 
 class Trunk(nn.Sequential):
-    """Layers that turn ``(n, inputs, side, side)`` into ``(n, channels, height, width)``, last activation included.
+    """Layers that turn ``(n, inputs, side, side)`` into ``(n, channels, height, width)``, with the last activation.
 
     Parameters
     ----------
     layers
-        In order, by name.
+        The layers by name, in order.
     channels
-        Of the last feature map.
+        Channels of the last feature map.
     """
 
     def __init__(self, layers: Mapping[str, nn.Module], channels: int) -> None:
@@ -27,15 +27,15 @@ class Trunk(nn.Sequential):
 
     @property
     def blocks(self) -> list[nn.Module]:
-        """The parts that have parameters, from the pixels on: what is frozen, or learns at one rate, together."""
+        """The parts with parameters, from the pixels on; a block is frozen, or learns at one rate, as a whole."""
         inner = self.get_submodule("features") if "features" in self._modules else self
         return [child for child in inner.children() if any(True for _ in child.parameters())]
 
     def hold(self, leading: int) -> None:
-        """Freeze the first ``leading`` blocks, and open the others.
+        """Freeze the first ``leading`` blocks, and unfreeze the others.
 
-        A frozen block takes no gradient and stays in evaluation mode whatever ``train()`` says: otherwise its batch
-        normalisation would drift with every batch although its weights stand still.
+        A frozen block gets no gradient and stays in evaluation mode even after ``train()``: otherwise the statistics of
+        its batch normalisation would change with every batch.
         """
         self._held = leading
         for position, block in enumerate(self.blocks):
@@ -43,7 +43,7 @@ class Trunk(nn.Sequential):
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:
-        """Set training or evaluation mode; see :meth:`hold` for what stays in the latter."""
+        """Set training or evaluation mode; frozen blocks stay in evaluation mode, see :meth:`hold`."""
         super().train(mode)
         for block in self.blocks[: self._held]:
             block.eval()

@@ -1,6 +1,6 @@
 """The trunks by name: DenseNet and ResNet are MONAI's, VGG and the benchmark CNN are built here.
 
-Tensors carry the names that torchvision gives them, but for DenseNet's ``layers``, which MONAI puts in between.
+Tensors have the names of torchvision, except for DenseNet's ``layers``, which MONAI adds.
 
 References
 ----------
@@ -27,21 +27,23 @@ _VGG19: Final = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))
 
 
 def densenet(kind: type[DenseNet], width: int, channels: int = 1) -> Trunk:
-    """Take the features of one of MONAI's DenseNets, and the ReLU that MONAI counts to the classifier.
+    """Return the trunk of one of MONAI's DenseNets, with the ReLU that MONAI has in the classifier.
 
     Parameters
     ----------
+    kind
+        MONAI's class.
     width
         Channels of the last feature map.
     channels
-        Of the input.
+        Number of input channels.
     """
     network = kind(spatial_dims=2, in_channels=channels, out_channels=1)
     return Trunk({"features": network.features, "relu": nn.ReLU(inplace=True)}, width)
 
 
 def resnet101(channels: int = 1) -> Trunk:
-    """MONAI's ResNet-101 as in the paper: a stride of 2 in the first layer, no bias beside batch normalisation."""
+    """Return MONAI's ResNet-101 as in the paper: stride 2 in the first layer, no bias before batch normalisation."""
     network = monai_resnet101(
         spatial_dims=2, n_input_channels=channels, conv1_t_stride=2, bias_downsample=False, feed_forward=False
     )
@@ -49,15 +51,17 @@ def resnet101(channels: int = 1) -> Trunk:
 
 
 def vgg(stages: tuple[tuple[int, int], ...], channels: int = 1, *, normalised: bool = True) -> Trunk:
-    """Build VGG's convolutions.
+    """Return the trunk of a VGG network.
 
     Parameters
     ----------
     stages
-        Filters and number of convolutions of each.
+        Filters and number of convolutions of each stage.
+    channels
+        Number of input channels.
     normalised
-        With batch normalisation after every convolution; the paper had none, and without it the random start of 16
-        layers hardly trains.
+        Whether batch normalisation follows every convolution. The paper had none, but without it 16 layers with random
+        weights hardly train.
     """
     layers: list[nn.Module] = []
     for filters, convolutions in stages:
@@ -78,7 +82,7 @@ def _he_normal(convolution: nn.Conv2d) -> nn.Conv2d:
 
 
 def benchmark_cnn(channels: int = 1) -> Trunk:
-    """Two convolutions: what a deep network has to beat, and quick enough for tests."""
+    """Return a trunk of two convolutions: the baseline for deep networks, and quick enough for tests."""
     layers: dict[str, nn.Module] = {}
     for layer, (inputs, outputs) in enumerate(((channels, 16), (16, 32)), start=1):
         layers[f"conv{layer}"] = nn.Conv2d(inputs, outputs, kernel_size=5, stride=2, padding=2, bias=False)
@@ -100,4 +104,4 @@ TRUNKS: Final[dict[str, Callable[[int], Trunk]]] = {
     "vgg16": partial(vgg, _VGG16),
     "vgg19": partial(vgg, _VGG19),
 }
-"""From the number of input channels to a trunk with random weights."""
+"""Functions that return a trunk with random weights for a number of input channels."""

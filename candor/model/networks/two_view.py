@@ -18,10 +18,10 @@ from candor.model.networks.trunk import Trunk
 
 
 class TwoViews(NamedTuple):
-    """What the two views say together.
+    """The outputs for two views together.
 
     ``logits`` is ``(n, findings)``. ``frontal`` and ``lateral`` are class activations ``(n, findings, height, width)``:
-    a logit is the sum of their means and the head's bias. Where there was no lateral, its map is zero.
+    a logit is the sum of their means and the head's bias. Without a lateral view, its map is zero.
     """
 
     logits: Tensor
@@ -30,12 +30,14 @@ class TwoViews(NamedTuple):
 
 
 class TwoViewNetwork(ClassActivationNetwork):
-    """Two trunks whose pooled features, side by side, go to one linear head.
+    """Two trunks with one linear head for their concatenated features.
 
     Parameters
     ----------
     trunk, lateral
-        Of the frontal and of the lateral view.
+        The trunks of the frontal and of the lateral view.
+    findings
+        Number of findings.
     """
 
     def __init__(self, trunk: Trunk, lateral: Trunk, findings: int) -> None:
@@ -44,7 +46,7 @@ class TwoViewNetwork(ClassActivationNetwork):
         self._frontal_channels = trunk.channels
 
     def classify(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Classify frontal radiographs alone, as studies without a lateral: logits and class activation."""
+        """Return logits and class activation of frontal radiographs alone, without a lateral view."""
         activation = _class_activation(features, self._weights()[0])
         return activation.mean(dim=(2, 3)) + self.head.bias, activation
 
@@ -56,8 +58,8 @@ class TwoViewNetwork(ClassActivationNetwork):
         frontal, lateral
             ``(n, 1, side, side)``; where there is no lateral, its values do not matter.
         present
-            ``(n,)`` bool: whether the study has a lateral. Without one its features are zero, and nothing of it
-            reaches the trunk, so that blank pictures do not move batch normalisation's statistics.
+            ``(n,)`` bool: whether the study has a lateral. Without one its features are zero, and the trunk does not
+            run on it, so that blank pictures do not change the statistics of batch normalisation.
         """
         from_frontal, activation = self(frontal)
         _, weight = self._weights()
@@ -67,11 +69,11 @@ class TwoViewNetwork(ClassActivationNetwork):
         return TwoViews(from_frontal + beside.mean(dim=(2, 3)), activation, beside)
 
     def _weights(self) -> tuple[Tensor, Tensor]:
-        """Divide the head between the views: ``(findings, channels)`` each."""
+        """Return the head's weights of the two views, ``(findings, channels)`` each."""
         frontal, lateral = torch.tensor_split(self.head.weight, [self._frontal_channels], dim=1)
         return frontal, lateral
 
 
 def _class_activation(features: Tensor, weight: Tensor) -> Tensor:
-    # The same as a convolution, whose export to ONNX takes whole tensors alone and no part of one.
+    # The same as a convolution, whose export to ONNX only takes whole tensors as weights.
     return torch.einsum("kc,nchw->nkhw", weight, features)

@@ -1,4 +1,4 @@
-"""The error model in NumPy answers as in torch, and its P(wrong) is shifted as Bayes says."""
+"""The learned gate in NumPy answers as in torch, and its P(wrong) is shifted as Bayes says."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 from candor.decide.calibration import Calibration, CalibrationKind, Line, LogitMap
 from candor.decide.heatmap_spread import SPREAD
-from candor.decide.learned_gate import PRIOR, ErrorModel, Tensors, map_inputs, p_wrong, side_inputs
+from candor.decide.learned_gate import PRIOR, LearnedGate, Tensors, map_inputs, p_wrong, side_inputs
 from tests.bundles import THREE
 from training.learned_gate.network import ErrorNetwork
 
@@ -29,9 +29,9 @@ def random_tensors(*, prior: bool, seed: int = 0) -> Tensors:
     return state | {name: values.astype(np.float32) for name, values in standard.items()}
 
 
-def random_model(*, prior: bool = True, lung_field: bool = False) -> ErrorModel:
-    """An error model that was not fitted."""
-    return ErrorModel(
+def random_model(*, prior: bool = True, lung_field: bool = False) -> LearnedGate:
+    """A learned gate that was not fitted."""
+    return LearnedGate(
         findings=THREE,
         prior=prior,
         lung_field=lung_field,

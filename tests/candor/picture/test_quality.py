@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from candor.picture.orientation import Limits, Look, Screen, load_screen
+from candor.picture.orientation import Limits, Look, OrientationCheck, load_orientation_check
 from candor.picture.pixels import PixelMeasures
 from candor.picture.quality import (
     ADULT,
@@ -50,8 +50,8 @@ def reasons(flags: tuple[Flag, ...]) -> list[Reason]:
 
 
 @pytest.fixture(scope="module")
-def screen() -> Screen:
-    return load_screen()
+def orientation() -> OrientationCheck:
+    return load_orientation_check()
 
 
 def test_a_child_is_told_from_an_adult_without_saying_how_old() -> None:
@@ -132,16 +132,20 @@ def test_every_score_stands_in_its_sentence() -> None:
     assert "score 0.988, limit 0.900" in flag.detail
 
 
-def test_every_reason_has_an_action(screen: Screen) -> None:
+def test_every_reason_has_an_action(orientation: OrientationCheck) -> None:
     noise = np.random.default_rng(0).choice([0.0, 1.0], size=(300, 300)).astype(np.float32)
-    flags = [*check(Radiograph(noise), None, screen), *check_age(3), *check_look(look(inverted=1, turned=1), LIMITS)]
+    flags = [
+        *check(Radiograph(noise), None, orientation),
+        *check_age(3),
+        *check_look(look(inverted=1, turned=1), LIMITS),
+    ]
     assert len(flags) >= 4
     assert all(flag.reason in DEFAULT_POLICY for flag in flags)
 
 
-def test_a_picture_without_pixels_is_refused(screen: Screen) -> None:
+def test_a_picture_without_pixels_is_refused(orientation: OrientationCheck) -> None:
     with pytest.raises(Refused):
-        check(Radiograph(np.zeros((0, 0), np.float32)), 50, screen)
+        check(Radiograph(np.zeros((0, 0), np.float32)), 50, orientation)
 
 
 @settings(max_examples=25)
@@ -151,11 +155,11 @@ def test_a_picture_without_pixels_is_refused(screen: Screen) -> None:
     st.sampled_from([None, 0, 50]),
 )
 def test_whatever_the_picture_the_checks_answer_or_refuse(
-    screen: Screen, shape: tuple[int, int], turns: int, age: int | None
+    orientation: OrientationCheck, shape: tuple[int, int], turns: int, age: int | None
 ) -> None:
     pixels = np.rot90(np.random.default_rng(turns).random(shape, np.float32), turns)  # strides of either sign
     if pixels.size < 2:
         with pytest.raises(Refused):
-            check(Radiograph(pixels), age, screen)
+            check(Radiograph(pixels), age, orientation)
     else:
-        assert all(flag.score is None or 0 <= flag.score <= 1 for flag in check(Radiograph(pixels), age, screen))
+        assert all(flag.score is None or 0 <= flag.score <= 1 for flag in check(Radiograph(pixels), age, orientation))

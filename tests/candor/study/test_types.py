@@ -97,7 +97,7 @@ def test_the_first_refusal_stays() -> None:
 
 def test_a_stage_out_of_order_says_so() -> None:
     with pytest.raises(RuntimeError, match="a stage ran before"):
-        case_module.given(None)
+        case_module.assert_set(None)
 
 
 def provenance(**changes: str) -> Provenance:

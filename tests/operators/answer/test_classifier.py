@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from candor.study.case import Case, CaseImage, given
+from candor.study.case import Case, CaseImage, assert_set
 from candor.study.reasons import Reason
 from operators.answer.classifier import Classifier
 from operators.graph.sdk import Application
@@ -29,9 +29,9 @@ def classified(engine: Brightest, brightest: list[float], size: int = 8) -> list
 def test_each_image_gets_its_own_answer() -> None:
     images = classified(Brightest(), [0.25, 1.0, 0.5])
     for image, last in zip(images, [0.25, 1.0, 0.5], strict=True):
-        assert given(image.logits).tolist() == [last, -last]
-        assert np.array_equal(given(image.activation), np.full((2, 3, 3), last))
-        assert np.array_equal(given(image.features), given(image.network_input)[0, 0, :5])
+        assert assert_set(image.logits).tolist() == [last, -last]
+        assert np.array_equal(assert_set(image.activation), np.full((2, 3, 3), last))
+        assert np.array_equal(assert_set(image.features), assert_set(image.network_input)[0, 0, :5])
         assert image.shortcut is None
 
 
@@ -47,6 +47,6 @@ def test_a_failure_stays_with_its_image() -> None:
     images = classified(engine, [0.25, 1.0, 0.5])
     assert engine.batches == [3, 1, 1, 1]
     assert [image.assessed for image in images] == [True, False, True]
-    assert given(images[1].refusal).reason is Reason.PROCESSING_FAILED
+    assert assert_set(images[1].refusal).reason is Reason.PROCESSING_FAILED
     assert images[1].logits is None
-    assert given(images[2].logits)[0] == 0.5
+    assert assert_set(images[2].logits)[0] == 0.5

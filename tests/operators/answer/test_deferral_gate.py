@@ -86,7 +86,7 @@ def test_an_image_that_a_check_deferred_is_deferred_in_every_finding() -> None:
 
 def test_a_learned_gate_turns_answers_into_deferrals(monkeypatch: pytest.MonkeyPatch) -> None:
     learned, made = LearnedGate(monkeypatch, 0.3, 0.1), image(0.1, 0.9)
-    assert decided(made, error_model=learned) == [(Decision.DEFERRED, Reason.LIKELY_WRONG), (Decision.PRESENT, None)]
+    assert decided(made, learned_gate=learned) == [(Decision.DEFERRED, Reason.LIKELY_WRONG), (Decision.PRESENT, None)]
     assert [result.wrong for result in made.results] == [0.3, 0.1]
     assert learned.asked == [(None, [False, True])]
 
@@ -94,7 +94,7 @@ def test_a_learned_gate_turns_answers_into_deferrals(monkeypatch: pytest.MonkeyP
 def test_costs_ask_the_learned_gate_about_the_answer_that_they_favour(monkeypatch: pytest.MonkeyPatch) -> None:
     learned = LearnedGate(monkeypatch, 0.1, 0.1)
     gate = GATE.with_costs({Finding.MASS: Costs(missed=4, false_alarm=1, deferral=0.5)})
-    decisions = decided(image(0.3, 0.3), gate, error_model=learned)
+    decisions = decided(image(0.3, 0.3), gate, learned_gate=learned)
     assert decisions == [(Decision.PRESENT, None), (Decision.DEFERRED, Reason.BETWEEN_THRESHOLDS)]
     assert learned.asked == [(None, [True, False])]
 
@@ -106,11 +106,11 @@ def test_the_lung_field_is_looked_for_where_the_learned_gate_wants_it(
     mask = np.zeros((128, 128), np.bool_)
     mask[30:100, 20:55] = mask[30:100, 73:108] = True
     learned = LearnedGate(monkeypatch, 0.1, 0.1, lung_field=wanted)
-    decided(image(0.1, 0.9), error_model=learned, lungs=Lungs(mask))
+    decided(image(0.1, 0.9), learned_gate=learned, lungs=Lungs(mask))
     assert (learned.asked[0][0] is mask) == wanted
 
 
 def test_a_lung_field_that_cannot_be_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     learned = LearnedGate(monkeypatch, 0.1, 0.1, lung_field=True)
-    decided(image(0.1, 0.9), error_model=learned, lungs=Lungs(np.zeros((128, 128), np.bool_)))
+    decided(image(0.1, 0.9), learned_gate=learned, lungs=Lungs(np.zeros((128, 128), np.bool_)))
     assert learned.asked[0][0] is None

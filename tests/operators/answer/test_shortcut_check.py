@@ -16,7 +16,7 @@ from candor.model.outputs import Engine
 from candor.model.preprocess import InputSpec
 from candor.picture.lungs import LungField
 from candor.picture.shortcut import Auditor, Blanked
-from candor.study.case import Case, CaseImage, given
+from candor.study.case import Case, CaseImage, assert_set
 from candor.study.findings import Finding
 from candor.study.policy import DEFAULT_POLICY, Action
 from candor.study.reasons import Reason
@@ -162,7 +162,7 @@ def test_all_with_marks_and_an_answer_run_again_at_once(fragment: Application, a
     assert run_check(fragment, auditor, images).batches == [2]
     assert [image.shortcut is not None for image in images] == [True, False, False, True]
     for image, grey in ((images[0], 0.5), (images[3], 0.53)):
-        without, audit = network_input(letter=False, grey=grey).max(), given(image.shortcut)
+        without, audit = network_input(letter=False, grey=grey).max(), assert_set(image.shortcut)
         assert audit.what == "the marks in the upper left corner"
         assert np.allclose(audit.changes, [without - 2, 2 - without], atol=0.01)
         assert [note.reason for note in image.deferrals] == [Reason.SHORTCUT]
@@ -188,7 +188,7 @@ def test_a_failure_stays_with_its_image(fragment: Application, auditor: Auditor)
     engine = run_check(fragment, auditor, images, Brightest(broken=between))
     assert engine.batches == [3, 1, 1, 1]
     assert [image.assessed for image in images] == [True, True, False]
-    assert given(images[2].refusal).reason is Reason.PROCESSING_FAILED
+    assert assert_set(images[2].refusal).reason is Reason.PROCESSING_FAILED
     assert [len(image.deferrals) for image in images] == [1, 1, 0]
     assert images[2].shortcut is None
 
@@ -228,7 +228,7 @@ def audited(fragment: Application, engine: Engine, pictures: list[np.ndarray]) -
     return [
         image
         for image in case.assessed_images
-        if gate.decide(Finding.EFFUSION, float(given(image.probabilities)[0]))[0] is not Decision.DEFERRED
+        if gate.decide(Finding.EFFUSION, float(assert_set(image.probabilities)[0]))[0] is not Decision.DEFERRED
     ]
 
 
@@ -236,7 +236,7 @@ def test_the_changes_stand_in_the_results() -> None:
     image = assessed(header_of(), results=[result(finding, Decision.PRESENT) for finding in BOTH])
     image.shortcut = ShortcutAudit("the borders", np.array([-1.4, 0.25]))
     (study,) = summarise([case_of(image)], PROVENANCE).studies
-    assert given(study.images[0].shortcut).model_dump() == {
+    assert assert_set(study.images[0].shortcut).model_dump() == {
         "blanked": "the borders",
         "log_odds_changes": {"Effusion": -1.4, "Mass": 0.25},
     }

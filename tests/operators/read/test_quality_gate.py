@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pydicom import Dataset
 
-from candor.picture.orientation import Limits, Look, Screen
+from candor.picture.orientation import Limits, Look, OrientationCheck
 from candor.study.case import Case, CaseImage
 from candor.study.policy import DEFAULT_POLICY, Action, Policy
 from candor.study.radiograph import Radiograph
@@ -18,7 +18,7 @@ from operators.graph.sdk import Application
 from operators.read.quality_gate import QualityGate
 
 
-class Seer(Screen):
+class Seer(OrientationCheck):
     """Sees in every picture what it was told to."""
 
     def __init__(self, look: Look) -> None:
@@ -46,7 +46,7 @@ def image(age: str = "050Y", pixels: np.ndarray | None = None) -> CaseImage:
 
 
 def gated(fragment: Application, of: CaseImage, look: Look = GOOD, policy: Policy = DEFAULT_POLICY) -> CaseImage:
-    gate = QualityGate(fragment, name="quality", screen=Seer(look), policy=policy)
+    gate = QualityGate(fragment, name="quality", orientation=Seer(look), policy=policy)
     gate.work(Case("1.2", [of], Path("out"), datetime(2026, 1, 1, tzinfo=UTC)))
     return of
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from candor.model.bundle import ERROR_MODEL, ERROR_MODEL_WEIGHTS, load_bundle, load_model
+from candor.model.bundle import LEARNED_GATE, LEARNED_GATE_WEIGHTS, load_bundle, load_model
 from candor.study.errors import DataError, SettingsError
 from candor.study.radiograph import Radiograph
 from tests.nih import read_nih
@@ -26,8 +26,8 @@ from training.learned_gate.fit import fit
 from training.learned_gate.judge import judge
 from training.learned_gate.options import Options
 from training.learned_gate.report import END, START, figures, write_figures
-from training.learned_gate.run import fit_error_model
-from training.learned_gate.write import write_error_model
+from training.learned_gate.run import fit_learned_gate
+from training.learned_gate.write import write_learned_gate
 from training.records import Occasion
 
 
@@ -57,7 +57,7 @@ def test_the_command_writes_gate_and_page(
     arguments = ["--bundle", str(bundle), "--data", str(mini_nih), "--date", DAY, "--epochs", "2"]
     before = load_bundle(bundle).sha256
     assert main(["fit-error-model", *arguments, "--no-prior", "--balanced", "--report", str(page)]) == 0
-    record = read(bundle / ERROR_MODEL)
+    record = read(bundle / LEARNED_GATE)
     part = read_nih(mini_nih).only(Subset.GATE, Subset.CALIBRATION)
     patients = len(set(part.patients()))
     assert record["description"] == f"fitted to the answers on {len(part.images)} images of {patients} patients"
@@ -66,9 +66,9 @@ def test_the_command_writes_gate_and_page(
     assert record["answers"] == 3 * len(part.images)
     assert 0 < record["wrong"] < record["answers"]
     assert record["figures"]["patients"] == len(set(read_nih(mini_nih).only(Subset.TEST).patients()))
-    assert (bundle / ERROR_MODEL_WEIGHTS).stat().st_size < 100_000
+    assert (bundle / LEARNED_GATE_WEIGHTS).stat().st_size < 100_000
     loaded = load_bundle(bundle)
-    assert (loaded.error_model is not None) == record["active"] == (loaded.sha256 != before)
+    assert (loaded.learned_gate is not None) == record["active"] == (loaded.sha256 != before)
     printed = capsys.readouterr().out
     assert record["description"] in printed
     assert record["verdict"] in printed
@@ -85,7 +85,7 @@ def test_the_same_command_writes_the_same_bytes(bundle: Path, mini_nih: Path) ->
     written = []
     for _ in range(2):
         assert main(arguments) == 0
-        written.append([(bundle / file).read_bytes() for file in (ERROR_MODEL, ERROR_MODEL_WEIGHTS)])
+        written.append([(bundle / file).read_bytes() for file in (LEARNED_GATE, LEARNED_GATE_WEIGHTS)])
     assert written[0] == written[1]
 
 
@@ -97,7 +97,7 @@ def test_a_page_without_a_place_is_refused_and_nothing_written(
     arguments = ["--bundle", str(bundle), "--data", str(mini_nih), "--epochs", "1", "--report", str(other)]
     assert main(["fit-error-model", *arguments]) == EXIT_UNUSABLE
     assert "other.md has no place for figures; add the lines" in capsys.readouterr().err
-    assert not (bundle / ERROR_MODEL).exists()
+    assert not (bundle / LEARNED_GATE).exists()
 
 
 def test_a_page_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_a_page_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_a_data_set_without_all_sets_is_refused(bundle: Path, mini_nih: Path, subsets: tuple[Subset, ...]) -> None:
     model = load_model(bundle)
     with pytest.raises(DataError, match="there must be gate or calibration patients and test patients"):
-        fit_error_model(
+        fit_learned_gate(
             model, read_nih(mini_nih, model.findings).only(*subsets), Options(), Occasion(date(2026, 1, 2), "")
         )
 
@@ -136,15 +136,15 @@ def test_the_lungs_are_found_on_every_picture_and_believed_where_plausible(
     assert fields[1][:, :4].all()
     arguments = ["--bundle", str(bundle), "--data", str(mini_nih), "--epochs", "1", "--lung-field"]
     assert main(["fit-error-model", *arguments]) == 0
-    assert read(bundle / ERROR_MODEL)["lung_field"] is True
+    assert read(bundle / LEARNED_GATE)["lung_field"] is True
 
 
 def test_an_active_verdict_is_written_and_loaded(bundle: Path) -> None:
     model = replace(load_model(bundle), findings=TWO)
     learnt_from, options = planted(), Options(epochs=60, limit=0.1)
     judged = judge(fit(learnt_from, TWO, options), planted(seed=1), options)
-    write_error_model(model, judged, learnt_from, Occasion(date(2026, 1, 2), "made up"))
-    record = read(bundle / ERROR_MODEL)
+    write_learned_gate(model, judged, learnt_from, Occasion(date(2026, 1, 2), "made up"))
+    record = read(bundle / LEARNED_GATE)
     assert record["active"]
     assert record["limit"] == 0.1
     assert record["figures"]["augrc"]["learned"]["value"] < record["figures"]["augrc"]["confidence"]["value"]

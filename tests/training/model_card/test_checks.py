@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from candor.model.bundle import ERROR_MODEL, FAMILIARITY, load_model
+from candor.model.bundle import FAMILIARITY, LEARNED_GATE, load_model
 from candor.ood.familiarity import Familiarity, fit_tensors
 from candor.ood.paediatric import ChildLook
 from tests.training.conftest import Made
@@ -78,7 +78,7 @@ def test_a_check_without_the_look_of_children_says_so(root: Path) -> None:
 
 @pytest.mark.parametrize(("active", "told"), [(True, "Active"), (False, "Not active")])
 def test_the_verdict_on_the_learned_gate_is_told_in_its_words(root: Path, active: bool, told: str) -> None:
-    (root / ERROR_MODEL).write_text(json.dumps({"active": active, "verdict": "its AUGRC is what it is"}))
+    (root / LEARNED_GATE).write_text(json.dumps({"active": active, "verdict": "its AUGRC is what it is"}))
     assert f"{told}: its AUGRC is what it is." in list(checks(root))
 
 

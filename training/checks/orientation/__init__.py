@@ -1,1 +1,1 @@
-"""Train the screen, the small network of :mod:`candor.picture.orientation`, and measure it."""
+"""Train the orientation check, the small network of :mod:`candor.picture.orientation`, and measure it."""

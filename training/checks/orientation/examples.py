@@ -42,7 +42,7 @@ BLANKED_SHARE: Final = 0.2
 
 
 class Example(NamedTuple):
-    """One input of the screen, and the four answers that it should give."""
+    """One input of the orientation check, and the four answers that it should give."""
 
     pixels: Pixels
     inverted: int
@@ -65,7 +65,7 @@ def examples(pictures: Sequence[Pixels], count: int, rng: np.random.Generator) -
 
     Returns
     -------
-    ``pixels``: ``(1, SIDE, SIDE)`` float32, as :func:`candor.picture.orientation.to_screen_input` makes it.
+    ``pixels``: ``(1, SIDE, SIDE)`` float32, as :func:`candor.picture.orientation.to_orientation_input` makes it.
     """
     scenes = [_scene(pictures, rng) for _ in range(count // POSES)]
     return [_posed(pixels, projection, rng) for pixels, projection in scenes for _ in range(POSES)]
@@ -127,7 +127,7 @@ def blanked(pixels: Pixels, rng: np.random.Generator) -> Pixels:
 
 
 def _cut(picture: Pixels, rng: np.random.Generator) -> Pixels:
-    """Cut out a random part, of random proportions, and squeeze it to the screen's input."""
+    """Cut out a random part, of random proportions, and squeeze it to the orientation check's input."""
     spans = []
     for length in picture.shape:
         kept = round(length * rng.uniform(_KEPT, 1))

@@ -1,4 +1,4 @@
-"""Set the screen's limits on patients whom it never saw, and measure all checks of a picture on others.
+"""Set the orientation check's limits on patients whom it never saw, and measure all checks of a picture on others.
 
 The checks are those that the application runs, :func:`candor.picture.quality.check`, on pictures as they are and on
 pictures with defects.
@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from candor.picture.orientation import Limits, Screen
+from candor.picture.orientation import Limits, OrientationCheck
 from candor.picture.quality import ADULT, check
 from candor.study.errors import DataError, Refused
 from candor.study.radiograph import Radiograph
@@ -83,13 +83,13 @@ def is_adult(source: Source) -> bool:
     return source.age is None or source.age >= ADULT
 
 
-def set_limits(screen: Screen, sources: Sequence[Source]) -> Limits:
+def set_limits(orientation: OrientationCheck, sources: Sequence[Source]) -> Limits:
     """Set every limit so that at most ``FALSE_ALARMS`` of the good pictures exceed it, at least ``LEAST_LIMIT``.
 
     Parameters
     ----------
-    screen
-        The trained screen; its own limits are not used.
+    orientation
+        The trained orientation check; its own limits are not used.
     sources
         Adults among the gate's and the calibration's patients are used.
 
@@ -99,9 +99,11 @@ def set_limits(screen: Screen, sources: Sequence[Source]) -> Limits:
         There are none.
     """
     kept = (Subset.GATE, Subset.CALIBRATION)
-    looks = [screen.look(_read(source)) for source in sources if source.subset in kept and is_adult(source)]
+    looks = [orientation.look(_read(source)) for source in sources if source.subset in kept and is_adult(source)]
     if not looks:
-        raise DataError("no picture to set the screen's limits on; the official test list's patients are needed")
+        raise DataError(
+            "no picture to set the orientation check's limits on; the official test list's patients are needed"
+        )
     return Limits(**{name: _limit([getattr(look, name) for look in looks]) for name in Limits.__slots__})
 
 
@@ -112,13 +114,13 @@ def _limit(scores: Sequence[float]) -> float:
     return max(LEAST_LIMIT, math.nextafter(highest, math.inf))
 
 
-def figures(screen: Screen, sources: Sequence[Source]) -> dict[str, object]:
-    """Measure all checks of a picture on patients of whom neither the screen nor its limits saw a picture.
+def figures(orientation: OrientationCheck, sources: Sequence[Source]) -> dict[str, object]:
+    """Measure all checks of a picture on patients of whom neither the orientation check nor its limits saw a picture.
 
     Parameters
     ----------
-    screen
-        The screen with its limits.
+    orientation
+        The orientation check with its limits.
     sources
         Those of the TEST patients are used.
 
@@ -133,46 +135,48 @@ def figures(screen: Screen, sources: Sequence[Source]) -> dict[str, object]:
     groups = {source.data: [s for s in elsewhere if s.data == source.data] for source in elsewhere}
     lateral = [source for source in test if source.view == LATERAL]
     return {
-        "adults of ChestX-ray14": counted(screen, map(_read, official)),
-        "with a defect": {name: _found(screen, official, defect) for name, defect in DEFECTS.items()},
-        "frontal views from elsewhere": {name: counted(screen, map(_read, group)) for name, group in groups.items()},
-        "lateral views": counted(screen, map(_read, lateral)),
+        "adults of ChestX-ray14": counted(orientation, map(_read, official)),
+        "with a defect": {name: _found(orientation, official, defect) for name, defect in DEFECTS.items()},
+        "frontal views from elsewhere": {
+            name: counted(orientation, map(_read, group)) for name, group in groups.items()
+        },
+        "lateral views": counted(orientation, map(_read, lateral)),
     }
 
 
-def _found(screen: Screen, sources: Iterable[Source], defect: Defect) -> dict[str, object]:
+def _found(orientation: OrientationCheck, sources: Iterable[Source], defect: Defect) -> dict[str, object]:
     images = [Radiograph(np.ascontiguousarray(defect.put(_read(source).pixels))) for source in sources]
-    seen = [reasons(screen, image) for image in images]
+    seen = [reasons(orientation, image) for image in images]
     return {"pictures": len(seen), "found": sum(defect.reason in found for found in seen)}
 
 
-def counted(screen: Screen, images: Iterable[Radiograph]) -> dict[str, object]:
+def counted(orientation: OrientationCheck, images: Iterable[Radiograph]) -> dict[str, object]:
     """Count the reasons given: ``pictures``, those with ``none``, and ``reasons`` by their code.
 
     Parameters
     ----------
-    screen
-        The screen with its limits.
+    orientation
+        The orientation check with its limits.
     images
         Pictures of adults.
     """
-    seen = [reasons(screen, image) for image in images]
+    seen = [reasons(orientation, image) for image in images]
     counts = Counter(reason.code for found in seen for reason in found)
     return {"pictures": len(seen), "none": sum(not found for found in seen), "reasons": dict(sorted(counts.items()))}
 
 
-def reasons(screen: Screen, image: Radiograph) -> frozenset[Reason]:
+def reasons(orientation: OrientationCheck, image: Radiograph) -> frozenset[Reason]:
     """Return the reasons that all checks give for one picture, which is taken as an adult's.
 
     Parameters
     ----------
-    screen
-        The screen with its limits.
+    orientation
+        The orientation check with its limits.
     image
         The picture; it may be one that is refused.
     """
     try:
-        return frozenset(flag.reason for flag in check(image, ADULT, screen))
+        return frozenset(flag.reason for flag in check(image, ADULT, orientation))
     except Refused as refused:
         return frozenset({refused.reason})
 

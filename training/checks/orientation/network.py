@@ -1,4 +1,4 @@
-"""The screen's network: five small convolutions, and one head for all its answers."""
+"""The orientation check's network: five small convolutions, and one head for all its answers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CHANNELS: Final = ((16, 2), (32, 2), (48, 2), (64, 2), (64, 1))
 _SPLIT: Final = [1, 4, 1, 3]  # inverted, turned, mirrored, projection
 
 
-class ScreenNetwork(nn.Module):
+class OrientationNetwork(nn.Module):
     """The network from ``(n, 1, side, side)`` to the log-odds ``(n, 9)`` of all answers.
 
     The last feature map is flattened, not averaged: the answers depend on which side something is.
@@ -39,7 +39,7 @@ class ScreenNetwork(nn.Module):
 class Probabilities(nn.Module):
     """The network with its answers as probabilities, in the order of :data:`candor.picture.orientation.OUTPUTS`."""
 
-    def __init__(self, network: ScreenNetwork) -> None:
+    def __init__(self, network: OrientationNetwork) -> None:
         super().__init__()
         self.network = network
 
@@ -54,11 +54,11 @@ class Probabilities(nn.Module):
         )
 
 
-def screen_loss(answers: Tensor, truth: Tensor) -> Tensor:
+def orientation_loss(answers: Tensor, truth: Tensor) -> Tensor:
     """Return the sum of the cross-entropies of the four answers over a batch.
 
     Polarity and turn count only for frontal chests, and mirroring only for those that are upright: for other pictures
-    the screen's answer is not used.
+    the orientation check's answer is not used.
 
     Parameters
     ----------

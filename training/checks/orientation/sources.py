@@ -1,9 +1,10 @@
-"""The pictures that the screen learns from or is measured on, with their licences.
+"""The pictures that the orientation check learns from or is measured on, with their licences.
 
 Only pictures whose licence lets anyone use what was learned from them are used for training: those of ChestX-ray14 are
 free with attribution, the others' rows must say CC BY or CC0. The collection of COVID-19 images gives most of its rows,
-and all its lateral views, for non-commercial use only: they are measured on and never learned from. So the screen sees
-no real lateral view in training; :func:`training.checks.orientation.examples.from_the_side` makes similar ones.
+and all its lateral views, for non-commercial use only: they are measured on and never learned from. So the
+orientation check sees no real lateral view in training;
+:func:`training.checks.orientation.examples.from_the_side` makes similar ones.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from training.data.readers.tables import read_table
 from training.data.splits import OFFICIAL, Subset, unit_hash
 
 STORED_SIDE: Final = 128
-"""Side in pixels of stored pictures: a third more than the screen sees, as a reserve for augmentation."""
+"""Side in pixels of stored pictures: a third more than the orientation check sees, as a reserve for augmentation."""
 
 NIH: Final = "free with attribution"
 FREE: Final = frozenset({NIH, "CC0", "CC BY", "CC BY 3.0", "CC BY 4.0"})
@@ -66,7 +67,7 @@ class Source:
 
     @property
     def teaches(self) -> bool:
-        """Whether the screen may learn from it."""
+        """Whether the orientation check may learn from it."""
         return self.subset is Subset.TRAIN and self.licence in FREE and self.view in ("PA", "AP")
 
 

@@ -1,4 +1,4 @@
-"""Train the screen, and write it as a graph."""
+"""Train the orientation check, and write it as a graph."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from candor.model.onnx_engine import open_session
 from candor.picture.orientation import OUTPUTS, SIDE
 from candor.study.errors import BundleError, DataError
 from training.checks.orientation.examples import examples
-from training.checks.orientation.network import Probabilities, ScreenNetwork, screen_loss
+from training.checks.orientation.network import OrientationNetwork, Probabilities, orientation_loss
 
 BATCH: Final = 64
 PEAK_LEARNING_RATE: Final = 3e-3
@@ -29,9 +29,9 @@ TOLERANCE: Final = 1e-5
 """Largest difference of a probability between torch and the graph that an export may have."""
 
 
-def train_screen(
+def train_orientation_check(
     pictures: Sequence[NDArray[np.float32]], steps: int, seed: int, *, batch: int = BATCH
-) -> ScreenNetwork:
+) -> OrientationNetwork:
     """Train on random examples of some pictures; the same seed gives the same weights on the same machine.
 
     Parameters
@@ -51,15 +51,15 @@ def train_screen(
         There is no picture.
     """
     if not pictures:
-        raise DataError("there is no picture that the screen may learn from; give a folder of ChestX-ray14")
+        raise DataError("there is no picture that the orientation check may learn from; give a folder of ChestX-ray14")
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    network = ScreenNetwork(SIDE)
+    network = OrientationNetwork(SIDE)
     optimiser = torch.optim.AdamW(network.parameters(), weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, PEAK_LEARNING_RATE, total_steps=steps)
-    for _ in (progress := trange(steps, desc="screen", unit="step", mininterval=10)):
+    for _ in (progress := trange(steps, desc="orientation check", unit="step", mininterval=10)):
         made = examples(pictures, batch, rng)
-        loss = screen_loss(
+        loss = orientation_loss(
             network(torch.from_numpy(np.stack([one.pixels for one in made]))),
             torch.tensor([one[1:] for one in made]),
         )
@@ -71,13 +71,13 @@ def train_screen(
     return network.eval()
 
 
-def write_screen(network: ScreenNetwork, graph: Path) -> None:
+def write_orientation_check(network: OrientationNetwork, graph: Path) -> None:
     """Write the network with its weights as an ONNX graph, and check that both give the same answers.
 
     Parameters
     ----------
     network
-        The trained screen.
+        The trained orientation check.
     graph
         The file to write; it is removed if the answers differ.
 
@@ -95,13 +95,13 @@ def write_screen(network: ScreenNetwork, graph: Path) -> None:
         raise BundleError(f"{graph.name} differs from torch by {difference:.1e}, more than {TOLERANCE:g}; not exported")
 
 
-def largest_difference(network: ScreenNetwork, graph: Path, images: NDArray[np.float32]) -> float:
+def largest_difference(network: OrientationNetwork, graph: Path, images: NDArray[np.float32]) -> float:
     """Return the largest difference of a probability between torch and a graph.
 
     Parameters
     ----------
     network
-        The trained screen.
+        The trained orientation check.
     graph
         Its ONNX file.
     images

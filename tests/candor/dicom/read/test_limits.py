@@ -12,7 +12,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from candor.dicom.read import limits
 from candor.dicom.read.file import read_header, read_pixels
-from candor.dicom.read.limits import Budget, read_bounded
+from candor.dicom.read.limits import Budget, read_limited
 from candor.study.errors import Refused
 from candor.study.reasons import Reason
 from tests.candor.dicom.read.test_file import encoded, save
@@ -148,7 +148,7 @@ def test_a_refusal_inside_a_sequence_of_undefined_length_keeps_its_words(
 ) -> None:
     path = tmp_path / "file.dcm"
     path.write_bytes(before_pixels(nested(50)))
-    reads = 2 * len(read_bounded(save(radiograph_dataset(), tmp_path / "plain.dcm"), Budget(1 << 20)))
+    reads = 2 * len(read_limited(save(radiograph_dataset(), tmp_path / "plain.dcm"), Budget(1 << 20)))
     monkeypatch.setattr(limits, "MAXIMUM_READS", reads + 120)
     with pytest.raises(Refused, match="elements, items and fragments"):
         read_header(path)

@@ -13,7 +13,7 @@ from candor import RESEARCH_USE
 from candor.dicom.shared.identity import case_fingerprint
 from candor.dicom.write.overlay import build_overlay, overlay_series_uid, overlay_uid, select_overlays
 from candor.evidence.overlay import Canvas
-from candor.study.case import given
+from candor.study.case import assert_set
 from candor.study.errors import ReportError
 from candor.study.findings import Finding
 from candor.study.reasons import Reason
@@ -146,7 +146,7 @@ class TestBuildOverlay:
     def test_a_shared_canvas_changes_nothing(self) -> None:
         case = case_of(assessed(header_of()))
         pairs = select_overlays(case, 2)
-        canvas = Canvas.of(given(case.images[0].radiograph))
+        canvas = Canvas.of(assert_set(case.images[0].radiograph))
         alone = [build_overlay(case, *pair, PROVENANCE).PixelData for pair in pairs]
         assert [build_overlay(case, *pair, PROVENANCE, canvas=canvas).PixelData for pair in pairs] == alone
 

@@ -38,7 +38,7 @@ def test_examples_follow_from_the_seed_alone() -> None:
         assert a[1:] == b[1:]
 
 
-def test_examples_have_all_answers_and_the_form_of_the_screen_s_input() -> None:
+def test_examples_have_all_answers_and_the_form_of_the_orientation_s_input() -> None:
     made = examples(chests(3), 300, np.random.default_rng(0))
     assert len(made) == 300
     assert all(one.pixels.shape == (1, SIDE, SIDE) and one.pixels.dtype == np.float32 for one in made)

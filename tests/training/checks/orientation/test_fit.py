@@ -1,4 +1,4 @@
-"""Limits, figures, and that the command writes a screen that loads."""
+"""Limits, figures, and that the command writes an orientation check that loads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,16 @@ import cv2
 import numpy as np
 import pytest
 
-from candor.picture.orientation import CARD, GRAPH, OUTPUTS, SIDE, Limits, Look, Screen, load_screen
+from candor.picture.orientation import (
+    CARD,
+    GRAPH,
+    OUTPUTS,
+    SIDE,
+    Limits,
+    Look,
+    OrientationCheck,
+    load_orientation_check,
+)
 from candor.study.errors import DataError
 from candor.study.radiograph import Radiograph
 from tests.nih import make_nih
@@ -17,15 +26,15 @@ from tests.training.checks.orientation.made import chests, source, write_table
 from training.__main__ import main
 from training.checks.orientation import measure
 from training.checks.orientation.measure import FALSE_ALARMS, LEAST_LIMIT, is_adult, set_limits
-from training.checks.orientation.network import ScreenNetwork
-from training.checks.orientation.train import write_screen
+from training.checks.orientation.network import OrientationNetwork
+from training.checks.orientation.train import write_orientation_check
 from training.data.splits import Subset
 
 DAY = "2026-01-02"
 
 
 class Scored:
-    """A screen that gives pictures made-up scores in turn."""
+    """An orientation check that gives pictures made-up scores in turn."""
 
     def __init__(self, scores: list[float]) -> None:
         self._scores = iter(scores)
@@ -55,7 +64,7 @@ def test_limits_are_set_on_adults_of_the_right_patients_alone(monkeypatch: pytes
     assert [is_adult(source("a", age=age)) for age in (None, 17.9, 18.0)] == [True, False, True]
 
 
-def test_the_verb_leaves_a_screen_that_loads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_verb_leaves_a_orientation_that_loads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = make_nih(tmp_path / "nih", train_val=6, test=24)
     write_table(tmp_path / "covid" / "metadata.csv", "image patientid view license", "a.png;1;L;CC BY-NC")
     (tmp_path / "covid" / "images").mkdir()
@@ -69,14 +78,14 @@ def test_the_verb_leaves_a_screen_that_loads(tmp_path: Path, capsys: pytest.Capt
     assert card["command"].startswith("python -m training train-screen --data")
     assert card["measured_on_only"]["COVID-19 image data collection, CC BY-NC"] == 1
     assert card["figures"]["lateral views"]["pictures"] == 1
-    screen = load_screen(folder)
-    assert card["graph_sha256"] == screen.sha256
+    orientation = load_orientation_check(folder)
+    assert card["graph_sha256"] == orientation.sha256
     assert set(card["figures"]["with a defect"]) == set(measure.DEFECTS)
     assert len(OUTPUTS) == 4
 
 
 def test_a_picture_of_nothing_counts_with_its_refusal(tmp_path: Path) -> None:
-    write_screen(ScreenNetwork(SIDE), tmp_path / GRAPH)
-    screen = Screen(tmp_path / GRAPH, Limits(1, 1, 1, 1, 1))
-    counts = measure.counted(screen, [Radiograph(np.zeros((50, 50), np.float32))])
+    write_orientation_check(OrientationNetwork(SIDE), tmp_path / GRAPH)
+    orientation = OrientationCheck(tmp_path / GRAPH, Limits(1, 1, 1, 1, 1))
+    counts = measure.counted(orientation, [Radiograph(np.zeros((50, 50), np.float32))])
     assert counts == {"pictures": 1, "none": 0, "reasons": {"CONSTANT": 1}}

@@ -1,4 +1,4 @@
-"""Which pictures the screen learns from, and which it is measured on."""
+"""Which pictures the orientation check learns from, and which it is measured on."""
 
 from __future__ import annotations
 
