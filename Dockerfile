@@ -99,7 +99,7 @@ LABEL org.opencontainers.image.title="Candor node" \
       org.opencontainers.image.licenses="Apache-2.0"
 WORKDIR /opt/holoscan/app
 VOLUME /var/lib/candor
-EXPOSE 11112 8080
+EXPOSE 11112 8080 8081
 USER 10001:10001
 HEALTHCHECK --interval=60s --timeout=30s --start-period=60s \
     CMD ["python3", "-m", "gateway", "echo", "--to", "node", "--config", "/etc/candor/gateway.yaml"]

@@ -31,6 +31,20 @@ Seconds = Annotated[float, Field(gt=0, le=30 * 86400, allow_inf_nan=False)]
 AnyBlock = TypeVar("AnyBlock", bound=Block)
 
 
+def _network(name: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """Read an address or a network.
+
+    Raises
+    ------
+    ValueError
+        It is neither; the message names it.
+    """
+    try:
+        return ipaddress.ip_network(name, strict=False)
+    except ValueError:
+        raise ValueError(f"address {name!r} is neither an IP address nor a network") from None
+
+
 class Tls(Block):
     """Keys for TLS 1.2 and later; both sides show a certificate."""
 
@@ -58,10 +72,7 @@ class Caller(Block):
     @model_validator(mode="after")
     def _addresses_can_be(self) -> Self:
         for address in self.addresses:
-            try:
-                ipaddress.ip_network(address, strict=False)
-            except ValueError:
-                raise ValueError(f"address {address!r} is neither an IP address nor a network") from None
+            _network(address)
         return self
 
 
@@ -191,9 +202,22 @@ class Web(Block):
 
     host: str = Field(default="127.0.0.1", description="Address to listen on; beyond loopback it needs TLS or a proxy.")
     port: Port = Field(default=8080, description="TCP port.")
+    health_host: str = Field(
+        default="127.0.0.1", description="Address on which `/healthz`, `/readyz` and `/metrics` answer on their own."
+    )
+    health_port: Port | None = Field(
+        default=8081,
+        description="Their TCP port, which no load on the page takes away; null: they answer on the page's port alone.",
+    )
     certificate: str | None = Field(default=None, description="PEM file with the page's certificate; null without TLS.")
     key: str | None = Field(default=None, description="PEM file with its private key.")
-    behind_proxy: bool = Field(default=False, description="A proxy in front of the page speaks TLS.")
+    behind_proxy: bool = Field(
+        default=False, description="A proxy in front of the page speaks TLS; people reach the page through it alone."
+    )
+    proxies: tuple[str, ...] = Field(
+        default=("127.0.0.1", "::1"),
+        description="Addresses or networks of that proxy; the headers that it adds are believed from these alone.",
+    )
     login_header: str | None = Field(
         default=None, description="Header in which a proxy's single sign-on names the user; null: the page's own login."
     )
@@ -207,8 +231,17 @@ class Web(Block):
             raise ValueError("certificate and key belong together; give both or neither")
         if self.login_header is not None and not self.behind_proxy:
             raise ValueError("login_header needs behind_proxy: without a proxy anybody could send that header")
-        if not _loopback(self.host) and self.certificate is None and not self.behind_proxy:
-            raise ValueError(f"host {self.host!r} is not this machine alone; give certificate and key, or behind_proxy")
+        if self.behind_proxy and not self.proxies:
+            raise ValueError("behind_proxy needs proxies: the addresses whose headers are believed")
+        for proxy in self.proxies:
+            if _network(proxy).prefixlen == 0:
+                raise ValueError(f"proxies: {proxy!r} is every address; name those of the proxy")
+        hosts = (self.host,) if self.health_port is None else (self.host, self.health_host)
+        for host in hosts:
+            if not _loopback(host) and self.certificate is None and not self.behind_proxy:
+                raise ValueError(f"host {host!r} is not this machine alone; give certificate and key, or behind_proxy")
+        if self.health_port == self.port:
+            raise ValueError("health_port is the page's port; choose another, or null")
         return self
 
 

@@ -97,7 +97,7 @@ def configure(folder: Path, port: int, page: int, pacs_port: int) -> Path:
         "work": {"models": str(ROOT / "models"), "application": str(ROOT / "app.yaml")},
         "destinations": [{"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": pacs_port}],
         "keep": {"reserve_gib": 0.5, "purge_below_gib": 0.5},
-        "web": {"port": page, "upload": True},
+        "web": {"port": page, "health_port": None, "upload": True},
     }
     config.write_text(yaml.safe_dump(settings))
     gateway(config, "live", "--reason", "demonstration")

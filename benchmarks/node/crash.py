@@ -83,7 +83,7 @@ class Node:
         pacs = {"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": pacs_port}
         self.settings: dict[str, Any] = {
             "receive": {"host": "127.0.0.1", "port": self.port},
-            "web": {"port": self.page},
+            "web": {"port": self.page, "health_port": None},
             "studies": {"quiet_s": 0.5},
             "work": {"models": str(models.resolve()), "application": str(ROOT / "app.yaml")},
             "destinations": [pacs],

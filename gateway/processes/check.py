@@ -42,7 +42,10 @@ def overview(settings: Settings) -> list[str]:
     ]
     if not settings.destinations:
         lines.append("deliver   nowhere: results are stored and shown")
-    lines.append(f"page      {'https' if web.certificate else 'http'}://{web.host}:{web.port}")
+    scheme = "https" if web.certificate else "http"
+    lines.append(f"page      {scheme}://{web.host}:{web.port}")
+    if web.health_port is not None:
+        lines.append(f"health    {scheme}://{web.health_host}:{web.health_port}/healthz, /readyz, /metrics")
     lines.append(f"spool     {settings.spool}")
     return lines
 

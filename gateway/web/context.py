@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import sqlalchemy as sa
 from fastapi import Depends, HTTPException, Path
@@ -25,8 +25,11 @@ from gateway.web.content import queries
 from gateway.web.content.trial import Trials
 from gateway.web.content.view import environment
 
+LARGEST_NUMBER: Final = 2**31 - 1
+"""What a column of numbers holds in PostgreSQL: a larger one in a URL names nothing, and would be an error there."""
+
 Token = Annotated[str, Path(pattern=r"^[0-9a-f]{24}$")]
-Number = Annotated[int, Path(ge=0, le=10_000)]
+Number = Annotated[int, Path(ge=0, le=LARGEST_NUMBER)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,8 @@ async def own_form(request: Request) -> AsyncIterator[FormData]:
     HTTPException
         403: it comes from elsewhere.
     """
-    form = await request.form(max_files=1, max_fields=20)
+    files = 0 if request.state.user is None else 1  # nothing that a stranger sends is written to the disk
+    form = await request.form(max_files=files, max_fields=20)
     try:
         if not is_own_form(request, form.get("token")):
             raise HTTPException(403)

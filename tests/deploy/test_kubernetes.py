@@ -105,7 +105,14 @@ def test_the_settings_are_settings_and_fit_the_manifests(tmp_path: Path) -> None
     assert settings.database.startswith("postgresql")
     assert settings.spool == "/spool"
     ports = {port["name"]: port["containerPort"] for kind in ("receive", "web") for port in container(kind)["ports"]}
-    assert ports == {"dicom": settings.receive.port, "http": settings.web.port}
+    web = settings.web
+    assert ports == {"dicom": settings.receive.port, "http": web.port, "health": web.health_port}
+    assert web.host == web.health_host == "0.0.0.0"
+
+
+def test_health_is_asked_at_the_port_that_no_load_on_the_page_takes_away() -> None:
+    found = container("web")
+    assert {found[f"{name}Probe"]["httpGet"]["port"] for name in ("readiness", "liveness", "startup")} == {"health"}
 
 
 def test_services_and_policies_choose_pods_that_there_are() -> None:

@@ -144,7 +144,7 @@ def settings(folder: Path, pacs_port: int, address: str) -> None:
     """Write ``gateway.yaml`` for this machine alone; whatever a page has in its example stays as it ships."""
     shipped = yaml.safe_load((ROOT / "gateway.yaml").read_text())
     shipped["receive"] |= {"host": "127.0.0.1", "port": free_port()}
-    shipped["web"] |= {"port": free_port()}
+    shipped["web"] |= {"port": free_port(), "health_port": free_port()}
     shipped["studies"] |= {"quiet_s": 0.5, "max_study_age_d": 36500.0}
     shipped["keep"] |= {"reserve_gib": 0.0, "purge_below_gib": 0.0}
     shipped["destinations"] = [{"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": pacs_port}]

@@ -101,6 +101,11 @@ def test_a_node_whose_destinations_take_no_report_has_one_for_itself(tmp_path: P
         ("web: {host: 0.0.0.0}\n", "line 1: web: host '0.0.0.0' is not this machine alone; give certificate and key"),
         ("web: {certificate: a}\n", "certificate and key belong together"),
         ("web: {login_header: X-User}\n", "login_header needs behind_proxy"),
+        ("web: {behind_proxy: true, proxies: []}\n", "behind_proxy needs proxies"),
+        ("web: {behind_proxy: true, proxies: [proxy]}\n", "'proxy' is neither an IP address nor a network"),
+        ("web: {proxies: [0.0.0.0/0]}\n", "'0.0.0.0/0' is every address"),
+        ("web: {health_host: 0.0.0.0}\n", "host '0.0.0.0' is not this machine alone"),
+        ("web: {port: 8081}\n", "health_port is the page's port"),
         ("database: mysql://h/x\n", "database must begin with sqlite:/// or postgresql://"),
         ("studies: {quiet_s: 20, growing_limit_s: 10}\n", "growing_limit_s must be at least studies.quiet_s"),
         ("alarms: {webhook: 'ftp://x'}\n", "alarms.webhook is 'ftp://x'"),
@@ -135,4 +140,6 @@ def test_the_page_may_serve_this_machine_without_tls(tmp_path: Path, host: str) 
 
 def test_behind_a_proxy_the_page_may_listen_anywhere(tmp_path: Path) -> None:
     text = "web: {host: 0.0.0.0, behind_proxy: true, login_header: X-Remote-User, operators: [ann]}\n"
-    assert load_settings(written(tmp_path, text)).web.login_header == "X-Remote-User"
+    web = load_settings(written(tmp_path, text)).web
+    assert web.login_header == "X-Remote-User"
+    assert web.proxies == ("127.0.0.1", "::1")  # and whoever reaches the port from elsewhere is nobody

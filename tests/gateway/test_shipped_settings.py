@@ -45,6 +45,7 @@ def test_check_config_says_what_would_run(capsys: pytest.CaptureFixture[str]) ->
     assert "receive   CANDOR at 0.0.0.0:11112, without TLS, from anybody: name the callers before going live" in said
     assert "deliver   nowhere" in said
     assert "page      http://127.0.0.1:8080" in said
+    assert "health    http://127.0.0.1:8081/healthz, /readyz, /metrics" in said
 
 
 def test_check_config_names_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -50,16 +50,27 @@ class AccountError(CandorError):
 
 
 class TooManyFailures(CandorError):
-    """So many wrong passwords that the next try has to wait."""
+    """There were so many wrong passwords that the next try has to wait."""
 
 
 def is_name(name: str) -> bool:
-    """Tell whether somebody may be called so: letters, digits, ``. _ @ -``, up to 64."""
+    """Return whether a user may have this name: letters, digits, ``. _ @ -``, up to 64."""
     return _NAME.fullmatch(name) is not None
 
 
 def add_user(database: sa.Engine, name: str, role: Role, password: str) -> None:
     """Make a user.
+
+    Parameters
+    ----------
+    database
+        The node's database.
+    name
+        Of the user.
+    role
+        What the user may do.
+    password
+        In plain text; its argon2id hash alone is kept.
 
     Raises
     ------
@@ -76,6 +87,15 @@ def add_user(database: sa.Engine, name: str, role: Role, password: str) -> None:
 
 def set_password(database: sa.Engine, name: str, password: str) -> None:
     """Give a user a new password, and end the logins that the old one began.
+
+    Parameters
+    ----------
+    database
+        The node's database.
+    name
+        Of the user.
+    password
+        In plain text; its argon2id hash alone is kept.
 
     Raises
     ------
@@ -144,23 +164,33 @@ class Logins:
     def check(self, name: str, password: str, address: str) -> User | None:
         """Check a name and a password; None where they are wrong, after as long as where they are right.
 
+        Parameters
+        ----------
+        name
+            As it was typed.
+        password
+            As it was typed.
+        address
+            The other side's; "" where it is not known.
+
         Raises
         ------
         TooManyFailures
-            Of late for this name or from this address; nothing was checked.
+            Of late for this name from this address, or from everywhere; nothing was checked.
         """
-        if not self._throttle.allows(name, address):
-            raise TooManyFailures("too many failed logins; wait some minutes")
-        with self._database.connect() as connection:
-            row = connection.execute(sa.select(users).where(users.c.name == name)).one_or_none()
-        right = _matches(row.password_hash if row else _nobodys_hash(), password)
-        if row is None or not right:
-            self._throttle.fail(name, address)
-            # A name that nobody has is not written down: it may be a password in the wrong field.
-            log_event("login failed", "warning", user=row.name if row else "unknown", peer=address)
-            return None
-        self._throttle.forget(name)
-        return User(row.name, Role(row.role))
+        name = name if is_name(name) else ""
+        with self._throttle.try_once(name, address) as made:
+            if made is None:
+                raise TooManyFailures("too many failed logins; wait some minutes")
+            with self._database.connect() as connection:
+                row = connection.execute(sa.select(users).where(users.c.name == name)).one_or_none()
+            right = _matches(row.password_hash if row else None, password)
+            if row is None or not right:
+                # A name that nobody has is not written down: it may be a password in the wrong field.
+                log_event("login failed", "warning", user=row.name if row else "unknown", peer=address)
+                return None
+            made.succeeded = True
+            return User(row.name, Role(row.role))
 
     def begin(self, user: User) -> str:
         """Begin a login; returns what the cookie is to hold, which is kept nowhere."""
@@ -184,7 +214,15 @@ class Logins:
         return User(row.name, Role(row.role)) if row else None
 
     def end(self, token: str, user: User) -> None:
-        """End a login."""
+        """End a login.
+
+        Parameters
+        ----------
+        token
+            What the cookie holds.
+        user
+            Whose login it is, for the audit trail.
+        """
         with writing(self._database) as connection:
             connection.execute(sessions.delete().where(sessions.c.token_sha256 == _sha256(token)))
             note_act(connection, user.name, "logout", "", self._now())
@@ -200,11 +238,11 @@ def _sha256(token: str) -> str:
     return sha256(token.encode()).hexdigest()
 
 
-def _matches(password_hash: str, password: str) -> bool:
+def _matches(password_hash: str | None, password: str) -> bool:
     if len(password) > _LONGEST_PASSWORD:
         return False
-    try:
-        with _one_at_a_time:
-            return _hasher.verify(password_hash, password)
-    except VerificationError:
-        return False
+    with _one_at_a_time:
+        try:
+            return _hasher.verify(password_hash or _nobodys_hash(), password)
+        except VerificationError:
+            return False

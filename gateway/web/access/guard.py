@@ -1,4 +1,4 @@
-"""What stands before every route: no login, no answer; and what stands on every answer: headers that confine it.
+"""Let nobody in without a login, and put headers on every answer that confine it.
 
 A route is closed unless it stands in the list of those that are open, so that a new one cannot be forgotten.
 """
@@ -12,14 +12,16 @@ import secrets
 from hashlib import sha256
 from typing import Final
 
-from starlette.concurrency import run_in_threadpool
+from anyio import CapacityLimiter, to_thread
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.settings import Web
 from gateway.web.access.accounts import Logins, TooManyFailures, User, is_name
+from gateway.web.access.addresses import block_of
 from gateway.web.access.roles import Role
 
 HEADERS: Final = {
@@ -39,12 +41,21 @@ OPEN: Final = frozenset({"/login", "/healthz", "/readyz", "/static/candor.css"})
 """The routes that answer without a login; none says anything about a study."""
 
 METRICS: Final = "/metrics"
+LOGIN: Final = "/login"
+UPLOAD: Final = "/trial"
+LARGEST_LOGIN: Final = 16 << 10
+"""Bytes; a name of 64 characters and a password of 1000, as a browser encodes them."""
+
 LARGEST_FORM: Final = 64 << 10
 LARGEST_UPLOAD: Final = 64 << 20
-UPLOAD: Final = "/trial"
+_LONGEST_TARGET: Final = 2 << 10
+_LARGEST_HEAD: Final = 16 << 10
 
 _SECRET: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 _SAFE: Final = ("GET", "HEAD")
+_METHODS: Final = (*_SAFE, "POST")
+_CLOSE: Final = {"Connection": "close"}
+"""On an answer to a request whose body is not read, so that it is not taken for the next request."""
 
 
 class Guard:
@@ -55,14 +66,18 @@ class Guard:
 
     Parameters
     ----------
+    app
+        The application behind it.
     settings
         Of the page.
     logins
         The page's own logins; metrics are read with a name and a password too (HTTP Basic).
+    threads
+        For what has to wait for the database.
     """
 
-    def __init__(self, app: ASGIApp, settings: Web, logins: Logins) -> None:
-        self._app, self._settings, self._logins = app, settings, logins
+    def __init__(self, app: ASGIApp, settings: Web, logins: Logins, threads: CapacityLimiter) -> None:
+        self._app, self._settings, self._logins, self._threads = app, settings, logins, threads
         self._cookies = Cookies(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -76,15 +91,16 @@ class Guard:
 
     async def _http(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
         session, secret = self._cookies.session(request), self._cookies.form(request)
-        refusal = _body_refused(request)
+        path = scope["path"]  # and not request.url, into which the Host header goes
+        refusal = _head_refused(request)
         user = None
-        if refusal is None:
+        if refusal is None and path not in OPEN - {LOGIN}:
             try:
-                user = await run_in_threadpool(self._who, request, session)
+                user = await to_thread.run_sync(self._who, request, session, limiter=self._threads)
             except TooManyFailures as error:
                 refusal = PlainTextResponse(str(error), 429)
-        if refusal is None and user is None and request.url.path not in OPEN:
-            refusal = self._sent_away(request)
+            if refusal is None and user is None and path != LOGIN:
+                refusal = self._sent_away(request)
         fresh = "" if secret else secrets.token_urlsafe(32)
         request.state.user = user
         request.state.session = session
@@ -95,17 +111,17 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers[name] = value
-                if fresh and request.url.path not in OPEN - {"/login"}:
+                if fresh and path not in OPEN - {LOGIN}:
                     headers.append("Set-Cookie", self._cookies.written(self._cookies.form_name, fresh))
             await send(message)
 
-        await (refusal or self._app)(scope, receive, send_with_headers)
+        await (refusal or self._app)(scope, _bounded(receive, _largest_body(scope)), send_with_headers)
 
     def _who(self, request: Request, session: str) -> User | None:
-        if request.url.path == METRICS and "authorization" in request.headers:
+        if request.scope["path"] == METRICS and "authorization" in request.headers:
             return self._basic(request)
         if self._settings.login_header is not None:
-            return _named_by_proxy(request, self._settings)
+            return _named_by_proxy(request, self._settings) if getattr(request.state, "proxied", False) else None
         return self._logins.user_of(session) if session else None
 
     def _basic(self, request: Request) -> User | None:
@@ -120,12 +136,12 @@ class Guard:
         return self._logins.check(name, password, address_of(request))
 
     def _sent_away(self, request: Request) -> Response:
-        path = request.url.path
+        path = request.scope["path"]
         if path == METRICS:
             return PlainTextResponse("log in", 401, {"WWW-Authenticate": 'Basic realm="Candor", charset="UTF-8"'})
         if request.method in _SAFE and not path.endswith(".png") and self._settings.login_header is None:
             return RedirectResponse("/login", 303)
-        return PlainTextResponse("log in", 401)
+        return PlainTextResponse("log in", 401, _CLOSE)
 
 
 class Cookies:
@@ -148,7 +164,17 @@ class Cookies:
         return _secret(request, self.form_name)
 
     def written(self, name: str, value: str, max_age_s: int | None = None) -> str:
-        """Write a ``Set-Cookie``; without an age the cookie ends with the browser."""
+        """Write a ``Set-Cookie``.
+
+        Parameters
+        ----------
+        name
+            Of the cookie.
+        value
+            Without characters that would have to be quoted.
+        max_age_s
+            Without it the cookie ends with the browser.
+        """
         age = "" if max_age_s is None else f"; Max-Age={max_age_s}"
         return f"{name}={value}; Path=/; HttpOnly; SameSite=Strict{age}{'; Secure' if self._secure else ''}"
 
@@ -161,15 +187,24 @@ def form_token(request: Request) -> str:
 
 
 def is_own_form(request: Request, token: object) -> bool:
-    """Tell whether a POST comes from a form of ours: by its token, and by what the browser says of its origin."""
+    """Return whether a POST comes from a form of ours: by its token, and by what the browser says of its origin.
+
+    Parameters
+    ----------
+    request
+        The POST.
+    token
+        What its form has in the field ``token``.
+    """
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         return False
     return isinstance(token, str) and hmac.compare_digest(token.encode(), form_token(request).encode())
 
 
 def address_of(request: Request) -> str:
-    """Return the other side's address."""
-    return request.client.host if request.client else ""
+    """Return the other side's address; "" where it is none, as a proxy may have it."""
+    host = request.client.host if request.client else ""
+    return host if block_of(host) else ""
 
 
 def _secret(request: Request, name: str) -> str:
@@ -184,12 +219,53 @@ def _named_by_proxy(request: Request, settings: Web) -> User | None:
     return User(names[0], Role.OPERATOR if names[0] in settings.operators else Role.VIEWER)
 
 
-def _body_refused(request: Request) -> Response | None:
-    """Refuse a body that is too large or does not say how large it is, before anything of it is read."""
-    if request.method in _SAFE:
+def _head_refused(request: Request) -> Response | None:
+    """Refuse a request by its headers, before anything of its body is read.
+
+    A body says with ``Content-Length`` alone how long it is: with ``Transfer-Encoding`` a length that stands beside it
+    would count for nothing (RFC 9112 6.1).
+    """
+    if request.method not in _METHODS:
+        return PlainTextResponse("there is nothing like that here", 405, _CLOSE | {"Allow": ", ".join(_METHODS)})
+    if len(request.scope.get("raw_path") or b"") + len(request.scope["query_string"]) > _LONGEST_TARGET:
+        return PlainTextResponse("the address is too long", 414, _CLOSE)
+    if sum(len(name) + len(value) for name, value in request.headers.raw) > _LARGEST_HEAD:
+        return PlainTextResponse("the headers are too large", 431, _CLOSE)
+    lengths = request.headers.getlist("content-length")
+    if "transfer-encoding" in request.headers:
+        return PlainTextResponse("send Content-Length and no Transfer-Encoding", 400 if lengths else 411, _CLOSE)
+    if not lengths and request.method in _SAFE:
         return None
-    length = request.headers.get("content-length", "")
-    if not (length.isascii() and length.isdigit()):
-        return PlainTextResponse("say how long it is", 411)
-    largest = LARGEST_UPLOAD if request.url.path == UPLOAD else LARGEST_FORM
-    return PlainTextResponse("too large", 413) if int(length) > largest else None
+    if len(lengths) != 1 or not (lengths[0].isascii() and lengths[0].isdigit()):
+        return PlainTextResponse("say how long it is", 411, _CLOSE)
+    if int(lengths[0][:20]) > _largest_body(request.scope):
+        return PlainTextResponse("too large", 413, _CLOSE)
+    return None
+
+
+def _largest_body(scope: Scope) -> int:
+    """Return how many bytes the body of a request may have."""
+    if scope["method"] in _SAFE:
+        return 0
+    return {LOGIN: LARGEST_LOGIN, UPLOAD: LARGEST_UPLOAD}.get(scope["path"], LARGEST_FORM)
+
+
+def _bounded(receive: Receive, most: int) -> Receive:
+    """Count what is received of a body, whatever its headers have said.
+
+    Raises
+    ------
+    HTTPException
+        413, from the returned function: there is more than there may be.
+    """
+    got = 0
+
+    async def counted() -> Message:
+        nonlocal got
+        message = await receive()
+        got += len(message.get("body", b""))
+        if got > most:
+            raise HTTPException(413)
+        return message
+
+    return counted

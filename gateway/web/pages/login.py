@@ -24,7 +24,10 @@ def routes(node: Node) -> APIRouter:
 
     @router.post("/login")
     def login(request: Request, form: Form) -> Response:
-        name, password = str(form.get("name", "")), str(form.get("password", ""))
+        name, password = (
+            str(form.get("name", "")),
+            str(form.get("password", "")),
+        )  # a name that is too long is nobody's, and not cut
         try:
             user = (
                 node.logins.check(name, password, address_of(request))

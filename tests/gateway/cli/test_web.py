@@ -21,8 +21,8 @@ from gateway.settings import load_settings
 from gateway.store.database import open_database
 from gateway.web.access.accounts import AccountError, Logins, User, list_users
 from gateway.web.access.roles import Role
-from gateway.web.access.throttle import Throttle
 from tests.gateway.conftest import Clock
+from tools.small_pacs import free_port
 
 PASSWORD = "correct horse battery"
 
@@ -106,28 +106,9 @@ def test_at_a_terminal_the_password_is_asked_for_twice(config: Path, monkeypatch
     run("user", "add", "ann", "--config", str(config))
 
 
-def test_addresses_and_names_are_forgotten_in_time(clock: Clock) -> None:
-    throttle = Throttle(clock)
-    for number in range(40):
-        throttle.fail(f"name{number}", "192.0.2.1")
-    assert not throttle.allows("somebody", "192.0.2.1")
-    assert throttle.allows("somebody", "192.0.2.2")
-    clock.pass_s(301)
-    assert throttle.allows("somebody", "192.0.2.1")
-
-
-def test_failures_do_not_fill_the_memory(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.web.access.throttle._REMEMBERED", 10)
-    throttle = Throttle(clock)
-    for number in range(50):
-        throttle.fail(f"name{number}", f"192.0.2.{number}")
-    assert len(throttle._failures) <= 10
-
-
 def test_the_verb_serves_and_ends_with_a_signal(config: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        port = door.getsockname()[1]
-    config.write_text(config.read_text() + f"web: {{port: {port}}}\n")
+    port, health_port = free_port(), free_port()
+    config.write_text(config.read_text() + f"web: {{port: {port}, health_port: {health_port}}}\n")
     code = "import sys; from tests.gateway.cli.test_web import run; run(*sys.argv[1:])"
     command = [sys.executable, "-c", code, "web", "--config", str(config)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
@@ -135,6 +116,7 @@ def test_the_verb_serves_and_ends_with_a_signal(config: Path) -> None:
             assert process.stderr is not None
             assert json.loads(process.stderr.readline())["event"] == "page started"
             assert _answer(f"http://127.0.0.1:{port}/readyz") == {"ready": True}
+            assert _answer(f"http://127.0.0.1:{health_port}/readyz") == {"ready": True}
         finally:
             process.send_signal(signal.SIGTERM)
         rest = process.stderr.read()
@@ -150,13 +132,13 @@ def test_the_verb_opens_what_it_needs_and_closes_it(config: Path, monkeypatch: p
     monkeypatch.setattr("gateway.processes.start.configure_logs", lambda level, process: said.append((level, process)))
     monkeypatch.setattr("gateway.processes.start.os.umask", masks.append)
     monkeypatch.setattr("gateway.processes.web.asyncio.run", lambda serving: serving.close())
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        port = door.getsockname()[1]
-    config.write_text(config.read_text() + f"web: {{port: {port}}}\n")
+    port, health_port = free_port(), free_port()
+    config.write_text(config.read_text() + f"web: {{port: {port}, health_port: {health_port}}}\n")
     run("web", "--config", str(config))
     assert said == [("info", "web")]
     assert masks == [0o077]
-    socket.create_server(("127.0.0.1", port)).close()  # the port is free again
+    for free in (port, health_port):
+        socket.create_server(("127.0.0.1", free)).close()  # free again
 
 
 def _answer(url: str) -> object:

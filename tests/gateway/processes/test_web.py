@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from candor.study.errors import CandorError, SettingsError
-from gateway.processes.web import listening, server
+from gateway.processes.web import listening, listening_for_health, server
 from gateway.settings import Settings
 from gateway.web.app import create_app
 
@@ -18,6 +18,9 @@ def test_a_port_that_is_taken_is_said(settings: Settings) -> None:
         web = settings.web.model_copy(update={"port": port})
         with pytest.raises(SettingsError, match=f"127.0.0.1:{port} cannot be used"):
             listening(settings.model_copy(update={"web": web}))
+        web = settings.web.model_copy(update={"health_port": port})
+        with pytest.raises(SettingsError, match=f"web.health_port: 127.0.0.1:{port} cannot be used"):
+            listening_for_health(settings.model_copy(update={"web": web}))
 
 
 def test_a_certificate_that_cannot_be_used_is_said(

@@ -54,9 +54,9 @@ class Page:
         self.calls.append(arguments)
         return True
 
-    def browser(self, role: Role | None = None, **web: Any) -> TestClient:
-        """Open a browser, logged in where a role is given."""
-        client = TestClient(self.app(**web), follow_redirects=False)
+    def browser(self, role: Role | None = None, address: str = "127.0.0.1", **web: Any) -> TestClient:
+        """Open a browser at an address, logged in where a role is given."""
+        client = TestClient(self.app(**web), follow_redirects=False, client=(address, 50000))
         if role is not None:
             client.cookies.set("candor", self.session(role))
         return client
