@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from fastapi import Depends, HTTPException, Path
 from jinja2 import Environment
 from starlette.datastructures import FormData
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse
 
 from candor import RESEARCH_USE
@@ -57,7 +57,19 @@ class Node:
     templates: Environment = field(default_factory=environment)
 
     def page(self, request: Request, template: str, status_code: int = 200, **values: Any) -> HTMLResponse:
-        """Make a page: its template with what stands on every page."""
+        """Make a page: its template with what stands on every page.
+
+        Parameters
+        ----------
+        request
+            What was asked.
+        template
+            Its file's name.
+        status_code
+            Of the answer.
+        values
+            What the template shows beside that.
+        """
         user: User | None = request.state.user
         with self.database.connect() as connection:
             shared = {
@@ -66,6 +78,7 @@ class Node:
                 "token": form_token(request),
                 "mode": mode_of(connection).value,
                 "alarms": queries.open_alarms(connection) if user else [],
+                "alarm_count": queries.count_open_alarms(connection) if user else 0,
                 "now": self.now(),
                 "path": request.url.path,
                 "own_login": self.settings.web.login_header is None,
@@ -80,10 +93,13 @@ async def own_form(request: Request) -> AsyncIterator[FormData]:
     Raises
     ------
     HTTPException
-        403: it comes from elsewhere.
+        403: it comes from elsewhere. 400: it cannot be read, or did not come to its end.
     """
     files = 0 if request.state.user is None else 1  # nothing that a stranger sends is written to the disk
-    form = await request.form(max_files=files, max_fields=20)
+    try:
+        form = await request.form(max_files=files, max_fields=20)
+    except ClientDisconnect:
+        raise HTTPException(400) from None  # nobody is there to read it
     try:
         if not is_own_form(request, form.get("token")):
             raise HTTPException(403)
@@ -113,7 +129,17 @@ def viewer(request: Request) -> User:
 
 
 def field_of(form: FormData, name: str, longest: int = 200) -> str:
-    """Take a text from a form, cut to what it may have; "" where it is missing or a file."""
+    """Return a text of a form; "" where it is missing or a file.
+
+    Parameters
+    ----------
+    form
+        As it was sent.
+    name
+        Of the field.
+    longest
+        Characters; what is beyond them is cut off.
+    """
     value = form.get(name, "")
     return value.strip()[:longest] if isinstance(value, str) else ""
 

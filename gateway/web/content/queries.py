@@ -16,6 +16,12 @@ from gateway.store.study import Study, same_version
 
 PAGE: Final = 50
 
+MOST: Final = 200
+"""Rows of a table that has no pages: the page says so where there are more."""
+
+_ALARMS: Final = 5
+_FILES: Final = 20
+
 OPEN_STATES: Final = tuple(state.value for state in StudyState if state.is_open)
 FILTERS: Final[dict[str, tuple[str, sa.ColumnElement[bool]]]] = {
     "all": ("All", sa.true()),
@@ -55,7 +61,17 @@ class StudyRow:
 
 
 def list_studies(connection: sa.Connection, narrowed: str, page: int) -> tuple[list[StudyRow], bool]:
-    """List the newest version of each study, the latest first; and say whether there are more."""
+    """List the newest version of each study, the latest first; and return whether there are more.
+
+    Parameters
+    ----------
+    connection
+        To the node's database.
+    narrowed
+        One of :data:`FILTERS`.
+    page
+        From 1.
+    """
     query = (
         sa.select(studies)
         .where(_is_newest(), FILTERS[narrowed][1])
@@ -70,43 +86,78 @@ def list_studies(connection: sa.Connection, narrowed: str, page: int) -> tuple[l
 
 
 def find_study(connection: sa.Connection, token: str, version: int | None = None) -> Any:
-    """Return the row of a version, by default the newest; None where there is none."""
+    """Return the row of a version; None where there is none.
+
+    Parameters
+    ----------
+    connection
+        To the node's database.
+    token
+        The study's.
+    version
+        None for the newest.
+    """
     query = sa.select(studies).where(studies.c.token == token).order_by(studies.c.version.desc()).limit(1)
     if version is not None:
         query = query.where(studies.c.version == version)
     return connection.execute(query).one_or_none()
 
 
-def versions_of(connection: sa.Connection, token: str) -> list[Any]:
-    """List the versions of a study, the newest first."""
+def versions_of(connection: sa.Connection, token: str) -> tuple[list[Any], bool]:
+    """List the versions of a study, the newest first; and return whether there are more.
+
+    Parameters
+    ----------
+    connection
+        To the node's database.
+    token
+        The study's.
+    """
     query = sa.select(studies).where(studies.c.token == token).order_by(studies.c.version.desc())
-    return list(connection.execute(query).all())
+    return _cut(connection, query)
 
 
 def files_of(connection: sa.Connection, row: Any) -> list[str]:
-    """List the files that a version was made of, below the spool, in the order in which they came."""
+    """List the first files that a version was made of, below the spool, in the order in which they came.
+
+    Parameters
+    ----------
+    connection
+        To the node's database.
+    row
+        The version's.
+    """
     query = (
         sa.select(instances.c.file)
         .join(study_instances, study_instances.c.instance == instances.c.id)
         .where(Study.of(row).within(study_instances))
         .order_by(instances.c.received, instances.c.id)
+        .limit(_FILES)
     )
     return list(connection.execute(query).scalars())
 
 
-def deliveries_of(connection: sa.Connection, row: Any) -> list[Any]:
-    """List a version's deliveries: object kind, finding, and what became of it where."""
+def deliveries_of(connection: sa.Connection, row: Any) -> tuple[list[Any], bool]:
+    """List a version's deliveries: object kind, finding, and what became of it where; and whether there are more.
+
+    Parameters
+    ----------
+    connection
+        To the node's database.
+    row
+        The version's.
+    """
     query = (
         sa.select(deliveries, objects.c.kind, objects.c.finding)
         .join(objects, objects.c.sop_instance_uid == deliveries.c.sop_instance_uid)
         .where(Study.of(row).within(objects))
         .order_by(deliveries.c.destination, objects.c.kind.desc(), objects.c.finding)
     )
-    return list(connection.execute(query).all())
+    return _cut(connection, query)
 
 
-def dead_deliveries(connection: sa.Connection) -> list[Any]:
-    """List what lies in the dead letter: one row for a version, a destination and a reason."""
+def dead_deliveries(connection: sa.Connection) -> tuple[list[Any], bool]:
+    """List what lies in the dead letter, a row for a version, a destination and a reason; and whether there is more."""
     query = (
         sa.select(
             studies.c.token,
@@ -122,31 +173,57 @@ def dead_deliveries(connection: sa.Connection) -> list[Any]:
         .group_by(studies.c.token, studies.c.version, deliveries.c.destination, deliveries.c.reason)
         .order_by(studies.c.token, studies.c.version, deliveries.c.destination)
     )
-    return list(connection.execute(query).all())
+    return _cut(connection, query)
 
 
-def failed_studies(connection: sa.Connection) -> list[Any]:
-    """List the studies that were parked before they had a result, the latest first."""
+def failed_studies(connection: sa.Connection) -> tuple[list[Any], bool]:
+    """List the studies that were parked before they had a result, the latest first; and whether there are more."""
     parked = sa.and_(studies.c.state == StudyState.FAILED.value, studies.c.assessed.is_(None))
     here = sa.and_(parked, studies.c.purged.is_(None))
-    return list(connection.execute(sa.select(studies).where(here).order_by(studies.c.finished.desc())).all())
+    return _cut(connection, sa.select(studies).where(here).order_by(studies.c.finished.desc()))
 
 
 def open_alarms(connection: sa.Connection) -> list[Any]:
-    """List the alarms that nobody and nothing has cleared, the latest first."""
+    """List the latest alarms that nobody and nothing has cleared, the latest first."""
     query = sa.select(alarms).where(alarms.c.cleared.is_(None)).order_by(alarms.c.raised.desc())
-    return list(connection.execute(query).all())
+    return list(connection.execute(query.limit(_ALARMS)).all())
+
+
+def count_open_alarms(connection: sa.Connection) -> int:
+    """Count the alarms that nobody and nothing has cleared."""
+    query = sa.select(sa.func.count()).select_from(alarms).where(alarms.c.cleared.is_(None))
+    return int(connection.execute(query).scalar_one())
 
 
 def trail(connection: sa.Connection, page: int) -> tuple[list[Any], bool]:
-    """List the audit trail, the latest first; and say whether there is more."""
+    """List the audit trail, the latest first; and return whether there is more.
+
+    Parameters
+    ----------
+    connection
+        To the node's database.
+    page
+        From 1.
+    """
     query = sa.select(audit_trail).order_by(audit_trail.c.id.desc()).limit(PAGE + 1).offset(PAGE * (page - 1))
     rows = list(connection.execute(query).all())
     return rows[:PAGE], len(rows) > PAGE
 
 
 def has_seen(connection: sa.Connection, who: str, token: str, since: float) -> bool:
-    """Tell whether the trail has somebody looking at a study since a time."""
+    """Return whether the trail has a user looking at a study since a time.
+
+    Parameters
+    ----------
+    connection
+        To the node's database.
+    who
+        The user's name.
+    token
+        The study's.
+    since
+        Seconds since 1970.
+    """
     query = sa.select(audit_trail.c.id).where(
         audit_trail.c.at >= since,
         audit_trail.c.who == who,
@@ -154,6 +231,12 @@ def has_seen(connection: sa.Connection, who: str, token: str, since: float) -> b
         audit_trail.c.what == "view",
     )
     return connection.execute(query.limit(1)).first() is not None
+
+
+def _cut(connection: sa.Connection, query: sa.Select[Any]) -> tuple[list[Any], bool]:
+    """Return the first rows of a query, and whether there are more."""
+    rows = list(connection.execute(query.limit(MOST + 1)).all())
+    return rows[:MOST], len(rows) > MOST
 
 
 def _is_newest() -> sa.ColumnElement[bool]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -31,6 +31,12 @@ KIND_WORDS: Final = {
     NOTE: "Rejection note",
 }
 """What the page calls the kinds of result objects."""
+
+MOST_IMAGES: Final = 20
+"""Images of a study that a page shows, each with its overlays and its findings."""
+
+MOST_LINES: Final = 100
+"""Lines of a list about files or objects."""
 
 _ORDER: Final = [decision.value for decision in (Decision.PRESENT, Decision.DEFERRED, Decision.ABSENT)]
 
@@ -78,9 +84,17 @@ class Results:
     output: Path
 
     @property
+    def images(self) -> list[ImageEntry]:
+        """The assessed images that a page shows: the first ones of very many."""
+        return self.study.images[:MOST_IMAGES]
+
+    @property
     def pictures(self) -> list[list[Picture]]:
-        """What there is to look at, for each assessed image: the image, then its overlays."""
-        return [[self._plain(number), *self._overlays(image)] for number, image in enumerate(self.study.images)]
+        """What there is to look at, for each image that is shown: the image, then its overlays."""
+        overlays = self._overlays()
+        return [
+            [self._plain(number), *overlays.get(image.sop_instance_uid, ())] for number, image in enumerate(self.images)
+        ]
 
     @property
     def left_out(self) -> list[FileEntry]:
@@ -95,6 +109,13 @@ class Results:
 
     def path(self, kind: str, number: int) -> Path:
         """Find the file of a picture.
+
+        Parameters
+        ----------
+        kind
+            ``"image"`` or ``"overlay"``.
+        number
+            Its place among them, from 0.
 
         Raises
         ------
@@ -117,11 +138,16 @@ class Results:
         several = len(self.study.images) > 1
         return Picture("image", number, f"Image {number + 1}" if several else "Image")
 
-    def _overlays(self, image: ImageEntry) -> Iterator[Picture]:
-        decisions = {row.finding: row.decision for row in image.findings}
+    def _overlays(self) -> dict[str, list[Picture]]:
+        """Return the overlays of the images that are shown, by SOP Instance UID."""
+        decisions = {i.sop_instance_uid: {row.finding: row.decision for row in i.findings} for i in self.images}
+        found: dict[str, list[Picture]] = {}
         for number, written in enumerate(self.study.objects):
-            if written.kind == "sc" and written.finding and written.source == image.sop_instance_uid:
-                yield Picture("overlay", number, finding_name(written.finding), decisions.get(written.finding, ""))
+            if written.kind == "sc" and written.finding and written.source in decisions:
+                decision = decisions[written.source].get(written.finding, "")
+                picture = Picture("overlay", number, finding_name(written.finding), decision)
+                found.setdefault(written.source, []).append(picture)
+        return found
 
 
 def results_of(output: Path, source: Path, study_instance_uid: str | None = None) -> Results:

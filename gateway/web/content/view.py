@@ -7,7 +7,7 @@ from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from gateway.web.content.results import file_name, finding_name, object_name, ranked
+from gateway.web.content.results import MOST_LINES, file_name, finding_name, object_name, ranked
 
 _STATES: Final = {
     "receiving": "busy",
@@ -38,7 +38,7 @@ def environment() -> Environment:
     made.trim_blocks = made.lstrip_blocks = True
     made.filters |= {"tone": tone, "span": span, "percent": percent, "moment": moment, "iso": iso}
     made.filters |= {"ranked": ranked, "finding_name": finding_name, "file_name": file_name}
-    made.globals["object_name"] = object_name
+    made.globals |= {"object_name": object_name, "most_lines": MOST_LINES}
     return made
 
 

@@ -17,7 +17,7 @@ from gateway.store.states import Mode
 from gateway.store.study import Study
 from gateway.web.content import charts, figures, queries
 from gateway.web.content.view import calendar, clock
-from gateway.web.context import Form, Node, Number, Operator, field_of
+from gateway.web.context import LARGEST_NUMBER, Form, Node, Number, Operator, field_of
 
 _CONFIRMED: Final = "yes"
 
@@ -33,12 +33,21 @@ def routes(node: Node) -> APIRouter:
     @router.get("/dead-letter")
     def dead_letter(request: Request, user: Operator) -> Response:
         with node.database.connect() as connection:
-            dead, failed = queries.dead_deliveries(connection), queries.failed_studies(connection)
-        return node.page(request, "dead_letter.html", dead=dead, failed=failed, can_replay=node.acts is not None)
+            dead, more_dead = queries.dead_deliveries(connection)
+            failed, more_failed = queries.failed_studies(connection)
+        return node.page(
+            request,
+            "dead_letter.html",
+            dead=dead,
+            more_dead=more_dead,
+            failed=failed,
+            more_failed=more_failed,
+            can_replay=node.acts is not None,
+        )
 
     @router.post("/dead-letter")
     def replay(form: Form, user: Operator) -> Response:
-        return _replay(node, field_of(form, "study"), field_of(form, "version", 6), field_of(form, "to"), user.name)
+        return _replay(node, field_of(form, "study"), field_of(form, "version", 10), field_of(form, "to"), user.name)
 
     @router.get("/mode")
     def mode(request: Request, user: Operator) -> Response:
@@ -103,7 +112,8 @@ def _replay(node: Node, token: str, version: str, destination: str, who: str) ->
     if node.acts is None:
         raise HTTPException(503)
     with node.database.connect() as connection:
-        row = queries.find_study(connection, token, int(version) if version.isdecimal() else 0)
+        number = int(version) if version.isdecimal() else 0
+        row = queries.find_study(connection, token, number) if number <= LARGEST_NUMBER else None
     if row is None:
         raise HTTPException(404)
     if destination:
@@ -124,7 +134,7 @@ def _change_mode(node: Node, request: Request, who: str, word: str, reason: str,
 
 
 def _problem(node: Node, word: str, reason: str, confirmed: str) -> str:
-    """Say why the mode cannot be changed so; "" where it can."""
+    """Return why the mode cannot be changed so; "" where it can."""
     if word not in {mode.value for mode in Mode}:
         return "Choose shadow or live."
     if word == Mode.LIVE.value and not node.settings.destinations:

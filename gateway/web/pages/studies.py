@@ -76,6 +76,15 @@ def routes(node: Node) -> APIRouter:
 def picture_response(results: Results | None, kind: str, number: int) -> Response:
     """Answer with a picture of results.
 
+    Parameters
+    ----------
+    results
+        None where there are none.
+    kind
+        ``"image"`` or ``"overlay"``.
+    number
+        Its place among them, from 0.
+
     Raises
     ------
     HTTPException
@@ -94,15 +103,17 @@ def _study(node: Node, request: Request, user: User, token: str, version: int | 
     row = _row(node, token, version)
     _note_look(node, user, token, row.version)
     with node.database.connect() as connection:
-        versions = queries.versions_of(connection, token)
-        deliveries = queries.deliveries_of(connection, row)
+        versions, more_versions = queries.versions_of(connection, token)
+        deliveries, more_deliveries = queries.deliveries_of(connection, row)
         patient = _patient(node, connection, row)
     return node.page(
         request,
         "study.html",
         row=row,
         versions=versions,
+        more_versions=more_versions,
         deliveries=deliveries,
+        more_deliveries=more_deliveries,
         patient=patient,
         results=_results(node, row),
         pictures=f"/studies/{token}/{row.version}",

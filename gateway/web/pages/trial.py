@@ -17,7 +17,15 @@ from gateway.web.pages.studies import picture_response
 
 
 def routes(node: Node, trials: Trials) -> APIRouter:
-    """Make the routes of the upload form."""
+    """Make the routes of the upload form.
+
+    Parameters
+    ----------
+    node
+        The node's parts.
+    trials
+        What was uploaded.
+    """
     router = APIRouter()
 
     @router.get("/trial")
