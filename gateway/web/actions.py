@@ -1,4 +1,4 @@
-"""What an operator can have done again from the page."""
+"""What an operator can start again from the page."""
 
 from __future__ import annotations
 
@@ -31,7 +31,19 @@ class Acts:
 
 
 def acts_of(database: sa.Engine, settings: Settings, jobs: Jobs, now: Callable[[], float]) -> Acts:
-    """Make the acts of a node."""
+    """Make the acts of a node.
+
+    Parameters
+    ----------
+    database
+        The node's database.
+    settings
+        The node's.
+    jobs
+        The queue.
+    now
+        Seconds since 1970.
+    """
 
     def replayed(study: Study, who: str) -> bool:
         return replay_study(database, settings, jobs, study, who, now())

@@ -55,7 +55,19 @@ class Chart:
 
 
 def hours_chart(title: str, names: Sequence[str], series: Sequence[Sequence[int]], labels: Sequence[str]) -> Chart:
-    """Draw several counts side by side for each hour, labels under every third."""
+    """Draw several counts side by side for each hour, labels under every third.
+
+    Parameters
+    ----------
+    title
+        Of the chart.
+    names
+        Of the series.
+    series
+        Counts, one for each label.
+    labels
+        Of the hours.
+    """
     top = max(1, *(value for values in series for value in values))
     step = (WIDTH - _LEFT) / len(labels)
     thick = 0.8 * step / len(series)
@@ -76,7 +88,19 @@ def hours_chart(title: str, names: Sequence[str], series: Sequence[Sequence[int]
 
 
 def share_chart(title: str, shares: Sequence[float | None], labels: Sequence[str], rules: dict[str, float]) -> Chart:
-    """Draw a share of 0 to 1 for each day, with horizontal rules; a day without a value leaves a gap in the points."""
+    """Draw a share of 0 to 1 for each day, with horizontal rules.
+
+    Parameters
+    ----------
+    title
+        Of the chart.
+    shares
+        One for each label; None leaves a gap in the points.
+    labels
+        Of the days.
+    rules
+        Shares, by the name of their line.
+    """
     step = (WIDTH - _LEFT) / len(labels)
     points = [(_LEFT + (day + 0.5) * step, share) for day, share in enumerate(shares) if share is not None]
     dots = tuple(

@@ -51,7 +51,7 @@ class Health:
 
 
 def health(connection: sa.Connection, settings: Settings, now: float) -> list[Health]:
-    """Say how each destination of the settings is doing.
+    """Return how each destination of the settings is doing.
 
     Parameters
     ----------
@@ -155,12 +155,28 @@ def deferrals(connection: sa.Connection, now: float) -> Deferrals:
 
 
 def hour_labels(now: float, clock: Callable[[float], str]) -> list[str]:
-    """Name the 24 hours of :func:`day` by when they begin."""
+    """Name the 24 hours of :func:`day` by when they begin.
+
+    Parameters
+    ----------
+    now
+        Seconds since 1970.
+    clock
+        Writes a time as an hour.
+    """
     return [clock(now - (24 - hour) * _HOUR_S) for hour in range(24)]
 
 
 def day_labels(now: float, calendar: Callable[[float], str]) -> list[str]:
-    """Name the days of :func:`deferrals` by when they end."""
+    """Name the days of :func:`deferrals` by when they end.
+
+    Parameters
+    ----------
+    now
+        Seconds since 1970.
+    calendar
+        Writes a time as a day.
+    """
     return [calendar(now - (_DRIFT_DAYS - 1 - number) * _DAY_S) for number in range(_DRIFT_DAYS)]
 
 

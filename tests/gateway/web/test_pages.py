@@ -343,3 +343,77 @@ def test_acts_queue_again_and_name_the_operator(page: Page) -> None:
     assert acts.resend(uid, "pacs", "otto") == 1
     assert queued == ["study", "delivery"]
     assert [who for who, _, _ in page.trail()] == ["otto", "otto"]
+
+
+def test_an_alarm_of_any_number_can_be_cleared(page: Page) -> None:
+    """A database has had more than ten thousand alarms after a year or two."""
+    page.add_study()
+    row = {"kind": "process", "subject": "jobs", "text": "away", "raised": page.now()}
+    client = page.browser(Role.OPERATOR)
+    for number in (10_001, 2**31 - 1):
+        with page.database.begin() as connection:
+            connection.execute(alarms.insert().values(id=number, **row))
+        assert posted(client, "/studies", f"/alarms/{number}").status_code == 303, number
+    assert "open alarm" not in client.get("/studies").text
+
+
+def test_a_version_of_any_number_is_shown(page: Page) -> None:
+    token = page.add_row("1.2.1", version=10_001)
+    assert page.browser(Role.VIEWER).get(f"/studies/{token}/10001").status_code == 200
+    client = page.browser(Role.OPERATOR)
+    assert posted(client, "/studies", "/dead-letter", study=token, version="10001").status_code == 303
+    assert page.calls[0][1] == Study("1.2.1", 10_001)
+
+
+@pytest.mark.parametrize("number", [2**31, 2**63, 10**30, -1])
+def test_a_number_that_no_table_holds_names_nothing(page: Page, number: int) -> None:
+    """PostgreSQL would answer with an error."""
+    token = page.add_study()
+    client = page.browser(Role.OPERATOR)
+    for path in (f"/studies/{token}/{number}", f"/studies/{token}/{number}/image/0.png", f"/trail?page={number}"):
+        assert client.get(path).status_code == 404, path
+    assert posted(client, "/studies", f"/alarms/{number}").status_code == 404
+    assert posted(client, "/studies", "/dead-letter", study=token, version=str(number)).status_code == 404
+
+
+def test_of_very_many_images_the_first_are_shown(page: Page) -> None:
+    """An ordinary CT that was routed to the node has some thousands."""
+    token = page.add_study()
+    file = page.spool.folder(token, 1) / "out" / "1" / "results.json"
+    found = json.loads(file.read_text())
+    (study,) = found["studies"]
+    image, overlays = study["images"][0], [o for o in study["objects"] if o["kind"] == "sc"]
+    left_out = [entry for entry in found["files"] if entry["outcome"] != "assessed"]
+    found["files"] += left_out * 1000
+    study["images"] = [image | {"sop_instance_uid": f"1.2.{number}"} for number in range(3459)]
+    study["objects"] = [o | {"source": f"1.2.{number}"} for number in range(3459) for o in overlays]
+    file.write_text(json.dumps(found))
+    text = page.browser(Role.VIEWER).get(f"/studies/{token}").text
+    assert "The first 20 of 3459 images are shown." in text
+    assert text.count("<img") == 20 * (1 + len(overlays))
+    assert text.count('<table class="findings">') == 20
+    assert "and 901 more" in text  # of those left out
+    assert len(text) < 1 << 20
+
+
+def test_of_very_many_rows_the_first_are_shown(page: Page) -> None:
+    now = page.now()
+    for number in range(250):
+        page.add_row("1.2.1", version=number + 1)
+        page.add_row(f"1.3.{number}", state="failed", finished=now)
+        raise_alarm(page.database, AlarmKind.DEAD_LETTER, f"pacs{number}", "refused", now)
+    client = page.browser(Role.OPERATOR)
+    text = client.get(f"/studies/{page.tokens.token('1.2.1')}").text
+    assert "The first 200 are shown." in text
+    assert 'href="/studies/' + page.tokens.token("1.2.1") + '/51"' in text
+    assert "250 open alarms" in text
+    assert text.count('action="/alarms/') == 5
+    assert "and 245 more" in text
+    text = client.get("/dead-letter").text
+    assert "The first 200 are shown." in text
+    assert text.count("Replay") == 200
+
+
+def test_what_is_done_to_a_page_is_named_where_it_cannot_be(page: Page) -> None:
+    answer = page.browser(Role.OPERATOR).request("HEAD", "/studies")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
