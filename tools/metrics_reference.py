@@ -34,9 +34,10 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 PAGE: Final = ROOT / "docs" / "reference" / "metrics.md"
 _INTRODUCTION: Final = """# Metrics
 
-`/metrics` of the node's page, in the text format of Prometheus. It asks for a user of the page (HTTP Basic). All are
-worked out from the tables at each scrape, so they survive a restart, and every process of every machine is in them. No
-label says anything about a study or a patient. [Alert rules](../../deploy/prometheus-alerts.yaml) ship with the node.
+`/metrics` of the node's page, and of its `web.health_port`, in the text format of Prometheus. It asks for a user of the
+page (HTTP Basic). All are worked out from the tables at each scrape, so they survive a restart, and every process of
+every machine is in them. No label says anything about a study or a patient.
+[Alert rules](../../deploy/prometheus-alerts.yaml) ship with the node.
 
 Written by `python -m tools.metrics_reference`.
 """

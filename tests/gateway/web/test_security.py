@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import logging
 from collections.abc import Iterator
@@ -279,6 +280,25 @@ def test_a_header_that_the_proxy_cannot_have_sent_names_nobody(page: Page, names
     assert client.get("/studies", headers=headers).status_code == 401
 
 
+@pytest.mark.parametrize("address", ["192.0.2.9", "::2", "127.0.0.2", "testclient"])
+def test_who_is_not_the_proxy_names_nobody(page: Page, address: str) -> None:
+    client = page.browser(address=address, **PROXY)
+    headers = {"X-Remote-User": "otto@site", "X-Forwarded-For": "127.0.0.1"}
+    for path in ("/studies", "/login", "/trail"):
+        answer = client.get(path, headers=headers)
+        assert (answer.status_code, "set-cookie" in answer.headers) == (403, False)
+        assert answer.headers["Content-Security-Policy"] == HEADERS["Content-Security-Policy"]
+    assert client.get("/metrics", headers=headers).status_code == 401
+    assert client.get("/healthz", headers=headers).status_code == 200
+
+
+def test_an_address_on_the_list_is_the_proxy(page: Page) -> None:
+    headers = {"X-Remote-User": "vera@site"}
+    web = PROXY | {"proxies": ("10.0.0.0/8", "2001:db8::/32")}
+    for address in ("10.1.2.3", "::ffff:10.1.2.3", "2001:db8:5::1"):
+        assert page.browser(address=address, **web).get("/studies", headers=headers).status_code == 200
+
+
 def test_without_the_setting_the_header_says_nothing(page: Page) -> None:
     assert page.browser().get("/studies", headers={"X-Remote-User": "otto@site"}).status_code == 303
 
@@ -328,6 +348,32 @@ def test_bodies_are_limited_before_they_are_read(page: Page, path: str, length: 
 
     headers = {} if length is None else {"content-length": length}
     assert client.post(path, content=body(), headers=headers).status_code == status
+
+
+@pytest.mark.parametrize(("path", "role"), [("/login", None), ("/find", Role.VIEWER)])
+def test_of_a_body_no_more_is_taken_than_may_be_whatever_its_headers_say(
+    page: Page, path: str, role: Role | None
+) -> None:
+    """A server in front of the application may read lengths otherwise than we do."""
+    received = 0
+    answer: list[Any] = []
+    headers = [(b"host", b"h"), (b"content-length", b"10"), (b"content-type", b"application/x-www-form-urlencoded")]
+    if role is not None:
+        headers.append((b"cookie", f"candor={page.session(role)}".encode()))
+    scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b""}
+    scope |= {"headers": headers, "client": ("192.0.2.1", 1), "server": ("h", 80), "scheme": "http", "state": {}}
+
+    async def receive() -> dict[str, Any]:
+        nonlocal received
+        received += 1024
+        return {"type": "http.request", "body": b"a" * 1024, "more_body": True}
+
+    async def send(message: Any) -> None:
+        answer.append(message)
+
+    asyncio.run(page.app()(scope, receive, send))
+    assert answer[0]["status"] == 413
+    assert received <= (16 if role is None else 64) * 1024 + 1024
 
 
 def test_a_file_in_a_field_for_text_is_no_text(page: Page) -> None:
