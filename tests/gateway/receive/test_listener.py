@@ -36,7 +36,9 @@ def idle_s() -> float:
 def receiver(
     settings: Settings, database: sa.Engine, spool: Spool, tokens: Tokens, idle_s: float
 ) -> Iterator[Receiver]:
-    hasty = settings.receive.model_copy(update={"idle_timeout_s": idle_s, "associate_timeout_s": idle_s, "max_associations": 4})
+    hasty = settings.receive.model_copy(
+        update={"idle_timeout_s": idle_s, "associate_timeout_s": idle_s, "max_associations": 4}
+    )
     receiver = Receiver(settings.model_copy(update={"receive": hasty}), database, spool, tokens, lambda *_: None)
     receiver.start()
     yield receiver
