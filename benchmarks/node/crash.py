@@ -1,4 +1,4 @@
-"""The crash test: studies go in while processes die, the PACS is away and the reserve of disk is reached; then everything is counted.
+"""The crash test: studies go in while processes die, the PACS is away and the disk's reserve is reached.
 
     python -m benchmarks.node.crash [--studies 200] [--kills 20] [--database URL] [--models models]
 
@@ -233,7 +233,7 @@ class Sender:
 
 
 def wreck(node: Node, pacs: Pacs, kills: int, over: Callable[[], bool], seed: int, pause_s: float) -> Counter[str]:
-    """Kill a process at a time; in between the PACS goes away, and the reserve is reached. Return how often each was done."""
+    """Kill a process at a time; in between the PACS goes away, and the reserve is reached; count each."""
     rng, done = random.Random(seed), Counter[str]()
     while sum(done[kind] for kind in KILLED) < kills or not over():
         time.sleep(rng.uniform(0.3, 1.0) * pause_s)

@@ -130,7 +130,7 @@ class Incoming(BytesIO):
     @property
     def is_endless(self) -> bool:
         """Whether more was thrown away than the largest object has: its sender waits for no answer."""
-        return self._thrown_away > self._limits.object_bytes
+        return self._thrown_away > max(self._limits.object_bytes, _LONGEST_REPORT)
 
     def discard(self) -> None:
         """Leave nothing on the disk but what was kept."""
