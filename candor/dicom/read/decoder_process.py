@@ -47,7 +47,7 @@ def serve(requests: Iterable[bytes], answers: BinaryIO, printed: BinaryIO | None
         signal.setitimer(signal.ITIMER_REAL, request["seconds"])  # the signal's default is to end the process
         head, pixels = _decode(Path(request["path"]), UID(request["syntax"]))
         signal.setitimer(signal.ITIMER_REAL, 0)
-        if printed is not None and "reason" not in head and _is_made_up(printed.read()):
+        if printed is not None and "reason" not in head and _is_made_up(printed):
             refused = undecodable(UID(request["syntax"]), "its data are those of another picture, or corrupt")
             head, pixels = {"reason": refused.reason.name, "detail": refused.detail}, b""
         answers.write(json.dumps(head).encode() + b"\n")
@@ -55,8 +55,10 @@ def serve(requests: Iterable[bytes], answers: BinaryIO, printed: BinaryIO | None
         answers.flush()
 
 
-def _is_made_up(printed: bytes) -> bool:
-    return any(words in printed for words in _MADE_UP)
+def _is_made_up(printed: BinaryIO) -> bool:
+    printed.seek(0)  # the decoders write through the same position
+    said = printed.read()
+    return any(words in said for words in _MADE_UP)
 
 
 def _decode(path: Path, syntax: UID) -> tuple[dict[str, Any], bytes | memoryview]:
