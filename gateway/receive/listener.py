@@ -125,7 +125,15 @@ class BoundedServer(ThreadedAssociationServer):
         return not refusal
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Serve a connection that has a slot, in a thread of its own; parameters as in :meth:`verify_request`."""
+        """Serve a connection that has a slot, in a thread of its own.
+
+        Parameters
+        ----------
+        request
+            The accepted socket.
+        client_address
+            Where the peer calls from.
+        """
         try:
             super().process_request(request, client_address)
         except RuntimeError:  # there is no thread for it
@@ -133,7 +141,15 @@ class BoundedServer(ThreadedAssociationServer):
             raise
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        """Serve a connection to its end, and free its slot; parameters as in :meth:`verify_request`."""
+        """Serve a connection to its end, and free its slot.
+
+        Parameters
+        ----------
+        request
+            The accepted socket.
+        client_address
+            Where the peer calls from.
+        """
         deadline = time.monotonic() + self._request_s
         connection = request
         try:

@@ -167,7 +167,7 @@ def test_a_dripping_c_store_is_ended(
 ) -> None:
     """However much it has sent before; and meanwhile a modality stores."""
     caplog.set_level(logging.INFO, "candor.gateway")
-    receiver = start(idle_timeout_s=1.0)
+    receiver = start(idle_timeout_s=3.0)
     with connected(receiver.port, 1) as (slow,):
         slow.sendall(request())
         assert slow.recv(4096).startswith(b"\x02")
