@@ -16,6 +16,8 @@ RUN python3 requirements.py pyproject.toml --extra sdk > map.txt \
 
 # hadolint ignore=DL3006
 FROM ${BASE_IMAGE} AS packages
+# torch alone comes from its own index, and everything else from pip's: a package is never looked for in two places,
+# where the one with the higher version would win.
 # CUDA: --build-arg TORCH=torch==2.13.0 --build-arg TORCH_INDEX=
 ARG TORCH=torch==2.13.0+cpu
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
@@ -32,8 +34,9 @@ RUN --mount=type=bind,from=wheels,target=/wheels \
     --mount=type=secret,id=ca.pem \
     python3 -m venv --without-pip /opt/venv \
  && python3 -m venv /opt/pip \
+ && /opt/pip/bin/pip --python /opt/venv/bin/python3 install --no-compile --no-deps --find-links /wheels \
+      ${TORCH_INDEX:+--index-url "${TORCH_INDEX}"} "${TORCH}" \
  && /opt/pip/bin/pip --python /opt/venv/bin/python3 install --no-compile --find-links /wheels \
-      ${TORCH_INDEX:+--extra-index-url "${TORCH_INDEX}"} \
       "${TORCH}" --requirement map.txt --constraint constraints.txt
 # holoscan's wheel finishes its own installation at the first start of the interpreter, which root must do.
 # Test suites and C++ headers never run; bytecode that is compiled here need not be at every start.

@@ -68,9 +68,17 @@ class Caller(Block):
     priority: Literal["urgent", "routine", "backfill"] | None = Field(
         default=None, description="Of its studies; null: what the C-STORE or the request says."
     )
+    max_connections: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="Of each of its addresses, which have to be listed; null: `receive.max_connections_per_address`.",
+    )
 
     @model_validator(mode="after")
     def _addresses_can_be(self) -> Self:
+        if self.max_connections is not None and not self.addresses:
+            raise ValueError("max_connections needs addresses: it is decided before the caller gives its AE title")
         for address in self.addresses:
             _network(address)
         return self
@@ -88,8 +96,22 @@ class Receive(Block):
     )
     tls: Tls | None = Field(default=None, description="TLS with client certificates; null for plain TCP.")
     max_associations: int = Field(default=32, ge=1, le=1000, description="Open at once; more are refused for the time.")
+    max_connections_per_address: int = Field(
+        default=16, ge=1, le=1000, description="Connections that one address may have open; a caller may have its own."
+    )
+    associate_timeout_s: Seconds = Field(
+        default=10.0,
+        description="A connection without a valid A-ASSOCIATE-RQ by then is closed (the ARTIM timer, PS3.8 9.1.5).",
+    )
     max_object_mib: int = Field(default=512, ge=1, le=4096, description="Largest object that is taken, in MiB.")
     idle_timeout_s: Seconds = Field(default=60.0, description="An association without a word for so long is closed.")
+    min_rate_kib_s: float = Field(
+        default=16.0,
+        gt=0,
+        le=1 << 20,
+        description="A message that comes more slowly is given up, and its association ended; pauses are allowed as "
+        "long as `receive.idle_timeout_s` in all.",
+    )
 
 
 class Studies(Block):

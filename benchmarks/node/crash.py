@@ -1,4 +1,4 @@
-"""The crash test: studies go in while processes die, the PACS is away and the disk is full; then everything is counted.
+"""The crash test: studies go in while processes die, the PACS is away and the disk's reserve is reached.
 
     python -m benchmarks.node.crash [--studies 200] [--kills 20] [--database URL] [--models models]
 
@@ -41,7 +41,7 @@ from tools.small_pacs import free_port, received
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 KILLED: Final = ("receive", "work", "deliver", "upkeep", "web")
 _SUCCESS: Final = 0x0000
-_FULL: Final = 1e6
+_NEVER_FREE: Final = 1e6
 """GiB that no disk has free."""
 
 
@@ -233,7 +233,7 @@ class Sender:
 
 
 def wreck(node: Node, pacs: Pacs, kills: int, over: Callable[[], bool], seed: int, pause_s: float) -> Counter[str]:
-    """Kill a process at a time; in between the PACS goes away, and the disk is full. Return how often each was done."""
+    """Kill a process at a time; in between the PACS goes away, and the reserve is reached; count each."""
     rng, done = random.Random(seed), Counter[str]()
     while sum(done[kind] for kind in KILLED) < kills or not over():
         time.sleep(rng.uniform(0.3, 1.0) * pause_s)
@@ -245,17 +245,17 @@ def wreck(node: Node, pacs: Pacs, kills: int, over: Callable[[], bool], seed: in
             time.sleep(rng.uniform(1, 3))
             pacs.start()
             done["PACS away"] += 1
-        if total and total % 9 == 0 and done["disk full"] < total // 9:
-            _fill(node)
-            done["disk full"] += 1
+        if total and total % 9 == 0 and done["disk at its reserve"] < total // 9:
+            _reach_reserve(node)
+            done["disk at its reserve"] += 1
         if total >= kills and over():
             break
     return done
 
 
-def _fill(node: Node) -> None:
-    """Let the receiver think that the disk is down to its reserve, for some seconds."""
-    node.write(keep={"reserve_gib": _FULL, "purge_below_gib": 0.0})
+def _reach_reserve(node: Node) -> None:
+    """Let the receiver refuse for some seconds, by a reserve that is larger than the disk; no disk is full."""
+    node.write(keep={"reserve_gib": _NEVER_FREE, "purge_below_gib": 0.0})
     node.kill("receive")
     time.sleep(4.0)
     node.write()

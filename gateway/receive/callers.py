@@ -13,12 +13,21 @@ from gateway.settings import Caller, Receive
 
 @unique
 class Rejection(Enum):
-    """An A-ASSOCIATE-RJ: result, source, diagnostic (PS3.8 9.3.4), and what the log says."""
+    """Why an association is rejected, with the fields of the A-ASSOCIATE-RJ.
+
+    Parameters
+    ----------
+    result, source, diagnostic
+        Of the A-ASSOCIATE-RJ (PS3.8 9.3.4).
+    reason
+        What the log says.
+    """
 
     CALLED_AE_TITLE = (1, 1, 7, "it asked for another AE title than ours")
     CALLING_AE_TITLE = (1, 1, 3, "its AE title is not on the list of callers")
     ADDRESS = (1, 1, 3, "it calls from an address that is not on the list for its AE title")
     CERTIFICATE = (1, 1, 3, "its certificate is not the one on the list for its AE title")
+    FULL = (2, 3, 2, "as many associations are open as receive.max_associations allows")
 
     def __init__(self, result: int, source: int, diagnostic: int, reason: str) -> None:
         self.result = result
@@ -43,6 +52,24 @@ class Callers:
         """Whether any caller may call from an address; decided before a byte of theirs is read."""
         return not self.settings.callers or any(_is_from(caller, address) for caller in self.settings.callers)
 
+    def lists(self, calling: str, address: str) -> bool:
+        """Return whether a caller of this AE title may call from this address.
+
+        Parameters
+        ----------
+        calling
+            An AE title, without blanks around it.
+        address
+            An IP address.
+        """
+        return any(caller.ae_title == calling and _is_from(caller, address) for caller in self.settings.callers)
+
+    def max_connections(self, address: str) -> int:
+        """Return how many connections an address may have open: the largest limit of the callers that are there."""
+        default = self.settings.max_connections_per_address
+        own = [caller.max_connections for caller in self.settings.callers if _is_from(caller, address)]
+        return max((default if limit is None else limit for limit in own), default=default)
+
     def admit(self, calling: str, called: str, address: str, certificate: bytes | None) -> Caller | Rejection | None:
         """Decide on an association.
 
@@ -50,6 +77,8 @@ class Callers:
         ----------
         calling, called
             AE titles as the peer gave them, without blanks around them.
+        address
+            Where the peer calls from.
         certificate
             Of the peer, as DER; its chain has been checked. None without TLS.
 

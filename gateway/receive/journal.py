@@ -16,6 +16,7 @@ from candor.files.privacy import name_of
 from gateway.dimse.header import Head, read_head
 from gateway.dimse.status import NotTaken
 from gateway.logs import log_event
+from gateway.receive.callers import Callers
 from gateway.settings import Settings
 from gateway.store.counters import count
 from gateway.store.database import once, writing
@@ -73,6 +74,8 @@ class Journal:
         ----------
         connection
             In a transaction (:func:`gateway.store.database.writing`); nothing holds until the caller has committed it.
+        received
+            The instance.
 
         Returns
         -------
@@ -100,6 +103,13 @@ class Journal:
         """Give a row to every file of the spool that has none; returns how many.
 
         A file that cannot be read is left where it is, and said in the log: it was never acknowledged as an image.
+
+        Parameters
+        ----------
+        database
+            The database.
+        spool
+            Holds the files.
         """
         with database.connect() as connection:
             known = set(connection.execute(sa.select(instances.c.file)).scalars())
@@ -125,6 +135,23 @@ class Journal:
         token = self.tokens.token(uid)
         study = touch(connection, uid, token, priority, received.at, self.settings.studies)
         study.link(connection, row)
+
+
+def senders(database: sa.Engine, callers: Callers) -> set[str]:
+    """Return the addresses from which callers on the list have sent images before.
+
+    Parameters
+    ----------
+    database
+        The database.
+    callers
+        The list as it is now.
+    """
+    if not callers.settings.callers:
+        return set()
+    sent = sa.select(instances.c.calling_ae_title, instances.c.peer).where(instances.c.peer != "").distinct()
+    with database.connect() as connection:
+        return {str(peer) for title, peer in connection.execute(sent) if callers.lists(str(title), str(peer))}
 
 
 def _is_ours(connection: sa.Connection, head: Head) -> bool:

@@ -6,6 +6,7 @@ outlast a power loss. It decodes nothing and waits for nobody's work.
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,8 +28,9 @@ from gateway.dimse.tls import server_context
 from gateway.logs import log_event
 from gateway.receive.bounded_pdu import MAXIMUM_PDU, BoundedSocket
 from gateway.receive.callers import Callers, Rejection
-from gateway.receive.journal import Journal, Received
+from gateway.receive.journal import Journal, Received, senders
 from gateway.receive.listener import BoundedServer
+from gateway.receive.slots import Slots
 from gateway.receive.stream import Incoming, Limits, Peer, StreamingDimse
 from gateway.settings import Settings
 from gateway.store.alarms import AlarmKind, clear_alarm, raise_alarm
@@ -86,6 +88,7 @@ class Receiver:
         self._take_report, self._now = take_report, now
         self._journal = Journal(tokens, settings)
         self._callers = Callers(settings.receive)
+        self._slots = Slots(self._callers)
         self._tls = server_context(settings.receive.tls) if settings.receive.tls else None
         self._disk_is_low = False
         self._server: BoundedServer | None = None
@@ -108,21 +111,22 @@ class Receiver:
         self._spool.sweep(self._now())
         self._journal.reconcile(self._database, self._spool)
         clear_alarm(self._database, AlarmKind.DISK, "", self._now())
-        receive = self._settings.receive
+        for address in senders(self._database, self._callers):
+            self._slots.remember(address)
         handlers = [
             (evt.EVT_REQUESTED, self._admit),
-            (evt.EVT_REJECTED, self._rejected),
+            (evt.EVT_ACCEPTED, self._accepted),
             (evt.EVT_C_ECHO, self._echo),
             (evt.EVT_C_STORE, self._store),
             (evt.EVT_N_EVENT_REPORT, self._report),
         ]
         self._server = BoundedServer(
             self._application_entity(),
-            (receive.host, receive.port),
+            self._settings.receive,
             supported_contexts(),
             self._tls,
             handlers,
-            self._callers,
+            self._slots,
             Limits.of(self._settings, self._spool),
         )
         threading.Thread(target=self._server.serve_forever, args=(_POLL_S,), daemon=True).start()
@@ -153,9 +157,10 @@ class Receiver:
         entity = ApplicationEntity(receive.ae_title)
         entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
         entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-        entity.maximum_associations = receive.max_associations
+        entity.maximum_associations = sys.maxsize  # counted here, by address
         entity.maximum_pdu_size = MAXIMUM_PDU
-        entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = receive.idle_timeout_s
+        entity.acse_timeout = receive.associate_timeout_s
+        entity.dimse_timeout = entity.network_timeout = receive.idle_timeout_s
         return entity
 
     def _admit(self, event: evt.Event) -> None:
@@ -168,6 +173,8 @@ class Receiver:
         calling, called = request.calling_ae_title.strip(), request.called_ae_title.strip()
         address = _address(association)
         answer = self._callers.admit(calling, called, address, _certificate(association))
+        if not isinstance(answer, Rejection) and not self._slots.may_associate(address, self._associations()):
+            answer = Rejection.FULL
         if isinstance(answer, Rejection):
             log_event("association refused", "warning", peer=address, reason=answer.reason)
             association.acse.send_reject(answer.result, answer.source, answer.diagnostic)
@@ -175,10 +182,14 @@ class Receiver:
             return
         _dimse(association).peer = Peer(answer, calling, called, address)
 
-    def _rejected(self, event: evt.Event) -> None:
-        """Say that pynetdicom itself rejected an association: there are too many."""
-        address = _address(event.assoc)
-        log_event("association refused", "warning", peer=address, reason="as many as may be are open")
+    def _accepted(self, event: evt.Event) -> None:
+        """Open the reserve to the address of a caller on the list."""
+        peer = _dimse(event.assoc).peer
+        if peer is not None and peer.caller is not None:
+            self._slots.remember(peer.address)
+
+    def _associations(self) -> int:
+        return len(self._server.active_associations) if self._server else 0
 
     def _echo(self, event: evt.Event) -> int:
         return Status.SUCCESS.code if _dimse(event.assoc).peer else Status.NOT_AUTHORIZED.code

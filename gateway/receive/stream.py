@@ -33,8 +33,13 @@ _GIB: Final = 1 << 30
 _LONGEST_REPORT: Final = 4 * _MIB
 """Of a message that is no C-STORE: a storage commitment report of some ten thousand instances."""
 
+_LONGEST_COMMAND: Final = 1 << 16
+"""Bytes of a command set; those of the services that we offer have some hundred."""
+
 _INVALID_PDU: Final = "Evt19"
 """PS3.8 9.2.3: makes the state machine abort the association."""
+
+ENDLESS: Final = "the message does not end"
 
 _PIPELINED: Final = 8
 """Messages that a peer may have under way before it hears an answer; we negotiate one."""
@@ -60,7 +65,15 @@ class Limits:
 
     @classmethod
     def of(cls, settings: Settings, spool: Spool) -> Limits:
-        """Read the limits from the settings."""
+        """Read the limits from the settings.
+
+        Parameters
+        ----------
+        settings
+            All of the node's.
+        spool
+            Where images go.
+        """
         return cls(spool, settings.receive.max_object_mib * _MIB, int(settings.keep.reserve_gib * _GIB))
 
     def begin(self) -> Part:
@@ -96,6 +109,7 @@ class Incoming(BytesIO):
         self.began = False
         self.part: Part | None = None
         self.refusal: NotTaken | None = None
+        self._thrown_away = 0
         self._message, self._association, self._limits = message, association, limits
 
     def write(self, data: ReadableBuffer, /) -> int:
@@ -109,7 +123,14 @@ class Incoming(BytesIO):
                 self._refuse(refusal)
             except OSError:
                 self._refuse(NotTaken(Status.OUT_OF_RESOURCES, "the spool cannot be written"))
+        if self.refusal is not None:
+            self._thrown_away += length
         return length
+
+    @property
+    def is_endless(self) -> bool:
+        """Whether more was thrown away than the largest object has: its sender waits for no answer."""
+        return self._thrown_away > max(self._limits.object_bytes, _LONGEST_REPORT)
 
     def discard(self) -> None:
         """Leave nothing on the disk but what was kept."""
@@ -214,11 +235,15 @@ class StreamingDimse(DIMSEServiceProvider):
             self.message = DIMSEMessage()
             self._current = Incoming(self.message, self.assoc, self._limits)
             self.message.data_set = self._current
-            if len(self._under_way) >= _PIPELINED:
+            if max(len(self._under_way), self.msg_queue.qsize()) >= _PIPELINED:
                 raise NotTaken(Status.RESOURCE_LIMITATION, "the peer waits for no answer")
             self._under_way.append(self._current)
         current = self._current
         super().receive_primitive(primitive)
+        if self.message is not None and self.message.encoded_command_set.tell() > _LONGEST_COMMAND:
+            raise NotTaken(Status.RESOURCE_LIMITATION, "the command set is too long")
+        if current is not None and current.is_endless:
+            raise NotTaken(Status.RESOURCE_LIMITATION, ENDLESS)
         if self.message is None and current is not None and not current.began:
             self.done(current)  # a command alone: nothing of it is left when it is answered
 

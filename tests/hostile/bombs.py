@@ -126,7 +126,7 @@ def jpeg_2000(rows: int, columns: int, tile: int = 0) -> bytes:
     coding = struct.pack(">HHBBHBBBBBB", 0xFF52, 12, 0, 0, 1, 0, 5, 4, 4, 0, 1)
     quantisation = struct.pack(">HHB16B", 0xFF5C, 19, 0x40, *range(0x48, 0x58))
     part = struct.pack(">HHHLBBH", 0xFF90, 10, 0, 0, 0, 1, 0xFF93)
-    return b"\xff\x4f\xff\x51" + size + coding + quantisation + part + bytes(64) + b"\xff\xd9"
+    return b"\xff\x4f\xff\x51" + size + coding + quantisation + part + bytes(6) + b"\xff\xd9"  # six empty packets
 
 
 def run_lengths(mebibytes: int) -> bytes:

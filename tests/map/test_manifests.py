@@ -129,3 +129,14 @@ def test_the_dockerfile_says_the_same() -> None:
     assert f'org.monai.deploy.app-sdk="{pins["monai-deploy-app-sdk"]}"' in dockerfile
     assert f'org.nvidia.holoscan="{pins["holoscan-cu13"]}"' in dockerfile
     assert f'org.opencontainers.image.title="{CONFIG["application"]["title"]}"' in dockerfile
+
+
+def test_each_package_of_the_image_comes_from_one_index() -> None:
+    """With a second index, whoever gets a higher version of a name onto either of them is installed."""
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert "--extra-index-url" not in dockerfile
+    installs = [line for line in dockerfile.replace("\\\n", "").splitlines() for line in line.split("&&")]
+    (indexed,) = [line for line in installs if "--index-url" in line]
+    assert "--no-deps" in indexed
+    assert "--requirement" not in indexed
+    assert indexed.split()[-1] == '"${TORCH}"'

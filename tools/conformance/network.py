@@ -114,10 +114,21 @@ def policies() -> str:
             "one for each delivery that is under way",
         ),
         (
-            "time-outs (ACSE, DIMSE, network)",
+            "connections from one address",
+            f"{code('receive.max_connections_per_address')}, {receive.max_connections_per_address}",
+            "",
+        ),
+        (
+            "time-out (ACSE, ARTIM)",
+            f"{code('receive.associate_timeout_s')}, {receive.associate_timeout_s:g} s",
+            f"{code('deliver.timeout_s')}, {deliver.timeout_s:g} s",
+        ),
+        (
+            "time-outs (DIMSE, network)",
             f"{code('receive.idle_timeout_s')}, {receive.idle_timeout_s:g} s",
             f"{code('deliver.timeout_s')}, {deliver.timeout_s:g} s",
         ),
+        ("slowest message", f"{code('receive.min_rate_kib_s')}, {receive.min_rate_kib_s:g} KiB/s", ""),
         ("asynchronous operations", "not negotiated: one at a time", "not negotiated: one at a time"),
         ("role selection", "accepted for storage commitment", "not proposed"),
         ("extended negotiation, user identity", "not supported", "not proposed"),
@@ -128,10 +139,7 @@ def policies() -> str:
 def rejections() -> str:
     """Return a table of the associations that are rejected."""
     rows = [(each.result, each.source, each.diagnostic, each.reason) for each in Rejection]
-    return table(
-        ("result", "source", "diagnostic", "when"),
-        [*rows, (2, 3, 2, "as many associations are open as `receive.max_associations` allows; try again later")],
-    )
+    return table(("result", "source", "diagnostic", "when"), rows)
 
 
 def image_classes() -> int:

@@ -15,33 +15,50 @@ import signal
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 from pydicom.uid import UID
 
-from candor.dicom.read.frame import read_frame
+from candor.dicom.read.frame import read_frame, undecodable
 from candor.study.errors import Refused
 
+_MADE_UP: Final = (b"Corrupt JPEG data", b"Premature end of JPEG")
+"""What libjpeg prints where it fills in a picture that the data do not hold, or leaves data over."""
 
-def serve(requests: Iterable[bytes], answers: BinaryIO) -> None:
-    """Answer each request with a line of JSON, followed by the pixels where it has a ``dtype``.
+
+def serve(requests: Iterable[bytes], answers: BinaryIO, printed: BinaryIO | None = None) -> None:
+    """Answer each request: a line of JSON, and where that names a ``dtype``, the pixels behind it.
 
     Parameters
     ----------
     requests
         Lines of JSON with ``path``, ``syntax`` and ``seconds``.
     answers
-        Where the answers are written.
+        Where answers go.
+    printed
+        What the decoders print, where that is listened to.
     """
     for line in requests:
         request = json.loads(line)
-        signal.setitimer(signal.ITIMER_REAL, request["seconds"])  # by default the signal ends the process
+        if printed is not None:
+            printed.seek(0)
+            printed.truncate()
+        signal.setitimer(signal.ITIMER_REAL, request["seconds"])  # the signal's default is to end the process
         head, pixels = _decode(Path(request["path"]), UID(request["syntax"]))
         signal.setitimer(signal.ITIMER_REAL, 0)
+        if printed is not None and "reason" not in head and _is_made_up(printed):
+            refused = undecodable(UID(request["syntax"]), "its data are those of another picture, or corrupt")
+            head, pixels = {"reason": refused.reason.name, "detail": refused.detail}, b""
         answers.write(json.dumps(head).encode() + b"\n")
         answers.write(pixels)
         answers.flush()
+
+
+def _is_made_up(printed: BinaryIO) -> bool:
+    printed.seek(0)  # the decoders write through the same position
+    said = printed.read()
+    return any(words in said for words in _MADE_UP)
 
 
 def _decode(path: Path, syntax: UID) -> tuple[dict[str, Any], bytes | memoryview]:
@@ -65,6 +82,13 @@ def _own_output() -> BinaryIO:
     return answers
 
 
+def _own_errors() -> BinaryIO:
+    """Listen to what the decoders print to standard error; it is kept in memory and shown to nobody."""
+    printed = os.memfd_create("decoders")
+    os.dup2(printed, sys.stderr.fileno())
+    return os.fdopen(printed, "r+b", buffering=0)
+
+
 if __name__ == "__main__":
     _limit(int(sys.argv[1]))
-    serve(sys.stdin.buffer, _own_output())
+    serve(sys.stdin.buffer, _own_output(), _own_errors())

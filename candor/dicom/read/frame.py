@@ -14,7 +14,7 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.tag import BaseTag
 from pydicom.uid import UID, RLELossless
 
-from candor.dicom.read.codestream import Size, stated_size
+from candor.dicom.read.codestream import Size, check_packets, stated_size
 from candor.dicom.read.limits import MAXIMUM_HEADER_BYTES, Budget, read_limited
 from candor.dicom.shared.attributes import integer
 from candor.files.privacy import name_of
@@ -135,6 +135,7 @@ def _check_codestream(dataset: Dataset, syntax: UID) -> None:
     if size != stated:
         found = f"the codestream has {size.rows} x {size.columns} x {size.samples} values"
         raise Refused(Reason.CONTRADICTION, f"{found}, and the header says {stated.rows} x {stated.columns} x 1")
+    check_packets(frame)
 
 
 def _plugin(available: tuple[str, ...]) -> str:

@@ -36,7 +36,9 @@ def idle_s() -> float:
 def receiver(
     settings: Settings, database: sa.Engine, spool: Spool, tokens: Tokens, idle_s: float
 ) -> Iterator[Receiver]:
-    hasty = settings.receive.model_copy(update={"idle_timeout_s": idle_s, "max_associations": 4})
+    hasty = settings.receive.model_copy(
+        update={"idle_timeout_s": idle_s, "associate_timeout_s": idle_s, "max_associations": 4}
+    )
     receiver = Receiver(settings.model_copy(update={"receive": hasty}), database, spool, tokens, lambda *_: None)
     receiver.start()
     yield receiver
@@ -193,7 +195,7 @@ def test_connections_without_an_association_are_limited(
     finally:
         for connection in idle:
             connection.close()
-    assert "too many connections are open" in reasons(caplog)
+    assert "too many connections from this address are open" in reasons(caplog)
     eventually(lambda: serves(receiver, database, spool))
 
 
@@ -207,7 +209,7 @@ def test_a_handshake_that_is_not_made_holds_nobody_up(
     authority = Authority(tmp_path_factory.mktemp("keys"))
     certificate, key, _ = authority.issue("node")
     tls = Tls(certificate=str(certificate), key=str(key), authorities=str(authority.file))
-    secure = settings.receive.model_copy(update={"idle_timeout_s": IDLE_S, "tls": tls})
+    secure = settings.receive.model_copy(update={"associate_timeout_s": IDLE_S, "tls": tls})
     receiver = Receiver(settings.model_copy(update={"receive": secure}), database, spool, tokens, lambda *_: None)
     receiver.start()
     with socket.create_connection(("127.0.0.1", receiver.port), 60) as silent:
@@ -236,7 +238,7 @@ def test_no_association_outlives_its_connection(receiver: Receiver) -> None:
             opened.send_c_echo()
     server = receiver._server
     assert isinstance(server, BoundedServer)
-    eventually(lambda: not server.active_associations and not server._connections)
+    eventually(lambda: not server.active_associations and not server.slots.taken)
 
 
 def _parts(spool: Spool) -> list[object]:

@@ -10,8 +10,8 @@ from openjpeg.utils import encode_array
 from pydicom.encaps import get_frame
 from pydicom.uid import JPEGLSLossless
 
-from candor.dicom.read.codestream import Size, stated_size
-from tests.factory import radiograph_dataset
+from candor.dicom.read.codestream import Size, check_packets, stated_size
+from tests.factory import chest_like, radiograph_dataset
 from tests.hostile.bombs import jpeg, jpeg_2000
 
 PIXELS = np.arange(70 * 90, dtype=np.uint16).reshape(70, 90) % 4096
@@ -62,3 +62,32 @@ def test_offsets_and_steps_of_jpeg_2000() -> None:
 def test_what_has_no_size(frame: bytes, error: type[Exception]) -> None:
     with pytest.raises(error):
         stated_size(frame)
+
+
+def resized(frame: bytes, side: int, tile: int | None = None) -> bytes:
+    """The same codestream with another size in SIZ."""
+    content = bytearray(frame)
+    struct.pack_into(">2L", content, 8, side, side)
+    if tile:
+        struct.pack_into(">2L", content, 24, tile, tile)
+    return bytes(content)
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (300, 280), (130, 33), (1000, 1000)])
+@pytest.mark.parametrize("ratios", [None, [10.0], [20.0, 10.0, 1.0]], ids=["lossless", "lossy", "layers"])
+def test_the_packets_of_encoders_fill_their_tiles(shape: tuple[int, int], ratios: list[float] | None) -> None:
+    content = bytes(encode_array(chest_like(*shape), bits_stored=12, use_mct=False, compression_ratios=ratios))
+    check_packets(content)
+    end = content.rindex(b"\xff\xd9")
+    check_packets(content[:end] + b"\xff\x64\x00\x04ab\xff\xd9")
+    with pytest.raises(ValueError, match="tiles"):
+        check_packets(content[:end] + b"\0" * 16 + b"\xff\xd9")
+
+
+@pytest.mark.parametrize(
+    ("side", "claimed", "tile"), [(1000, 64, None), (1000, 500, 500), (64, 65, None), (64, 8000, 8000), (64, 8000, 64)]
+)
+def test_a_size_that_the_packets_do_not_fill(side: int, claimed: int, tile: int | None) -> None:
+    content = bytes(encode_array(chest_like(side, side), bits_stored=12, use_mct=False))
+    with pytest.raises((ValueError, IndexError)):
+        check_packets(resized(content, claimed, tile))

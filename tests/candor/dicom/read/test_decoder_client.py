@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import json
 import signal
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
-from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
+from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGLSLossless, RLELossless
 
 from candor.dicom.read import decoder_client, decoder_process
 from candor.dicom.read.decoder_client import DecoderProcess
@@ -151,3 +153,23 @@ def test_the_alarm_is_set_for_the_decoding_alone(tmp_path: Path, monkeypatch: py
     assert json.loads(head) == {"dtype": "<u2", "shape": [32, 32]}
     assert rest[: 2 * 32 * 32] == read_frame(path, JPEGLSLossless).tobytes()
     assert json.loads(rest[2 * 32 * 32 :])["reason"] == "UNDECODABLE"
+
+
+@pytest.mark.parametrize(("side", "claimed"), [(1000, 64), (64, 1000)])
+def test_a_jpeg_whose_size_lies_is_no_picture(tmp_path: Path, process: DecoderProcess, side: int, claimed: int) -> None:
+    """The header says the same size; libjpeg makes up the rest, or leaves the rest, and only prints that it does."""
+    grey = (chest_like(side, side) >> 4).astype(np.uint8)
+    frame = bytearray(cv2.imencode(".jpg", grey)[1].tobytes())
+    at = frame.index(b"\xff\xc0")
+    assert struct.unpack_from(">HH", frame, at + 5) == (side, side)
+    for size in (side, claimed):
+        struct.pack_into(">HH", frame, at + 5, size, size)
+        bits = {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7}
+        path = tmp_path / f"{size}.dcm"
+        path.write_bytes(compressed(bytes(frame), JPEGBaseline8Bit, size, size, **bits))
+        if size == side:
+            assert process.decode(path, JPEGBaseline8Bit, (size, size)).shape == (side, side)
+            continue
+        with pytest.raises(Refused, match="another picture") as refused:
+            process.decode(path, JPEGBaseline8Bit, (size, size))
+        assert refused.value.reason is Reason.UNDECODABLE
