@@ -33,7 +33,9 @@ _NEVER_IN_A_VALUE: Final = re.compile("[\x00-\x1f\x7f\N{REPLACEMENT CHARACTER}]"
 """Control characters, and the replacement of bytes that the Specific Character Set does not have."""
 
 _ASCII: Final = "ascii"
-_ASCII_SETS: Final = frozenset({"", "ISO_IR 6", "ISO 2022 IR 6"})
+_ASCII_SETS: Final = frozenset({"", "ISO_IR 6", "ISO 2022 IR 6", "ISO_IR 13", "ISO 2022 IR 13"})
+"""Sets of which our own words use ASCII alone: pydicom loses katakana beside it (ISO_IR 13), or writes escapes."""
+
 _MULTI_BYTE_CODECS: Final = frozenset({"UTF8", "GB18030", "GBK"})
 _LATIN_LETTER: Final = re.compile("LATIN (SMALL|CAPITAL) LETTER ([A-Z]{1,2})( WITH .+)?")
 _TRANSLITERATED: Final = {
@@ -185,9 +187,7 @@ def _holds(codec: str, letter: str) -> bool:
         encoded = letter.encode(codec)
     except UnicodeEncodeError:
         return False
-    # Python has JIS X 0201 (ISO_IR 13) only as a part of Shift JIS, whose other letters have two bytes, and decodes
-    # the byte of its yen sign as the backslash.
-    return codec in _MULTI_BYTE_CODECS or (len(encoded) == 1 and (letter.isascii() or not encoded.isascii()))
+    return codec in _MULTI_BYTE_CODECS or len(encoded) == 1
 
 
 @lru_cache(maxsize=256)

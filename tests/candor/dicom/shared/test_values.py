@@ -74,6 +74,12 @@ class TestReadable:
         assert readable("Wałęsa fährt", declaring("ISO_IR 100")) == "Walesa fährt"
         assert readable("Wałęsa fährt", declaring("ISO_IR 101")) == "Wałęsa fährt"
 
+    @pytest.mark.parametrize("names", [("ISO_IR 13",), ("ISO 2022 IR 13", "ISO 2022 IR 87")])
+    def test_katakana_beside_ascii_is_not_lost_in_writing(self, names: tuple[str, ...]) -> None:
+        made = readable("0\uff61", declaring(*names))
+        encodings = convert_encodings(list(names))
+        assert decode_bytes(encode_string(made, encodings), encodings, TEXT_VR_DELIMS) == made == "0?"
+
     @pytest.mark.parametrize("names", SETS, ids="+".join)
     @given(sentence=st.text(st.characters(exclude_categories=("Cs", "Cc", "Co", "Cn"), exclude_characters="\\")))
     def test_what_it_gives_can_be_written_and_read_again(self, names: tuple[str, ...], sentence: str) -> None:
