@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -41,6 +43,7 @@ FACTS: Final[dict[str, str]] = {
 """What a log line may hold beside time, level, process and event."""
 
 _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+_REPEAT_S: Final = 60.0
 _log: Final = logging.getLogger("candor.gateway")
 
 
@@ -70,7 +73,7 @@ def configure_logs(level: str, process: str, now: Callable[[], datetime] = lambd
     level
         The setting ``log_level``; it applies to our own events alone.
     process
-        Its name in every line: one of :data:`gateway.processes.supervisor.KINDS`, or ``"serve"``.
+        Its name in every line: one of :data:`gateway.processes.KINDS`, or ``"serve"``.
     now
         Returns the time of an event.
     """
@@ -109,3 +112,43 @@ def log_event(event: str, level: str = "info", **facts: object) -> None:
     if unknown:
         raise ValueError(f"a log line has no place for {', '.join(unknown)}")
     _log.log(_LEVELS[level], event, extra={"facts": facts})
+
+
+class Trouble:
+    """Log something that fails again and again: at its first failure, once a minute with the count, and at its end.
+
+    Parameters
+    ----------
+    event
+        What fails, in words that are always the same.
+    level
+        Of the lines about failures; the one about the end is ``"info"``.
+    clock
+        Returns seconds of any origin, which never go back.
+    facts
+        Stand in every line.
+    """
+
+    def __init__(
+        self, event: str, level: str = "error", clock: Callable[[], float] = time.monotonic, **facts: object
+    ) -> None:
+        self._event, self._level, self._clock, self._facts = event, level, clock, facts
+        self._lock = threading.Lock()
+        self._fails_as: dict[str, object] | None = None
+        self._said, self._count = 0.0, 0
+
+    def failed(self, **facts: object) -> None:
+        """Note a failure; another kind of failure than the last one is logged at once."""
+        with self._lock:
+            self._count += 1
+            if facts == self._fails_as and self._clock() < self._said + _REPEAT_S:
+                return
+            log_event(self._event, self._level, **(self._facts | facts | {"count": self._count}))
+            self._fails_as, self._said, self._count = facts, self._clock(), 0
+
+    def worked(self) -> None:
+        """Note that it works; logged where it failed before."""
+        with self._lock:
+            if self._fails_as is not None:
+                log_event(f"{self._event}: over", "info", **(self._facts | {"count": self._count}))
+                self._fails_as, self._count = None, 0

@@ -107,7 +107,7 @@ CATCH_EVERYTHING = {
     "operators/graph/base.py",
     "gateway/assess/assessor.py",
     "gateway/jobs/jobs.py",
-    "gateway/processes/upkeep.py",
+    "gateway/processes/sweeps.py",
 }
 RAISE_IT_AGAIN = {
     "candor/dicom/read/limits.py",

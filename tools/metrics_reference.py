@@ -28,6 +28,7 @@ from gateway.store.counters import count
 from gateway.store.database import open_database
 from gateway.store.schema import node_state, studies
 from gateway.watch.drift import Baseline
+from gateway.watch.heartbeats import Beat
 from gateway.watch.metrics import render_metrics
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -35,8 +36,8 @@ PAGE: Final = ROOT / "docs" / "reference" / "metrics.md"
 _INTRODUCTION: Final = """# Metrics
 
 `/metrics` of the node's page, and of its `web.health_port`, in the text format of Prometheus. It asks for a user of the
-page (HTTP Basic). All are worked out from the tables at each scrape, so they survive a restart, and every process of
-every machine is in them. No label says anything about a study or a patient.
+page (HTTP Basic). All are worked out at each scrape from the tables, so they survive a restart, and from the heartbeats
+in the spool. Every process of every machine is in them. No label says anything about a study or a patient.
 [Alert rules](../../deploy/prometheus-alerts.yaml) ship with the node.
 
 Written by `python -m tools.metrics_reference`.
@@ -96,7 +97,8 @@ def families(counters: Mapping[str, tuple[str, ...]]) -> list[Metric]:
                 count(connection, name, 1.0, **dict.fromkeys(labels, ""))
             _happen(connection)
         pacs = Destination(name="pacs", ae_title="PACS", host="192.0.2.10", port=104)
-        text = render_metrics(engine, Settings(destinations=(pacs,)), 0, 0.0).decode()
+        beats = [Beat("", "upkeep", "deadlines", 1.0, 0.0, 0.0)]
+        text = render_metrics(engine, Settings(destinations=(pacs,)), 0, 0.0, beats).decode()
         engine.dispose()
     return sorted(text_string_to_metric_families(text), key=lambda family: family.name)
 

@@ -1,16 +1,21 @@
 """Name an error without its message.
 
 The message of a library's error may hold a patient's data, and so may a path. Log lines, reports and the node's tables
-therefore get only what these functions return: the type of an error and the place that raised it.
+therefore get only what these functions return: the type of an error and the place that raised it. The memory of a
+process holds such data too: a process that reads images leaves no core dump.
 """
 
 from __future__ import annotations
 
+import ctypes
+import resource
 import traceback
 from pathlib import Path
 from typing import Final
 
 _CALLS: Final = 4
+_PR_SET_DUMPABLE: Final = 4
+"""Of prctl(2)."""
 
 
 class Unexpected(RuntimeError):
@@ -39,3 +44,13 @@ def cause_of(error: BaseException) -> str:
         return str(error).split(" ", 1)[0]
     cause = error.__cause__ or error
     return (isinstance(cause, OSError) and cause.strerror) or name_of(error)
+
+
+def forbid_core_dumps() -> None:
+    """Let no crash of this process leave its memory in a file; nor may others of the same user read it.
+
+    ``RLIMIT_CORE`` alone does not stop a core that is piped to a program (core(5)), as systemd-coredump has it.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_DUMPABLE) failed")

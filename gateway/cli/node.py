@@ -8,7 +8,7 @@ from pathlib import Path
 
 from candor.command_line import AddVerb
 from gateway.cli.options import with_config
-from gateway.processes.supervisor import KINDS
+from gateway.processes import KINDS
 
 
 def add_serve(add: AddVerb) -> None:
@@ -19,6 +19,9 @@ def add_serve(add: AddVerb) -> None:
     which.add_argument("--only", action="append", default=[], choices=KINDS, help="run this process, others elsewhere")
     verb.add_argument("--alive", type=Path, metavar="FILE", help="touch FILE every 5 s while all processes run")
     verb.add_argument("--drain-s", type=float, default=60.0, help="seconds that the processes get to end")
+    verb.add_argument(
+        "--new-database", action="store_true", help="start with a new database although the spool holds images"
+    )
 
 
 def add_check_config(add: AddVerb) -> None:
@@ -45,7 +48,7 @@ def _serve(options: argparse.Namespace) -> None:
     from gateway.processes.serve import run_serve
 
     kinds = [kind for kind in KINDS if kind not in options.without and (not options.only or kind in options.only)]
-    run_serve(options.config, kinds, options.drain_s, options.alive)
+    run_serve(options.config, kinds, options.drain_s, options.alive, new_database=options.new_database)
 
 
 def _check_config(options: argparse.Namespace) -> None:

@@ -87,9 +87,18 @@ class Jobs:
         This life of this process (:func:`gateway.jobs.lease.new_executor_id`).
     ttl_s
         Of the lease (:mod:`gateway.jobs.lease`).
+    turned
+        Called at each turn of the lease's loop.
     """
 
-    def __init__(self, database: sa.Engine, settings: Settings, executor_id: str, ttl_s: float = TTL_S) -> None:
+    def __init__(
+        self,
+        database: sa.Engine,
+        settings: Settings,
+        executor_id: str,
+        ttl_s: float = TTL_S,
+        turned: Callable[[], None] = lambda: None,
+    ) -> None:
         _silence()
         self._database, self._url, self.executor_id = database, settings.database, executor_id
         DBOS.migrate(self._url)
@@ -99,7 +108,7 @@ class Jobs:
             serializer=DBOSPortableJSONSerializer(),
             retry_connection_errors=False,  # who queues a job hears of it when he could not
         )
-        self._lease = Lease(database, executor_id, self._recover, ttl_s)
+        self._lease = Lease(database, executor_id, self._recover, ttl_s, turned)
         self._running = False
 
     def enqueue_study(self, connection: sa.Connection, study: Study, priority: Priority, delay_s: float = 0.0) -> str:
@@ -230,6 +239,8 @@ class Jobs:
 
         Parameters
         ----------
+        queue
+            :data:`STUDIES` or :data:`DELIVERIES`.
         taken_after
             Leave out what a process took from the queue before then, in seconds since 1970: the job runner may fail
             between taking a job and beginning it, and then a process that lives holds what it never does.
@@ -244,7 +255,15 @@ class Jobs:
         ]
 
     def forget(self, before: float, at_most: int = 1000) -> int:
-        """Delete jobs that ended before a time, in seconds since 1970; returns how many."""
+        """Delete jobs that ended before a time; returns how many.
+
+        Parameters
+        ----------
+        before
+            The time, in seconds since 1970.
+        at_most
+            How many to delete.
+        """
         found = self._client.list_workflows(
             status=["SUCCESS", *_BROKEN],
             completed_before=datetime.fromtimestamp(before, UTC).isoformat(),

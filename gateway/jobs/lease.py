@@ -17,7 +17,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from candor.files.privacy import name_of
-from gateway.logs import log_event
+from gateway.logs import Trouble, log_event
 from gateway.store.database import database_now, upsert, writing
 from gateway.store.schema import leases
 
@@ -42,6 +42,8 @@ class Lease:
 
     Parameters
     ----------
+    database
+        The node's database.
     executor_id
         Of :func:`new_executor_id`.
     recover
@@ -49,6 +51,8 @@ class Lease:
         dead back into their queues.
     ttl_s
         See :data:`TTL_S`; a test may be in more of a hurry.
+    turned
+        Called after each look: the heartbeat.
     """
 
     def __init__(
@@ -57,8 +61,10 @@ class Lease:
         executor_id: str,
         recover: Callable[[Callable[[set[str]], list[str]]], int],
         ttl_s: float = TTL_S,
+        turned: Callable[[], None] = lambda: None,
     ) -> None:
         self._database, self._executor_id, self._recover, self._ttl_s = database, executor_id, recover, ttl_s
+        self._turned, self._trouble = turned, Trouble("lease could not be extended", "error")
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
 
@@ -101,6 +107,8 @@ class Lease:
             try:
                 self.beat()
                 self.sweep()
+                self._trouble.worked()
             except sa.exc.SQLAlchemyError as error:
                 # Without its database nobody takes or finishes a job, so there is nothing to stop: look again.
-                log_event("lease could not be extended", "error", kind=name_of(error))
+                self._trouble.failed(kind=name_of(error))
+            self._turned()

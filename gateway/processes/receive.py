@@ -15,6 +15,7 @@ from gateway.receive.receiver import Receiver, TakeReport
 from gateway.settings import Settings
 from gateway.store.spool import Spool
 from gateway.store.tokens import Tokens
+from gateway.watch.heartbeats import ACKNOWLEDGED, Heartbeat
 
 _DRAIN_S: Final = 20.0
 
@@ -49,7 +50,11 @@ def receive(
         The spool, the port or the keys cannot be used.
     """
     try:
-        receiver = Receiver(settings, database, spool, Tokens(Path(settings.spool)), take_report)
+        folder = Path(settings.spool)
+        accepts, acknowledged = Heartbeat(folder, "receive", "accept"), Heartbeat(folder, *ACKNOWLEDGED, limit_s=0)
+        receiver = Receiver(
+            settings, database, spool, Tokens(folder), take_report, turned=accepts, acknowledged=acknowledged
+        )
         receiver.start()
     except OSError as error:
         where = f"spool {settings.spool} or port {settings.receive.host}:{settings.receive.port}"

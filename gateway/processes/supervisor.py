@@ -1,4 +1,7 @@
-"""Run all processes of the node on one machine, start again what dies, and stop in good order.
+"""Run all processes of the node on one machine, start again what dies or hangs, and stop in good order.
+
+A process hangs when one of its heartbeats (:mod:`gateway.watch.heartbeats`) is too old: it is asked to end, and killed
+if it does not. The supervisor uses no database, and nothing that fails here ends it.
 
 Of what a child writes to its standard streams only our own JSON log lines are passed on. A library that prints a data
 set prints it to nobody.
@@ -7,6 +10,7 @@ set prints it to nobody.
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -18,28 +22,39 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final
 
-from gateway.logs import log_event
-
-KINDS: Final = ("receive", "work", "deliver", "upkeep", "web")
-"""The processes, in the order in which they are asked to stop: first nothing new comes in, then work drains."""
+from candor.files.privacy import cause_of
+from gateway.logs import Trouble, log_event
+from gateway.processes import KINDS
+from gateway.processes.start import SUPERVISED
+from gateway.watch.heartbeats import Beat, Heartbeat, Heartbeats, forget, run_folder
 
 _LONGEST_PAUSE_S: Final = 30.0
 _MANY_DEATHS: Final = 5
 _WINDOW_S: Final = 120.0
 """A process that dies so often within this time needs a person."""
 
+_END_S: Final = 30.0
+"""A process that hangs gets so long to end."""
+
+_BEGIN_S: Final = 900.0
+"""A process without a heartbeat yet: the worker loads its model, the receiver reads a spool that lost its rows."""
+
+_LOOK_S: Final = 1.0
+_PAUSE_S: Final = 10.0
 _POLL_S: Final = 0.1
 _TOUCH_S: Final = 5.0
 
 
 @dataclass
 class Child:
-    """One process of the node, and when it died before."""
+    """One process of the node: when it began, when it is to be killed because it hangs, and when it died before."""
 
     kind: str
     command: Sequence[str]
     process: subprocess.Popen[bytes] | None = None
     start_at: float = 0.0
+    started: float = 0.0
+    kill_at: float | None = None
     deaths: deque[float] = field(default_factory=lambda: deque(maxlen=_MANY_DEATHS))
 
     @property
@@ -60,7 +75,7 @@ class Supervisor:
     config
         ``gateway.yaml``, handed to every child.
     kinds
-        Which of :data:`KINDS` to run.
+        Which of :data:`gateway.processes.KINDS` to run.
     drain_s
         How long the children get to finish, in seconds; then they are killed.
     on_keeps_dying
@@ -69,6 +84,12 @@ class Supervisor:
         Where the children's own log lines go.
     alive
         A file that is touched while every child runs, for a probe that reads its age; None for none.
+    spool
+        Where the children's heartbeats are; None to go by their deaths alone.
+    on_hangs
+        Called with a kind whose process hangs, with the loop, and for how many seconds.
+    on_look
+        Called about once a second with the heartbeats of all machines.
     """
 
     def __init__(
@@ -79,11 +100,20 @@ class Supervisor:
         on_keeps_dying: Callable[[str], None] = lambda kind: None,
         sink: IO[str] = sys.stderr,
         alive: Path | None = None,
+        spool: Path | None = None,
+        on_hangs: Callable[[str, str, float], None] = lambda kind, loop, seconds: None,
+        on_look: Callable[[list[Beat]], None] = lambda beats: None,
     ) -> None:
         python = [sys.executable, "-m", "gateway"]
         self._children = [Child(kind, [*python, kind, "--config", str(config)]) for kind in kinds]
         self._drain_s, self._on_keeps_dying, self._sink = drain_s, on_keeps_dying, sink
         self._alive, self._touch_at = alive, 0.0
+        self._spool, self._on_hangs, self._on_look = spool, on_hangs, on_look
+        self._heartbeats = None if spool is None else Heartbeats(spool, pause_s=_PAUSE_S)
+        self._own = None if spool is None else Heartbeat(spool, "serve", "supervisor")
+        self._look_at = 0.0
+        self._unreadable = Trouble("heartbeats cannot be read", "error")
+        self._untouchable = Trouble("file of life cannot be touched", "error")
         self._stopping = threading.Event()
 
     def run(self) -> None:
@@ -91,6 +121,7 @@ class Supervisor:
         while not self._stopping.is_set():
             for child in self._children:
                 self._keep_running(child, time.monotonic())
+            self._look(time.monotonic())
             self._touch_alive_file(time.monotonic())
             self._stopping.wait(_POLL_S)
         self._drain()
@@ -101,8 +132,50 @@ class Supervisor:
 
     def _touch_alive_file(self, now: float) -> None:
         if self._alive and now >= self._touch_at and all(child.alive for child in self._children):
-            self._alive.touch()
             self._touch_at = now + _TOUCH_S
+            try:
+                self._alive.touch()
+                self._untouchable.worked()
+            except OSError as error:
+                self._untouchable.failed(reason=cause_of(error))
+
+    def _look(self, now: float) -> None:
+        """Look at the heartbeats, and end what hangs."""
+        if self._heartbeats is None or self._own is None or now < self._look_at:
+            return
+        self._look_at = now + _LOOK_S
+        self._own()
+        try:
+            beats = self._heartbeats.look()
+        except OSError as error:  # nobody could beat either
+            self._unreadable.failed(reason=cause_of(error))
+            return
+        self._unreadable.worked()
+        for child in self._children:
+            if child.alive:
+                self._end_if_it_hangs(child, [beat for beat in beats if self._is_of(child, beat)], now)
+        self._on_look(beats)
+
+    def _is_of(self, child: Child, beat: Beat) -> bool:
+        return beat.process == child.kind and self._spool is not None and beat.machine == run_folder(self._spool).name
+
+    def _end_if_it_hangs(self, child: Child, beats: Sequence[Beat], now: float) -> None:
+        """Ask a process to end in which a loop hangs, and kill it if it does not."""
+        if child.process is None:
+            return
+        if child.kill_at is not None:
+            if now >= child.kill_at:
+                child.process.kill()
+            return
+        late = [(beat.loop, beat.age_s) for beat in beats if beat.is_late]
+        if not beats and now - child.started > _BEGIN_S:
+            late = [("start", now - child.started)]
+        if late:
+            loop, seconds = max(late, key=lambda each: each[1])
+            log_event("process hangs", "error", process=child.kind, what=loop, seconds=round(seconds))
+            child.process.terminate()
+            child.kill_at = now + _END_S
+            self._on_hangs(child.kind, loop, seconds)
 
     def _keep_running(self, child: Child, now: float) -> None:
         if child.alive:
@@ -110,27 +183,40 @@ class Supervisor:
         if child.process is not None:
             self._note_death(child, now)
         elif now >= child.start_at:
-            child.process = self._start(child)
+            self._start(child, now)
 
     def _note_death(self, child: Child, now: float) -> None:
         """Log a death, and set when the process starts again: at once, then after 1 s, 2 s, 4 s, ..."""
-        code = child.process.returncode if child.process else 0
-        log_event("process ended", "error", process=child.kind, exit_code=code)
-        child.process = None
+        if child.process is not None:
+            log_event("process ended", "error", process=child.kind, exit_code=child.process.returncode)
+            _close(child.process)
+        child.process = child.kill_at = None
         recent = sum(now - death < _WINDOW_S for death in child.deaths)
         child.deaths.append(now)
         child.start_at = now + (min(_LONGEST_PAUSE_S, 2.0 ** (recent - 1)) if recent else 0.0)
         if child.keeps_dying(now):
             self._on_keeps_dying(child.kind)
 
-    def _start(self, child: Child) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            child.command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
-        )
+    def _start(self, child: Child, now: float) -> None:
+        if self._spool is not None:
+            forget(self._spool, child.kind)
+        try:
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                child.command,
+                stdin=subprocess.PIPE,  # ends when we do: gateway.processes.start
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env=os.environ | {SUPERVISED: "1"},
+                start_new_session=True,
+            )
+        except OSError as error:  # no memory, no free process: as a death, so that it is tried again and told
+            log_event("process cannot be started", "error", process=child.kind, reason=cause_of(error))
+            self._note_death(child, now)
+            return
         assert process.stdout is not None  # noqa: S101 - it is a pipe
         threading.Thread(target=pass_log_lines_on, args=(process.stdout, self._sink), daemon=True).start()
         log_event("process started", process=child.kind)
-        return process
+        child.process, child.started = process, now
 
     def _drain(self) -> None:
         """Ask one kind after the other to end, wait for all, and kill what is still there."""
@@ -147,7 +233,14 @@ class Supervisor:
                 log_event("process did not end in time", "error", process=child.kind)
                 child.process.kill()
                 child.process.wait()
+            _close(child.process)
         log_event("stopped")
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    """Close our end of the pipe that a process has watched."""
+    if process.stdin is not None:
+        process.stdin.close()
 
 
 def pass_log_lines_on(stream: IO[bytes], sink: IO[str]) -> None:

@@ -7,82 +7,36 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
 
-from candor.files.privacy import name_of, place_of
 from gateway.assess.completion import end_overtaking, queue_complete, requeue_lost, requeue_lost_deliveries
 from gateway.assess.deadline import enforce_deadlines, settle_alarms
 from gateway.jobs.jobs import Jobs
-from gateway.logs import log_event
 from gateway.processes.queue import opened_queue
 from gateway.processes.start import started, stop_event
+from gateway.processes.sweeps import Sweep, running
 from gateway.settings import Settings
 from gateway.store.alarms import AlarmKind, clear_alarm, raise_alarm
+from gateway.store.schema import studies
 from gateway.store.spool import Spool
+from gateway.store.states import StudyState
 from gateway.watch.drift import watch_drift
+from gateway.watch.heartbeats import LOOKED, NONE_WAITS, WAITING, Heartbeat
+from gateway.watch.kept_alarms import forget_machines
 from gateway.watch.retention import retain
 from gateway.watch.webhook import tell
 
 _SHORTEST_S: Final = 0.02
 _LONGEST_S: Final = 0.1
+_WEBHOOK_S: Final = 600.0
+"""For some calls in turn, each of which may take its whole time."""
 
-
-@dataclass
-class Sweep:
-    """Something that is run again and again.
-
-    Parameters
-    ----------
-    name
-        Stands in the log when the sweep fails.
-    every_s
-        Seconds from the end of one run to the start of the next.
-    run
-        Looks for what is due, and does it.
-    due
-        When to run next, by the clock of the process.
-    """
-
-    name: str
-    every_s: float
-    run: Callable[[], object]
-    due: float = field(default=0.0)
-
-
-class Sweeper:
-    """Run sweeps in turn until asked to stop; one that fails is logged, and the others go on.
-
-    Parameters
-    ----------
-    sweeps
-        Those to run.
-    clock
-        Returns seconds of any origin, which never go back.
-    """
-
-    def __init__(self, sweeps: Sequence[Sweep], clock: Callable[[], float] = time.monotonic) -> None:
-        self._sweeps, self._clock = sweeps, clock
-        self._stopping = threading.Event()
-
-    def run(self) -> None:
-        """Run until :meth:`stop`."""
-        while not self._stopping.wait(max(0.0, min(sweep.due for sweep in self._sweeps) - self._clock())):
-            self.step()
-
-    def step(self) -> None:
-        """Run what is due."""
-        for sweep in self._sweeps:
-            if sweep.due <= self._clock():
-                _attempt(sweep)
-                sweep.due = self._clock() + sweep.every_s
-
-    def stop(self) -> None:
-        """Ask :meth:`run` to end; may be called by a signal handler."""
-        self._stopping.set()
+_LONG_S: Final = 3600.0
+"""For what goes through all studies."""
 
 
 def quick_sweeps(database: sa.Engine, settings: Settings, jobs: Jobs, now: Callable[[], float]) -> list[Sweep]:
@@ -100,7 +54,13 @@ def quick_sweeps(database: sa.Engine, settings: Settings, jobs: Jobs, now: Calla
         Returns the time, in seconds since 1970.
     """
     every_s = min(_LONGEST_S, max(_SHORTEST_S, settings.studies.quiet_s / 10))
-    return [Sweep("complete", every_s, lambda: queue_complete(database, settings, jobs, now()))]
+    looked = Heartbeat(Path(settings.spool), *LOOKED, limit_s=0)
+
+    def complete() -> None:
+        queue_complete(database, settings, jobs, now())
+        looked()
+
+    return [Sweep("complete", every_s, complete)]
 
 
 def slow_sweeps(
@@ -121,17 +81,38 @@ def slow_sweeps(
     now
         Returns the time, in seconds since 1970.
     """
+    waiting, none_waits = (Heartbeat(Path(settings.spool), *mark, limit_s=0) for mark in (WAITING, NONE_WAITS))
     return [
         Sweep("deadlines", 1.0, lambda: enforce_deadlines(database, settings, spool, jobs, now())),
-        Sweep("webhook", 2.0, lambda: tell(database, settings.alarms.webhook, now())),
+        Sweep("webhook", 2.0, lambda: tell(database, settings.alarms.webhook, now()), _WEBHOOK_S),
         Sweep("overtaking", 5.0, lambda: end_overtaking(database, settings, jobs, now())),
         Sweep("settled alarms", 5.0, lambda: settle_alarms(database, now())),
         Sweep("lost studies", 10.0, lambda: requeue_lost(database, jobs, now())),
         Sweep("lost deliveries", 30.0, lambda: requeue_lost_deliveries(database, jobs, now())),
         Sweep("broken jobs", 30.0, lambda: watch_jobs(database, jobs, now())),
-        Sweep("retention", 60.0, lambda: retain(database, settings, spool, jobs, now())),
-        Sweep("drift", 60.0, lambda: watch_drift(database, settings, now())),
+        Sweep("retention", 60.0, lambda: retain(database, settings, spool, jobs, now()), _LONG_S),
+        Sweep("drift", 60.0, lambda: watch_drift(database, settings, now()), _LONG_S),
+        Sweep("marks", 5.0, lambda: mark_waiting(database, waiting, none_waits)),
+        Sweep("machines", 600.0, lambda: forget_machines(database, spool.root, now())),
     ]
+
+
+def mark_waiting(database: sa.Engine, waiting: Callable[[], None], none_waits: Callable[[], None]) -> None:
+    """Mark whether studies wait for a worker, for the supervisor, which asks no database.
+
+    Parameters
+    ----------
+    database
+        The node's database.
+    waiting
+        Called where a study waits.
+    none_waits
+        Called where none does.
+    """
+    query = sa.select(studies.c.version).where(studies.c.state == StudyState.WAITING.value).limit(1)
+    with database.connect() as connection:
+        is_waiting = connection.execute(query).first() is not None
+    (waiting if is_waiting else none_waits)()
 
 
 def watch_jobs(database: sa.Engine, jobs: Jobs, now: float) -> int:
@@ -173,7 +154,7 @@ def upkeep(
     stopping: threading.Event,
     now: Callable[[], float] = time.time,
 ) -> None:
-    """Run all sweeps until asked to stop: the slow ones beside the quick ones.
+    """Run all sweeps until asked to stop.
 
     Parameters
     ----------
@@ -190,20 +171,6 @@ def upkeep(
     now
         Returns the time, in seconds since 1970.
     """
-    quick = Sweeper(quick_sweeps(database, settings, jobs, now))
-    slow = Sweeper(slow_sweeps(database, settings, spool, jobs, now))
-    threads = [threading.Thread(target=sweeper.run, name="upkeep", daemon=True) for sweeper in (quick, slow)]
-    for thread in threads:
-        thread.start()
-    stopping.wait()
-    for sweeper in (quick, slow):
-        sweeper.stop()
-    for thread in threads:
-        thread.join()
-
-
-def _attempt(sweep: Sweep) -> None:
-    try:
-        sweep.run()
-    except Exception as error:  # noqa: BLE001 - whatever it is, the other sweeps and the next look must come
-        log_event("sweep failed", "error", what=sweep.name, kind=name_of(error), where=place_of(error))
+    sweeps = quick_sweeps(database, settings, jobs, now) + slow_sweeps(database, settings, spool, jobs, now)
+    with running(sweeps, Path(settings.spool), "upkeep"):
+        stopping.wait()

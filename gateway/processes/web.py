@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
+import anyio.to_thread
 import uvicorn
 from fastapi import FastAPI
 
@@ -19,6 +20,7 @@ from gateway.processes.queue import opened_queue
 from gateway.processes.start import on_stop_signal, started
 from gateway.settings import Settings
 from gateway.store.tokens import Tokens
+from gateway.watch.heartbeats import Heartbeat
 from gateway.web.access.addresses import Networks
 from gateway.web.access.connections import Connection, Door, Limits
 from gateway.web.actions import acts_of
@@ -31,6 +33,7 @@ _CONNECTIONS_OF_ONE: Final = 32
 _HEALTH_CONNECTIONS: Final = 64
 _HEALTH_CONNECTIONS_OF_ONE: Final = 16
 _STOP_S: Final = 10
+_BEAT_S: Final = 1.0
 
 
 def run_web(settings: Settings) -> None:
@@ -48,7 +51,42 @@ def run_web(settings: Settings) -> None:
         door = doors.enter_context(listening(settings))
         health_door = doors.enter_context(listening_for_health(settings)) if health else None
         log_event("page started")
-        asyncio.run(serve(page, door, health, health_door))
+        asyncio.run(run(page, door, health, health_door, Heartbeat(Path(settings.spool), "web", "page")))
+
+
+async def run(
+    page: uvicorn.Server,
+    door: Door,
+    health: uvicorn.Server | None,
+    health_door: Door | None,
+    beat: Callable[[], None],
+) -> None:
+    """Serve the page, and beat in one of the threads that make it: a page that has no thread left does not answer.
+
+    Parameters
+    ----------
+    page
+        The page's server.
+    door
+        Its port.
+    health
+        The server of the health port; None without one.
+    health_door
+        The health port; None without one.
+    beat
+        The heartbeat of the page.
+    """
+
+    async def beating() -> None:
+        while True:
+            await anyio.to_thread.run_sync(beat)
+            await asyncio.sleep(_BEAT_S)
+
+    task = asyncio.create_task(beating())
+    try:
+        await serve(page, door, health, health_door)
+    finally:
+        task.cancel()
 
 
 async def serve(page: uvicorn.Server, door: Door, health: uvicorn.Server | None, health_door: Door | None) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
@@ -13,13 +14,16 @@ import sqlalchemy as sa
 from gateway.assess.assessor import Application, ApplicationStopped, Assessor
 from gateway.jobs.lease import TTL_S
 from gateway.logs import log_event
-from gateway.processes.queue import opened_queue
+from gateway.processes.queue import Busy, opened_queue
 from gateway.processes.start import started, stop_event
 from gateway.settings import Settings
 from gateway.store.spool import Spool
 from gateway.store.study import Study
+from gateway.watch.heartbeats import WORKED, Heartbeat
 
 _DRAIN_S: Final = 30.0
+_GRACE_S: Final = 120.0
+"""Beyond ``work.study_timeout_s``, when the worker ends itself: for the objects' check and the database."""
 
 
 def run_work(settings: Settings) -> None:
@@ -57,18 +61,25 @@ def work(
     ttl_s
         How long the lease of this process lasts without being extended, in seconds.
     """
-    with opened_queue(database, settings, _DRAIN_S, ttl_s) as jobs:
+    folder = Path(settings.spool)
+    busy, worked = Busy(settings.work.study_timeout_s + _GRACE_S), Heartbeat(folder, *WORKED, limit_s=0, every_s=0)
+    beat = Heartbeat(folder, "work", "jobs")
+    worked()  # a new worker: those that wait are waited for anew
+    with opened_queue(database, settings, _DRAIN_S, ttl_s, "work") as jobs:
         assessor = Assessor(database, settings, spool, jobs, application, time.time, _end_process)
 
         def assess(study: Study) -> None:
             try:
-                assessor.assess(study)
+                with busy.job():
+                    assessor.assess(study)
             except ApplicationStopped:
                 stopping.set()
                 raise
+            finally:
+                worked()
 
         jobs.run_studies(assess)
-        stopping.wait()
+        busy.beat_until(stopping, beat)
 
 
 def _end_process() -> None:

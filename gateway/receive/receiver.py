@@ -68,6 +68,10 @@ class Receiver:
         Is given storage commitment reports.
     now
         The clock, in seconds since 1970.
+    turned
+        Called at each turn of the loop that accepts connections.
+    acknowledged
+        Called for each image that is acknowledged.
 
     Raises
     ------
@@ -83,9 +87,12 @@ class Receiver:
         tokens: Tokens,
         take_report: TakeReport,
         now: Callable[[], float] = time.time,
+        turned: Callable[[], None] = lambda: None,
+        acknowledged: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings, self._database, self._spool, self._tokens = settings, database, spool, tokens
         self._take_report, self._now = take_report, now
+        self._turned, self._acknowledged = turned, acknowledged
         self._journal = Journal(tokens, settings)
         self._callers = Callers(settings.receive)
         self._slots = Slots(self._callers)
@@ -129,6 +136,7 @@ class Receiver:
             self._slots,
             Limits.of(self._settings, self._spool),
         )
+        self._server.service_actions = self._turned  # type: ignore[method-assign]  # socketserver's own hook
         threading.Thread(target=self._server.serve_forever, args=(_POLL_S,), daemon=True).start()
         log_event("receiver listens")
 
@@ -237,6 +245,7 @@ class Receiver:
         with writing(self._database) as connection:
             new = self._journal.record(connection, received)
         self._disk_is_fine()
+        self._acknowledged()
         token = self._tokens.token(head.study_instance_uid)
         what = "instance received" if new else "instance received again"
         log_event(what, study=token, bytes=stored.bytes, peer=peer.address, ae_title=peer.known_as)

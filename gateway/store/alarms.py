@@ -27,24 +27,33 @@ class AlarmKind(Enum):
     DESTINATION = "destination"  # the circuit breaker of a destination is open
     DEAD_LETTER = "dead_letter"  # an object was refused for good
     DRIFT = "drift"  # the share of deferrals left its baseline
-    PROCESS = "process"  # a process of the node keeps dying
+    PROCESS = "process"  # a process of the node keeps dying, or hangs
+    STANDSTILL = "standstill"  # images are acknowledged, and nothing moves
 
 
-def raise_alarm(database: sa.Engine, kind: AlarmKind, subject: str, text: str, now: float) -> None:
+def raise_alarm(
+    database: sa.Engine, kind: AlarmKind, subject: str, text: str, now: float, told: float | None = None
+) -> None:
     """Open an alarm; one that is open for the same subject stays as it is.
 
     Parameters
     ----------
+    database
+        The node's database.
+    kind
+        What it is about.
     subject
-        A study's token or a destination's name; "" for the node.
+        A study's token, or the name of a destination or a process; "" for the node.
     text
         For a person; without a patient's data.
     now
         Seconds since 1970.
+    told
+        When the webhook has taken it; None while it has not.
     """
     with writing(database) as connection:
         if connection.execute(_open(kind, subject).limit(1)).first() is None:
-            values = {"kind": kind.value, "subject": subject[:_SUBJECT], "text": text, "raised": now}
+            values = {"kind": kind.value, "subject": subject[:_SUBJECT], "text": text, "raised": now, "told": told}
             connection.execute(alarms.insert().values(values))
             log_event("alarm", "error", kind=kind.value, reason=text)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -20,29 +21,36 @@ from gateway.store.schema import VERSION, metadata, schema_version
 _BUSY_S: Final = 30
 """How long one process waits for another's transaction."""
 
+_RESTORE: Final = "correct the setting 'database', or restore a backup (docs/how-to/back-up-and-restore.md)"
 
-def open_database(url: str) -> sa.Engine:
+
+def open_database(url: str, spool: Path | None = None) -> sa.Engine:
     """Connect, make the tables where they are not there yet, and bring those of an earlier version up to date.
 
     Parameters
     ----------
     url
         The setting ``database``.
+    spool
+        The setting ``spool``, where a new database is refused if the spool holds images; None to take it all the same.
 
     Raises
     ------
     SettingsError
-        The database cannot be reached, or its tables are of another version.
+        The database cannot be reached, is damaged or has tables of another version, or it is new and the spool is not.
     """
     ping = not url.startswith("sqlite")  # a server may have gone away; a file does not
     database = sa.create_engine(driver_url(url), connect_args=_connect_args(url), pool_pre_ping=ping)
     if database.dialect.name == "sqlite":
         _prepare_sqlite(database, Path(url.removeprefix("sqlite:///")))
+    where = database.url.render_as_string(hide_password=True)
     try:
-        _make_tables(database)
-    except sa.exc.OperationalError as error:
-        where = database.url.render_as_string(hide_password=True)
-        raise SettingsError(f"the database {where} cannot be used ({name_of(error.orig)}); check it") from error
+        _make_tables(database, where, spool)
+    except (sa.exc.DBAPIError, sqlite3.DatabaseError) as error:
+        name = name_of(getattr(error, "orig", error))
+        if name == sqlite3.DatabaseError.__name__:
+            raise SettingsError(f"the database {where} is damaged, or is no database; {_RESTORE}") from error
+        raise SettingsError(f"the database {where} cannot be used ({name}); check it") from error
     return database
 
 
@@ -52,7 +60,11 @@ def driver_url(url: str) -> str:
 
 
 def _connect_args(url: str) -> dict[str, Any]:
-    return {"timeout": _BUSY_S} if url.startswith("sqlite") else {"connect_timeout": _BUSY_S}
+    """Let no call wait for ever: a server that has vanished without a word is noticed."""
+    if url.startswith("sqlite"):
+        return {"timeout": _BUSY_S}
+    probes = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 4}
+    return {"connect_timeout": _BUSY_S, "tcp_user_timeout": _BUSY_S * 1000, **probes}
 
 
 def _prepare_sqlite(database: sa.Engine, file: Path) -> None:
@@ -66,10 +78,15 @@ def _prepare_sqlite(database: sa.Engine, file: Path) -> None:
             connection.execute(f"PRAGMA {pragma}")
 
 
-def _make_tables(database: sa.Engine) -> None:
+def _make_tables(database: sa.Engine, where: str, spool: Path | None) -> None:
     with writing(database) as connection:  # a node that was updated starts all its processes at once
         if database.dialect.name == "postgresql":
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(4242424242)"))
+        if spool is not None and not sa.inspect(connection).has_table(schema_version.name) and _holds_images(spool):
+            raise SettingsError(
+                f"the database {where} is new, and the spool {spool} holds images: users, mode, audit trail and what "
+                f"was sent would be forgotten; {_RESTORE}, or begin anew with 'serve --new-database'"
+            )
         metadata.create_all(connection)
         found = connection.execute(sa.select(schema_version.c.version)).scalar()
         if found is None:
@@ -79,6 +96,10 @@ def _make_tables(database: sa.Engine) -> None:
                 f"the database has tables of version {found}, and this is version {VERSION}; "
                 "drain the node, then start it with a new database"
             )
+
+
+def _holds_images(spool: Path) -> bool:
+    return next(spool.glob("instances/??/*.dcm"), None) is not None
 
 
 def upsert(database: sa.Engine, table: sa.Table, values: dict[str, Any], *updated: str) -> sa.Insert:

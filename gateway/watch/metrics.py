@@ -6,6 +6,7 @@ No label says anything about a study or a patient.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -23,6 +24,8 @@ from gateway.store.mode import mode_of
 from gateway.store.schema import alarms, counters, deliveries, destinations, instances, objects, studies
 from gateway.store.states import DeliveryState, InstanceState, Mode, StudyState
 from gateway.watch.drift import baseline_of, deferral_share
+from gateway.watch.heartbeats import Beat
+from gateway.watch.kept_alarms import KeptAlarm
 
 _PREFIX: Final = "candor_"
 _LABEL: Final = re.compile(r'([a-z_]+)="([^"]*)"')
@@ -30,7 +33,14 @@ _BUCKETS_S: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0,
 _RECENT_STUDIES: Final = 100
 
 
-def render_metrics(database: sa.Engine, settings: Settings, free_bytes: int, now: float) -> bytes:
+def render_metrics(
+    database: sa.Engine,
+    settings: Settings,
+    free_bytes: int,
+    now: float,
+    beats: Iterable[Beat] = (),
+    kept: Iterable[KeptAlarm] = (),
+) -> bytes:
     """Write all metrics.
 
     Parameters
@@ -43,6 +53,10 @@ def render_metrics(database: sa.Engine, settings: Settings, free_bytes: int, now
         Of the spool's disk.
     now
         Seconds since 1970.
+    beats
+        The heartbeats of all machines.
+    kept
+        The alarms that the supervisors keep.
     """
     with database.connect() as connection:
         families = [
@@ -53,6 +67,8 @@ def render_metrics(database: sa.Engine, settings: Settings, free_bytes: int, now
             *_deliveries(connection, settings, now),
             *_deferrals(connection),
             _alarms(connection),
+            *_heartbeats(beats),
+            _kept_alarms(kept),
         ]
     registry = CollectorRegistry()
     registry.register(_Families(families))
@@ -189,6 +205,22 @@ def _deferrals(connection: sa.Connection) -> Iterator[Metric]:
     baseline = baseline_of(connection)
     if baseline is not None:
         yield _gauge("deferral_share_baseline", "The same for the first studies of the model.", ([], baseline.share))
+
+
+def _heartbeats(beats: Iterable[Beat]) -> Iterator[Metric]:
+    labels = ("machine", "process", "loop")
+    loops = [([beat.machine, beat.process, beat.loop], beat) for beat in beats if beat.limit_s]
+    ages = [(of, beat.age_s) for of, beat in loops]
+    yield _gauge("heartbeat_age_seconds", "Since the loop last turned.", *ages, labels=labels)
+    limits = [(of, beat.limit_s) for of, beat in loops]
+    yield _gauge("heartbeat_limit_seconds", "A loop that turns less often hangs.", *limits, labels=labels)
+
+
+def _kept_alarms(kept: Iterable[KeptAlarm]) -> Metric:
+    count = Counter(alarm.kind for alarm in kept)
+    shown = [([kind.value], float(count[kind.value])) for kind in (AlarmKind.PROCESS, AlarmKind.STANDSTILL)]
+    text = "Alarms of the supervisors that go on, or that the database does not have yet."
+    return _gauge("alarms_kept", text, *shown, labels=("kind",))
 
 
 def _alarms(connection: sa.Connection) -> Metric:

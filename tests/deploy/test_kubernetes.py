@@ -12,7 +12,7 @@ import yaml
 from candor import __version__
 from candor.command_line import verb_parser
 from gateway.__main__ import ADDERS
-from gateway.processes.supervisor import KINDS
+from gateway.processes import KINDS
 from gateway.settings import load_settings
 from tests.conftest import ROOT
 
@@ -96,6 +96,11 @@ def test_a_probe_asks_what_the_process_offers(kind: str) -> None:
         else:
             (asked,) = [probe[way]["port"] for way in ("tcpSocket", "httpGet") if way in probe]
             assert asked in ports
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_process_counts_as_alive_because_the_kernel_takes_its_connections(kind: str) -> None:
+    assert "tcpSocket" not in container(kind)["livenessProbe"]
 
 
 def test_the_settings_are_settings_and_fit_the_manifests(tmp_path: Path) -> None:

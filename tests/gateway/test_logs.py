@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.logs import FACTS, configure_logs, log_event
+from gateway.logs import FACTS, Trouble, configure_logs, log_event
 from gateway.store.tokens import KEY_FILE, Tokens
+from tests.gateway.conftest import Clock
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -69,3 +70,24 @@ def test_tokens_stand_for_uids_by_the_key_in_the_spool(tmp_path: Path) -> None:
     assert len(one.token("1.2.3")) == 24
     assert (tmp_path / "a" / KEY_FILE).stat().st_mode & 0o777 == 0o600
     assert [path.name for path in (tmp_path / "a").iterdir()] == [KEY_FILE]
+
+
+def test_what_fails_again_and_again_is_said_once_a_minute_with_its_count(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "candor.gateway")
+    clock = Clock()
+    trouble = Trouble("sweep failed", "error", clock, what="drift")
+    for _ in range(100):
+        trouble.failed(kind="OperationalError")
+    clock.pass_s(61)
+    trouble.failed(kind="OperationalError")
+    trouble.failed(kind="OperationalError")
+    trouble.failed(kind="KeyError")
+    trouble.worked()
+    trouble.worked()
+    said = [(record.message, record.__dict__["facts"]) for record in caplog.records]
+    assert said == [
+        ("sweep failed", {"what": "drift", "kind": "OperationalError", "count": 1}),
+        ("sweep failed", {"what": "drift", "kind": "OperationalError", "count": 100}),
+        ("sweep failed", {"what": "drift", "kind": "KeyError", "count": 2}),
+        ("sweep failed: over", {"what": "drift", "count": 0}),
+    ]

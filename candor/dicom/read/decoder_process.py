@@ -21,6 +21,7 @@ import numpy as np
 from pydicom.uid import UID
 
 from candor.dicom.read.frame import read_frame, undecodable
+from candor.files.privacy import forbid_core_dumps
 from candor.study.errors import Refused
 
 _MADE_UP: Final = (b"Corrupt JPEG data", b"Premature end of JPEG")
@@ -72,7 +73,7 @@ def _decode(path: Path, syntax: UID) -> tuple[dict[str, Any], bytes | memoryview
 def _limit(memory_bytes: int) -> None:
     """Limit this process's memory, and turn off core files, which would hold pixels."""
     resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    forbid_core_dumps()
 
 
 def _own_output() -> BinaryIO:

@@ -230,3 +230,21 @@ def test_a_lease_outlives_a_database_that_is_away(node: Node, monkeypatch: pytes
     swept.clear()
     assert swept.wait(60)
     lease.stop()
+
+
+def test_a_lease_without_its_database_goes_on_turning_and_says_so_once(
+    database: sa.Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    turns = threading.Semaphore(0)
+    lease = Lease(database, new_executor_id(), lambda dead: 0, ttl_s=0.04, turned=turns.release)
+    lease.start()
+    assert turns.acquire(timeout=60)
+    with writing(database) as connection:
+        connection.execute(sa.text("ALTER TABLE leases RENAME TO away"))
+    for _ in range(30):
+        assert turns.acquire(timeout=60)
+    with writing(database) as connection:
+        connection.execute(sa.text("ALTER TABLE away RENAME TO leases"))
+    lease.stop()
+    said = [record for record in caplog.records if record.message == "lease could not be extended"]
+    assert 1 <= len(said) <= 2  # the lease may look while the table is being renamed

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from candor.study.errors import SettingsError
-from gateway.processes.start import _log_thread_failed, open_spool, opened_database, started, stop_event
+from gateway.processes.start import SUPERVISED, _log_thread_failed, open_spool, opened_database, started, stop_event
 from gateway.settings import Settings
 from tests.conftest import ROOT
 
@@ -102,3 +102,58 @@ def test_a_thread_that_fails_says_its_errors_kind_alone(caplog: pytest.LogCaptur
     (record,) = caplog.records
     assert record.facts == {"kind": "ValueError"}
     assert "CANARY" not in caplog.text
+
+
+SHOWS_CORES = """
+import ctypes, resource, sys
+from pathlib import Path
+from gateway.processes.start import started
+from gateway.settings import Settings
+with started(Settings.model_validate_json(Path(sys.argv[1]).read_text()), "work"):
+    print(resource.getrlimit(resource.RLIMIT_CORE), ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))  # PR_GET_DUMPABLE
+"""
+
+
+def test_a_process_leaves_no_core_dump(settings: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "settings.json"
+    file.write_text(settings.model_dump_json(exclude={"receive"}))
+    command = [sys.executable, "-c", SHOWS_CORES, str(file)]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout == "(0, 0) 0\n"
+
+
+STAYS = """
+import sys, time
+from pathlib import Path
+from gateway.processes.start import started
+from gateway.settings import Settings
+with started(Settings.model_validate_json(Path(sys.argv[1]).read_text()), "work"):
+    print("ready", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_process_dies_when_the_pipe_of_its_supervisor_ends(settings: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "settings.json"
+    file.write_text(settings.model_dump_json(exclude={"receive"}))
+    command, pipe = [sys.executable, "-c", STAYS, str(file)], subprocess.PIPE
+    environment = os.environ | {SUPERVISED: "1"}
+    with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, env=environment) as process:
+        assert process.stdin is not None and process.stdout is not None  # noqa: PT018 - for mypy
+        assert process.stdout.readline() == b"ready\n"
+        process.stdin.close()
+        assert process.wait(60) == -signal.SIGKILL
+
+
+@pytest.mark.usefixtures("process_state")
+def test_what_keeps_a_supervised_process_from_starting_stands_in_the_log(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(SUPERVISED, "1")
+    monkeypatch.setattr("gateway.processes.start._die_with_supervisor", lambda: None)
+    Path(settings.database.removeprefix("sqlite:///")).parent.mkdir()
+    Path(settings.database.removeprefix("sqlite:///")).write_bytes(b"no database" * 1000)
+    with pytest.raises(SettingsError), started(settings, "work"):
+        pass
+    line = json.loads(capsys.readouterr().err)
+    assert (line["event"], line["process"]) == ("process cannot run", "work")
+    assert "is damaged, or is no database" in line["reason"]

@@ -14,7 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from gateway.processes import supervisor as module
 from gateway.processes.supervisor import Child, Supervisor, pass_log_lines_on
+from gateway.watch.heartbeats import Beat, run_folder
+from tests.conftest import ROOT
 
 EVENT = json.dumps({"time": "t", "level": "info", "process": "work", "event": "ready"})
 STAYS = f"import sys, time; print({EVENT!r}, flush=True); print('CANARY^BIRD', flush=True); time.sleep(60)"
@@ -102,3 +105,83 @@ def test_nothing_is_passed_on_that_is_not_an_event(line: str) -> None:
     sink = io.StringIO()
     pass_log_lines_on(io.BytesIO(line.encode() + b"\n\xff\xfe\n" + EVENT.encode()), sink)
     assert sink.getvalue() == EVENT + "\n"
+
+
+BEATS = f"""
+import sys, time
+from pathlib import Path
+sys.path.insert(0, {str(ROOT)!r})
+from gateway.watch.heartbeats import Heartbeat
+beat = Heartbeat(Path(sys.argv[1]), sys.argv[2], "loop", 3)
+print({EVENT!r}, flush=True)
+while True:
+    beat()
+    time.sleep(0.1)
+"""
+
+
+def test_a_process_that_hangs_is_killed_and_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_END_S", 0.5)
+    told: list[tuple[str, str]] = []
+    made, sink = supervisor(spool=tmp_path, on_hangs=lambda kind, loop, seconds: told.append((kind, loop)))
+    made._children = [Child(kind, [sys.executable, "-c", BEATS, str(tmp_path), kind]) for kind in ("work", "web")]
+    thread = threading.Thread(target=made.run)
+    thread.start()
+    wait(lambda: sink.getvalue().count("ready") == 2)
+    hung, other = (child.process for child in made._children)
+    assert hung is not None and other is not None  # noqa: PT018 - for mypy
+    os.kill(hung.pid, signal.SIGSTOP)
+    wait(lambda: sink.getvalue().count("ready") == 3)
+    assert hung.returncode == -signal.SIGKILL
+    assert made._children[1].process is other
+    assert other.poll() is None
+    made.stop()
+    thread.join(60)
+    assert told == [("work", "loop")]
+
+
+def beats_of(spool: Path, *kinds: str, age_s: float = 0.0) -> list[Beat]:
+    return [Beat(run_folder(spool).name, kind, "loop", 10.0, 0.0, age_s) for kind in kinds]
+
+
+def test_a_process_that_never_begins_to_beat_is_ended(tmp_path: Path) -> None:
+    told: list[tuple[str, str, float]] = []
+    made, _ = supervisor(STAYS, spool=tmp_path, on_hangs=lambda *what: told.append(what))
+    child = made._children[0]
+    made._keep_running(child, 0.0)
+    assert child.process is not None
+    made._end_if_it_hangs(child, [], 899.0)
+    made._end_if_it_hangs(child, beats_of(tmp_path, "child0"), 901.0)
+    assert (told, child.kill_at) == ([], None)
+    made._end_if_it_hangs(child, [], 901.0)
+    assert told == [("child0", "start", 901.0)]
+    assert child.process.wait(60) == -signal.SIGTERM
+    made._drain()
+
+
+def test_another_machines_process_that_hangs_is_not_ours(tmp_path: Path) -> None:
+    made, _ = supervisor("", spool=tmp_path)
+    beat = Beat("another", "child0", "loop", 10.0, 0.0, 99.0)
+    assert not made._is_of(made._children[0], beat)
+    assert made._is_of(made._children[0], beats_of(tmp_path, "child0")[0])
+
+
+def test_neither_a_full_disk_nor_a_want_of_processes_ends_the_supervisor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    made, _ = supervisor(STAYS, alive=tmp_path / "there is no such folder" / "alive", spool=tmp_path)
+    child = made._children[0]
+    made._keep_running(child, 0.0)
+    made._touch_alive_file(0.0)
+    assert "file of life cannot be touched" in caplog.text
+    made._drain()
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(module.subprocess, "Popen", fail)
+    child.process = None
+    for now in (1.0, 2.0):
+        made._keep_running(child, now)
+    assert caplog.text.count("process cannot be started") == 2
+    assert (len(child.deaths), child.start_at) == (2, 3.0)

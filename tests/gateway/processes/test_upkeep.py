@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -13,7 +13,7 @@ import pytest
 
 from gateway.assess.replay import parked, replay_study
 from gateway.jobs.jobs import STUDIES
-from gateway.processes.upkeep import Sweep, Sweeper, quick_sweeps, slow_sweeps, upkeep, watch_jobs
+from gateway.processes.upkeep import mark_waiting, quick_sweeps, slow_sweeps, upkeep, watch_jobs
 from gateway.settings import Alarms, Settings, Studies
 from gateway.store import schema
 from gateway.store.alarms import AlarmKind, clear_alarm, raise_alarm
@@ -35,34 +35,6 @@ def node(settings: Settings, clock: Clock) -> Iterator[Node]:
 
 def open_alarms(node: Node) -> list[tuple[str, str]]:
     return [(row.kind, row.subject) for row in node.table(schema.alarms) if row.cleared is None]
-
-
-def test_each_sweep_comes_in_its_turn() -> None:
-    clock, ran = Clock(), []
-    begin = clock()
-
-    def note(name: str) -> Callable[[], None]:
-        return lambda: ran.append((clock() - begin, name))
-
-    sweeper = Sweeper([Sweep("a", 1.0, note("a")), Sweep("b", 3.0, note("b"))], clock)
-    for seconds in (0.0, 0.5, 0.5, 1.0, 0.9, 0.1):
-        clock.pass_s(seconds)
-        sweeper.step()
-    assert ran == [(0.0, "a"), (0.0, "b"), (1.0, "a"), (2.0, "a"), (3.0, "a"), (3.0, "b")]
-
-
-def test_a_sweep_that_fails_holds_no_other_up_and_says_only_where(caplog: pytest.LogCaptureFixture) -> None:
-    ran = []
-
-    def fail() -> None:
-        raise ValueError("CANARY^PATIENT")
-
-    sweeper = Sweeper([Sweep("bad", 1.0, fail), Sweep("good", 1.0, lambda: ran.append(1))])
-    sweeper.step()
-    assert ran == [1]
-    facts = caplog.records[0].__dict__["facts"]
-    assert (facts["what"], facts["kind"]) == ("bad", "ValueError")
-    assert "CANARY" not in str(facts)
 
 
 @pytest.mark.parametrize(("quiet_s", "every_s"), [(0.0, 0.02), (0.5, 0.05), (10.0, 0.1)])
@@ -92,6 +64,15 @@ def test_the_process_runs_all_its_sweeps_until_it_is_stopped(node: Node, caplog:
     assert "sweep failed" not in caplog.text
 
 
+def test_a_study_that_waits_is_marked_for_the_supervisor(node: Node) -> None:
+    marks: list[str] = []
+    uid = node.receive(image("a"))
+    for state in ("receiving", "waiting", "running"):
+        node.put(uid, state=state)
+        mark_waiting(node.database, lambda: marks.append("waits"), lambda: marks.append("none waits"))
+    assert marks == ["none waits", "waits", "none waits"]
+
+
 def test_jobs_that_the_job_runner_gave_up_are_an_alarm_until_they_are_gone(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,7 +93,7 @@ def test_the_webhook_gets_every_alarm_until_it_takes_it(node: Node) -> None:
         return httpx.Response(next(answers))
 
     def sweep() -> int:
-        return tell(node.database, "https://site.example/hook", node.clock(), httpx.Client(transport=mock))
+        return tell(node.database, "https://site.example/hook", node.clock(), mock)
 
     mock = httpx.MockTransport(answer)
     assert sweep() == 0
@@ -142,8 +123,8 @@ def test_a_webhook_that_is_away_is_called_again(node: Node) -> None:
     def refuse(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused")
 
-    client = httpx.Client(transport=httpx.MockTransport(refuse))
-    assert tell(node.database, "https://site.example/hook", node.clock(), client) == 0
+    mock = httpx.MockTransport(refuse)
+    assert tell(node.database, "https://site.example/hook", node.clock(), mock) == 0
     assert node.table(schema.alarms)[0].told is None
     assert tell(node.database, None, node.clock()) == 0
     assert Alarms().webhook is None

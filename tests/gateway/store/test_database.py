@@ -18,6 +18,7 @@ from gateway.store.counters import count
 from gateway.store.database import database_now, open_database, upsert, writing
 from gateway.store.migrate import _STEPS
 from gateway.store.schema import alarms, counters, node_state, objects, schema_version
+from tests.gateway.databases import empty_database
 
 
 def test_sqlite_outlasts_a_power_loss_and_is_its_owners_alone(settings: Settings, database: sa.Engine) -> None:
@@ -173,3 +174,52 @@ def test_an_alarm_is_one_until_it_is_cleared(database: sa.Engine) -> None:
             sa.select(alarms.c.kind, alarms.c.raised, alarms.c.cleared).order_by(alarms.c.id)
         ).all()
     assert rows == [("disk", 1.0, 3.0), ("destination", 2.0, None), ("disk", 4.0, None)]
+
+
+@pytest.fixture
+def full_spool(tmp_path: Path) -> Path:
+    folder = tmp_path / "full" / "instances" / "ab"
+    folder.mkdir(parents=True)
+    (folder / f"{'ab' * 32}.dcm").touch()
+    return tmp_path / "full"
+
+
+@pytest.mark.parametrize("left_behind", [None, b""])
+def test_a_new_database_for_a_spool_with_images_is_refused(
+    tmp_path: Path, full_spool: Path, left_behind: bytes | None
+) -> None:
+    file = tmp_path / "gateway.db"
+    if left_behind is not None:
+        file.write_bytes(left_behind)
+    for _ in range(2):
+        with pytest.raises(SettingsError, match=r"gateway.db is new, and the spool .*full holds images: .*--new-datab"):
+            open_database(f"sqlite:///{file}", full_spool)
+    open_database(f"sqlite:///{file}").dispose()
+    open_database(f"sqlite:///{file}", full_spool).dispose()  # it is not new any more
+
+
+def test_a_new_database_of_a_server_is_refused_too(postgresql: str, full_spool: Path) -> None:
+    address = empty_database(postgresql, "node_new")
+    with pytest.raises(SettingsError, match="is new, and the spool"):
+        open_database(address, full_spool)
+    open_database(address).dispose()
+    open_database(address, full_spool).dispose()
+
+
+def test_a_damaged_database_is_one_clear_line(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.db"
+    file.write_bytes(b"no database" * 1000)
+    with pytest.raises(SettingsError, match=r"gateway.db is damaged, or is no database; .* restore a backup"):
+        open_database(f"sqlite:///{file}")
+    file.unlink()
+    open_database(f"sqlite:///{file}").dispose()
+    content = bytearray(file.read_bytes())
+    content[110:4096] = b"\xff" * (4096 - 110)
+    file.write_bytes(content)
+    with pytest.raises(SettingsError, match="is damaged, or is no database"):
+        open_database(f"sqlite:///{file}")
+
+
+def test_a_server_that_is_away_is_one_clear_line() -> None:
+    with pytest.raises(SettingsError, match=r"postgresql.*127.0.0.1:1/none cannot be used \(OperationalError\); check"):
+        open_database("postgresql://node:secret@127.0.0.1:1/none")

@@ -15,6 +15,8 @@ from gateway.store.alarms import AlarmKind, raise_alarm
 from gateway.store.counters import count
 from gateway.store.database import database_now, upsert
 from gateway.store.schema import deliveries, destinations, leases, node_state, objects, studies
+from gateway.watch.heartbeats import Beat
+from gateway.watch.kept_alarms import KeptAlarm
 from gateway.watch.metrics import render_metrics
 from tests.conftest import ROOT
 from tests.gateway.conftest import Clock
@@ -29,7 +31,9 @@ def with_pacs(settings: Settings) -> Settings:
 
 
 def scrape(database: sa.Engine, settings: Settings, clock: Clock) -> dict[Sample, float]:
-    text = render_metrics(database, settings, 7 << 30, clock()).decode()
+    beats = [Beat("node", "upkeep", "drift", 120.0, 5.0, 130.0), Beat("node", "upkeep", "looked", 0.0, 5.0, 130.0)]
+    kept = [KeptAlarm("standstill", "", "nothing moves", 5.0, goes_on=True)]
+    text = render_metrics(database, settings, 7 << 30, clock(), beats, kept).decode()
     families = text_string_to_metric_families(text)
     return {(s.name, frozenset(s.labels.items())): s.value for family in families for s in family.samples}
 
@@ -52,6 +56,10 @@ def test_an_idle_node(database: sa.Engine, settings: Settings, clock: Clock) -> 
     assert one(found, "result_seconds_count") == 0
     assert one(found, "oldest_waiting_seconds") == 0
     assert one(found, "alarms_open", kind="drift") == 0
+    assert one(found, "heartbeat_age_seconds", machine="node", process="upkeep", loop="drift") == 130
+    assert one(found, "heartbeat_limit_seconds", machine="node", process="upkeep", loop="drift") == 120
+    assert not [labels for _, labels in found if ("loop", "looked") in labels]  # a mark may be as old as it is
+    assert (one(found, "alarms_kept", kind="standstill"), one(found, "alarms_kept", kind="process")) == (1, 0)
     assert not [name for name, _ in found if "deferral" in name]
 
 

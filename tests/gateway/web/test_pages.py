@@ -15,9 +15,12 @@ from gateway.store.alarms import AlarmKind, raise_alarm
 from gateway.store.database import upsert
 from gateway.store.schema import alarms, destinations, node_state, studies
 from gateway.store.study import Study
+from gateway.watch.heartbeats import Heartbeat, Heartbeats
+from gateway.watch.kept_alarms import KeptAlarms
 from gateway.web.access.roles import Role
 from gateway.web.actions import acts_of
 from gateway.web.app import create_app
+from gateway.web.pages import machines
 from tests.gateway.conftest import Clock
 from tests.gateway.web.node import Page, posted
 
@@ -325,6 +328,27 @@ def test_a_node_without_its_database_or_spool_is_alive_and_not_ready(page: Page)
     client = TestClient(app)
     assert client.get("/healthz").json() == {"alive": True}
     assert (client.get("/readyz").status_code, client.get("/readyz").json()) == (503, {"ready": False})
+
+
+def test_a_node_that_hangs_or_stands_is_not_ready_and_in_the_end_not_alive(
+    page: Page, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machines, "Heartbeats", lambda spool: Heartbeats(spool, clock))
+    client = TestClient(create_app(page.settings, page.database, page.spool, page.tokens, page.now))
+    Heartbeat(page.spool.root, "upkeep", "deadlines", 120)
+    kept = KeptAlarms(page.spool.root)
+    assert client.get("/readyz").json() == {"ready": True}
+    kept.keep(AlarmKind.STANDSTILL, "", "nothing moves", page.now(), goes_on=True)
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()) == (503, {"ready": False, "alarms": ["standstill"]})
+    kept.end(AlarmKind.STANDSTILL, "")
+    clock.pass_s(121)
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()) == (503, {"ready": False, "hangs": ["upkeep deadlines"]})
+    assert client.get("/healthz").json() == {"alive": True}
+    clock.pass_s(120)
+    answer = client.get("/healthz")
+    assert (answer.status_code, answer.json()) == (503, {"alive": False, "hangs": ["upkeep deadlines"]})
 
 
 def test_acts_queue_again_and_name_the_operator(page: Page) -> None:
