@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import Final
 
 import sqlalchemy as sa
@@ -15,6 +14,7 @@ from gateway.processes.queue import opened_queue
 from gateway.processes.start import started, stop_event
 from gateway.processes.upkeep import Sweep, Sweeper
 from gateway.settings import Settings
+from gateway.store.database import database_clock
 from gateway.store.spool import Spool
 
 _DRAIN_S: Final = 20.0
@@ -43,7 +43,7 @@ def deliver(settings: Settings, database: sa.Engine, spool: Spool, stopping: thr
         Is set when the deliverer is to stop.
     """
     with opened_queue(database, settings, _DRAIN_S) as jobs:
-        deliverer = Deliverer(database, settings, spool, jobs)
+        deliverer = Deliverer(database, settings, spool, jobs, now=database_clock(database))
         sweeper = Sweeper(sweeps(database, settings, deliverer))
         jobs.run_deliveries(deliverer.deliver)
         while not stopping.wait(_LOOK_S):
@@ -62,11 +62,12 @@ def sweeps(database: sa.Engine, settings: Settings, deliverer: Deliverer) -> lis
     deliverer
         Sends again what no archive committed to.
     """
-    committer = Committer(database, settings)
+    now = database_clock(database)
+    committer = Committer(database, settings, now=now)
     return [
         Sweep("commitment", _LOOK_S, committer.ask),
         Sweep("old commitments", _HOUR_S, committer.forget),
         Sweep("uncommitted", _LOOK_S, deliverer.requeue_uncommitted),
-        Sweep("settle", _LOOK_S, lambda: settle_studies(database, settings, time.time())),
-        Sweep("dead letters", _LOOK_S, lambda: watch_dead_letters(database, time.time())),
+        Sweep("settle", _LOOK_S, lambda: settle_studies(database, settings, now())),
+        Sweep("dead letters", _LOOK_S, lambda: watch_dead_letters(database, now())),
     ]

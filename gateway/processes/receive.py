@@ -13,6 +13,7 @@ from gateway.deliver.commitment import take
 from gateway.processes.start import started, stop_event
 from gateway.receive.receiver import Receiver, TakeReport
 from gateway.settings import Settings
+from gateway.store.database import database_clock
 from gateway.store.spool import Spool
 from gateway.store.tokens import Tokens
 
@@ -49,7 +50,9 @@ def receive(
         The spool, the port or the keys cannot be used.
     """
     try:
-        receiver = Receiver(settings, database, spool, Tokens(Path(settings.spool)), take_report)
+        receiver = Receiver(
+            settings, database, spool, Tokens(Path(settings.spool)), take_report, database_clock(database)
+        )
         receiver.start()
     except OSError as error:
         where = f"spool {settings.spool} or port {settings.receive.host}:{settings.receive.port}"

@@ -14,7 +14,13 @@ from typing import Final
 import sqlalchemy as sa
 
 from candor.files.privacy import name_of, place_of
-from gateway.assess.completion import end_overtaking, queue_complete, requeue_lost, requeue_lost_deliveries
+from gateway.assess.completion import (
+    bound_times,
+    end_overtaking,
+    queue_complete,
+    requeue_lost,
+    requeue_lost_deliveries,
+)
 from gateway.assess.deadline import enforce_deadlines, settle_alarms
 from gateway.jobs.jobs import Jobs
 from gateway.logs import log_event
@@ -22,9 +28,12 @@ from gateway.processes.queue import opened_queue
 from gateway.processes.start import started, stop_event
 from gateway.settings import Settings
 from gateway.store.alarms import AlarmKind, clear_alarm, raise_alarm
+from gateway.store.database import database_clock
 from gateway.store.spool import Spool
 from gateway.watch.drift import watch_drift
 from gateway.watch.retention import retain
+from gateway.watch.scrub import EVERY_S as SCRUB_EVERY_S
+from gateway.watch.scrub import scrub
 from gateway.watch.webhook import tell
 
 _SHORTEST_S: Final = 0.02
@@ -124,12 +133,14 @@ def slow_sweeps(
     return [
         Sweep("deadlines", 1.0, lambda: enforce_deadlines(database, settings, spool, jobs, now())),
         Sweep("webhook", 2.0, lambda: tell(database, settings.alarms.webhook, now())),
+        Sweep("times ahead", 5.0, lambda: bound_times(database, settings.studies, now())),
         Sweep("overtaking", 5.0, lambda: end_overtaking(database, settings, jobs, now())),
         Sweep("settled alarms", 5.0, lambda: settle_alarms(database, now())),
         Sweep("lost studies", 10.0, lambda: requeue_lost(database, jobs, now())),
         Sweep("lost deliveries", 30.0, lambda: requeue_lost_deliveries(database, jobs, now())),
         Sweep("broken jobs", 30.0, lambda: watch_jobs(database, jobs, now())),
         Sweep("retention", 60.0, lambda: retain(database, settings, spool, jobs, now())),
+        Sweep("scrub", SCRUB_EVERY_S, lambda: scrub(database, settings.keep, spool, now())),
         Sweep("drift", 60.0, lambda: watch_drift(database, settings, now())),
     ]
 
@@ -162,7 +173,7 @@ def watch_jobs(database: sa.Engine, jobs: Jobs, now: float) -> int:
 def run_upkeep(settings: Settings) -> None:
     """Run the process until a signal ends it."""
     with started(settings, "upkeep") as (database, spool), opened_queue(database, settings) as jobs:
-        upkeep(database, settings, spool, jobs, stop_event())
+        upkeep(database, settings, spool, jobs, stop_event(), database_clock(database))
 
 
 def upkeep(

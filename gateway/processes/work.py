@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from typing import Final
 
 import sqlalchemy as sa
@@ -16,6 +15,7 @@ from gateway.logs import log_event
 from gateway.processes.queue import opened_queue
 from gateway.processes.start import started, stop_event
 from gateway.settings import Settings
+from gateway.store.database import database_clock
 from gateway.store.spool import Spool
 from gateway.store.study import Study
 
@@ -58,7 +58,7 @@ def work(
         How long the lease of this process lasts without being extended, in seconds.
     """
     with opened_queue(database, settings, _DRAIN_S, ttl_s) as jobs:
-        assessor = Assessor(database, settings, spool, jobs, application, time.time, _end_process)
+        assessor = Assessor(database, settings, spool, jobs, application, database_clock(database), _end_process)
 
         def assess(study: Study) -> None:
             try:
