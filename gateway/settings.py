@@ -119,7 +119,9 @@ class Studies(Block):
 
     quiet_s: float = Field(default=10.0, ge=0, le=3600, description="Quiet for so long, a study counts as complete.")
     growing_limit_s: Seconds = Field(default=300.0, description="A study that keeps growing is assessed after so long.")
-    max_images: int = Field(default=500, ge=1, le=100000, description="So many images make a study complete.")
+    max_images: int = Field(
+        default=500, ge=1, le=100000, description="A study with more images is not assessed; its report says so."
+    )
     result_deadline_s: Seconds = Field(
         default=900.0,
         description="From the last image: a study without a delivered result by then gets a NOT ASSESSED report and "
@@ -209,6 +211,11 @@ class Keep(Block):
     purge_below_gib: float = Field(
         default=10.0, ge=0, le=1e6, description="Below so much free disk the oldest delivered studies go early; in GiB."
     )
+    scrub_from_hour: int = Field(
+        default=1, ge=0, le=23, description="From this hour (local time) stored files are compared with their hashes."
+    )
+    scrub_hours: int = Field(default=4, ge=0, le=24, description="For so many hours; 0: never.")
+    scrub_mib_per_s: float = Field(default=20.0, gt=0, le=10000, description="At most so fast, in MiB/s.")
     audit_trail_d: float = Field(default=365.0, gt=0, le=36500, description="Days that the audit trail is kept.")
 
 

@@ -47,10 +47,15 @@ MEANINGS: Final[Mapping[str, str]] = {
     "commitment_reports_total": "Answers to requests for storage commitment; event 1: all committed, 2: some are not.",
     "deadlines_missed_total": "Studies without a delivered result by their deadline.",
     "deliveries_total": "Tries to send an object: sent, retried (to be tried again), dead (refused for good).",
+    "files_compared_total": "Files of the spool that the scrubber compared with their hashes.",
+    "files_damaged_total": "Files of the spool that were missing or not what was written: received instances, objects.",
+    "files_repaired_total": "Damaged instances whose place a good copy took that was sent again.",
     "findings_total": "Findings of assessed images, by what was said of them.",
     "instances_again_total": "Instances that came again with the same bytes: acknowledged, and nothing more.",
-    "instances_received_total": "Instances that were acknowledged; own result: ours, sent back to us.",
+    "instances_received_total": "Instances that were acknowledged; own result: ours, sent back to us; foreign result: "
+    "says that it is a result of Candor, and this node did not make it.",
     "objects_incomplete_total": "Result objects that failed the check and went into quarantine.",
+    "scrubs_total": "Nights in which the scrubber compared everything.",
     "studies_assessed_total": "Versions of studies that got results.",
     "studies_failed_total": "Versions of studies that were parked after their tries.",
 }

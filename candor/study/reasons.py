@@ -53,7 +53,11 @@ class Reason(Enum):
     NO_PIXELS = ("NOPIXELS", "No pixel data", ReasonKind.REFUSAL)
     UNDECODABLE = ("UNDECODABLE", "The pixel data cannot be decoded", ReasonKind.REFUSAL)
     CONSTANT_PIXELS = ("CONSTANT", "The decoded pixels hold no picture", ReasonKind.REFUSAL)
-    # Refusals: an error of the application
+    # Refusals: the study, by the node
+    TOO_MANY_IMAGES = ("TOOMANY", "The study has too many images", ReasonKind.REFUSAL)
+    UID_REUSED = ("UIDREUSED", "Another study has another picture under the same UID", ReasonKind.REFUSAL)
+    # Refusals: an error of the node or the application
+    DAMAGED = ("DAMAGED", "A stored image of the study is damaged", ReasonKind.REFUSAL)
     PROCESSING_FAILED = ("FAILED", "Processing failed", ReasonKind.REFUSAL)
 
     # Deferrals

@@ -20,24 +20,35 @@ import sqlalchemy as sa
 from candor.dicom.check.file import QUARANTINE
 from candor.files.privacy import name_of, place_of
 from candor.study.errors import CandorError, ObjectIncomplete
+from candor.study.reasons import Reason
 from candor.study.result import Disposition
 from candor.study.result_object import Predecessor, ResultObject
-from gateway.assess.duplicates import Received, content_of, note_states, received_files, tell_apart
+from gateway.assess.duplicates import (
+    Received,
+    content_of,
+    contradict,
+    files_elsewhere,
+    is_damaged,
+    note_states,
+    received_files,
+    tell_apart,
+)
 from gateway.assess.outcome import ResultConflict, earlier_reports, plan_deliveries, record_objects
 from gateway.assess.unassessed import WHAT_TO_DO, time_of, unassessed_reports
 from gateway.jobs.jobs import Jobs
 from gateway.jobs.lease import live_executors
 from gateway.logs import log_event
 from gateway.settings import Settings
-from gateway.store.alarms import AlarmKind, clear_alarm, raise_alarm
+from gateway.store.alarms import AlarmKind, clear_alarm, open_alarm, raise_alarm
 from gateway.store.counters import count
 from gateway.store.database import writing
+from gateway.store.integrity import set_aside_damaged
 from gateway.store.mode import mode_of
 from gateway.store.result_objects import in_spool
 from gateway.store.schema import studies
 from gateway.store.spool import Spool
 from gateway.store.states import InstanceState, Mode, Priority, StudyState
-from gateway.store.study import Study
+from gateway.store.study import Study, renew
 
 _RETRY_S: Final = 5.0
 _ROOM_S: Final = 10.0
@@ -47,10 +58,23 @@ _ROOM_BYTES: Final = 256 << 20
 _SUBJECT: Final = "work"
 _ANSWERED: Final = (StudyState.DELIVERING, StudyState.DELIVERED, StudyState.STORED, StudyState.NOT_ASSESSED)
 _USED: Final = (InstanceState.KEPT, InstanceState.QUARANTINED)
+_TOO_MANY: Final = "it has more images than studies.max_images; none is assessed"
+_REUSED: Final = (
+    "another study has another picture under a SOP Instance UID of this one; nobody knows which is right. "
+    "Neither study is assessed: look at both, and mend them at their source"
+)
 
 
 class ApplicationStopped(RuntimeError):
     """The application has ended and takes no more studies; its process has to be started again."""
+
+
+class _Unassessable(Exception):
+    """The images of a version are such that none of them may be assessed."""
+
+    def __init__(self, reason: Reason, text: str, kind: AlarmKind) -> None:
+        super().__init__(text)
+        self.reason, self.kind = reason, kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +113,7 @@ class Try:
     token: str
     priority: Priority
     number: int
+    is_over_limit: bool
 
 
 class Assessor:
@@ -151,6 +176,8 @@ class Assessor:
         except ApplicationStopped:
             self._again(attempt, "the application stopped")
             raise
+        except _Unassessable as error:
+            self._park(attempt, str(error), error.kind, error.reason)
         except CandorError as error:
             self._park(attempt, str(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not cost another study its turn
@@ -186,7 +213,7 @@ class Assessor:
             ).rowcount:
                 return None
             found = connection.execute(sa.select(studies).where(study.row)).one()
-        return Try(study, found.token, Priority(found.priority), found.tries)
+        return Try(study, found.token, Priority(found.priority), found.tries, found.over_limit is not None)
 
     @contextmanager
     def _watched(self, attempt: Try) -> Iterator[None]:
@@ -205,6 +232,9 @@ class Assessor:
             watchdog.cancel()
 
     def _try(self, attempt: Try) -> None:
+        if attempt.is_over_limit:
+            self._refuse(attempt)
+            return
         files = self._settled(attempt)
         if self._holds_already(attempt, files):
             return
@@ -237,9 +267,14 @@ class Assessor:
         self._park(attempt, str(incomplete), AlarmKind.INCOMPLETE)
 
     def _settled(self, attempt: Try) -> list[Received]:
-        """Tell duplicates, corrections and contradictions apart; returns the files that are to be assessed."""
-        with self._database.connect() as connection:
-            files = received_files(connection, attempt.study)
+        """Tell duplicates, corrections and contradictions apart; returns the files that are to be assessed.
+
+        Raises
+        ------
+        _Unassessable
+            A file is damaged, or another study has another picture under the UID of one.
+        """
+        files = self._sound(attempt)
         states = tell_apart(files, lambda file: content_of(self._spool.path(file.file)))
         with writing(self._database) as connection:
             note_states(connection, files, states)
@@ -250,7 +285,83 @@ class Assessor:
         if contradictions:
             text = f"{contradictions} files are in quarantine: images with other pixels have their SOP Instance UIDs"
             raise_alarm(self._database, AlarmKind.QUARANTINE, attempt.token, text, self._now())
-        return [file for file in files if states[file.id] in _USED]
+        used = [file for file in files if states[file.id] in _USED]
+        reused = self._quarantine_reused(attempt, used)
+        kept = {
+            file.sop_instance_uid for file in used if states[file.id] is InstanceState.KEPT and file.id not in reused
+        }
+        if any(
+            file.sop_instance_uid not in kept for file in used
+        ):  # in quarantine, with nothing of its own study beside it
+            raise _Unassessable(Reason.UID_REUSED, _REUSED, AlarmKind.QUARANTINE)
+        return used
+
+    def _sound(self, attempt: Try) -> list[Received]:
+        """Return the version's files, once each is known to be what was received.
+
+        Raises
+        ------
+        _Unassessable
+            One is not.
+        FileNotFoundError
+            One is missing. The disk may only be away for a moment, so the last try alone takes it for lost.
+        """
+        with self._database.connect() as connection:
+            files = received_files(connection, attempt.study)
+        bad = [file for file in files if not self._spool.is_sound(file.file, file.sha256)]
+        if attempt.number < self._settings.work.max_tries and any(
+            not self._spool.path(file.file).exists() for file in bad
+        ):
+            raise FileNotFoundError("a file of the study is not there")
+        for file in bad:
+            set_aside_damaged(self._database, self._spool, file.id, self._now())
+        with self._database.connect() as connection:
+            if is_damaged(connection, attempt.study):
+                text = "an image of it is damaged or missing; send its images again"
+                raise _Unassessable(Reason.DAMAGED, text, AlarmKind.DAMAGED)
+        return files
+
+    def _quarantine_reused(self, attempt: Try, files: list[Received]) -> set[int]:
+        """Quarantine the files that have another picture in another study, here and there; returns those here.
+
+        A study that was answered already gets a new version, whose report says so.
+        """
+        with self._database.connect() as connection:
+            elsewhere = files_elsewhere(connection, attempt.study, files)
+        pairs = [
+            (file, other, study)
+            for other, study in elsewhere
+            for file in files
+            if file.sop_instance_uid == other.sop_instance_uid
+            and contradict(content_of(self._spool.path(file.file)), content_of(self._spool.path(other.file)))
+        ]
+        for file, other, study in pairs:
+            with writing(self._database) as connection:
+                quarantined = dict.fromkeys((file.id, other.id), InstanceState.QUARANTINED)
+                note_states(connection, (file, other), quarantined)
+                token = connection.execute(
+                    sa.select(studies.c.token).where(studies.c.study_instance_uid == study).limit(1)
+                ).scalar()
+                for each in (attempt.token, token):
+                    if each is not None:
+                        open_alarm(connection, AlarmKind.QUARANTINE, each, _REUSED, self._now())
+                if other.state is not InstanceState.QUARANTINED:
+                    renew(connection, study, self._now(), self._settings.studies)
+        return {file.id for file, _, _ in pairs}
+
+    def _refuse(self, attempt: Try) -> None:
+        """Answer a version with more images than the limit: nothing of it is assessed, and its report says so."""
+        made = unassessed_reports(self._database, self._settings, self._spool, attempt.study)
+        if not made:
+            self._park(attempt, f"{_TOO_MANY}; no report could be made")
+            return
+        now = self._now()
+        with writing(self._database) as connection:
+            mode = mode_of(connection)
+            values = {"assessed": now, "disposition": Disposition.NOT_ASSESSED.value, "mode": mode.value}
+            if self._close(connection, attempt, StudyState.NOT_ASSESSED, reason=_TOO_MANY, **values):
+                self._answer(connection, attempt, Disposition.NOT_ASSESSED, made, mode, now)
+        log_event("study has too many images", "warning", study=attempt.token, version=attempt.study.version)
 
     def _holds_already(self, attempt: Try, files: list[Received]) -> bool:
         """End a version that turns out to be the images of the one before it again, whose results hold."""
@@ -314,11 +425,7 @@ class Assessor:
             ):
                 log_event("study was taken over", "warning", study=attempt.token, version=attempt.study.version)
                 return True
-            planned = self._record(connection, attempt, objects, mode, now)
-            state = _state_of(assessed.disposition, planned)
-            finished = None if state is StudyState.DELIVERING else now
-            connection.execute(studies.update().where(row).values(state=state.value, finished=finished))
-            count(connection, "studies_assessed_total", disposition=assessed.disposition.value)
+            state = self._answer(connection, attempt, assessed.disposition, objects, mode, now)
             for decision, number in Counter(assessed.findings.values()).items():
                 count(connection, "findings_total", number, decision=decision)
         log_event("study assessed", study=attempt.token, version=attempt.study.version, state=state.value)
@@ -326,6 +433,23 @@ class Assessor:
         clear_alarm(self._database, AlarmKind.INCOMPLETE, attempt.token, now)
         clear_alarm(self._database, AlarmKind.DISK, _SUBJECT, now)
         return True
+
+    def _answer(
+        self,
+        connection: sa.Connection,
+        attempt: Try,
+        disposition: Disposition,
+        objects: tuple[ResultObject, ...],
+        mode: Mode,
+        now: float,
+    ) -> StudyState:
+        """Write the objects of a version that was closed, and what they make of its state."""
+        planned = self._record(connection, attempt, objects, mode, now)
+        state = _state_of(disposition, planned)
+        finished = None if state is StudyState.DELIVERING else now
+        connection.execute(studies.update().where(attempt.study.row).values(state=state.value, finished=finished))
+        count(connection, "studies_assessed_total", disposition=disposition.value)
+        return state
 
     def _record(
         self, connection: sa.Connection, attempt: Try, objects: tuple[ResultObject, ...], mode: Mode, now: float
@@ -342,11 +466,17 @@ class Assessor:
             if self._close(connection, attempt, StudyState.WAITING, reason=reason):
                 self._jobs.enqueue_study(connection, attempt.study, attempt.priority, _RETRY_S * attempt.number)
 
-    def _park(self, attempt: Try, reason: str, kind: AlarmKind = AlarmKind.STUDY_FAILED) -> None:
+    def _park(
+        self,
+        attempt: Try,
+        reason: str,
+        kind: AlarmKind = AlarmKind.STUDY_FAILED,
+        coded: Reason = Reason.PROCESSING_FAILED,
+    ) -> None:
         """Give the study up, with its reason, a report that says so, and an alarm."""
         reports: tuple[ResultObject, ...] = ()
         try:
-            reports = unassessed_reports(self._database, self._settings, self._spool, attempt.study)
+            reports = unassessed_reports(self._database, self._settings, self._spool, attempt.study, coded)
         except ObjectIncomplete as error:
             reason, kind = f"{reason}; no report says so: {error}", AlarmKind.INCOMPLETE
         try:

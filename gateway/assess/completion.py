@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from gateway.jobs.jobs import DELIVERIES, STUDIES, Jobs
 from gateway.logs import log_event
-from gateway.settings import Settings
+from gateway.settings import Settings, Studies
 from gateway.store.database import writing
 from gateway.store.schema import deliveries, objects, studies
 from gateway.store.states import DeliveryState, Priority, StudyState
@@ -17,6 +17,9 @@ from gateway.store.study import Study, complete, same_version
 _AT_ONCE: Final = 50
 _GRACE_S: Final = 60.0
 """A study without a job for so long has lost it: the job runner gave the job up, or its tables were restored."""
+
+_AHEAD_S: Final = 5.0
+"""A time so far in the future was taken before the clock was set back."""
 
 _DELIVERY_GRACE_S: Final = 300.0
 _DELIVERY_TAKES_S: Final = 1800.0
@@ -55,6 +58,38 @@ def queue_complete(database: sa.Engine, settings: Settings, jobs: Jobs, now: flo
                 log_event("study queued", study=row.token, version=study.version, count=row.images)
                 queued += 1
     return queued
+
+
+def bound_times(database: sa.Engine, settings: Studies, now: float) -> int:
+    """Bring the times of open studies back to now where they lie in the future; returns how many studies.
+
+    A clock that was set back by an hour would else hold them up for an hour. So it costs a quiet period and a deadline
+    at most.
+
+    Parameters
+    ----------
+    database
+        The node's database.
+    settings
+        For the deadline.
+    now
+        Seconds since 1970.
+    """
+    times = {name: studies.c[name] for name in ("first_image", "last_image", "queued", "started")}
+    latest = now + settings.result_deadline_s
+    ahead = sa.and_(
+        studies.c.state.in_([state.value for state in StudyState if state.is_open]),
+        sa.or_(studies.c.deadline > latest + _AHEAD_S, *(time > now + _AHEAD_S for time in times.values())),
+    )
+    with database.connect() as connection:  # most looks find nothing, and need no write lock
+        if connection.execute(sa.select(studies.c.version).where(ahead).limit(1)).first() is None:
+            return 0
+    values = {name: sa.case((time > now, now), else_=time) for name, time in times.items()}
+    values["deadline"] = sa.case((studies.c.deadline > latest, latest), else_=studies.c.deadline)
+    with writing(database) as connection:
+        bounded = connection.execute(studies.update().where(ahead).values(**values)).rowcount
+    log_event("times of studies lay in the future", "warning", count=bounded)
+    return bounded
 
 
 def end_overtaking(database: sa.Engine, settings: Settings, jobs: Jobs, now: float) -> int:

@@ -21,14 +21,14 @@ from gateway.store.alarms import AlarmKind, clear_alarm, raise_alarm
 from gateway.store.counters import count
 from gateway.store.database import writing
 from gateway.store.mode import mode_of
-from gateway.store.schema import alarms, studies
+from gateway.store.schema import alarms, instances, studies
 from gateway.store.spool import Spool
-from gateway.store.states import StudyState
+from gateway.store.states import InstanceState, StudyState
 from gateway.store.study import Study
 
 _RESULTLESS: Final = (StudyState.RECEIVING, StudyState.WAITING, StudyState.RUNNING)
 _AT_ONCE: Final = 50
-_OF_STUDIES: Final = (AlarmKind.NO_RESULT, AlarmKind.STUDY_FAILED, AlarmKind.INCOMPLETE)
+_OF_STUDIES: Final = (AlarmKind.NO_RESULT, AlarmKind.STUDY_FAILED, AlarmKind.INCOMPLETE, AlarmKind.DAMAGED)
 
 
 def enforce_deadlines(database: sa.Engine, settings: Settings, spool: Spool, jobs: Jobs, now: float) -> int:
@@ -84,6 +84,14 @@ def settle_alarms(database: sa.Engine, now: float) -> int:
 
 def _troubled(kind: AlarmKind, token: str) -> sa.Select[Any]:
     """Select the versions of a study that an alarm is still about."""
+    if kind is AlarmKind.DAMAGED:
+        damaged = sa.exists().where(
+            instances.c.study_instance_uid == studies.c.study_instance_uid,
+            instances.c.state == InstanceState.DAMAGED.value,
+        )
+        return (
+            sa.select(studies.c.version).where(studies.c.token == token, studies.c.purged.is_(None), damaged).limit(1)
+        )
     failed = studies.c.state == StudyState.FAILED.value
     unfinished = [state.value for state in StudyState if state.is_open]
     late = sa.and_(studies.c.overdue.is_not(None), studies.c.state.in_(unfinished))

@@ -12,6 +12,10 @@ changed                any          the later file is QUARANTINED, with an alarm
 
 A quarantined file is laid out beside the one that it contradicts, so that the application refuses both and the report
 says why.
+
+A SOP Instance UID is unique beyond its study too (PS3.5 9.1). Where two studies have other pixels under one, both files
+are quarantined, and neither study is assessed. The same pixels in two studies are no contradiction: an archive gives a
+study a new UID.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -43,6 +47,7 @@ class Received:
     file: str
     received: float
     state: InstanceState
+    sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +66,30 @@ class Content:
     pixels: str
 
 
-def received_files(connection: sa.Connection, study: Study) -> list[Received]:
+def received_files(connection: sa.Connection, study: Study, at_most: int | None = None) -> list[Received]:
     """List the files that a version is made of, in the order in which they came.
+
+    Parameters
+    ----------
+    connection
+        To the node's database.
+    study
+        The version.
+    at_most
+        So many of them; None for all.
+    """
+    query = (
+        sa.select(instances)
+        .join(study_instances, study_instances.c.instance == instances.c.id)
+        .where(study.within(study_instances), instances.c.state.in_(_USED))
+        .order_by(instances.c.received, instances.c.id)
+        .limit(at_most)
+    )
+    return [_received(row) for row in connection.execute(query)]
+
+
+def is_damaged(connection: sa.Connection, study: Study) -> bool:
+    """Return whether an image that a version is made of was set aside as damaged.
 
     Parameters
     ----------
@@ -72,21 +99,45 @@ def received_files(connection: sa.Connection, study: Study) -> list[Received]:
         The version.
     """
     query = (
-        sa.select(
-            instances.c.id,
-            instances.c.sop_instance_uid,
-            instances.c.file,
-            instances.c.received,
-            instances.c.state,
-        )
+        sa.select(instances.c.id)
         .join(study_instances, study_instances.c.instance == instances.c.id)
-        .where(study.within(study_instances), instances.c.state.in_(_USED))
-        .order_by(instances.c.received, instances.c.id)
+        .where(study.within(study_instances), instances.c.state == InstanceState.DAMAGED.value)
     )
-    return [
-        Received(row.id, row.sop_instance_uid, row.file, row.received, InstanceState(row.state))
-        for row in connection.execute(query)
-    ]
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def files_elsewhere(connection: sa.Connection, study: Study, files: Iterable[Received]) -> list[tuple[Received, str]]:
+    """List what other studies have under the SOP Instance UIDs of files, each with its Study Instance UID.
+
+    Parameters
+    ----------
+    connection
+        To the node's database.
+    study
+        The version that the files are of.
+    files
+        Of the version.
+    """
+    uids = sorted({file.sop_instance_uid for file in files})
+    other = instances.c.study_instance_uid != study.study_instance_uid
+    query = sa.select(instances).where(instances.c.sop_instance_uid.in_(uids), other, instances.c.state.in_(_USED))
+    return [(_received(row), row.study_instance_uid) for row in connection.execute(query.order_by(instances.c.id))]
+
+
+def contradict(one: Content, other: Content) -> bool:
+    """Return whether both have a picture, and not the same.
+
+    Parameters
+    ----------
+    one, other
+        Of two files with one SOP Instance UID.
+    """
+    return bool(one.pixels and other.pixels and one.pixels != other.pixels)
+
+
+def _received(row: Any) -> Received:
+    state = InstanceState(row.state)
+    return Received(row.id, row.sop_instance_uid, row.file, row.received, state, row.sha256)
 
 
 def content_of(path: Path) -> Content:
@@ -150,7 +201,17 @@ def _compare(kept: Content, later: Content) -> InstanceState:
 
 
 def note_states(connection: sa.Connection, before: Iterable[Received], after: dict[int, InstanceState]) -> None:
-    """Write the states that changed."""
+    """Write the states that changed.
+
+    Parameters
+    ----------
+    connection
+        In a transaction.
+    before
+        The files with the states that their rows have.
+    after
+        The state of each, by the id of its row.
+    """
     for file in before:
         if after[file.id] is not file.state:
             row = instances.update().where(instances.c.id == file.id)

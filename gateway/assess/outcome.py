@@ -100,7 +100,15 @@ def plan_deliveries(
 
 
 def wants(destination: Destination, senders: set[str]) -> bool:
-    """Tell whether a destination takes results of studies that came from these AE titles."""
+    """Return whether a destination takes results of studies that came from some AE titles.
+
+    Parameters
+    ----------
+    destination
+        With the AE titles that it takes results of.
+    senders
+        The AE titles that sent the study.
+    """
     return not destination.only_from or not senders.isdisjoint(destination.only_from)
 
 

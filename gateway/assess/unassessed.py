@@ -39,8 +39,16 @@ from gateway.store.schema import studies
 from gateway.store.spool import Spool
 from gateway.store.study import Study
 
-_DETAIL: Final = "the study could not be processed, or not in time"
-"""One text for both: the same images give the same report under the same UID."""
+_NAMED: Final = 20
+"""Images that the report on a study over the limit of images names: the first."""
+
+_DETAILS: Final = {
+    # One text for both: the same images give the same report under the same UID.
+    Reason.PROCESSING_FAILED: "the study could not be processed, or not in time",
+    Reason.TOO_MANY_IMAGES: f"the study has more images than the node assesses; the first {_NAMED} are named here",
+    Reason.DAMAGED: "an image of the study was damaged after it was received; the images have to be sent again",
+    Reason.UID_REUSED: "a SOP Instance UID of the study names another picture in another study",
+}
 
 WHAT_TO_DO: Final = "send the list beside the object to the makers of Candor, upgrade, then replay the study"
 """What an operator does about an object that failed the check; the end of an alarm's text."""
@@ -69,8 +77,12 @@ def time_of(files: Sequence[Received]) -> datetime:
     return datetime.fromtimestamp(int(max(file.received for file in files)), UTC)
 
 
-def unassessed_reports(database: sa.Engine, settings: Settings, spool: Spool, study: Study) -> tuple[ResultObject, ...]:
-    """Report that a version of a study was not assessed because processing failed.
+def unassessed_reports(
+    database: sa.Engine, settings: Settings, spool: Spool, study: Study, reason: Reason = Reason.PROCESSING_FAILED
+) -> tuple[ResultObject, ...]:
+    """Report that a version of a study was not assessed.
+
+    A file that is not what was received any more has no part in it: what it says of the patient may be wrong.
 
     Parameters
     ----------
@@ -82,6 +94,8 @@ def unassessed_reports(database: sa.Engine, settings: Settings, spool: Spool, st
         Where the files are, and the reports go.
     study
         The version.
+    reason
+        Why. Of a version with more images than ``studies.max_images`` it is always that.
 
     Returns
     -------
@@ -94,14 +108,16 @@ def unassessed_reports(database: sa.Engine, settings: Settings, spool: Spool, st
         A report failed the check. It is in the study's quarantine, and counted; no report may go out.
     """
     with database.connect() as connection:
-        files = received_files(connection, study)
-        token = connection.execute(sa.select(studies.c.token).where(study.row)).scalar_one()
+        token, over_limit = connection.execute(sa.select(studies.c.token, studies.c.over_limit).where(study.row)).one()
+        files = received_files(connection, study, None if over_limit is None else _NAMED)
         earlier = earlier_reports(connection, study)
     own = _own_settings(settings)
+    reason = reason if over_limit is None else Reason.TOO_MANY_IMAGES
     try:
+        files = [file for file in files if spool.is_sound(file.file, file.sha256)]
         if not files:
             raise ReportError("the study has no file; a report needs one to refer to")
-        images = [_image(f"{number:03d}.dcm", spool.path(file.file)) for number, file in enumerate(files, 1)]
+        images = [_image(f"{number:03d}.dcm", spool.path(file.file), reason) for number, file in enumerate(files, 1)]
         folder = spool.results(token, study.version) / "unassessed"
         case = Case(study.study_instance_uid, images, folder, time_of(files), earlier)
         texts = texts_of(Language(own.language))
@@ -148,11 +164,11 @@ def _write(
     return tuple(written)
 
 
-def _image(name: str, path: Path) -> CaseImage:
+def _image(name: str, path: Path, reason: Reason) -> CaseImage:
     image = CaseImage(name, path)
     try:
         image.header = read_header(path)
     except Refused as refused:
         image.refuse(refused.reason, refused.detail)
-    image.refuse(Reason.PROCESSING_FAILED, _DETAIL)
+    image.refuse(reason, _DETAILS[reason])
     return image

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +15,7 @@ from gateway.processes.queue import Busy, opened_queue
 from gateway.processes.start import started, stop_event
 from gateway.processes.sweeps import Sweep, running
 from gateway.settings import Settings
+from gateway.store.database import database_clock
 from gateway.store.spool import Spool
 from gateway.store.study import Study
 from gateway.watch.heartbeats import Heartbeat
@@ -53,7 +53,7 @@ def deliver(settings: Settings, database: sa.Engine, spool: Spool, stopping: thr
     folder = Path(settings.spool)
     busy, beat = Busy(_DELIVERY_S), Heartbeat(folder, "deliver", "jobs")
     with opened_queue(database, settings, _DRAIN_S, process="deliver") as jobs:
-        deliverer = Deliverer(database, settings, spool, jobs)
+        deliverer = Deliverer(database, settings, spool, jobs, now=database_clock(database))
 
         def send(study: Study, destination: str, attempt: int) -> None:
             with busy.job():
@@ -76,11 +76,12 @@ def sweeps(database: sa.Engine, settings: Settings, deliverer: Deliverer) -> lis
     deliverer
         Sends again what no archive committed to.
     """
-    committer = Committer(database, settings)
+    now = database_clock(database)
+    committer = Committer(database, settings, now=now)
     return [
         Sweep("commitment", _LOOK_S, committer.ask, _ASKING_S),
         Sweep("old commitments", _HOUR_S, committer.forget),
         Sweep("uncommitted", _LOOK_S, deliverer.requeue_uncommitted),
-        Sweep("settle", _LOOK_S, lambda: settle_studies(database, settings, time.time())),
-        Sweep("dead letters", _LOOK_S, lambda: watch_dead_letters(database, time.time())),
+        Sweep("settle", _LOOK_S, lambda: settle_studies(database, settings, now())),
+        Sweep("dead letters", _LOOK_S, lambda: watch_dead_letters(database, now())),
     ]

@@ -13,6 +13,7 @@ from gateway.deliver.commitment import take
 from gateway.processes.start import started, stop_event
 from gateway.receive.receiver import Receiver, TakeReport
 from gateway.settings import Settings
+from gateway.store.database import database_clock
 from gateway.store.spool import Spool
 from gateway.store.tokens import Tokens
 from gateway.watch.heartbeats import ACKNOWLEDGED, Heartbeat
@@ -53,7 +54,14 @@ def receive(
         folder = Path(settings.spool)
         accepts, acknowledged = Heartbeat(folder, "receive", "accept"), Heartbeat(folder, *ACKNOWLEDGED, limit_s=0)
         receiver = Receiver(
-            settings, database, spool, Tokens(folder), take_report, turned=accepts, acknowledged=acknowledged
+            settings,
+            database,
+            spool,
+            Tokens(folder),
+            take_report,
+            database_clock(database),
+            turned=accepts,
+            acknowledged=acknowledged,
         )
         receiver.start()
     except OSError as error:

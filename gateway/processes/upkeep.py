@@ -13,7 +13,13 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from gateway.assess.completion import end_overtaking, queue_complete, requeue_lost, requeue_lost_deliveries
+from gateway.assess.completion import (
+    bound_times,
+    end_overtaking,
+    queue_complete,
+    requeue_lost,
+    requeue_lost_deliveries,
+)
 from gateway.assess.deadline import enforce_deadlines, settle_alarms
 from gateway.jobs.jobs import Jobs
 from gateway.processes.queue import opened_queue
@@ -21,6 +27,7 @@ from gateway.processes.start import started, stop_event
 from gateway.processes.sweeps import Sweep, running
 from gateway.settings import Settings
 from gateway.store.alarms import AlarmKind, clear_alarm, raise_alarm
+from gateway.store.database import database_clock
 from gateway.store.schema import studies
 from gateway.store.spool import Spool
 from gateway.store.states import StudyState
@@ -28,6 +35,8 @@ from gateway.watch.drift import watch_drift
 from gateway.watch.heartbeats import LOOKED, NONE_WAITS, WAITING, Heartbeat
 from gateway.watch.kept_alarms import forget_machines
 from gateway.watch.retention import retain
+from gateway.watch.scrub import EVERY_S as SCRUB_EVERY_S
+from gateway.watch.scrub import scrub
 from gateway.watch.webhook import tell
 
 _SHORTEST_S: Final = 0.02
@@ -85,12 +94,14 @@ def slow_sweeps(
     return [
         Sweep("deadlines", 1.0, lambda: enforce_deadlines(database, settings, spool, jobs, now())),
         Sweep("webhook", 2.0, lambda: tell(database, settings.alarms.webhook, now()), _WEBHOOK_S),
+        Sweep("times ahead", 5.0, lambda: bound_times(database, settings.studies, now())),
         Sweep("overtaking", 5.0, lambda: end_overtaking(database, settings, jobs, now())),
         Sweep("settled alarms", 5.0, lambda: settle_alarms(database, now())),
         Sweep("lost studies", 10.0, lambda: requeue_lost(database, jobs, now())),
         Sweep("lost deliveries", 30.0, lambda: requeue_lost_deliveries(database, jobs, now())),
         Sweep("broken jobs", 30.0, lambda: watch_jobs(database, jobs, now())),
         Sweep("retention", 60.0, lambda: retain(database, settings, spool, jobs, now()), _LONG_S),
+        Sweep("scrub", SCRUB_EVERY_S, lambda: scrub(database, settings.keep, spool, now()), _LONG_S),
         Sweep("drift", 60.0, lambda: watch_drift(database, settings, now()), _LONG_S),
         Sweep("marks", 5.0, lambda: mark_waiting(database, waiting, none_waits)),
         Sweep("machines", 600.0, lambda: forget_machines(database, spool.root, now())),
@@ -143,7 +154,7 @@ def watch_jobs(database: sa.Engine, jobs: Jobs, now: float) -> int:
 def run_upkeep(settings: Settings) -> None:
     """Run the process until a signal ends it."""
     with started(settings, "upkeep") as (database, spool), opened_queue(database, settings) as jobs:
-        upkeep(database, settings, spool, jobs, stop_event())
+        upkeep(database, settings, spool, jobs, stop_event(), database_clock(database))
 
 
 def upkeep(

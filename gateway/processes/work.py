@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +16,7 @@ from gateway.logs import log_event
 from gateway.processes.queue import Busy, opened_queue
 from gateway.processes.start import started, stop_event
 from gateway.settings import Settings
+from gateway.store.database import database_clock
 from gateway.store.spool import Spool
 from gateway.store.study import Study
 from gateway.watch.heartbeats import WORKED, Heartbeat
@@ -66,7 +66,7 @@ def work(
     beat = Heartbeat(folder, "work", "jobs")
     worked()  # a new worker: those that wait are waited for anew
     with opened_queue(database, settings, _DRAIN_S, ttl_s, "work") as jobs:
-        assessor = Assessor(database, settings, spool, jobs, application, time.time, _end_process)
+        assessor = Assessor(database, settings, spool, jobs, application, database_clock(database), _end_process)
 
         def assess(study: Study) -> None:
             try:

@@ -11,15 +11,18 @@ from datetime import UTC, date, datetime
 from typing import Any, Final
 
 import sqlalchemy as sa
+from pydicom.uid import ParametricMapStorage, SecondaryCaptureImageStorage
 
 from candor.files.privacy import name_of
+from gateway.dimse.contexts import IMAGES
 from gateway.dimse.header import Head, read_head
 from gateway.dimse.status import NotTaken
 from gateway.logs import log_event
 from gateway.receive.callers import Callers
 from gateway.settings import Settings
+from gateway.store.alarms import AlarmKind, open_alarm
 from gateway.store.counters import count
-from gateway.store.database import once, writing
+from gateway.store.database import lock_study, once, writing
 from gateway.store.schema import instances, objects
 from gateway.store.spool import Spool, Stored
 from gateway.store.states import InstanceState, Priority
@@ -27,6 +30,15 @@ from gateway.store.study import priority_by_age, revive, touch
 from gateway.store.tokens import Tokens
 
 _SAME_BYTES: Final = (instances.c.sop_instance_uid, instances.c.sha256)
+
+_RESULT_IMAGES: Final = frozenset({SecondaryCaptureImageStorage, ParametricMapStorage})
+"""The images among the results that Candor makes."""
+
+_FOREIGN: Final = (
+    "an object says that it is a result of Candor, and this node did not make it. It is kept, and Candor does not "
+    "assess it. If it is a patient's image, read it without Candor and tell the makers of Candor; if it is a result of "
+    "another node, stop the archive from sending results to this one"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,22 +86,30 @@ class Journal:
         ----------
         connection
             In a transaction (:func:`gateway.store.database.writing`); nothing holds until the caller has committed it.
+            Until then retention deletes no file of the study.
         received
             The instance.
 
         Returns
         -------
         Whether it is new. The same bytes again change nothing; they fill in who sent them where that was lost, and
-        begin a new version where retention has deleted the earlier ones.
+        begin a new version where retention has deleted the earlier ones, or where the file was damaged.
         """
         head = received.head
-        state = InstanceState.OWN_RESULT if _is_ours(connection, head) else InstanceState.KEPT
+        lock_study(connection, head.study_instance_uid)
+        state = _state_of(connection, head)
+        if head.ours and state is not InstanceState.OWN_RESULT:
+            subject = self.tokens.token(head.study_instance_uid) if state is InstanceState.KEPT else ""
+            open_alarm(connection, AlarmKind.FOREIGN_RESULT, subject, _FOREIGN, received.at)
         priority = priority_by_age(received.asked, head.study_date, _day(received.at), self.settings.studies)
         insert = once(connection.dialect.name, instances, _SAME_BYTES, instances.c.id)
         row = connection.execute(insert, _values(received, state, priority)).scalar()
         if row is None:
             _fill_in_sender(connection, received)
             count(connection, "instances_again_total")
+            _note_result_again(connection, received)
+            if received.stored.repaired:
+                count(connection, "files_repaired_total")
             row = revive(connection, head.sop_instance_uid, received.stored.sha256)
             if row is not None:
                 self._join_study(connection, received, priority, row)
@@ -154,10 +174,17 @@ def senders(database: sa.Engine, callers: Callers) -> set[str]:
         return {str(peer) for title, peer in connection.execute(sent) if callers.lists(str(title), str(peer))}
 
 
-def _is_ours(connection: sa.Connection, head: Head) -> bool:
-    """Recognise our own results, which an archive may send back to us."""
+def _state_of(connection: sa.Connection, head: Head) -> InstanceState:
+    """Recognise results, which an archive may send back to us.
+
+    Our own are those that our tables know, whatever the object says of itself. What says so falsely and may be a
+    patient's image becomes part of its study.
+    """
     made = sa.select(objects.c.sop_instance_uid).where(objects.c.sop_instance_uid == head.sop_instance_uid)
-    return head.ours or connection.execute(made).first() is not None
+    if connection.execute(made).first() is not None:
+        return InstanceState.OWN_RESULT
+    is_result = head.sop_class_uid not in IMAGES or head.sop_class_uid in _RESULT_IMAGES
+    return InstanceState.FOREIGN_RESULT if head.ours and is_result else InstanceState.KEPT
 
 
 def _values(received: Received, state: InstanceState, priority: Priority) -> dict[str, Any]:
@@ -183,6 +210,13 @@ def _fill_in_sender(connection: sa.Connection, received: Received) -> None:
     names = ("calling_ae_title", "called_ae_title", "peer")
     nameless = sa.and_(instances.c.file == received.stored.file, instances.c.calling_ae_title == "")
     connection.execute(instances.update().where(nameless).values(**{name: getattr(received, name) for name in names}))
+
+
+def _note_result_again(connection: sa.Connection, received: Received) -> None:
+    """Keep a result that came again for as long as one that is new."""
+    results = [InstanceState.OWN_RESULT.value, InstanceState.FOREIGN_RESULT.value]
+    this = sa.and_(instances.c.file == received.stored.file, instances.c.state.in_(results))
+    connection.execute(instances.update().where(this).values(received=received.at))
 
 
 def _day(seconds: float) -> date:

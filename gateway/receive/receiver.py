@@ -244,6 +244,7 @@ class Receiver:
         received = Received(stored, head, self._now(), asked, peer.calling_ae_title, peer.called_ae_title, peer.address)
         with writing(self._database) as connection:
             new = self._journal.record(connection, received)
+            self._spool.put_back(incoming.part, stored)
         self._disk_is_fine()
         self._acknowledged()
         token = self._tokens.token(head.study_instance_uid)

@@ -27,6 +27,9 @@ class AlarmKind(Enum):
     DESTINATION = "destination"  # the circuit breaker of a destination is open
     DEAD_LETTER = "dead_letter"  # an object was refused for good
     DRIFT = "drift"  # the share of deferrals left its baseline
+    DAMAGED = "damaged"  # a stored image is missing or is not what was received
+    DAMAGED_RESULT = "damaged_result"  # a result object is missing or is not what was written
+    FOREIGN_RESULT = "foreign_result"  # an object says that it is a result of ours, and is none
     PROCESS = "process"  # a process of the node keeps dying, or hangs
     STANDSTILL = "standstill"  # images are acknowledged, and nothing moves
 
@@ -34,12 +37,28 @@ class AlarmKind(Enum):
 def raise_alarm(
     database: sa.Engine, kind: AlarmKind, subject: str, text: str, now: float, told: float | None = None
 ) -> None:
-    """Open an alarm; one that is open for the same subject stays as it is.
+    """Open an alarm in a transaction of its own; see :func:`open_alarm`.
 
     Parameters
     ----------
     database
         The node's database.
+    kind, subject, text, now, told
+        See :func:`open_alarm`.
+    """
+    with writing(database) as connection:
+        open_alarm(connection, kind, subject, text, now, told)
+
+
+def open_alarm(
+    connection: sa.Connection, kind: AlarmKind, subject: str, text: str, now: float, told: float | None = None
+) -> None:
+    """Open an alarm; one that is open for the same subject stays as it is.
+
+    Parameters
+    ----------
+    connection
+        In a transaction.
     kind
         What it is about.
     subject
@@ -51,15 +70,24 @@ def raise_alarm(
     told
         When the webhook has taken it; None while it has not.
     """
-    with writing(database) as connection:
-        if connection.execute(_open(kind, subject).limit(1)).first() is None:
-            values = {"kind": kind.value, "subject": subject[:_SUBJECT], "text": text, "raised": now, "told": told}
-            connection.execute(alarms.insert().values(values))
-            log_event("alarm", "error", kind=kind.value, reason=text)
+    if connection.execute(_open(kind, subject).limit(1)).first() is None:
+        values = {"kind": kind.value, "subject": subject[:_SUBJECT], "text": text, "raised": now, "told": told}
+        connection.execute(alarms.insert().values(values))
+        log_event("alarm", "error", kind=kind.value, reason=text)
 
 
 def clear_alarm(database: sa.Engine, kind: AlarmKind, subject: str, now: float) -> None:
-    """Close the alarm for a subject, where one is open."""
+    """Close the alarm for a subject, where one is open.
+
+    Parameters
+    ----------
+    database
+        The node's database.
+    kind, subject
+        Of the alarm.
+    now
+        Seconds since 1970.
+    """
     with writing(database) as connection:
         open_rows = sa.and_(alarms.c.kind == kind.value, alarms.c.subject == subject, alarms.c.cleared.is_(None))
         connection.execute(alarms.update().where(open_rows).values(cleared=now))

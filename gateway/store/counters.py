@@ -15,8 +15,12 @@ def count(connection: sa.Connection, name: str, amount: float = 1.0, **labels: s
 
     Parameters
     ----------
+    connection
+        In a transaction.
     name
         As Prometheus has it, without prefix: ``"instances_received_total"``.
+    amount
+        What is added.
     labels
         Few values each; never a UID or a token.
     """

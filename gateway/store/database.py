@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -15,6 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from candor.files.privacy import name_of
 from candor.study.errors import SettingsError
+from gateway.logs import log_event
 from gateway.store.migrate import migrate
 from gateway.store.schema import VERSION, metadata, schema_version
 
@@ -103,7 +106,19 @@ def _holds_images(spool: Path) -> bool:
 
 
 def upsert(database: sa.Engine, table: sa.Table, values: dict[str, Any], *updated: str) -> sa.Insert:
-    """Insert a row; where its primary key is there, set the columns named (none: leave it)."""
+    """Return an INSERT of a row; where its primary key is there, it sets the columns named (none: leaves the row).
+
+    Parameters
+    ----------
+    database
+        For its dialect.
+    table
+        Gets the row.
+    values
+        The row, by the names of its columns.
+    updated
+        Names of columns.
+    """
     row = insert(database.dialect.name, table).values(**values)
     keys = list(table.primary_key.columns)
     if not updated:
@@ -114,12 +129,30 @@ def upsert(database: sa.Engine, table: sa.Table, values: dict[str, Any], *update
 
 
 def insert(dialect: str, table: sa.Table) -> Any:
-    """Begin an INSERT that knows ON CONFLICT: both databases have it, and SQLAlchemy keeps it with each."""
+    """Begin an INSERT that knows ON CONFLICT: both databases have it, and SQLAlchemy keeps it with each.
+
+    Parameters
+    ----------
+    dialect
+        ``"sqlite"`` or ``"postgresql"``.
+    table
+        Gets the row.
+    """
     return (postgresql if dialect == "postgresql" else sqlite).insert(table)
 
 
 def insert_once(connection: sa.Connection, table: sa.Table, values: dict[str, Any]) -> bool:
-    """Insert a row unless its primary key is there; returns whether it was inserted."""
+    """Insert a row unless its primary key is there; returns whether it was inserted.
+
+    Parameters
+    ----------
+    connection
+        In a transaction.
+    table
+        Gets the row.
+    values
+        The row, by the names of its columns.
+    """
     keys = tuple(table.primary_key.columns)
     return connection.execute(once(connection.dialect.name, table, keys, keys[0]), values).first() is not None
 
@@ -129,6 +162,17 @@ def once(dialect: str, table: sa.Table, keys: tuple[sa.Column[Any], ...], return
     """Insert a row and return a column of it; nothing where the keys are there.
 
     Made once for each table: to make a statement takes longer than to execute it.
+
+    Parameters
+    ----------
+    dialect
+        ``"sqlite"`` or ``"postgresql"``.
+    table
+        Gets the row.
+    keys
+        Columns that no two rows share.
+    returned
+        The column that is returned.
     """
     row = insert(dialect, table)
     return row.on_conflict_do_nothing(index_elements=keys).returning(returned)  # type: ignore[no-any-return]
@@ -139,6 +183,72 @@ def database_now(database: sa.Engine) -> sa.ColumnElement[float]:
     if database.dialect.name == "postgresql":
         return sa.literal_column("extract(epoch from clock_timestamp())", sa.Double)
     return sa.literal_column("((julianday('now') - 2440587.5) * 86400.0)", sa.Double)
+
+
+_AGREED_S: Final = 10.0
+"""How long a process goes by its own clock between two looks at the database's."""
+
+
+def database_clock(database: sa.Engine, ticks: Callable[[], float] = time.monotonic) -> Callable[[], float]:
+    """Return a clock that gives the database's time, in seconds since 1970: it is one for all machines of a node.
+
+    With PostgreSQL the database is asked now and then, and in between the process counts on by a clock that nobody
+    sets. Where the database does not answer, it counts on. With SQLite the database's clock is the machine's.
+
+    Parameters
+    ----------
+    database
+        The node's.
+    ticks
+        Returns seconds of any origin, which never go back.
+    """
+    if database.dialect.name == "sqlite":
+        return time.time
+    return _DatabaseClock(database, ticks)
+
+
+class _DatabaseClock:
+    """The database's time, counted on between two looks."""
+
+    def __init__(self, database: sa.Engine, ticks: Callable[[], float]) -> None:
+        self._database, self._ticks = database, ticks
+        self._lock = threading.Lock()
+        self._looked = ticks()
+        self._offset = self._look()
+
+    def __call__(self) -> float:
+        with self._lock:
+            if self._ticks() - self._looked >= _AGREED_S:
+                self._looked = self._ticks()
+                try:
+                    self._offset = self._look()
+                except sa.exc.SQLAlchemyError as error:
+                    log_event("the database's clock cannot be read", "warning", kind=name_of(error))
+            return self._offset + self._ticks()
+
+    def _look(self) -> float:
+        """Return what the database's time is ahead of the ticks."""
+        with self._database.connect() as connection:
+            return float(connection.execute(sa.select(database_now(self._database))).scalar_one()) - self._ticks()
+
+
+def lock_study(connection: sa.Connection, study_instance_uid: str, alone: bool = False) -> None:
+    """Keep retention and receipt of a study apart, until the transaction ends.
+
+    With SQLite a transaction that writes (:func:`writing`) keeps out all others anyway.
+
+    Parameters
+    ----------
+    connection
+        In a transaction that writes, before it reads or writes anything else.
+    study_instance_uid
+        Study Instance UID (0020,000D).
+    alone
+        Whether to keep everybody out, to delete the study's files; else only those who want to be alone.
+    """
+    if connection.dialect.name == "postgresql":
+        lock = sa.func.pg_advisory_xact_lock if alone else sa.func.pg_advisory_xact_lock_shared
+        connection.execute(sa.select(lock(sa.func.hashtextextended(study_instance_uid, 0))))
 
 
 @contextmanager

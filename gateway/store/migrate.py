@@ -14,12 +14,20 @@ _STEPS: Final[dict[int, tuple[str, ...]]] = {
         # Until then rejection notes were the only Key Object Selection documents, and had their kind.
         "UPDATE objects SET kind = 'note' WHERE kind = 'ko'",
     ),
+    2: ("ALTER TABLE studies ADD COLUMN over_limit DOUBLE PRECISION",),
 }
 """What leads from each version to the next, in the words that SQLite and PostgreSQL have in common."""
 
 
 def migrate(connection: sa.Connection, found: int) -> bool:
     """Lead tables of version ``found`` to today's.
+
+    Parameters
+    ----------
+    connection
+        In the transaction of the start.
+    found
+        The version of the tables.
 
     Returns
     -------

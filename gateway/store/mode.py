@@ -24,8 +24,14 @@ def set_mode(database: sa.Engine, mode: Mode, who: str, now: float, detail: str 
 
     Parameters
     ----------
+    database
+        The node's database.
+    mode
+        What the node does from now on.
     who
         The operator.
+    now
+        Seconds since 1970.
     detail
         Why, in the operator's words.
 
@@ -47,10 +53,18 @@ def note_act(connection: sa.Connection, who: str, what: str, subject: str, now: 
 
     Parameters
     ----------
+    connection
+        In a transaction.
+    who
+        The user or operator.
     what
         The act, in words that are always the same, up to 32 characters: ``"mode live"``, ``"replay"``.
     subject
         A study's token, a destination's name, or "" for the node.
+    now
+        Seconds since 1970.
+    detail
+        Why, in the operator's words.
     """
     values = {"at": now, "who": who[:64], "what": what, "subject": subject, "detail": detail}
     connection.execute(audit_trail.insert().values(values))

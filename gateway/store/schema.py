@@ -10,7 +10,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Of the tables. An earlier one is brought up to it at the start (:mod:`.migrate`), a later one refused."""
 
 metadata: Final = sa.MetaData()
@@ -68,6 +68,8 @@ studies = sa.Table(
     sa.Column("results", sa.String(255)),  # folder below the spool
     sa.Column("mode", sa.String(8)),  # states.Mode when it was assessed
     sa.Column("purged", sa.Double),  # when its files were deleted by retention
+    # When it got more images than studies.max_images: it is not assessed, and takes all images that follow.
+    sa.Column("over_limit", sa.Double),
 )
 """One row for each version of a study."""
 

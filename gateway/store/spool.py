@@ -7,6 +7,7 @@
     studies/<token>/<version>/in/NNN.dcm   hard links to the instances of a version
     studies/<token>/<version>/out/         what the application wrote
     studies/<token>/<version>/quarantine/  results that failed the check, with what they lack
+    damaged/<sha256>.dcm        instances that are not what their name says any more
 
 No UID, and nothing else that a peer says, ever becomes part of a path.
 """
@@ -48,15 +49,26 @@ class Stored:
         Of the whole file, in hexadecimal.
     bytes
         Its length.
+    repaired
+        Whether another file had the name, which was not what the name says; this one took its place.
     """
 
     file: str
     sha256: str
     bytes: int
+    repaired: bool = False
 
 
 class Part:
-    """A file that is being written; it has no name that anybody reads until :meth:`Spool.keep`."""
+    """A file that is being written; it has no name that anybody reads until :meth:`Spool.keep`.
+
+    Parameters
+    ----------
+    folder
+        Where it is written.
+    hashing
+        Runs the hash beside the wait for the disk.
+    """
 
     def __init__(self, folder: Path, hashing: Executor) -> None:
         descriptor, name = tempfile.mkstemp(prefix=_PART, dir=folder)  # mode 0600, O_EXCL
@@ -97,7 +109,7 @@ class Part:
         return sha256.result()
 
     def discard(self) -> None:
-        """Leave nothing of the file; harmless once it is kept or discarded."""
+        """Remove the file's hidden name; what was kept stays under the name of its content."""
         with suppress(OSError):  # what could not be written need not be written any more
             self._file.close()
         self.path.unlink(missing_ok=True)
@@ -120,8 +132,8 @@ class Spool:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._hashing = ThreadPoolExecutor(thread_name_prefix="hash")
-        self._incoming, self._instances, self._studies = (
-            _folder(root / name) for name in ("incoming", "instances", "studies")
+        self._incoming, self._instances, self._studies, self._damaged = (
+            _folder(root / name) for name in ("incoming", "instances", "studies", "damaged")
         )
         for first_byte in range(256):  # made here once, so that storing has one folder to synchronise
             _folder(self._instances / f"{first_byte:02x}")
@@ -143,7 +155,11 @@ class Spool:
         return Part(self._incoming, self._hashing)
 
     def keep(self, part: Part) -> Stored:
-        """Make a part durable under the name of its content: fsync, rename, fsync of the folder.
+        """Make a part durable under the name of its content: fsync, a hard link, fsync of the folder.
+
+        The part has its hidden name until :meth:`Part.discard`, so that :meth:`put_back` has something to put back.
+        A file of that name stays, with the links that studies have to it, unless it is damaged: then the part takes
+        its place.
 
         Raises
         ------
@@ -152,12 +168,79 @@ class Spool:
         """
         sha256 = part.synchronise()
         target = self._instances / sha256[:2] / f"{sha256}.dcm"
-        if target.exists():  # the same bytes; the links that studies have to them stay
-            part.discard()
-        else:
-            part.path.rename(target)
+        repaired = False
+        try:
+            os.link(part.path, target)
+        except FileExistsError:
+            if not _is_sound(target, sha256):
+                copy = part.path.with_name(f"{part.path.name}.copy")
+                os.link(part.path, copy)
+                copy.replace(target)
+                repaired = True
         sync_folder(target.parent)
-        return Stored(target.relative_to(self.root).as_posix(), sha256, part.bytes)
+        return Stored(target.relative_to(self.root).as_posix(), sha256, part.bytes, repaired)
+
+    def put_back(self, part: Part, stored: Stored) -> None:
+        """Link a part again where retention has deleted its file since :meth:`keep`.
+
+        Called within the transaction that records the instance, while retention waits
+        (:func:`gateway.store.database.lock_study`).
+
+        Parameters
+        ----------
+        part
+            Not yet discarded.
+        stored
+            What :meth:`keep` said of it.
+
+        Raises
+        ------
+        OSError
+            The disk is full or failed; then nothing may be acknowledged.
+        """
+        target = self.path(stored.file)
+        if not target.exists():
+            os.link(part.path, target)
+            sync_folder(target.parent)
+
+    def is_sound(self, file: str, sha256: str) -> bool:
+        """Return whether a file is there and is what was written.
+
+        Parameters
+        ----------
+        file
+            Below the spool.
+        sha256
+            What its content was, in hexadecimal.
+
+        Raises
+        ------
+        FileNotFoundError
+            Its folder is not there either: the spool is not mounted.
+        """
+        path = self.path(file)
+        if not self._instances.is_dir():
+            raise FileNotFoundError("the spool is not there")
+        return _is_sound(path, sha256)
+
+    def set_aside(self, file: str) -> None:
+        """Move an instance that is damaged out of the way, for a person to look at.
+
+        Raises
+        ------
+        OSError
+            It cannot be moved.
+        """
+        path = self.path(file)
+        with suppress(FileNotFoundError):
+            path.replace(self._damaged / path.name)
+            sync_folder(path.parent)
+
+    def delete(self, file: str) -> None:
+        """Delete an instance, and what was set aside of it."""
+        path = self.path(file)
+        path.unlink(missing_ok=True)
+        (self._damaged / path.name).unlink(missing_ok=True)
 
     def store(self, *chunks: bytes) -> Stored:
         """Keep a file that is in memory; see :meth:`keep`."""
@@ -208,6 +291,8 @@ class Spool:
         ----------
         token
             The study's (:mod:`gateway.store.tokens`).
+        version
+            Of the study.
         files
             Below the spool, in the order of their names in the folder.
 
@@ -227,7 +312,15 @@ class Spool:
         return folder
 
     def results(self, token: str, version: int) -> Path:
-        """Return the folder that the application writes to, made where it is missing."""
+        """Return the folder that the application writes to, made where it is missing.
+
+        Parameters
+        ----------
+        token
+            The study's (:mod:`gateway.store.tokens`).
+        version
+            Of the study.
+        """
         return _folder(self.folder(token, version) / "out")
 
     def quarantine(self, token: str, version: int) -> Path:
@@ -245,6 +338,13 @@ class Spool:
     def folder(self, token: str, version: int) -> Path:
         """Return the folder of one version of a study; it need not exist.
 
+        Parameters
+        ----------
+        token
+            The study's (:mod:`gateway.store.tokens`).
+        version
+            Of the study.
+
         Raises
         ------
         ValueError
@@ -258,6 +358,13 @@ class Spool:
 def _sha256(path: Path) -> str:
     with path.open("rb", buffering=0) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _is_sound(path: Path, sha256: str) -> bool:
+    try:
+        return _sha256(path) == sha256
+    except OSError:  # it is not there, or the disk cannot read it
+        return False
 
 
 def _folder(path: Path) -> Path:

@@ -32,7 +32,9 @@ class InstanceState(Enum):
     DUPLICATE = "duplicate"  # other bytes, but the same pixels and identity as a kept one
     SUPERSEDED = "superseded"  # its identity was corrected by a later one
     QUARANTINED = "quarantined"  # other pixels under a known SOP Instance UID: nobody knows which is right
-    OWN_RESULT = "own result"  # made by this application; it is never assessed again
+    DAMAGED = "damaged"  # its file is missing or not what was received; the same bytes again make it KEPT
+    OWN_RESULT = "own result"  # made by this node; it is never assessed again
+    FOREIGN_RESULT = "foreign result"  # says that it is a result of Candor, but this node did not make it
 
 
 @unique

@@ -4,6 +4,9 @@ The newest version takes images while it is RECEIVING. Whatever arrives later ma
 what the one before was made of, so that its report replaces the earlier one and does not stand beside it. An earlier
 version's rows stay: a report names the report before it.
 
+A version with more images than ``studies.max_images`` is not assessed. It takes all images that follow, whatever its
+state, so that a study of thousands of images stays one version.
+
 Every change of state is one UPDATE whose WHERE names the state that it leaves, so that of several processes exactly one
 makes it.
 """
@@ -22,7 +25,8 @@ from gateway.store.database import insert_once
 from gateway.store.schema import instances, studies, study_instances
 from gateway.store.states import InstanceState, Priority, StudyState
 
-_DAY_S: Final = 86400.0
+_GOES_ON: Final = (InstanceState.KEPT.value, InstanceState.QUARANTINED.value, InstanceState.DAMAGED.value)
+"""What the next version begins with. A damaged image is part of it, so that nothing is assessed without it."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -137,7 +141,7 @@ def touch(
     received
         When the image was taken, seconds since 1970.
     settings
-        For the deadline.
+        For the deadline and the limit of images.
 
     Returns
     -------
@@ -150,13 +154,13 @@ def touch(
             return study
         study = Study(study_instance_uid, newest + 1)
         if _begin(connection, study, token, priority, received, settings):
-            _take_over(connection, study)
+            _take_over(connection, study, settings, new=1)
             return study
         # Another association has begun this version in the meantime: it is RECEIVING, and the image joins it.
 
 
 def revive(connection: sa.Connection, sop_instance_uid: str, sha256: str) -> int | None:
-    """Take an instance up again that retention had deleted with its study, and that has come a second time.
+    """Take an instance up again that was deleted with its study, or damaged, and that has come a second time.
 
     Parameters
     ----------
@@ -169,21 +173,49 @@ def revive(connection: sa.Connection, sop_instance_uid: str, sha256: str) -> int
 
     Returns
     -------
-    The id of its row, for :func:`touch` and :meth:`Study.link`; None where the file is still part of a study.
+    The id of its row, for :func:`touch` and :meth:`Study.link`; None where the file is still part of a study and sound.
     """
     this = sa.and_(instances.c.sop_instance_uid == sop_instance_uid, instances.c.sha256 == sha256)
     linked = (
-        sa.select(instances.c.id, sa.func.count(), sa.func.count(studies.c.purged))
+        sa.select(instances.c.id, instances.c.state, sa.func.count(), sa.func.count(studies.c.purged))
         .join(study_instances, study_instances.c.instance == instances.c.id)
         .join(studies, same_version(study_instances))
         .where(this)
-        .group_by(instances.c.id)
+        .group_by(instances.c.id, instances.c.state)
     )
     found = connection.execute(linked).one_or_none()
-    if found is None or found[1] > found[2]:
+    if found is None:
         return None
-    connection.execute(instances.update().where(instances.c.id == found[0]).values(state=InstanceState.KEPT.value))
-    return int(found[0])
+    row, state, versions, purged = found
+    if state != InstanceState.DAMAGED.value and versions > purged:
+        return None
+    connection.execute(instances.update().where(instances.c.id == row).values(state=InstanceState.KEPT.value))
+    return int(row)
+
+
+def renew(connection: sa.Connection, study_instance_uid: str, now: float, settings: Studies) -> None:
+    """Begin another version of the same images, so that they are judged again.
+
+    Nothing is done where the newest version is still to be judged, or was deleted by retention.
+
+    Parameters
+    ----------
+    connection
+        In a transaction.
+    study_instance_uid
+        Study Instance UID (0020,000D).
+    now
+        Seconds since 1970.
+    settings
+        For the deadline and the limit of images.
+    """
+    newest = Study(study_instance_uid, newest_version(connection, study_instance_uid))
+    row = connection.execute(sa.select(studies).where(newest.row, studies.c.purged.is_(None))).one_or_none()
+    if row is None or row.state in (StudyState.RECEIVING.value, StudyState.WAITING.value):
+        return
+    study = Study(study_instance_uid, newest.version + 1)
+    if _begin(connection, study, row.token, Priority(row.priority), now, settings):
+        _take_over(connection, study, settings, new=0)
 
 
 def newest_version(connection: sa.Connection, study_instance_uid: str) -> int:
@@ -219,7 +251,7 @@ def priority_by_age(asked: Priority, study_date: date | None, today: date, setti
 
 
 def complete(now: float, settings: Studies) -> sa.ColumnElement[bool]:
-    """Tell which versions have all their images: quiet for long enough, grown for too long, or full.
+    """Tell which versions have all their images: quiet for long enough, grown for too long, or over the limit.
 
     Parameters
     ----------
@@ -233,7 +265,7 @@ def complete(now: float, settings: Studies) -> sa.ColumnElement[bool]:
         sa.or_(
             studies.c.last_image <= now - settings.quiet_s,
             studies.c.first_image <= now - settings.growing_limit_s,
-            studies.c.images >= settings.max_images,
+            studies.c.over_limit.is_not(None),
         ),
     )
 
@@ -246,6 +278,7 @@ def _prolong(connection: sa.Connection, study: Study, priority: Priority, receiv
         "image_priority": priority.value,
         "image_received": received,
         "image_deadline_s": settings.result_deadline_s,
+        "image_limit": settings.max_images,
     }
     return connection.execute(_one_more_image(), image).rowcount == 1
 
@@ -258,15 +291,22 @@ def _one_more_image() -> sa.Update:
     )
     received = sa.bindparam("image_received", type_=sa.Double)
     priority = sa.bindparam("image_priority", type_=sa.Integer)
+    receiving = studies.c.state == StudyState.RECEIVING.value
+    over_limit = sa.and_(studies.c.over_limit.is_not(None), studies.c.purged.is_(None))
     last = sa.case((studies.c.last_image > received, studies.c.last_image), else_=received)
+    deadline = last + sa.bindparam("image_deadline_s", type_=sa.Double)
+    is_one_too_many = studies.c.images >= sa.bindparam("image_limit", type_=sa.Integer)
     return (
         studies.update()
-        .where(version, studies.c.state == StudyState.RECEIVING.value)
+        .where(version, sa.or_(receiving, over_limit))
         .values(
             images=studies.c.images + 1,
-            last_image=last,
-            deadline=last + sa.bindparam("image_deadline_s", type_=sa.Double),
+            last_image=sa.case((receiving, last), else_=studies.c.last_image),
+            deadline=sa.case((receiving, deadline), else_=studies.c.deadline),
             priority=sa.case((studies.c.priority < priority, studies.c.priority), else_=priority),
+            over_limit=sa.case(
+                (studies.c.over_limit.is_not(None), studies.c.over_limit), (is_one_too_many, received), else_=None
+            ),
         )
     )
 
@@ -290,18 +330,24 @@ def _begin(
     return insert_once(connection, studies, values)
 
 
-def _take_over(connection: sa.Connection, study: Study) -> None:
-    """Begin a version with what the one before it was made of, unless retention has deleted that."""
+def _take_over(connection: sa.Connection, study: Study, settings: Studies, new: int) -> None:
+    """Begin a version with what the one before it was made of, unless retention has deleted that.
+
+    ``new`` images are still to be linked to it.
+    """
     kept = (
         sa.select(study_instances.c.study_instance_uid, sa.literal(study.version), study_instances.c.instance)
         .join(instances, instances.c.id == study_instances.c.instance)
         .where(
             study.before.within(study_instances),
-            instances.c.state.in_([InstanceState.KEPT.value, InstanceState.QUARANTINED.value]),
+            instances.c.state.in_(_GOES_ON),
             sa.exists().where(study.before.row, studies.c.purged.is_(None)),
         )
     )
     connection.execute(study_instances.insert().from_select(list(study_instances.c.keys()), kept))
     linked = study.within(study_instances)
-    taken = sa.select(sa.func.count()).select_from(study_instances).where(linked).scalar_subquery()
-    connection.execute(studies.update().where(study.row).values(images=taken + 1))
+    images = (
+        connection.execute(sa.select(sa.func.count()).select_from(study_instances).where(linked)).scalar_one() + new
+    )
+    over_limit = {"over_limit": studies.c.first_image} if images > settings.max_images else {}
+    connection.execute(studies.update().where(study.row).values(images=images, **over_limit))

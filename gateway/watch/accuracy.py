@@ -42,6 +42,17 @@ def write_table(database: sa.Engine, spool: Spool, tokens: Tokens, folder: Path)
     The table names images by their SOP Instance UID, so that labels can be joined; patients are tokens. It is readable
     by its owner alone.
 
+    Parameters
+    ----------
+    database
+        The node's database.
+    spool
+        Holds the results.
+    tokens
+        Make the patients' tokens.
+    folder
+        Gets the table; made where it is missing.
+
     Raises
     ------
     NothingToAudit
@@ -103,6 +114,15 @@ def _row(image: ImageEntry, header: Dataset, tokens: Tokens) -> dict[str, object
 
 def measure(folder: Path, labels: Path, day: date) -> str:
     """Have ``audit-gate`` measure the table against labels; return what it printed. The pages lie in the folder.
+
+    Parameters
+    ----------
+    folder
+        Holds the table.
+    labels
+        A table of labels, by SOP Instance UID.
+    day
+        Stands on the pages.
 
     Raises
     ------

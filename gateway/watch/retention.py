@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from gateway.jobs.jobs import Jobs
 from gateway.logs import log_event
 from gateway.settings import Settings
-from gateway.store.database import writing
+from gateway.store.database import lock_study, writing
 from gateway.store.schema import alarms, audit_trail, deliveries, instances, objects, studies
 from gateway.store.spool import Spool
 from gateway.store.states import DeliveryState, InstanceState, StudyState
@@ -99,25 +99,32 @@ def _purge(database: sa.Engine, settings: Settings, spool: Spool, study_instance
     """Delete a study's files, and say so in its rows; a crash in between is made good by the next sweep."""
     here = studies.c.study_instance_uid == study_instance_uid
     with writing(database) as connection:
+        lock_study(connection, study_instance_uid, alone=True)  # nothing of it is acknowledged meanwhile
         change = studies.update().where(here, _sure(settings)).values(purged=now)
         if not connection.execute(change).rowcount:  # an image came, or a delivery was begun anew
             return False
         token = connection.execute(sa.select(studies.c.token).where(here).limit(1)).scalar_one()
         files = sa.select(instances.c.file).where(instances.c.study_instance_uid == study_instance_uid)
         for file in connection.execute(files).scalars():
-            spool.path(file).unlink(missing_ok=True)
+            spool.delete(file)
         shutil.rmtree(spool.folder(token, 1).parent, ignore_errors=True)
     log_event("study purged", study=token)
     return True
 
 
 def _forget_own_results(database: sa.Engine, spool: Spool, before: float) -> None:
-    """Delete results of our own that came back; they belong to no study of ours, so nothing else would."""
-    ours = sa.and_(instances.c.state == InstanceState.OWN_RESULT.value, instances.c.received < before)
+    """Delete results that came back; they belong to no study of ours, so nothing else would."""
+    results = [InstanceState.OWN_RESULT.value, InstanceState.FOREIGN_RESULT.value]
+    old = sa.and_(instances.c.state.in_(results), instances.c.received < before)
     with database.connect() as connection:
-        files = connection.execute(sa.select(instances.c.file).where(ours)).scalars().all()
-    for file in files:
-        spool.path(file).unlink(missing_ok=True)
+        found = connection.execute(sa.select(instances).where(old)).all()
+    for row in found:
+        if not spool.path(row.file).exists():
+            continue
+        with writing(database) as connection:  # unless the same bytes came again since
+            lock_study(connection, row.study_instance_uid, alone=True)
+            if connection.execute(sa.select(instances.c.id).where(instances.c.id == row.id, old)).first():
+                spool.delete(row.file)
 
 
 def _forget_trail(database: sa.Engine, before: float) -> None:

@@ -114,7 +114,8 @@ a few bytes of it can hold gigabytes.
 
 Level 2 (full): all attributes are kept, byte for byte as they came. Nothing is coerced. The same bytes again are
 acknowledged and change nothing; other bytes under the same SOP Instance UID are kept beside the first, and are a
-correction, or are put into quarantine where the pixels differ. Images are kept for `keep.results_d` days.
+correction, or are put into quarantine where the pixels differ. Where another study has other pixels under it (PS3.5
+9.1), both are put into quarantine. Images are kept for `keep.results_d` days.
 
 {statuses.answered_to_a_store()}
 A refusal carries its reason in Error Comment (0000,0902). The Priority of the request (0000,0700) is followed: HIGH

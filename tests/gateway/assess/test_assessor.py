@@ -8,19 +8,20 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 
 from candor.study.errors import InputError
 from candor.study.result import Disposition
 from candor.study.result_object import Predecessor
 from gateway.assess.assessor import ApplicationStopped
-from gateway.assess.deadline import enforce_deadlines
+from gateway.assess.deadline import enforce_deadlines, settle_alarms
 from gateway.assess.outcome import earlier_reports, record_objects, wants
 from gateway.assess.unassessed import unassessed_reports
 from gateway.jobs.jobs import DELIVERIES, STUDIES
-from gateway.settings import Settings, Work
+from gateway.settings import Settings, Studies, Work
 from gateway.store import schema
 from gateway.store.database import database_now
+from gateway.store.integrity import set_aside_damaged
 from gateway.store.mode import set_mode
 from gateway.store.result_objects import to_row
 from gateway.store.states import Mode
@@ -174,6 +175,22 @@ def test_who_was_paused_past_the_end_of_his_lease_writes_nothing(node: Node) -> 
     assert objects(node) == []
 
 
+def test_a_try_that_its_own_process_has_begun_anew_writes_nothing(node: Node) -> None:
+    """The job came back to the process that was at it: the executor is the same, the try is not."""
+    uid = waiting(node)
+    call = node.application.__call__
+
+    def slow(*arguments: Any) -> Any:
+        node.put(uid, tries=2)
+        return call(*arguments)
+
+    assessor = node.assessor
+    assessor._application = slow
+    assessor.assess(Study(uid, 1))
+    assert (node.study(uid).state, node.study(uid).executor) == ("running", node.jobs.executor_id)
+    assert objects(node) == []
+
+
 def test_each_try_has_a_folder_of_its_own_and_says_the_same(node: Node) -> None:
     uid = waiting(node)
     node.assessor.assess(Study(uid, 1))
@@ -315,8 +332,9 @@ def test_a_study_whose_files_are_gone_is_parked_without_a_report(node: Node) -> 
     for _ in range(3):
         node.assessor.assess(Study(uid, 1))
     assert node.study(uid).state == "failed"
-    assert node.study(uid).reason == "processing failed (FileNotFoundError)"
+    assert node.study(uid).reason == "an image of it is damaged or missing; send its images again"
     assert objects(node) == []
+    assert sorted(kind for kind, _ in alarms(node)) == ["damaged"]
 
 
 def test_a_late_image_makes_a_version_whose_report_can_name_the_one_before(node: Node) -> None:
@@ -461,4 +479,137 @@ def test_a_result_clears_the_alarm_of_the_failure_before_it(node: Node) -> None:
     node.application.error = None
     node.wait(uid)
     node.assessor.assess(Study(uid, 1))
+    assert alarms(node) == []
+
+
+def report_of(node: Node) -> str:
+    (report,) = [row for row in objects(node) if row.kind == "sr"]
+    return str(dcmread(node.spool.path(report.file)))
+
+
+def test_a_study_with_too_many_images_is_not_assessed_and_its_report_says_so(node_of_either: Node) -> None:
+    node = node_of_either
+    node.settings = node.settings.model_copy(update={"studies": Studies(max_images=2)})
+    set_mode(node.database, Mode.LIVE, "operator", node.clock())
+    uid = node.receive(image("a"))
+    for seed in "bc":
+        node.receive(image(seed, study="a"))
+    node.wait(uid)
+    node.assessor.assess(Study(uid, 1))
+    row = node.study(uid)
+    assert node.application.seen == []
+    assert (row.state, row.disposition, row.tries, row.executor) == ("delivering", "not assessed", 1, None)
+    assert "The study has too many images" in report_of(node)
+    assert [each.state for each in node.table(schema.deliveries)] == ["due"]
+    node.receive(image("d", study="a"))
+    assert (node.scalars(schema.studies.c.version), node.study(uid).images) == ([1], 4)
+    assert len(objects(node)) == 1
+    assert alarms(node) == []
+
+
+def test_its_report_at_the_deadline_is_the_same(node: Node) -> None:
+    node.settings = node.settings.model_copy(update={"studies": Studies(max_images=1)})
+    uid = node.receive(image("a"))
+    node.receive(image("b", study="a"))
+    node.clock.pass_s(901)
+    enforce_deadlines(node.database, node.settings, node.spool, node.jobs, node.clock())
+    node.wait(uid)
+    node.assessor.assess(Study(uid, 1))
+    assert node.study(uid).state == "not assessed"
+    assert "The study has too many images" in report_of(node)
+
+
+def damage(node: Node, number: int = 1) -> Any:
+    (row,) = node.rows(sa.select(schema.instances).where(schema.instances.c.id == number))
+    path = node.spool.path(row.file)
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    return row
+
+
+def test_a_damaged_file_is_never_assessed_and_a_good_copy_mends_the_study(node_of_either: Node) -> None:
+    node = node_of_either
+    uid = node.receive(image("a"))
+    node.receive(image("b", study="a"))
+    node.wait(uid)
+    row = damage(node)
+    node.assessor.assess(Study(uid, 1))
+    assert node.application.seen == []
+    assert node.study(uid).state == "failed"
+    assert sorted(node.scalars(schema.instances.c.state)) == ["damaged", "kept"]
+    assert (node.spool.root / "damaged" / f"{row.sha256}.dcm").is_file()
+    assert [kind for kind, _ in alarms(node)] == ["damaged", "damaged"][: len(alarms(node))]
+    content = report_of(node)
+    assert "A stored image of the study is damaged" in content
+    assert row.sop_instance_uid not in content  # what a damaged header says of a patient goes nowhere
+    node.receive(image("a"))
+    assert (node.study(uid, 2).state, node.study(uid, 2).images) == ("receiving", 3)
+    node.wait(uid, 2)
+    node.assessor.assess(Study(uid, 2))
+    assert node.study(uid, 2).state == "stored"
+    assert [len(seen) for seen in node.application.seen] == [2]
+    settle_alarms(node.database, node.clock())
+    assert "damaged" not in [kind for kind, _ in alarms(node)]
+
+
+def test_a_late_image_is_not_assessed_without_the_damaged_one(node: Node) -> None:
+    uid = waiting(node)
+    node.assessor.assess(Study(uid, 1))
+    damage(node)
+    assert set_aside_damaged(node.database, node.spool, 1, node.clock())
+    node.receive(image("b", study="a"))
+    node.wait(uid, 2)
+    node.assessor.assess(Study(uid, 2))
+    assert len(node.application.seen) == 1
+    assert node.study(uid, 2).state == "failed"
+
+
+def test_a_file_that_was_mended_meanwhile_is_left_alone(node: Node) -> None:
+    waiting(node)
+    assert not set_aside_damaged(node.database, node.spool, 1, node.clock())
+    assert not set_aside_damaged(node.database, node.spool, 99, node.clock())
+    assert node.scalars(schema.instances.c.state) == ["kept"]
+
+
+def other_pixels(dataset: Dataset) -> Dataset:
+    dataset.PixelData = dataset.PixelData[:-2] + b"\x01\x00"
+    return dataset
+
+
+def reused(node: Node, changed: bool = True) -> tuple[str, str]:
+    """Assess a study, then one that has the SOP Instance UID of its image."""
+    first = waiting(node)
+    node.assessor.assess(Study(first, 1))
+    other = image("b", SOPInstanceUID=image("a").SOPInstanceUID)
+    other.PixelData = image("a").PixelData
+    other.file_meta.MediaStorageSOPInstanceUID = other.SOPInstanceUID
+    second = node.receive(other_pixels(other) if changed else other)
+    node.wait(second)
+    node.assessor.assess(Study(second, 1))
+    return first, second
+
+
+def test_one_uid_with_other_pixels_in_two_studies_is_quarantined_and_told_in_both(node_of_either: Node) -> None:
+    node = node_of_either
+    first, second = reused(node)
+    assert len(node.application.seen) == 1
+    assert node.scalars(schema.instances.c.state) == ["quarantined", "quarantined"]
+    assert (node.study(second).state, node.study(second).disposition) == ("failed", "not assessed")
+    tokens = {row.subject for row in node.table(schema.alarms) if row.kind == "quarantine"}
+    assert tokens == {node.tokens.token(first), node.tokens.token(second)}
+    assert (node.study(first, 2).state, node.study(first, 2).images) == ("receiving", 1)
+    node.wait(first, 2)
+    node.assessor.assess(Study(first, 2))
+    assert node.study(first, 2).state == "failed"
+    assert len(node.application.seen) == 1
+    assert len(node.table(schema.studies)) == 3  # they do not go on waking each other
+    reports = [str(dcmread(node.spool.path(row.file))) for row in objects(node) if row.study_instance_uid == second]
+    assert ["Another study has another picture under the same UID" in report for report in reports] == [True]
+
+
+def test_the_same_pixels_in_two_studies_are_no_contradiction(node: Node) -> None:
+    _, second = reused(node, changed=False)
+    assert node.study(second).state == "stored"
+    assert node.scalars(schema.instances.c.state) == ["kept", "kept"]
     assert alarms(node) == []

@@ -9,7 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import sqlalchemy as sa
 
-from gateway.assess.completion import end_overtaking, queue_complete, requeue_lost, requeue_lost_deliveries
+from gateway.assess.completion import (
+    bound_times,
+    end_overtaking,
+    queue_complete,
+    requeue_lost,
+    requeue_lost_deliveries,
+)
 from gateway.jobs.jobs import DELIVERIES, STUDIES
 from gateway.settings import Settings, Studies
 from gateway.store import schema
@@ -166,3 +172,41 @@ def test_images_that_arrive_while_sweeps_queue_are_all_in_the_newest_version(nod
         assert node.study(uid, newest).images == 6
     assert {row.state for row in rows} == {"waiting"}
     assert names(node) == sorted(f"study:{row.token}:{row.version}:1" for row in rows)
+
+
+def test_a_clock_that_is_set_back_costs_a_quiet_period_and_not_the_step(node: Node) -> None:
+    uid = node.receive(image("a"))
+    running = node.receive(image("b"))
+    node.put(running, state="running", queued=node.clock(), started=node.clock())
+    done = node.receive(image("c"))
+    node.put(done, state="stored")
+    untouched = node.study(done)
+    node.clock.pass_s(-3600)
+    assert bound_times(node.database, node.settings.studies, node.clock()) == 2
+    assert bound_times(node.database, node.settings.studies, node.clock()) == 0
+    assert node.study(done) == untouched
+    for row in (node.study(uid), node.study(running)):
+        assert (row.first_image, row.last_image, row.deadline) == (node.clock(), node.clock(), node.clock() + 900)
+    assert node.study(running).started == node.clock()
+    node.clock.pass_s(10)
+    assert queue_complete(node.database, node.settings, node.jobs, node.clock()) == 1
+    assert node.study(uid).state == "waiting"
+
+
+def test_a_clock_that_is_set_forward_loses_no_image(node: Node) -> None:
+    """What it costs: the study is complete early, and the image after it makes the next version of both."""
+    uid = node.receive(image("a"))
+    node.clock.pass_s(3600)
+    assert queue_complete(node.database, node.settings, node.jobs, node.clock()) == 1
+    node.receive(image("b", study="a"))
+    assert node.study(uid, 2).images == 2
+    node.clock.pass_s(10)
+    assert queue_complete(node.database, node.settings, node.jobs, node.clock()) == 1
+
+
+def test_times_that_are_not_ahead_stay(node: Node) -> None:
+    uid = node.receive(image("a"))
+    before = node.study(uid)
+    node.clock.pass_s(-4)  # two clocks need not agree to the second
+    assert bound_times(node.database, node.settings.studies, node.clock()) == 0
+    assert node.study(uid) == before

@@ -28,13 +28,16 @@ from pynetdicom.presentation import build_role
 from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 
 from gateway.dimse.tls import client_context
+from gateway.jobs.jobs import Jobs
 from gateway.receive import receiver as receive_module
 from gateway.receive.receiver import Receiver
 from gateway.settings import Caller, Settings, Tls
 from gateway.store import schema
-from gateway.store.spool import Spool
+from gateway.store.database import writing
+from gateway.store.spool import Part, Spool, Stored
 from gateway.store.states import InstanceState, Priority
 from gateway.store.tokens import Tokens
+from gateway.watch.retention import retain
 from tests.gateway.conftest import Clock
 from tests.gateway.network import Authority, association, image, reread, store
 
@@ -66,9 +69,10 @@ def start(
     """Start a receiver with changed settings of its block ``receive``."""
     started: list[Receiver] = []
 
-    def start(keep: dict[str, Any] | None = None, **changes: Any) -> Receiver:
+    def start(keep: dict[str, Any] | None = None, studies: dict[str, Any] | None = None, **changes: Any) -> Receiver:
         changed = settings.model_copy(
             update={
+                "studies": settings.studies.model_copy(update=studies or {}),
                 "receive": settings.receive.model_copy(update=changes),
                 "keep": settings.keep.model_copy(update=keep or {}),
             }
@@ -184,7 +188,7 @@ def test_the_order_of_durability(
 
     real_fsync = os.fsync
     monkeypatch.setattr(os, "fsync", fsync)
-    monkeypatch.setattr(Path, "rename", traced("rename", Path.rename))
+    monkeypatch.setattr(os, "link", traced("name", os.link))
     sa.event.listen(
         database,
         "before_cursor_execute",
@@ -194,7 +198,7 @@ def test_the_order_of_durability(
     monkeypatch.setattr(receive_module.StreamingDimse, "send_msg", traced("response", real_send))
 
     assert store(receiver.port, image()).Status == 0x0000
-    assert trace == ["fsync file", "rename", "fsync folder", "commit", "response"]
+    assert trace == ["fsync file", "name", "fsync folder", "commit", "response"]
 
 
 def test_the_reserve_of_the_disk(start: Start, database: sa.Engine, spool: Spool) -> None:
@@ -311,8 +315,74 @@ def test_own_results_coming_back_join_no_study(start: Start, database: sa.Engine
             )
         )
     assert store(port, known).Status == 0x0000
-    assert [row.state for row in rows(database)] == [InstanceState.OWN_RESULT.value] * 2
+    assert [row.state for row in rows(database)] == [InstanceState.FOREIGN_RESULT.value, InstanceState.OWN_RESULT.value]
     assert not rows(database, schema.studies)
+    assert [row.kind for row in rows(database, schema.alarms)] == ["foreign_result"]  # of the one that no table knows
+
+
+def test_a_radiograph_whose_manufacturer_has_our_name_is_kept_and_told(
+    start: Start, database: sa.Engine, tokens: Tokens
+) -> None:
+    assert store(start().port, image(Manufacturer="CANDOR")).Status == 0x0000
+    assert [row.state for row in rows(database)] == ["kept"]
+    assert [row.images for row in rows(database, schema.studies)] == [1]
+    (alarm,) = rows(database, schema.alarms)
+    assert (alarm.kind, alarm.subject) == ("foreign_result", tokens.token(image().StudyInstanceUID))
+
+
+def test_retention_between_file_and_row_leaves_no_acknowledged_image_without_a_file(
+    start: Start, database: sa.Engine, spool: Spool, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver = start()
+    assert store(receiver.port, image()).Status == 0x0000
+    with writing(database) as connection:
+        connection.execute(schema.studies.update().values(state="stored", finished=1.0))
+    keep = Spool.keep
+    jobs = Jobs(database, settings, "test")
+
+    def keep_and_purge(self: Spool, part: Part) -> Stored:
+        stored = keep(self, part)
+        assert retain(database, settings, spool, jobs, 1.8e9) == 1
+        assert not spool.path(stored.file).exists()
+        return stored
+
+    monkeypatch.setattr(Spool, "keep", keep_and_purge)
+    assert store(receiver.port, image()).Status == 0x0000
+    jobs.stop()
+    (row,) = rows(database)
+    assert spool.path(row.file).is_file()
+    assert [(each.version, each.state, each.images) for each in rows(database, schema.studies)] == [
+        (1, "stored", 1),
+        (2, "receiving", 1),
+    ]
+    assert not parts(spool)
+
+
+def test_a_good_copy_takes_the_place_of_a_damaged_file(start: Start, database: sa.Engine, spool: Spool) -> None:
+    receiver = start()
+    assert store(receiver.port, image()).Status == 0x0000
+    (row,) = rows(database)
+    good = spool.path(row.file).read_bytes()
+    spool.path(row.file).write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    assert store(receiver.port, image()).Status == 0x0000
+    assert spool.path(row.file).read_bytes() == good
+    assert not parts(spool)
+    counted = {each.name: each.value for each in rows(database, schema.counters)}
+    assert counted["files_repaired_total"] == 1
+
+
+def test_a_study_over_the_limit_is_one_version(start: Start, database: sa.Engine) -> None:
+    port = start(studies={"max_images": 3}).port
+    for number in range(3):
+        assert store(port, image(str(number), study="a")).Status == 0x0000
+    with writing(database) as connection:
+        connection.execute(schema.studies.update().values(state="stored"))
+    for number in range(3, 10):
+        assert store(port, image(str(number), study="a")).Status == 0x0000
+        with writing(database) as connection:  # as if it were answered at once
+            connection.execute(schema.studies.update().values(state="not assessed"))
+    assert [(each.version, each.images) for each in rows(database, schema.studies)] == [(1, 3), (2, 10)]
+    assert len(rows(database, schema.study_instances)) == 13
 
 
 def test_documents_of_others_are_not_taken(start: Start, database: sa.Engine) -> None:

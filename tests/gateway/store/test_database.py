@@ -15,7 +15,7 @@ from candor.study.errors import SettingsError
 from gateway.settings import Settings
 from gateway.store.alarms import AlarmKind, clear_alarm, raise_alarm
 from gateway.store.counters import count
-from gateway.store.database import database_now, open_database, upsert, writing
+from gateway.store.database import database_clock, database_now, open_database, upsert, writing
 from gateway.store.migrate import _STEPS
 from gateway.store.schema import alarms, counters, node_state, objects, schema_version
 from tests.gateway.databases import empty_database
@@ -36,11 +36,11 @@ def test_the_tables_are_made_once_and_their_version_is_checked(either: Settings)
     open_database(either.database).dispose()
     with database.begin() as connection:
         connection.execute(schema_version.update().values(version=0))
-    with pytest.raises(SettingsError, match="tables of version 0, and this is version 2; drain the node"):
+    with pytest.raises(SettingsError, match="tables of version 0, and this is version 3; drain the node"):
         open_database(either.database)
     with database.begin() as connection:
-        connection.execute(schema_version.update().values(version=3))
-    with pytest.raises(SettingsError, match="tables of version 3, and this is version 2; drain the node"):
+        connection.execute(schema_version.update().values(version=4))
+    with pytest.raises(SettingsError, match="tables of version 4, and this is version 3; drain the node"):
         open_database(either.database)
     database.dispose()
 
@@ -61,6 +61,7 @@ def make_version_1(database: sa.Engine) -> None:
     """Give the tables back the form of version 1, with a report and a rejection note."""
     with database.begin() as connection:
         connection.execute(sa.text("ALTER TABLE objects DROP COLUMN editions"))
+        connection.execute(sa.text("ALTER TABLE studies DROP COLUMN over_limit"))
         connection.execute(schema_version.update().values(version=1))
         for uid, kind in (("1.2.3.1", "sr"), ("1.2.3.2", "ko")):
             values = {"sop_instance_uid": uid, "kind": kind, **OBJECT}
@@ -78,7 +79,7 @@ def test_a_node_of_version_1_starts_with_its_tables(either: Settings) -> None:
             opened.dispose()
     database = open_database(either.database)
     with writing(database) as connection:
-        assert connection.execute(sa.select(schema_version.c.version)).scalars().all() == [2]
+        assert connection.execute(sa.select(schema_version.c.version)).scalars().all() == [3]
         new = {"sop_instance_uid": "1.2.3.3", "kind": "ko", "profiles": ["a"], **OBJECT}
         connection.execute(objects.insert().values(new))
         rows = connection.execute(sa.select(objects.c.kind, objects.c.profiles).order_by(objects.c.sop_instance_uid))
@@ -113,6 +114,31 @@ def test_the_clock_is_the_databases(either: Settings) -> None:
     database = open_database(either.database)
     with database.connect() as connection:
         assert connection.execute(sa.select(database_now(database))).scalar() == pytest.approx(time.time(), abs=60)
+    database.dispose()
+
+
+def test_a_process_goes_by_the_databases_clock_whatever_its_machines_says(
+    either: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = open_database(either.database)
+    if database.dialect.name == "sqlite":
+        assert database_clock(database) is time.time  # it is the machine's
+        return
+    real, ticks = time.time(), [50.0]
+    monkeypatch.setattr(time, "time", lambda: real + 3600.0)
+    clock = database_clock(database, lambda: ticks[0])
+    first = clock()
+    assert first == pytest.approx(real, abs=60)
+    ticks[0] += 9.0
+    assert clock() == first + 9.0  # counted on, without a look
+    ticks[0] += 1.0
+    assert clock() == pytest.approx(real, abs=60)
+    database.dispose()
+    with monkeypatch.context() as away:
+        away.setattr(database, "connect", lambda: (_ for _ in ()).throw(sa.exc.OperationalError("", None, Exception())))
+        last = clock()
+        ticks[0] += 11.0
+        assert clock() == last + 11.0
     database.dispose()
 
 

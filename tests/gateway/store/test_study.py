@@ -7,10 +7,15 @@ from datetime import date
 
 import pytest
 import sqlalchemy as sa
+from pydicom.uid import CTImageStorage
 
+from candor.study.provenance import derived_uid
+from gateway.dimse.header import Head
+from gateway.receive.journal import Journal, Received
 from gateway.settings import Settings, Studies
 from gateway.store import schema
 from gateway.store.database import writing
+from gateway.store.spool import Stored
 from gateway.store.states import Priority, StudyState
 from gateway.store.study import Study, complete, newest_version, priority_by_age, touch
 from tests.gateway.conftest import Clock
@@ -67,11 +72,64 @@ def test_a_study_that_keeps_growing_is_cut_at_its_limit(node: Node) -> None:
     assert complete_versions(node, Studies(growing_limit_s=37.0)) == []
 
 
-def test_so_many_images_make_a_study_complete(node: Node) -> None:
-    node.receive(image("a"))
+def limited(node: Node, most: int) -> None:
+    node.settings = node.settings.model_copy(update={"studies": Studies(max_images=most)})
+
+
+def test_one_image_too_many_makes_a_study_complete(node: Node) -> None:
+    limited(node, 2)
+    uid = node.receive(image("a"))
     node.receive(image("b", study="a"))
-    assert complete_versions(node, Studies(max_images=3)) == []
-    assert complete_versions(node, Studies(max_images=2)) == [1]
+    assert complete_versions(node, node.settings.studies) == []
+    assert node.study(uid).over_limit is None
+    node.receive(image("c", study="a"))
+    assert complete_versions(node, node.settings.studies) == [1]
+    assert node.study(uid).over_limit == node.clock()
+
+
+def test_late_images_that_come_to_too_many_make_one_more_version_and_no_other(node: Node) -> None:
+    limited(node, 2)
+    uid = node.receive(image("a"))
+    node.receive(image("b", study="a"))
+    node.put(uid, state="delivered")
+    node.receive(image("c", study="a"))
+    assert node.study(uid, 2).over_limit == node.clock()
+    for state in ("waiting", "running", "delivering", "not assessed", "failed"):
+        node.put(uid, 2, state=state)
+        before = node.study(uid, 2)
+        node.clock.pass_s(1000)
+        node.receive(image(state, study="a"))
+        after = node.study(uid, 2)
+        assert (after.state, after.images) == (state, before.images + 1)
+        assert (after.last_image, after.deadline) == (before.last_image, before.deadline)
+    assert node.scalars(schema.studies.c.version) == [1, 2]
+    node.put(uid, 2, purged=node.clock())
+    node.receive(image("d", study="a"))
+    assert (node.study(uid, 3).images, node.study(uid, 3).over_limit) == (1, None)
+
+
+def test_thousands_of_images_are_one_version_and_as_many_rows(node: Node) -> None:
+    """An ordinary CT that is routed to the node."""
+    uid, most = derived_uid("ct"), node.settings.studies.max_images
+    journal = Journal(node.tokens, node.settings)
+    for number in range(3459):
+        sha256 = f"{number:064x}"
+        head = Head(CTImageStorage, derived_uid("ct", str(number)), uid, derived_uid("series"), None, False, False)
+        stored = Stored(f"instances/{sha256[-2:]}/{sha256}.dcm", sha256, 1000)
+        with writing(node.database) as connection:
+            journal.record(connection, Received(stored, head, node.clock(), Priority.ROUTINE, "A", "B", "C"))
+        if number >= most:  # as if the node answered at once
+            node.put(uid, state="not assessed")
+    (study,) = node.table(schema.studies)
+    assert (study.version, study.images, study.over_limit) == (1, 3459, node.clock())
+    count = sa.select(sa.func.count())
+    assert (
+        node.rows(count.select_from(schema.instances))
+        == node.rows(count.select_from(schema.study_instances))
+        == [(3459,)]
+    )
+    if node.database.dialect.name == "sqlite":
+        assert sum(path.stat().st_size for path in node.spool.root.glob("gateway.db*")) < 50e6
 
 
 @pytest.mark.parametrize("state", [state for state in StudyState if state is not StudyState.RECEIVING])

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
-from gateway.settings import Keep, Settings
+from gateway.dimse.header import read_head
+from gateway.receive.journal import Journal, Received
+from gateway.settings import Keep, Settings, Studies
 from gateway.store import schema
 from gateway.store.database import writing
 from gateway.store.mode import note_act, set_mode
 from gateway.store.spool import Spool
-from gateway.store.states import Mode
+from gateway.store.states import Mode, Priority
 from gateway.store.study import Study
 from gateway.watch.retention import retain
 from tests.gateway.conftest import PACS, Clock
-from tests.gateway.network import image
+from tests.gateway.network import file_of, image
 from tests.gateway.node import Node
 
 DAY_S = 86400.0
@@ -197,3 +202,59 @@ def test_what_comes_again_after_it_was_purged_is_assessed_again_and_not_sent_aga
     assert [(row.sop_instance_uid, row.sha256) for row in node.table(schema.objects)] == before
     assert all(node.spool.path(row.file).is_file() for row in node.table(schema.objects))
     assert {row.state for row in node.table(schema.deliveries)} == {"committed"}
+
+
+def test_receipt_and_retention_of_a_study_keep_apart(node_of_either: Node) -> None:
+    """A sweep that comes while an image of the study is being recorded waits, and then leaves the study alone."""
+    node = node_of_either
+    uid = assessed(node)
+    node.clock.pass_s(8 * DAY_S)
+    stored = node.spool.store(file_of(image("b", study="a")))
+    received = Received(stored, read_head(node.spool.path(stored.file)), node.clock(), Priority.ROUTINE, "A", "B", "C")
+    purged: list[int] = []
+    thread = threading.Thread(target=lambda: purged.append(sweep(node)))
+    with writing(node.database) as connection:
+        Journal(node.tokens, node.settings).record(connection, received)
+        thread.start()
+        if node.database.dialect.name == "postgresql":
+            wait_for(
+                lambda: bool(node.rows(sa.text("SELECT 1 FROM pg_locks WHERE NOT granted"))) or not thread.is_alive()
+            )
+    thread.join(60)
+    assert purged == [0]
+    assert node.study(uid, 2).images == 2
+    assert all(node.spool.path(file).is_file() for file in node.scalars(schema.instances.c.file))
+
+
+def wait_for(happened: Callable[[], bool]) -> None:
+    give_up = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < give_up
+        time.sleep(0.01)
+
+
+def test_a_result_that_came_again_stays_its_days_anew(node: Node) -> None:
+    node.receive(image("a"))
+    node.execute(schema.instances.update().values(state="own result"))
+    node.execute(schema.study_instances.delete())
+    node.execute(schema.studies.delete())
+    node.clock.pass_s(8 * DAY_S)
+    node.receive(image("a"))
+    sweep(node)
+    assert len(files(node)) == 1
+    node.clock.pass_s(8 * DAY_S)
+    sweep(node)
+    assert files(node) == []
+
+
+def test_a_study_over_the_limit_goes_as_any_other(node: Node) -> None:
+    node.settings = node.settings.model_copy(update={"studies": Studies(max_images=2)})
+    uid = assessed(node)
+    for seed in "bcd":
+        node.receive(image(seed, study="a"))
+    node.wait(uid, 2)
+    node.assessor.assess(Study(uid, 2))
+    node.receive(image("e", study="a"))
+    node.clock.pass_s(8 * DAY_S)
+    assert sweep(node) == 1
+    assert files(node) == []
