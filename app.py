@@ -47,10 +47,10 @@ from operators.graph.publish import prepare_output
 from operators.graph.sdk import Application, GreedyScheduler, quiet_libraries
 from operators.read.image_reader import ImageReader
 from operators.read.image_selector import ImageSelector
-from operators.read.quality_gate import QualityGate
+from operators.read.quality_check import QualityCheck
 from operators.read.study_loader import StudyLoader
-from operators.write.heatmap_writer import HeatmapWriter
 from operators.write.key_object_writer import KeyObjectWriter
+from operators.write.overlay_writer import OverlayWriter
 from operators.write.parametric_map_writer import ParametricMapWriter
 from operators.write.presentation_state_writer import PresentationStateWriter
 from operators.write.result_sink import ResultSink
@@ -115,7 +115,7 @@ class ChestXrayApp(Application):
         path: list[CaseOperator] = [
             ImageSelector(self, name="select", minimum_side=bundle.input.side),
             ImageReader(self, name="read"),
-            QualityGate(self, name="check quality", orientation=load_orientation_check(), policy=settings.policy),
+            QualityCheck(self, name="check quality", orientation=load_orientation_check(), policy=settings.policy),
             Preprocessor(self, name="preprocess", spec=bundle.input),
             Classifier(self, name="classify", engine=self._engine, images_per_batch=settings.images_per_batch),
             FamiliarityCheck(self, name="check familiarity", familiarity=bundle.familiarity, policy=settings.policy),
@@ -141,7 +141,7 @@ class ChestXrayApp(Application):
                 percentiles=bundle.percentiles,
                 lungs=lungs,
             ),
-            HeatmapWriter(self, name="write overlays", max_overlays=settings.max_overlays, **writing),
+            OverlayWriter(self, name="write overlays", max_overlays=settings.max_overlays, **writing),
             PresentationStateWriter(self, name="write outlines", **writing),
             ParametricMapWriter(self, name="write heatmaps", **writing),
             SRWriter(self, name="write report", **writing),

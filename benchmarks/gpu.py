@@ -25,7 +25,7 @@ from benchmarks.engines import PlainForward, pictures
 from benchmarks.spine import studies
 from benchmarks.timing import interleaved, ratio
 from candor.model.bundle import Bundle, find_bundle, load_bundle
-from candor.model.networks.classifier import Answer
+from candor.model.networks.class_activation import Answer
 from candor.model.torch_engine import load_network
 from candor.settings import Settings
 from candor.study.case import Case

@@ -39,9 +39,9 @@ from candor.study.result_object import KINDS
 from candor.words.texts import ENGLISH
 from operators.graph.publish import clear
 from operators.graph.sdk import Application
-from operators.write.heatmap_writer import HeatmapWriter
 from operators.write.key_object_writer import KeyObjectWriter
 from operators.write.object_writer import ObjectWriter
+from operators.write.overlay_writer import OverlayWriter
 from operators.write.parametric_map_writer import ParametricMapWriter
 from operators.write.presentation_state_writer import PresentationStateWriter
 from operators.write.sr_writer import SRWriter
@@ -110,7 +110,7 @@ def writers(application: Application, profile: Profile) -> Sequence[ObjectWriter
     """Construct the operators that write, in the order of the path."""
     some: dict[str, Any] = {"provenance": PROVENANCE, "profiles": [profile], "texts": ENGLISH}
     return (
-        HeatmapWriter(application, name="sc", max_overlays=OVERLAYS, **some),
+        OverlayWriter(application, name="sc", max_overlays=OVERLAYS, **some),
         PresentationStateWriter(application, name="gsps", **some),
         ParametricMapWriter(application, name="pm", **some),
         SRWriter(application, name="sr", **some),

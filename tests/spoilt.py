@@ -35,7 +35,7 @@ def without_context(content: list[bytes]) -> list[bytes]:
 
 
 SPOILT: Final[dict[Kind, tuple[str, Spoil, str]]] = {
-    "sc": ("operators.write.heatmap_writer.build_overlay", without("SourceImageSequence"), "SourceImageSequence"),
+    "sc": ("operators.write.overlay_writer.build_overlay", without("SourceImageSequence"), "SourceImageSequence"),
     "gsps": (
         "operators.write.presentation_state_writer.build_presentation_state",
         without("PresentationLUTShape"),

@@ -29,7 +29,7 @@ from operators.answer.preprocessor import Preprocessor
 from operators.answer.shortcut_check import ShortcutCheck
 from operators.graph.base import CaseOperator
 from operators.graph.jobs import Job, JobQueue
-from operators.read.quality_gate import QualityGate
+from operators.read.quality_check import QualityCheck
 from training.data.pictures import as_radiograph, read_picture
 
 AT_ONCE: Final = 8
@@ -38,7 +38,7 @@ AT_ONCE: Final = 8
 EVERY_FINDING_COUNTS: Final[dict[str, Any]] = {"deferral_cost": 0.25, "costs": None}
 """Settings by which the shortcut check audits every picture; how high the cost is does not matter."""
 
-_CHECKS: Final = (QualityGate, Preprocessor, Classifier, FamiliarityCheck, Calibrator, ShortcutCheck)
+_CHECKS: Final = (QualityCheck, Preprocessor, Classifier, FamiliarityCheck, Calibrator, ShortcutCheck)
 _DAY: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 

@@ -1,4 +1,4 @@
-"""Heatmaps of the evidence for a finding, from the class activation.
+"""Heatmaps from the class activation, which ``model.networks.class_activation`` makes for all findings at once.
 
 References
 ----------

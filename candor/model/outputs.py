@@ -21,7 +21,7 @@ class Outputs(NamedTuple):
         Class activation ``(n, findings, height, width)``.
     features
         ``(n, channels)``: the mean over the cells of the last feature map before the head, which is the input of a
-        linear head; for other heads see :meth:`candor.model.networks.classifier.ClassActivationNetwork.answer`.
+        linear head; for other heads see :meth:`candor.model.networks.class_activation.ClassActivationNetwork.answer`.
     """
 
     logits: Floats

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from candor.model.bundle import Model
-from candor.model.networks.classifier import ClassActivationNetwork
+from candor.model.networks.class_activation import ClassActivationNetwork
 from candor.model.networks.registry import build
 from candor.model.outputs import Outputs
 from candor.study.errors import BundleError

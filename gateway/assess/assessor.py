@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from candor.dicom.check.file import QUARANTINE
+from candor.dicom.check.write_checked import QUARANTINE
 from candor.files.privacy import name_of, place_of
 from candor.study.errors import CandorError, ObjectIncomplete
 from candor.study.reasons import Reason

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from pydicom import Dataset
 
 from candor import __version__
-from candor.dicom.check.file import write_checked
+from candor.dicom.check.write_checked import write_checked
 from candor.dicom.read.file import read_header
 from candor.dicom.report.document import build_report
 from candor.dicom.shared.file import describe

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from candor.dicom.check.file import write_checked
+from candor.dicom.check.write_checked import write_checked
 from candor.dicom.read.file import read_header
 from candor.dicom.shared.file import describe
 from candor.dicom.write.rejection_note import Rejection, build_rejection_note, rejection_note_uid

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from candor.dicom.check.file import QUARANTINE
+from candor.dicom.check.write_checked import QUARANTINE
 from candor.files.durable import sync_folder
 
 _PART: Final = ".part-"

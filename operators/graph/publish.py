@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from candor.dicom.check.file import QUARANTINE
+from candor.dicom.check.write_checked import QUARANTINE
 from candor.files.durable import sync_folder, whole_file
 from candor.study.case import Case
 from candor.study.errors import OutputError

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from pydicom import Dataset
 
-from candor.dicom.check.file import write_checked
+from candor.dicom.check.write_checked import write_checked
 from candor.dicom.shared.file import describe
 from candor.files.privacy import cause_of
 from candor.study.case import Case, CaseImage

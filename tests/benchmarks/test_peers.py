@@ -22,7 +22,7 @@ from benchmarks.peers.__main__ import MEASUREMENTS, parse
 from benchmarks.peers.systems import model_server, router
 from benchmarks.peers.table import Row, Section, markdown, number, rated, timed
 from benchmarks.peers.written import Written, of_class
-from candor.model.networks.classifier import Answer, LogitsOnly
+from candor.model.networks.class_activation import Answer, LogitsOnly
 from candor.model.networks.registry import build
 
 

@@ -13,7 +13,7 @@ from candor.decide.costs import Costs
 from candor.decide.gate import cost_thresholds
 from tests.conftest import ROOT
 from training.__main__ import GROUPS
-from training.gate.promise import Promise
+from training.gate.guarantee import Promise
 
 HOW_TO = ROOT / "docs" / "how-to" / "set-costs-and-guarantees.md"
 PAGES = (HOW_TO, ROOT / "docs" / "evidence-guarantee.md")

@@ -15,8 +15,8 @@ from pydicom import Dataset, dcmread
 from pydicom.datadict import tag_for_keyword
 from pydicom.multival import MultiValue
 
-from candor.dicom.check.file import write_checked
 from candor.dicom.check.templates import missing_rows
+from candor.dicom.check.write_checked import write_checked
 from candor.dicom.read.duplicates import settle_duplicates
 from candor.dicom.read.file import read_pixels
 from candor.dicom.read.folder import scan

@@ -170,7 +170,7 @@ def test_an_overlay_that_fails_takes_its_image_out_and_leaves_the_report(
             raise MemoryError
         return build_overlay(case, image, result, *more)
 
-    monkeypatch.setattr("operators.write.heatmap_writer.build_overlay", failing)
+    monkeypatch.setattr("operators.write.overlay_writer.build_overlay", failing)
     result = run_job(application, tmp_path, (radiograph_dataset(),))
     (case,) = result.cases
     assert case.images[0].refusal == Note(Reason.PROCESSING_FAILED, "write overlays failed with MemoryError")
@@ -196,7 +196,7 @@ def test_an_output_that_cannot_be_written_is_a_failure_of_its_study(
     def full(dataset: Dataset, path: Path) -> None:
         write(dataset, path / "no such folder" / "sr.dcm" if path.name == "sr.dcm" else path)
 
-    monkeypatch.setattr("candor.dicom.check.file.write", full)
+    monkeypatch.setattr("candor.dicom.check.write_checked.write", full)
     result = run_job(application, tmp_path, (radiograph_dataset(),))
     assert result.failures == ["the report could not be written: No such file or directory"]
     assert [path.name for path in result.index.parent.iterdir()] == ["results.json"]

@@ -15,8 +15,8 @@ from candor.model.networks.registry import reads_two_views, trunk_of
 from candor.model.torch_engine import build_network
 from candor.study.errors import BundleError, OutputError
 from training.bundles.fitted import identity_calibration, write_calibration
-from training.bundles.graph import write_graph
 from training.bundles.metadata import SPLITS, TEMPLATE, metadata
+from training.bundles.onnx_export import write_graph
 from training.bundles.trained import TRAIN_AGAIN, Trained
 from training.records import write_json
 

@@ -97,7 +97,7 @@ LAYOUTS: Final = {
         _from_1024,
     ),
 }
-"""Layouts by name, which :data:`training.choices.WEIGHT_LAYOUTS` repeats."""
+"""Layouts by name, which :data:`training.names.WEIGHT_LAYOUTS` repeats."""
 
 OTHER_OUTPUTS: Final = ("", "Lung Lesion", "Fracture", "Lung Opacity", "Enlarged Cardiomediastinum")
 """Outputs without a finding of Candor, and the blank name of an output that was never trained."""

@@ -24,8 +24,8 @@ from scipy.stats import t as student
 from candor.decide.calibration import IDENTITY, CalibrationKind, Curve, LogitMap, sigmoid
 from training.calibration.choice import FEWEST_POSITIVES, chosen_map, enough, fit_maps, folds_of
 from training.calibration.scaling import Floats, fit_curve, negative_log_likelihood
-from training.choices import CALIBRATION_HALVINGS
 from training.markdown import spaced, table
+from training.names import CALIBRATION_HALVINGS
 from training.predictions.table import Predictions
 from training.statistics.metrics import Interval, calibration_errors
 

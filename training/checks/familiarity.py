@@ -27,7 +27,7 @@ from candor.ood.familiarity import Familiarity, fit_tensors
 from candor.ood.paediatric import ChildLook
 from candor.picture.quality import ADULT
 from candor.study.errors import CandorError, DataError
-from training.checks.familiarity_choice import Choice
+from training.checks.familiarity_settings import Choice
 from training.checks.paediatric import learn_child, quantile_limit, told_apart
 from training.data.dataset import Dataset
 from training.data.pictures import as_radiograph, read_picture

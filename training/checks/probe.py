@@ -28,11 +28,11 @@ from candor.model.onnx_engine import OnnxEngine
 from candor.model.preprocess import to_network_input
 from candor.study.errors import DataError, SettingsError
 from candor.study.findings import Finding
-from training.choices import PROBE_ATTRIBUTES
 from training.data.pictures import as_radiograph, read_picture
 from training.data.readers.cells import Mark
 from training.data.readers.read import read_rows
 from training.data.readers.records import Row
+from training.names import PROBE_ATTRIBUTES
 from training.predictions.predict import BATCH
 from training.statistics.metrics import Interval, aucs, interval, patient_weights
 
@@ -83,7 +83,7 @@ def read_subjects(folders: Sequence[Path], target: str, views: Sequence[str] = (
     folders
         Data sets. The site of a picture is its folder's name if there are several, else what its table says.
     target
-        One of :data:`training.choices.PROBE_ATTRIBUTES`, or a finding's label.
+        One of :data:`training.names.PROBE_ATTRIBUTES`, or a finding's label.
     views
         Projections to keep; empty keeps all.
 

@@ -58,7 +58,7 @@ def _named(text: str) -> tuple[str, Path]:
 def _run(options: argparse.Namespace) -> None:
     from candor.model.bundle import load_bundle
     from training.data.readers import read_dataset
-    from training.gate.promise import Promise
+    from training.gate.guarantee import Promise
     from training.measure.audit import Extras, audit_bundle, audit_predictions
     from training.measure.selective.plots import draw_audit
     from training.measure.selective.report import sections

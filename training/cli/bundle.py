@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from candor.command_line import AddVerb
-from training.choices import WEIGHT_LAYOUTS
 from training.cli.options import add_bundle, add_data, add_date, occasion_of
+from training.names import WEIGHT_LAYOUTS
 
 
 def add_bundle_verbs(add: AddVerb) -> None:

@@ -7,8 +7,8 @@ import shlex
 from pathlib import Path
 
 from candor.command_line import AddVerb
-from training.choices import CALIBRATION_HALVINGS
 from training.cli.options import add_bundle, add_data, add_date, add_predictions, add_site, occasion_of
+from training.names import CALIBRATION_HALVINGS
 
 
 def add_calibration_verbs(add: AddVerb) -> None:

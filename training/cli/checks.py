@@ -8,7 +8,7 @@ from pathlib import Path
 
 from candor.command_line import AddVerb
 from candor.study.errors import DataError
-from training.checks.familiarity_choice import Choice
+from training.checks.familiarity_settings import Choice
 from training.checks.lungs.recipe import LungRecipe
 from training.cli.options import add_bundle, add_date, add_kind, occasion_of
 from training.markdown import table

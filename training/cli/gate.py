@@ -9,9 +9,9 @@ from pathlib import Path
 from candor.command_line import AddVerb
 from candor.files.durable import whole_file
 from candor.study.errors import SettingsError
-from training.choices import GATE_HALVINGS
 from training.cli.options import add_bundle, add_data, add_date, add_predictions, add_site, occasion_of
-from training.gate.promise import Promise
+from training.gate.guarantee import Promise
+from training.names import GATE_HALVINGS
 from training.records import write_json
 
 

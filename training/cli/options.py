@@ -6,9 +6,9 @@ import argparse
 from datetime import date
 from pathlib import Path
 
-from training.choices import DATASET_KINDS
 from training.data.policy import POLICIES
 from training.data.splits import SPLITS
+from training.names import DATASET_KINDS
 from training.records import Occasion
 
 

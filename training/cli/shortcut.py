@@ -7,10 +7,10 @@ from pathlib import Path
 
 from candor.command_line import AddVerb
 from candor.study.errors import DataError
-from training.choices import PROBE_ATTRIBUTES
 from training.cli.options import add_bundle
 from training.data.splits import Subset
 from training.markdown import table
+from training.names import PROBE_ATTRIBUTES
 from training.records import write_json
 
 

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from candor.command_line import AddVerb
 from candor.study.errors import DataError, SettingsError
-from training.choices import DATASET_KINDS
 from training.cli.options import add_data, add_date, occasion_of
 from training.data.policy import POLICIES
+from training.names import DATASET_KINDS
 from training.records import write_json
 
 _DIRECT: Final = {

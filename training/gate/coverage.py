@@ -20,7 +20,7 @@ import numpy as np
 from candor.decide.gate import Thresholds
 from candor.study.errors import SettingsError
 from training.calibration.scaling import Floats
-from training.gate.promise import percent
+from training.gate.guarantee import percent
 from training.gate.thresholds import EVEN, called
 
 NO_PROMISE: Final = "it promises nothing about errors"

@@ -24,10 +24,10 @@ from scipy.stats import nhypergeom
 from candor.decide.calibration import IDENTITY, Curve, LogitMap, sigmoid
 from training.calibration.choice import enough, fit_maps
 from training.calibration.scaling import Bools, Floats
-from training.choices import GATE_HALVINGS
-from training.gate.draws import draws
-from training.gate.promise import Promise
+from training.gate.guarantee import Promise
+from training.gate.one_image_per_patient import draws
 from training.gate.thresholds import called, guaranteed, misses_allowed
+from training.names import GATE_HALVINGS
 from training.predictions.table import Names, Predictions
 from training.statistics.risk import ratio
 

@@ -11,7 +11,7 @@ import numpy as np
 from candor import RESEARCH_USE
 from training.calibration.scaling import Bools, Floats
 from training.gate.evidence import Evidence, View
-from training.gate.promise import Promise, percent
+from training.gate.guarantee import Promise, percent
 from training.markdown import spaced, table
 from training.predictions.table import Predictions
 from training.records import Occasion

@@ -9,8 +9,8 @@ import numpy as np
 from candor.decide.gate import Thresholds
 from training.calibration.calibrate import NOBODY_KNOWS
 from training.calibration.scaling import Bools, Floats
-from training.gate.draws import Draws, column
-from training.gate.promise import Promise
+from training.gate.guarantee import Promise
+from training.gate.one_image_per_patient import Draws, column
 from training.gate.thresholds import EVEN, called, lower_threshold
 
 

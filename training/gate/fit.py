@@ -1,6 +1,6 @@
 """Fit a bundle's gate to patients that the network never saw: of its data set, or of a site.
 
-A gate is fitted to a guarantee (:class:`training.gate.promise.Promise`) or to a workload
+A gate is fitted to a guarantee (:class:`training.gate.guarantee.Promise`) or to a workload
 (:class:`training.gate.coverage.Coverage`). ``gate.json`` records which, the source and number of the images, and the
 date.
 """
@@ -23,9 +23,9 @@ from training.calibration.calibrate import calibration_part
 from training.calibration.scaling import Floats
 from training.data.readers import Dataset
 from training.gate.coverage import Coverage, workload_facts, workload_thresholds
-from training.gate.draws import draws
 from training.gate.facts import guarantee_facts
-from training.gate.promise import Promise
+from training.gate.guarantee import Promise
+from training.gate.one_image_per_patient import draws
 from training.gate.thresholds import guaranteed
 from training.predictions.table import Predictions, predictions_of
 from training.records import Occasion

@@ -8,7 +8,7 @@ from typing import Any
 from candor.decide.gate import Thresholds
 from candor.study.findings import Finding
 from training.gate.fit import ASSUMPTION, NO_GUARANTEE, FittedGate, Goal
-from training.gate.promise import Promise
+from training.gate.guarantee import Promise
 from training.markdown import spaced, table
 
 

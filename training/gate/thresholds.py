@@ -13,7 +13,7 @@ threshold below it keeps the confidence. For ``hi`` a higher score must not mean
 fitted to the same patients keeps the order of the scores, and so the guarantee of ``lo``. If isotonic regression makes
 the highest scores equal, the guarantee of ``hi`` holds only approximately.
 
-Draws must be independent: one image of each patient, see :mod:`training.gate.draws`.
+Draws must be independent: one image of each patient, see :mod:`training.gate.one_image_per_patient`.
 
 References
 ----------
@@ -30,8 +30,8 @@ from scipy.stats import binom, hypergeom
 
 from candor.decide.gate import Thresholds
 from training.calibration.scaling import Bools, Floats
-from training.gate.draws import Draws, column
-from training.gate.promise import Promise
+from training.gate.guarantee import Promise
+from training.gate.one_image_per_patient import Draws, column
 
 EVEN: Final = 0.5
 """ABSENT is said below this probability and PRESENT from it, so that no answer contradicts its probability."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from candor.model.networks.classifier import ClassActivationNetwork
+from candor.model.networks.class_activation import ClassActivationNetwork
 from candor.model.networks.initial import start_from_file, start_from_imagenet
 from candor.model.networks.registry import NETWORKS
 from candor.model.preprocess import InputSpec

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from candor.model.networks.classifier import ClassActivationNetwork
+from candor.model.networks.class_activation import ClassActivationNetwork
 from candor.model.networks.mimo import MimoNetwork, mixed
 from candor.model.networks.two_view import TwoViewNetwork
 from training.data.shares import shares

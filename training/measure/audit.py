@@ -31,14 +31,14 @@ from training.data.dataset import Dataset
 from training.data.pictures import as_radiograph, read_picture
 from training.data.readers import read_dataset
 from training.data.splits import Subset
-from training.gate.promise import Promise
-from training.measure.evaluation.readers import Reads
+from training.gate.guarantee import Promise
+from training.measure.evaluation.radiologists import Reads
 from training.measure.evaluation.sample import SEED, Record
 from training.measure.selective.figures import audit
 from training.measure.selective.promises import fitted_pairs, promise_record
+from training.measure.selective.reader_team import simulated_reader
 from training.measure.selective.sources import audited, radiologists, read_answers, read_signal, readers_of
-from training.measure.selective.team import simulated_reader
-from training.measure.selective.teamwork import calibrated, cross_fitted, team_record
+from training.measure.selective.team_intervals import calibrated, cross_fitted, team_record
 from training.measure.selective.verdict import verdict
 from training.predictions.predict import predict
 from training.predictions.table import Predictions, read_predictions, with_logits

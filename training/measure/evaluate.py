@@ -29,7 +29,7 @@ from training.measure.evaluation.figures import answers, calibration, ranking
 from training.measure.evaluation.gallery import draw
 from training.measure.evaluation.localisation import localisation, maps_of, read_boxes
 from training.measure.evaluation.populations import groups, modes
-from training.measure.evaluation.readers import beside_readers, read_reads
+from training.measure.evaluation.radiologists import beside_readers, read_reads
 from training.measure.evaluation.report import REPORT, write_report
 from training.measure.evaluation.sample import RESAMPLES, SEED, Record, Sample, sample_of
 from training.predictions.predict import predict

@@ -36,7 +36,7 @@ class Need(Enum):
 
 
 class Attributes(Protocol):
-    """A data set or an item of a sequence: pydicom's, or one of :mod:`candor.dicom.check.written`."""
+    """A data set or an item of a sequence: pydicom's, or one of :mod:`candor.dicom.check.parsed_file`."""
 
     def get(self, keyword: str, default: Any = None, /) -> Any:
         """Return the value of an attribute.

@@ -83,7 +83,7 @@ def missing_rows(dataset: Attributes, source: Dataset | None = None) -> list[str
     Parameters
     ----------
     dataset
-        The result: pydicom's data set, or what :func:`candor.dicom.check.written.read_written` returns.
+        The result: pydicom's data set, or what :func:`candor.dicom.check.parsed_file.read_written` returns.
     source
         The image that an overlay, presentation state or parametric map is about; with it, asked is also what follows
         from it: that the object refers to it, and shows it the right way.

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from candor.model.networks.classifier import ClassActivationNetwork
+from candor.model.networks.class_activation import ClassActivationNetwork
 from candor.model.networks.monai import DenseNet, DenseNet121, DenseNet169, DenseNet201, load_published
 from candor.model.networks.registry import trunk_of
 from candor.model.networks.transfer import trunks_in

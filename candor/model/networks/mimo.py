@@ -13,7 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from candor.model.networks.classifier import ClassActivationNetwork, class_activation
+from candor.model.networks.class_activation import ClassActivationNetwork, class_activation
 from candor.model.networks.trunk import Trunk
 
 

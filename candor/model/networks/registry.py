@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from candor.model.networks.classifier import ClassActivationNetwork
+from candor.model.networks.class_activation import ClassActivationNetwork
 from candor.model.networks.heads import HEADS, linear
 from candor.model.networks.mimo import MimoNetwork
 from candor.model.networks.trunk import Trunk

@@ -9,7 +9,7 @@ from captum.attr import LayerGradCam
 from torch import nn
 
 from candor.evidence.heatmap import heatmap, region_name
-from candor.model.networks.classifier import ClassActivationNetwork
+from candor.model.networks.class_activation import ClassActivationNetwork
 from candor.model.networks.registry import NETWORKS
 from tests.candor.model.networks.gradcam import GradCamNetwork
 

@@ -15,7 +15,7 @@ from candor.evidence.heatmap import heatmap
 from candor.model import engine as engine_module
 from candor.model.bundle import GRAPH, load_bundle
 from candor.model.engine import gpu_visible, open_engine
-from candor.model.networks.classifier import LogitsOnly
+from candor.model.networks.class_activation import LogitsOnly
 from candor.model.networks.registry import NETWORKS
 from candor.model.onnx_engine import OnnxEngine
 from candor.model.torch_engine import TorchEngine, build_network

@@ -28,9 +28,9 @@ from candor.words.texts import ENGLISH, GERMAN, Texts
 from operators.graph.base import CASE
 from operators.graph.jobs import Job
 from operators.graph.sdk import Application
-from operators.write.heatmap_writer import HeatmapWriter
 from operators.write.key_object_writer import KeyObjectWriter
 from operators.write.object_writer import ObjectWriter
+from operators.write.overlay_writer import OverlayWriter
 from operators.write.parametric_map_writer import ParametricMapWriter
 from operators.write.presentation_state_writer import PresentationStateWriter
 from operators.write.sr_writer import SRWriter
@@ -64,7 +64,7 @@ def writers(profiles: tuple[Profile, ...], texts: Texts, provenance: Provenance)
     """All writers in the order of the path."""
     some: dict[str, Any] = {"provenance": provenance, "profiles": profiles, "texts": texts}
     return [
-        HeatmapWriter(FRAGMENT, name="write overlays", max_overlays=4, **some),
+        OverlayWriter(FRAGMENT, name="write overlays", max_overlays=4, **some),
         PresentationStateWriter(FRAGMENT, name="write outlines", **some),
         ParametricMapWriter(FRAGMENT, name="write heatmaps", **some),
         SRWriter(FRAGMENT, name="write report", **some),
@@ -218,7 +218,7 @@ FAILURES = {
 def test_an_image_whose_object_fails_is_refused_and_nothing_of_it_is_left(
     write: Write, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
-    target = FAILURES[stage].replace("candor.dicom.write.overlay", "operators.write.heatmap_writer")
+    target = FAILURES[stage].replace("candor.dicom.write.overlay", "operators.write.overlay_writer")
     module, name = target.rsplit(".", 1)
     true = getattr(__import__(module, fromlist=[name]), name)
     case = twins()

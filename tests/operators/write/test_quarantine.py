@@ -12,7 +12,7 @@ from pydicom import dcmread
 
 import app
 from app import ResidentApplication
-from candor.dicom.check import file as checked_file
+from candor.dicom.check import write_checked as checked_file
 from candor.settings import Settings
 from candor.study.errors import ObjectIncomplete
 from candor.study.profile import Profile

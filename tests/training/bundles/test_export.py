@@ -23,10 +23,10 @@ from candor.model.onnx_engine import OnnxEngine
 from candor.study.errors import BundleError, DataError, OutputError
 from tests.bundles import THREE, make_trained
 from tests.nih import read_nih
-from training.bundles import graph as graph_module
+from training.bundles import onnx_export as graph_module
 from training.bundles.export import export
-from training.bundles.graph import PREFIX, tensor_extents, write_graph
 from training.bundles.metadata import TEMPLATE
+from training.bundles.onnx_export import PREFIX, tensor_extents, write_graph
 from training.bundles.trained import read_trained
 from training.learn.recipe import Recipe
 from training.predictions.predict import predict_logits

@@ -22,7 +22,7 @@ from tests.factory import radiograph_dataset
 from tests.nih import make_nih, read_nih
 from training.__main__ import main
 from training.checks.familiarity import adults, features_of_files, fit_familiarity, limits, measure, shares
-from training.checks.familiarity_choice import Choice
+from training.checks.familiarity_settings import Choice
 from training.data.splits import Subset
 from training.records import Occasion
 

@@ -14,8 +14,8 @@ from candor.model.networks.monai import without_sdk
 from tests.conftest import ROOT
 from training.__main__ import GROUPS
 from training.bundles.layouts import LAYOUTS
-from training.choices import DATASET_KINDS, WEIGHT_LAYOUTS
 from training.data.readers.read import READERS
+from training.names import DATASET_KINDS, WEIGHT_LAYOUTS
 
 HEAVY = frozenset(
     (

@@ -16,7 +16,7 @@ from tests.training.predictions.written import write_predictions
 from training.__main__ import main
 from training.gate.evidence import expected_kept, gate_evidence, shared, view
 from training.gate.evidence_report import as_json, page, share_kept
-from training.gate.promise import Promise
+from training.gate.guarantee import Promise
 from training.gate.thresholds import guaranteed, misses_allowed
 from training.predictions.table import Predictions
 from training.records import Occasion

@@ -23,9 +23,9 @@ from training.__main__ import EXIT_UNUSABLE, main
 from training.data.readers import read_dataset
 from training.data.splits import Subset
 from training.gate.coverage import Coverage
-from training.gate.draws import draws
 from training.gate.fit import ASSUMPTION, NO_GUARANTEE, fit_gate, fit_gate_to
-from training.gate.promise import Promise
+from training.gate.guarantee import Promise
+from training.gate.one_image_per_patient import draws
 from training.gate.thresholds import guaranteed
 from training.predictions.table import Predictions
 from training.records import Occasion

@@ -15,7 +15,7 @@ from candor.decide.gate import Thresholds
 from candor.study.errors import SettingsError
 from training.calibration.calibrate import NOBODY_KNOWS
 from training.gate.facts import lower_facts, upper_facts
-from training.gate.promise import Promise
+from training.gate.guarantee import Promise
 from training.gate.thresholds import (
     called,
     fit_thresholds,

@@ -18,7 +18,7 @@ from tests.training.conftest import DAY, Made
 from tests.training.predictions.written import write_predictions
 from training.__main__ import main
 from training.cli.audit import renew
-from training.measure.evaluation.readers import IN_THE_MAJORITY
+from training.measure.evaluation.radiologists import IN_THE_MAJORITY
 from training.measure.selective.figures import Audited, audit
 from training.measure.selective.sources import read_answers, read_signal
 from training.measure.selective.summary import best_workload

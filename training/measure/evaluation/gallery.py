@@ -16,7 +16,7 @@ from training.measure.evaluation.plots import (
     plot_readers,
     plot_reliability,
 )
-from training.measure.evaluation.readers import Reads
+from training.measure.evaluation.radiologists import Reads
 from training.measure.evaluation.sample import Sample
 
 Json = dict[str, Any]

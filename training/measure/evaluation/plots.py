@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from training.measure.evaluation.readers import FEWEST_POSITIVES, Reads
+from training.measure.evaluation.radiologists import FEWEST_POSITIVES, Reads
 from training.measure.evaluation.sample import Sample
 from training.statistics.curves import (
     Curve,

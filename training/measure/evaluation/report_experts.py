@@ -9,7 +9,7 @@ from typing import Any
 from training.markdown import alone, display, table, with_interval
 from training.measure.evaluation.gallery import METHODS, PREFIX
 from training.measure.evaluation.localisation import MET, PEAK_SHARES
-from training.measure.evaluation.readers import FEWEST_POSITIVES
+from training.measure.evaluation.radiologists import FEWEST_POSITIVES
 
 Json = dict[str, Any]
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from training.data.groups import AGES
 from training.measure.evaluation.populations import FEWEST_IMAGES
 from training.measure.evaluation.sample import Record
-from training.measure.selective.team import deferred_share
+from training.measure.selective.reader_team import deferred_share
 from training.statistics.metrics import Floats, interval
 from training.statistics.risk import Bools, ratio
 

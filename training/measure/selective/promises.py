@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from candor.decide.gate import Thresholds
 from candor.study.findings import Finding
-from training.gate.promise import Promise
+from training.gate.guarantee import Promise
 from training.gate.thresholds import fit_thresholds
 from training.measure.evaluation.sample import RESAMPLES, SEED, Record
 from training.statistics.metrics import Floats, interval, patient_weights

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from training.markdown import display, table, with_interval
-from training.measure.evaluation.readers import FEWEST_POSITIVES
+from training.measure.evaluation.radiologists import FEWEST_POSITIVES
 
 Json = dict[str, Any]
 _MEASURES: Final = ("sensitivity", "specificity", "balanced_accuracy")

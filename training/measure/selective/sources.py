@@ -13,7 +13,7 @@ from candor.study.findings import Finding
 from training.data.dataset import LabelledImage
 from training.data.readers.tables import Cells, read_table
 from training.data.splits import Subset
-from training.measure.evaluation.readers import Reads, read_reads
+from training.measure.evaluation.radiologists import Reads, read_reads
 from training.measure.evaluation.sample import Sample
 from training.measure.selective.figures import Audited
 from training.predictions.table import Predictions
@@ -110,7 +110,7 @@ def read_signal(table: Path, images: NDArray[np.str_], findings: Sequence[Findin
 
 
 def radiologists(folder: Path, predictions: Predictions) -> Reads | None:
-    """Read the radiologists' reads of ChestX-ray14; see :func:`training.measure.evaluation.readers.read_reads`.
+    """Read the radiologists' reads of ChestX-ray14; see :func:`training.measure.evaluation.radiologists.read_reads`.
 
     Parameters
     ----------

@@ -19,6 +19,7 @@ from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.uid import CTImageStorage
 
 from candor.dicom.check import attributes, image_attributes, presentation_state_attributes, template_rows
+from candor.dicom.check.parsed_file import read_written
 from candor.dicom.check.requirements import (
     Attribute,
     Filled,
@@ -31,7 +32,6 @@ from candor.dicom.check.requirements import (
     items_at,
 )
 from candor.dicom.check.templates import Place, missing_rows, places
-from candor.dicom.check.written import read_written
 from candor.dicom.report.document import build_report
 from candor.dicom.write.rejection_note import Rejection, build_rejection_note
 from candor.study.case import CaseImage

@@ -43,7 +43,7 @@ class GradCamNetwork(nn.Module):
         -------
         Logits ``(n, findings)``, and the class activation ``(n, findings, height, width)``: the feature map
         weighted by the gradient's mean over the cells, times the number of cells, so that for a linear head after
-        global average pooling it is the map of :class:`candor.model.networks.classifier.ClassActivationNetwork`. Its
+        global average pooling it is the map of :class:`.ClassActivationNetwork`. Its
         positive part is Grad-CAM, up to that number.
         """
         recording = torch.is_grad_enabled()

@@ -18,7 +18,7 @@ from candor.model.torch_engine import TorchEngine
 from tests.bundles import make_bundle
 from tests.candor.model.networks.gradcam import GradCamNetwork
 from tests.candor.model.networks.toys import assert_is_grad_cam, awake, patches, solved, train
-from training.bundles.graph import write_graph
+from training.bundles.onnx_export import write_graph
 
 ALL = ["benchmark-cnn", "benchmark-cnn/conv64", "benchmark-cnn/concat-pool", "mimo3:benchmark-cnn"]
 

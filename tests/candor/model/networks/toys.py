@@ -10,7 +10,7 @@ import torch
 from captum.attr import LayerGradCam
 from torch import Tensor, nn
 
-from candor.model.networks.classifier import LogitsOnly
+from candor.model.networks.class_activation import LogitsOnly
 
 Pair = tuple[Tensor, Tensor]
 Network = TypeVar("Network", bound=nn.Module)

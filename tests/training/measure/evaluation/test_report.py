@@ -17,11 +17,11 @@ from candor.model.bundle import load_bundle
 from tests.nih import read_nih
 from tests.training.conftest import DAY, Made
 from tests.training.measure.evaluation.samples import make_sample
-from tests.training.measure.evaluation.test_readers import READERS
+from tests.training.measure.evaluation.test_radiologists import READERS
 from training.__main__ import main
 from training.measure.evaluate import EVALUATION
 from training.measure.evaluation.plots import plot_readers, reliability
-from training.measure.evaluation.readers import LABELS, READS, Reads
+from training.measure.evaluation.radiologists import LABELS, READS, Reads
 from training.measure.evaluation.report import REPORT
 from training.model_card.card import CARD
 

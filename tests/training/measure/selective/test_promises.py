@@ -7,7 +7,7 @@ import pytest
 
 from candor.decide.gate import Thresholds
 from candor.study.findings import Finding
-from training.gate.promise import Promise
+from training.gate.guarantee import Promise
 from training.measure.selective.costs import cost_curve
 from training.measure.selective.groups import group_figures
 from training.measure.selective.promises import decided, fitted_pairs, promise_record

@@ -15,7 +15,7 @@ from candor.study.findings import Finding
 from training.calibration.scaling import fit_curve
 from training.measure.evaluation.sample import RESAMPLES, SEED, Record
 from training.measure.selective.figures import finding_rows
-from training.measure.selective.team import Answered, Team, Teams, teams
+from training.measure.selective.reader_team import Answered, Team, Teams, teams
 from training.statistics.decisions import youden_thresholds
 from training.statistics.metrics import Floats, interval, patient_weights
 from training.statistics.risk import Bools

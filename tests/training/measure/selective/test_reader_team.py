@@ -8,8 +8,8 @@ from sklearn.metrics import balanced_accuracy_score, recall_score
 
 from candor.study.errors import DataError
 from candor.study.findings import Finding
-from training.measure.selective.team import deferred_share, simulated_reader, teams
-from training.measure.selective.teamwork import cross_fitted, team_record
+from training.measure.selective.reader_team import deferred_share, simulated_reader, teams
+from training.measure.selective.team_intervals import cross_fitted, team_record
 from training.statistics.metrics import Floats, patient_weights
 
 LABELS = np.array([[1.0], [1], [0], [0], [0], [np.nan]])

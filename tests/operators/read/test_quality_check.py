@@ -15,7 +15,7 @@ from candor.study.policy import DEFAULT_POLICY, Action, Policy
 from candor.study.radiograph import Radiograph
 from candor.study.reasons import Reason
 from operators.graph.sdk import Application
-from operators.read.quality_gate import QualityGate
+from operators.read.quality_check import QualityCheck
 
 
 class Seer(OrientationCheck):
@@ -46,7 +46,7 @@ def image(age: str = "050Y", pixels: np.ndarray | None = None) -> CaseImage:
 
 
 def gated(fragment: Application, of: CaseImage, look: Look = GOOD, policy: Policy = DEFAULT_POLICY) -> CaseImage:
-    gate = QualityGate(fragment, name="quality", orientation=Seer(look), policy=policy)
+    gate = QualityCheck(fragment, name="quality", orientation=Seer(look), policy=policy)
     gate.work(Case("1.2", [of], Path("out"), datetime(2026, 1, 1, tzinfo=UTC)))
     return of
 

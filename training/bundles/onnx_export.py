@@ -22,7 +22,7 @@ import onnx
 import torch
 from numpy.typing import NDArray
 
-from candor.model.networks.classifier import Answering, ClassActivationNetwork
+from candor.model.networks.class_activation import Answering, ClassActivationNetwork
 from candor.model.onnx_engine import OnnxEngine
 from candor.model.outputs import Engine, Outputs
 from candor.study.errors import BundleError

@@ -10,8 +10,8 @@ from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.tag import BaseTag
 from pydicom.uid import ImplicitVRLittleEndian
 
-from candor.dicom.check.file import write_checked
-from candor.dicom.check.written import MALFORMED, WrittenItem, read_written
+from candor.dicom.check.parsed_file import MALFORMED, WrittenItem, read_written
+from candor.dicom.check.write_checked import write_checked
 from candor.study.errors import ObjectIncomplete, OutputError
 from tests.cases import CASES, EVERYTHING, write_results
 
@@ -94,7 +94,7 @@ def test_a_file_that_is_cut_off_is_refused(files: dict[str, Path], tmp_path: Pat
 def test_a_file_that_is_gone_is_no_incomplete_object(
     files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("candor.dicom.check.file.write", lambda dataset, path: None)
+    monkeypatch.setattr("candor.dicom.check.write_checked.write", lambda dataset, path: None)
     with pytest.raises(OutputError, match="No such file"):
         write_checked(Dataset(), tmp_path / "sr.dcm", "sr", tmp_path / "quarantine")
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.bundles import THREE
-from training.gate.draws import column, draws, first_known
+from training.gate.one_image_per_patient import column, draws, first_known
 from training.predictions.table import Predictions
 
 

@@ -13,7 +13,7 @@ from sklearn.metrics import f1_score, recall_score, roc_auc_score
 from candor.study.errors import DataError
 from tests.training.measure.evaluation.samples import THREE, make_sample
 from training.data.splits import Subset
-from training.measure.evaluation.readers import IN_THE_MAJORITY, LABELS, READS, beside_readers, read_reads
+from training.measure.evaluation.radiologists import IN_THE_MAJORITY, LABELS, READS, beside_readers, read_reads
 from training.measure.evaluation.sample import Sample
 from training.statistics.decisions import youden_thresholds
 

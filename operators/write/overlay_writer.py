@@ -15,7 +15,7 @@ from operators.graph.sdk import Fragment
 from operators.write.object_writer import ImageObjectWriter
 
 
-class HeatmapWriter(ImageObjectWriter):
+class OverlayWriter(ImageObjectWriter):
     """Writes an overlay for the findings that are present or deferred, at most ``max_overlays`` a study.
 
     The study's are chosen once, whatever findings a receiver takes: an overlay is the same for all.

@@ -9,8 +9,8 @@ from typing import Final
 from pydicom import Dataset
 
 from candor import RESEARCH_USE
+from candor.dicom.check.parsed_file import MALFORMED, read_written
 from candor.dicom.check.templates import missing_rows
-from candor.dicom.check.written import MALFORMED, read_written
 from candor.dicom.shared.file import write
 from candor.files.durable import sync_folder, whole_file
 from candor.study.errors import ObjectIncomplete, OutputError

@@ -13,7 +13,7 @@ from operators.graph.base import ImageOperator
 from operators.graph.sdk import Fragment
 
 
-class QualityGate(ImageOperator):
+class QualityCheck(ImageOperator):
     """Checks pixels, polarity, orientation, projection and age.
 
     Named input:
