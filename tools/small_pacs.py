@@ -48,7 +48,11 @@ class SmallPacs:
 
     def start(self, port: int, host: str = "127.0.0.1") -> None:
         """Start the server and return."""
-        self._ae.start_server((host, port), block=False, evt_handlers=[(evt.EVT_C_STORE, self._store)])
+        self._ae.start_server((host, port), block=False, evt_handlers=self.handlers())
+
+    def handlers(self) -> list[Any]:
+        """Return what is bound to the server's events."""
+        return [(evt.EVT_C_STORE, self._store)]
 
     def stop(self) -> None:
         """Stop the server."""

@@ -130,6 +130,13 @@ class Node:
         wanted = ["-m", "gateway", kind, "--config", str(self.config)]
         return [pid for pid, command in _commands() if command[1:] == wanted]
 
+    def kill_supervisor(self) -> None:
+        """Kill ``gateway serve`` alone, as the kernel does when memory runs out."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
     def kill(self, kind: str) -> bool:
         """Kill the processes of one kind, as a crash would."""
         pids = self.processes(kind)

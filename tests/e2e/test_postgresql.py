@@ -53,6 +53,6 @@ def test_the_studies_of_a_dead_worker_are_taken_over(tmp_path: Path) -> None:
 
 def running(node: Node) -> set[str]:
     """Which studies are being assessed."""
-    with node.engine().connect() as connection:
+    with node.database().connect() as connection:
         wanted = sa.select(studies.c.study_instance_uid).where(studies.c.state == StudyState.RUNNING.value)
         return set(connection.execute(wanted).scalars())

@@ -45,7 +45,7 @@ def server() -> Iterator[str]:
     data = Path(tempfile.mkdtemp(prefix="candor-postgresql-"))  # pytest's folders are closed to other users
     if os.geteuid() == 0:
         shutil.chown(data, "postgres", "postgres")
-    initdb = [bin_folder / "initdb", "-D", data, "-U", "node", "-A", "trust", "--no-sync"]
+    initdb: list[str | Path] = [bin_folder / "initdb", "-D", data, "-U", "node", "-A", "trust", "--no-sync"]
     subprocess.run(initdb, check=True, **run_as())
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
