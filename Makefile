@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 TIER ?= default
 
-.PHONY: help setup demo serve test lint docs sbom map map-test peers bench clean
+.PHONY: help setup demo serve test lint docs sbom map map-test peers bench chaos mutations clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,12 @@ test: $(READY) peers lint ## lint, then the tests; TIER=full adds the long ones
 
 bench: $(READY) ## the measurements side by side, in one run
 	@$(BIN)/python -m benchmarks.spine
+
+chaos: $(READY) ## the fault bench: a node under one fault after the other, for 15 minutes
+	@$(BIN)/python -W ignore -m benchmarks.node.chaos
+
+mutations: $(READY) ## changes of the node's code that no test notices; OPTIONS="--most 60 --seconds 1800"
+	@$(BIN)/python -m tools.mutations $(OPTIONS)
 
 docs: $(READY) ## the documentation as a site, in site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

@@ -10,6 +10,7 @@ faults: each part takes its time as an argument, and its tests turn the clock.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import sys
 import tempfile
 import time
@@ -268,10 +269,19 @@ def bit_rot(trial: Trial) -> None:
         trial.send(made[1:2])
         trial.tainted.add(str(made[0].StudyInstanceUID))
         trial.wait(lambda: _report(trial, made[2]) is not None, "there is no report to damage")
-        if report := _report(trial, made[2]):
+        report = _report(trial, made[2])
+        whole = b"" if report is None else report.read_bytes()
+        if report is not None:
             faults.flip(report)
-            trial.tainted.add(str(made[2].StudyInstanceUID))
         pacs.start()
+    study, as_made = str(made[2].StudyInstanceUID), hashlib.sha256(_data_set(whole)).hexdigest()
+    if any(each.study == study and each.sha256 != as_made for each in tally.arrivals({"pacs": pacs.folder})):
+        trial.broken.append("a damaged report went out")
+
+
+def _data_set(content: bytes) -> bytes:
+    """Return the bytes after a file's meta information, whose length stands in its first element (PS3.10 7.1)."""
+    return content[144 + int.from_bytes(content[140:144], "little") :]
 
 
 def _stored(trial: Trial, instance: Dataset) -> Path:

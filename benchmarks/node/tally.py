@@ -1,7 +1,7 @@
 """Count what became of every study that a node acknowledged: delivered or told by its deadline, lost, twice, or silent.
 
 A study is *delivered* to a destination when a report of an assessment has come there. It is *told* when a report has
-come that nothing was assessed, or an alarm about the study or the destination is open. An alarm about the node as a whole
+come that nothing was assessed, or an alarm about the study or the destination is open. An alarm about the whole node
 tells too, but only until the end of the trial: then the study itself must be delivered or told.
 """
 
@@ -89,7 +89,7 @@ class Evidence:
     limit_s
         A study is answered by then, after its last image.
     tainted
-        Studies whose files were damaged before they were used: a result alone is no answer.
+        Studies whose images were damaged before they were used: only a word about the study itself is an answer.
     """
 
     acknowledged: Mapping[str, float]
@@ -155,7 +155,7 @@ def row(evidence: Evidence, destination: str) -> Row:
 
 def _told(evidence: Evidence, study: str, here: Sequence[Arrival], destination: str) -> bool:
     """Return whether somebody knows of the study, at the end, that it has no result at the destination."""
-    subjects = {evidence.tokens.get(study), destination}
+    subjects = {evidence.tokens.get(study)} | (set() if study in evidence.tainted else {destination})
     reports = any(each.study == study and not each.assessed for each in here)
     return reports or any(alarm.is_open and alarm.subject in subjects for alarm in evidence.alarms)
 
