@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +13,6 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 from pydicom import Dataset
-from pydicom.dataset import FileMetaDataset
 
 from benchmarks.node import tally
 from benchmarks.node.crash import KILLED, Node, Pacs, accepts, radiographs, send, wait_for
@@ -279,11 +279,9 @@ def small_images(number: int) -> Iterator[Dataset]:
     (sample,) = studies_of(1, salt="large")
     pixels = np.random.default_rng(0).integers(0, 4096, (_SMALL, _SMALL)).astype(np.uint16)
     sample.Rows = sample.Columns = _SMALL
+    sample.PixelData = b""
     for k in range(number):
-        instance = Dataset()
-        instance.update(sample)
-        instance.file_meta = FileMetaDataset()
-        instance.file_meta.update(sample.file_meta)
+        instance = copy.deepcopy(sample)
         pixels[0, 0], pixels[0, 1] = k % 4096, k // 4096
         instance.PixelData = pixels.tobytes()
         instance.SOPInstanceUID = derived_uid("chaos", "instance", "large", str(k))
