@@ -155,6 +155,9 @@ class Trial:
             yield node
             self._settle()
             self.counted = self.rows()
+            for name in self.counted.keys() - self.may_be_told:
+                if owed := self._owed(self.counted[name]):
+                    self.broken.append(f"{name} takes results, and did not get those of {owed} studies")
         finally:
             self._end = time.monotonic()
             for thread in self._sending:
@@ -246,9 +249,11 @@ class Trial:
             time.sleep(1.0)
 
     def _is_settled(self) -> bool:
-        rows = self.rows()
-        whole = len(self._acknowledged) - len(self.tainted)
-        return all(row.good and (name in self.may_be_told or row.delivered >= whole) for name, row in rows.items())
+        rows = self.rows().items()
+        return all(row.good and (name in self.may_be_told or not self._owed(row)) for name, row in rows)
+
+    def _owed(self, row: tally.Row) -> int:
+        return max(0, len(self._acknowledged) - len(self.tainted) - row.delivered)
 
 
 def studies_of(number: int, images: int = 1, salt: str = "") -> list[Dataset]:
