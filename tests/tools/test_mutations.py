@@ -25,6 +25,7 @@ from tools import mutations
         ("def f():\n    return a", {"def f():\n    return None"}),
         ("def f():\n    return None", set()),
         ("log_event('a')", set()),
+        ("@dataclass(slots=True)\nclass A:\n    b: int", set()),
         ("a = x.where(b, c)", {"a = (x.where(c))", "a = (x.where(b))"}),
         ("ä = ('é', 1)", {"ä = ('é', (2))"}),
     ],
