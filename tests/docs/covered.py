@@ -37,7 +37,7 @@ INSTALLATION: Final = (
 )
 """Commands that tests/packaging/test_installation.py runs in their order, in a copy of the sources."""
 
-SUITE: Final = frozenset(("test", "lint", "peers", "setup", "bench"))
+SUITE: Final = frozenset(("test", "lint", "peers", "setup", "bench", "chaos", "mutations"))
 """Targets that run the tests, or set up or measure for minutes: a test that ran them would run itself."""
 
 VERBS: Final[Mapping[str, str]] = MappingProxyType(
