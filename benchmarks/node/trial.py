@@ -96,8 +96,11 @@ class Trial:
         self.archives: dict[str, Archive] = {"pacs": Pacs(folder / "pacs")}
         self.webhook = Webhook()
         self.tainted: set[str] = set()
+        """Studies whose images were damaged."""
+        self.excused: set[str] = set()
+        """Studies that no archive need get a result of."""
         self.may_be_told: set[str] = set()
-        """Destinations that need not get every result."""
+        """Destinations that need not get any result."""
         self.broken: list[str] = []
         """Other promises that were broken, in words."""
         self.notes: list[str] = []
@@ -244,7 +247,7 @@ class Trial:
             thread.join(max(0.0, self._end - time.monotonic()))
         if self._pending:
             self.broken.append(f"{len(self._pending)} images were not taken")
-        limit = max(self._acknowledged.values(), default=0.0) + self.scale.deadline_s + GRACE_S
+        limit = time.time() + self.scale.deadline_s + GRACE_S
         while time.time() < limit and time.monotonic() < self._end and not self._is_settled():
             time.sleep(1.0)
 
@@ -253,7 +256,7 @@ class Trial:
         return all(row.good and (name in self.may_be_told or not self._owed(row)) for name, row in rows)
 
     def _owed(self, row: tally.Row) -> int:
-        return max(0, len(self._acknowledged) - len(self.tainted) - row.delivered)
+        return max(0, len(self._acknowledged) - len(self.excused) - row.delivered)
 
 
 def studies_of(number: int, images: int = 1, salt: str = "") -> list[Dataset]:
