@@ -198,7 +198,10 @@ class Deliver(Block):
     breaker_failures: int = Field(default=3, ge=1, le=100, description="So many failures in a row open the breaker.")
     breaker_s: Seconds = Field(default=30.0, description="A destination with an open breaker is left alone so long.")
     commitment_timeout_s: Seconds = Field(default=600.0, description="Ask again for a commitment unheard of so long.")
-    timeout_s: Seconds = Field(default=30.0, description="Longest wait for a connection, and for an answer.")
+    timeout_s: Seconds = Field(
+        default=30.0,
+        description="Longest wait for a connection, and for an answer; either is ended after twice that at the latest.",
+    )
 
 
 class Keep(Block):

@@ -10,6 +10,7 @@ from gateway.jobs.jobs import DELIVERIES, STUDIES, Jobs
 from gateway.logs import log_event
 from gateway.settings import Settings, Studies
 from gateway.store.database import writing
+from gateway.store.mode import is_shadow
 from gateway.store.schema import deliveries, objects, studies
 from gateway.store.states import DeliveryState, Priority, StudyState
 from gateway.store.study import Study, complete, same_version
@@ -167,6 +168,8 @@ def requeue_lost(database: sa.Engine, jobs: Jobs, now: float) -> int:
 def requeue_lost_deliveries(database: sa.Engine, jobs: Jobs, now: float) -> int:
     """Queue deliveries again that are long due and have no job; returns how many.
 
+    A job that comes in shadow mode ends without sending. Its deliveries are queued again here, once the node is live.
+
     Parameters
     ----------
     database
@@ -176,6 +179,7 @@ def requeue_lost_deliveries(database: sa.Engine, jobs: Jobs, now: float) -> int:
     now
         Seconds since 1970.
     """
+    live = not is_shadow(database)
     query = (
         sa.select(
             studies.c.token,
@@ -187,6 +191,7 @@ def requeue_lost_deliveries(database: sa.Engine, jobs: Jobs, now: float) -> int:
         .join(objects, objects.c.sop_instance_uid == deliveries.c.sop_instance_uid)
         .join(studies, same_version(objects))
         .where(deliveries.c.state == DeliveryState.DUE.value, deliveries.c.due <= now - _DELIVERY_GRACE_S)
+        .where(sa.true() if live else deliveries.c.despite_shadow == 1)
         .group_by(studies.c.token, objects.c.study_instance_uid, objects.c.version, deliveries.c.destination)
     )
     with database.connect() as connection:

@@ -44,6 +44,7 @@ def add_recall(add: AddVerb) -> None:
     which.add_argument("--study", metavar="UID", help="all results of this study")
     verb.add_argument("--reason", choices=sorted(_REASONS), default="patient-safety", help="the rejection notes' title")
     verb.add_argument("--yes", action="store_true", help="do it; without, only list")
+    verb.add_argument("--despite-shadow", action="store_true", help="send the rejection notes in shadow mode too")
 
 
 def _deliver(options: argparse.Namespace) -> None:
@@ -77,6 +78,7 @@ def _recall(options: argparse.Namespace) -> None:
     from gateway.processes.queue import opened_queue
     from gateway.processes.start import open_spool, opened_database
     from gateway.settings import load_settings
+    from gateway.store.mode import is_shadow
 
     if options.bundle is not None and not _BUNDLE.fullmatch(options.bundle):
         raise SettingsError("--bundle takes 8 to 64 hexadecimal digits, as `status` and the reports show them")
@@ -95,10 +97,15 @@ def _recall(options: argparse.Namespace) -> None:
         with opened_queue(database, settings) as jobs:
             for answered in left:
                 try:
-                    failed += not recall(database, spool, jobs, answered, rejection, who, time.time())
+                    failed += not recall(
+                        database, spool, jobs, answered, rejection, who, time.time(), options.despite_shadow
+                    )
                 except ObjectIncomplete as error:
                     incomplete.append(f"{answered.study.study_instance_uid} version {answered.study.version}: {error}")
+            held = is_shadow(database) and not options.despite_shadow
     print(f"{len(left) - failed - len(incomplete)} recalled")
+    if held:
+        print("the node is in shadow mode: the rejection notes go out when it is live; --despite-shadow sends them now")
     if incomplete:
         print("\n".join(incomplete))
     reasons = {

@@ -95,7 +95,7 @@ def _shadow(options: argparse.Namespace) -> None:
 def _enter(options: argparse.Namespace, *, live: bool) -> None:
     from gateway.processes.start import opened_database
     from gateway.settings import load_settings
-    from gateway.store.mode import set_mode
+    from gateway.store.mode import count_held, set_mode
     from gateway.store.states import Mode
 
     settings, mode = load_settings(options.config), Mode.LIVE if live else Mode.SHADOW
@@ -103,4 +103,7 @@ def _enter(options: argparse.Namespace, *, live: bool) -> None:
         raise SettingsError(f"{options.config} names no destination; results could go nowhere")
     with opened_database(settings) as database:
         changed = set_mode(database, mode, getpass.getuser(), time.time(), options.reason)
+        held = count_held(database) if changed else 0
     print(f"the node is {mode.value}" + ("" if changed else " already"))
+    if held:
+        print(f"{held} deliveries that are due " + ("go out now" if live else "stay here; recall withdraws them"))

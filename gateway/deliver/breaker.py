@@ -2,6 +2,9 @@
 
 Closed, everything goes out. After ``breaker_failures`` connections in a row that failed it is open, and nothing goes
 out for ``breaker_s``; then one delivery may try, and its outcome closes the breaker or keeps it open.
+
+An association that was opened, and then ended without an answer to any object, is a failure of another kind: it may be
+the object's fault, so it never holds back the others. It raises the same alarm after as many in a row.
 """
 
 from __future__ import annotations
@@ -60,7 +63,8 @@ def succeeded(database: sa.Engine, name: str, now: float) -> None:
     with writing(database) as connection:
         connection.execute(upsert(database, destinations, {"name": name}))
         before = connection.execute(sa.select(destinations.c.failures).where(here)).scalar_one()
-        values = {"failures": 0, "open_until": 0.0, "last_success": now, "reason": ""}
+        before += connection.execute(sa.select(destinations.c.unanswered).where(here)).scalar_one()
+        values = {"failures": 0, "unanswered": 0, "open_until": 0.0, "last_success": now, "reason": ""}
         connection.execute(destinations.update().where(here).values(values))
     if before:
         clear_alarm(database, AlarmKind.DESTINATION, name, now)
@@ -94,6 +98,39 @@ def failed(database: sa.Engine, name: str, reason: str, deliver: Deliver, now: f
     log_event("destination failed", "warning", destination=name, count=failures, reason=reason)
     if is_open:
         raise_alarm(database, AlarmKind.DESTINATION, name, f"{name} is down: {reason}", now)
+
+
+def broke(database: sa.Engine, name: str, reason: str, deliver: Deliver, now: float) -> None:
+    """Note that a destination could be connected to, and answered for no object; the breaker closes.
+
+    Parameters
+    ----------
+    database
+        The node's database.
+    name
+        The destination's.
+    reason
+        For a person; without a patient's data.
+    deliver
+        The settings of delivery.
+    now
+        Seconds since 1970.
+    """
+    here = destinations.c.name == name
+    with writing(database) as connection:
+        connection.execute(upsert(database, destinations, {"name": name}))
+        values = {
+            "failures": 0,
+            "open_until": 0.0,
+            "unanswered": destinations.c.unanswered + 1,
+            "last_failure": now,
+            "reason": reason,
+        }
+        connection.execute(destinations.update().where(here).values(values))
+        unanswered = connection.execute(sa.select(destinations.c.unanswered).where(here)).scalar_one()
+    log_event("destination gave no answer", "warning", destination=name, count=unanswered, reason=reason)
+    if unanswered >= deliver.breaker_failures:
+        raise_alarm(database, AlarmKind.DESTINATION, name, f"{name} takes no object: {reason}", now)
 
 
 def remark(database: sa.Engine, name: str, reason: str) -> None:

@@ -23,7 +23,17 @@ from gateway.store.states import DeliveryState
 
 @unique
 class FailureReason(Enum):
-    """Failure Reason (0008,1197) of a report: its code, what it means, and whether sending again can help."""
+    """Failure Reason (0008,1197) of a report.
+
+    Parameters
+    ----------
+    code
+        The reason itself.
+    meaning
+        What it means, in words.
+    helps
+        Whether sending again can help.
+    """
 
     PROCESSING_FAILURE = (0x0110, "processing failure", True)
     NO_SUCH_INSTANCE = (0x0112, "no such object instance", True)

@@ -29,14 +29,16 @@ from candor.study.errors import SettingsError
 from candor.study.result_object import ResultObject
 from gateway.deliver import breaker
 from gateway.deliver.commitment import take
+from gateway.deliver.stop import Stop
 from gateway.dimse.association import NoAssociation, NothingAccepted, Remote, associated
 from gateway.dimse.status import Status, explain
 from gateway.logs import log_event
 from gateway.settings import Destination, Settings
 from gateway.store.database import writing
+from gateway.store.mode import mode_of
 from gateway.store.result_objects import from_row
 from gateway.store.schema import commitments, deliveries, objects
-from gateway.store.states import DeliveryState
+from gateway.store.states import DeliveryState, Mode
 
 _AT_ONCE: Final = 200
 """Instances in one transaction."""
@@ -71,6 +73,8 @@ class Committer:
         Makes Transaction UIDs.
     patience_s
         How long an association is held open for the report.
+    stop
+        Ends all sending at once; nothing is asked for in shadow mode.
     """
 
     def __init__(
@@ -80,14 +84,16 @@ class Committer:
         now: Callable[[], float] = time.time,
         new_uid: Callable[[], str] = lambda: str(generate_uid(prefix=None)),
         patience_s: float = _PATIENCE_S,
+        stop: Stop | None = None,
     ) -> None:
         self._database, self._settings, self._now = database, settings, now
         self._new_uid, self._patience_s = new_uid, patience_s
+        self._stop = stop or Stop()
 
     def ask(self) -> int:
         """Ask for what is sent and not asked for, or not answered for too long; returns how many requests went out."""
         committing = [destination for destination in self._settings.destinations if destination.commitment]
-        return sum(self._ask_one(destination) for destination in committing)
+        return sum(map(self.ask_one, committing))
 
     def forget(self) -> int:
         """Delete transactions that are too old for any report to matter; returns how many."""
@@ -98,8 +104,11 @@ class Committer:
         with writing(self._database) as connection:
             return connection.execute(commitments.delete().where(old)).rowcount
 
-    def _ask_one(self, destination: Destination) -> int:
+    def ask_one(self, destination: Destination) -> int:
         """Ask one destination, as often as it takes; a failure leaves the rest for the next look."""
+        with self._database.connect() as connection:
+            if mode_of(connection) is Mode.SHADOW:
+                return 0
         self._give_up(destination)
         asked = 0
         while self._any(destination) and not breaker.wait_s(
@@ -177,6 +186,7 @@ class Committer:
                 [build_context(StorageCommitmentPushModel)],
                 self._settings.deliver.timeout_s,
                 [(evt.EVT_N_EVENT_REPORT, self._take)],
+                self._stop.for_results,
             ) as association:
                 problem = _action(association, transaction)
                 if problem is None:
@@ -185,7 +195,8 @@ class Committer:
             problem = "the destination does not offer it; enable it there, or set commitment: false"
         except (NoAssociation, SettingsError) as error:
             self._forget(transaction)
-            breaker.failed(self._database, destination.name, str(error), self._settings.deliver, self._now())
+            if not self._stop.for_results():
+                breaker.failed(self._database, destination.name, str(error), self._settings.deliver, self._now())
             return False
         if problem is not None:
             log_event("commitment refused", "warning", destination=destination.name, reason=problem)

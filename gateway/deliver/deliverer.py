@@ -16,28 +16,29 @@ from typing import Any, Final, Protocol
 
 import sqlalchemy as sa
 
-from candor.study.errors import SettingsError
 from candor.study.result_object import NOTE
 from gateway.deliver import breaker
 from gateway.deliver.completion import settle_studies, watch_dead_letters
-from gateway.deliver.sender import NO_ANSWER, Answer, Outgoing, Verdict, contexts, refused, send_all
-from gateway.dimse.association import NoAssociation, NothingAccepted, Remote, associated
+from gateway.deliver.sender import NO_ANSWER, Answer, Outcome, Outgoing, Verdict, send
+from gateway.deliver.stop import Stop
+from gateway.dimse.association import Remote
 from gateway.dimse.status import hexadecimal
 from gateway.logs import log_event
 from gateway.settings import Deliver, Destination, Settings
 from gateway.store.counters import count
 from gateway.store.database import writing
+from gateway.store.mode import mode_of
 from gateway.store.schema import deliveries, objects, studies
 from gateway.store.spool import Spool
-from gateway.store.states import DeliveryState
+from gateway.store.states import DeliveryState, Mode
 from gateway.store.study import Study, same_version
 
 _DAY_S: Final = 86400.0
 _SLACK_S: Final = 1.0
 """The job runner's clock and ours need not agree to the millisecond."""
 
-_ORDER: Final = {"sr": 1, "ko": 2, NOTE: 3}
-"""What others refer to goes first: images, then the report, then key objects, and last what rejects any of them."""
+_ORDER: Final = {"sr": 0, "ko": 1, "gsps": 2, "sc": 3, "pm": 4, NOTE: 5}
+"""The report goes first, whatever becomes of the pictures that it refers to; last goes what rejects any of them."""
 
 
 class Queue(Protocol):
@@ -81,6 +82,8 @@ class Deliverer:
         Gives seconds since 1970.
     random
         Gives numbers in [0, 1), for the jitter.
+    stop
+        Ends all sending at once.
     """
 
     def __init__(
@@ -91,12 +94,14 @@ class Deliverer:
         jobs: Queue,
         now: Callable[[], float] = time.time,
         random: Callable[[], float] = random.random,
+        stop: Stop | None = None,
     ) -> None:
         self._database, self._settings, self._spool, self._jobs = database, settings, spool, jobs
         self._now, self._random = now, random
+        self._stop = stop or Stop()
 
     def deliver(self, study: Study, destination: str, attempt: int) -> None:
-        """Send what is due of a study to one destination, over one association.
+        """Send what is due of a study to one destination, in the order of their kinds.
 
         Parameters
         ----------
@@ -135,7 +140,10 @@ class Deliverer:
         return len(found)
 
     def _pending(self, job: Job) -> Sequence[Any]:
-        """Find the rows that are to be sent, now or at their time."""
+        """Return the rows that are to be sent, now or at their time; in shadow mode only what is to go despite it.
+
+        What ended its last association comes after all others, so that it holds back none of them.
+        """
         query = (
             sa.select(deliveries, objects.c.sop_class_uid, objects.c.file, objects.c.sha256, objects.c.kind)
             .join(objects, objects.c.sop_instance_uid == deliveries.c.sop_instance_uid)
@@ -148,7 +156,10 @@ class Deliverer:
             .order_by(objects.c.version, objects.c.made, objects.c.sop_instance_uid)
         )
         with self._database.connect() as connection:
-            return sorted(connection.execute(query).all(), key=lambda row: _ORDER.get(row.kind, 0))
+            if mode_of(connection) is Mode.SHADOW:
+                query = query.where(deliveries.c.despite_shadow == 1)
+            found = connection.execute(query).all()
+        return sorted(found, key=lambda row: (row.reason == NO_ANSWER.reason, _ORDER[row.kind]))
 
     def _look(self, job: Job, rows: Sequence[Any], attempt: int) -> None:
         """Try what is due now, or come back when it is."""
@@ -160,11 +171,11 @@ class Deliverer:
         destination = next((each for each in self._settings.destinations if each.name == job.destination), None)
         if destination is None:
             gone = Answer(Verdict.NEVER, reason="the settings have no such destination any more")
-            self._note(job, [(row, gone) for row in due])
+            self._note(job, [(row, gone) for row in due], ())
         elif wait_s := breaker.wait_s(self._database, destination.name, self._settings.deliver, now):
             self._come_back(job, attempt, wait_s)
         else:
-            self._try(job, destination, due)
+            self._try(job, destination, due, [row for row in rows if row not in due])
 
     def _come_back(self, job: Job, attempt: int, delay_s: float) -> None:
         """Look again later without counting a try; several jobs that wait for the same moment become one.
@@ -184,11 +195,11 @@ class Deliverer:
                 f"at-{moment}",
             )
 
-    def _try(self, job: Job, destination: Destination, due: Sequence[Any]) -> None:
+    def _try(self, job: Job, destination: Destination, due: Sequence[Any], pending: Sequence[Any]) -> None:
         with writing(self._database) as connection:
             begun = [row for row in due if self._begin(connection, row)]
-        answers = self._send(job, destination, [self._outgoing(row) for row in begun])
-        self._note(job, [(row, answers[row.sop_instance_uid]) for row in begun])
+        outcome = self._send(job, destination, begun)
+        self._note(job, [(row, outcome.answers.get(row.sop_instance_uid)) for row in begun], pending)
 
     def _begin(self, connection: sa.Connection, row: Any) -> bool:
         """Count a try; False where the object was recalled, or sent by another process, in the meantime."""
@@ -199,48 +210,54 @@ class Deliverer:
     def _outgoing(self, row: Any) -> Outgoing:
         return Outgoing(row.sop_instance_uid, row.sop_class_uid, self._spool.path(row.file), row.sha256)
 
-    def _send(self, job: Job, destination: Destination, outgoing: Sequence[Outgoing]) -> dict[str, Answer]:
-        """Send over one association; returns an answer for each object, by its SOP Instance UID."""
-        answers = {item.sop_instance_uid: answer for item in outgoing if (answer := item.unfit())}
-        fit = [item for item in outgoing if item.sop_instance_uid not in answers]
-        if not fit:
-            return answers
-        deliver, remote = self._settings.deliver, Remote.destination(destination)
+    def _send(self, job: Job, destination: Destination, rows: Sequence[Any]) -> Outcome:
+        """Send objects, and note how the destination is doing."""
+        deliver = self._settings.deliver
+        is_stopped = self._stop.for_notes if all(row.despite_shadow for row in rows) else self._stop.for_results
+        outgoing = [self._outgoing(row) for row in rows]
         began = time.monotonic()
-        try:
-            with associated(remote, self._settings.delivering_ae_title, contexts(fit), deliver.timeout_s) as opened:
-                for item, answer in send_all(opened, fit):
-                    answers[item.sop_instance_uid] = answer
-        except NothingAccepted as error:
-            answers |= {item.sop_instance_uid: refused(error.results) for item in fit}
-        except (NoAssociation, SettingsError) as error:
-            later = Answer(Verdict.LATER, reason=str(error))
-            answers |= {item.sop_instance_uid: later for item in fit}
-            breaker.failed(self._database, destination.name, later.reason, deliver, self._now())
-        else:
-            self._note_health(destination, answers)
-        taken = sum(answer.verdict is Verdict.TAKEN for answer in answers.values())
+        remote = Remote.destination(destination)
+        outcome = send(remote, self._settings.delivering_ae_title, outgoing, deliver.timeout_s, is_stopped)
+        if not is_stopped():
+            self._note_health(destination, outcome)
+        taken = sum(answer.verdict is Verdict.TAKEN for answer in outcome.answers.values())
         seconds = round(time.monotonic() - began, 3)
         log_event("results sent", study=job.token, destination=destination.name, count=taken, seconds=seconds)
-        return answers
+        return outcome
 
-    def _note_health(self, destination: Destination, answers: dict[str, Answer]) -> None:
-        """Tell the breaker: a connection that broke is a failure, a refused object is none."""
-        if NO_ANSWER in answers.values():
-            reason, deliver = NO_ANSWER.reason, self._settings.deliver
-            breaker.failed(self._database, destination.name, reason, deliver, self._now())
-        else:
-            breaker.succeeded(self._database, destination.name, self._now())
+    def _note_health(self, destination: Destination, outcome: Outcome) -> None:
+        """Tell the breaker: a connection that cannot be made is one failure, one without any answer another."""
+        name, deliver, now = destination.name, self._settings.deliver, self._now()
+        if outcome.unreachable:
+            breaker.failed(self._database, name, outcome.unreachable, deliver, now)
+        elif outcome.has_broken and not outcome.has_answered:
+            breaker.broke(self._database, name, NO_ANSWER.reason, deliver, now)
+        elif outcome.is_reached:
+            breaker.succeeded(self._database, name, now)
 
-    def _note(self, job: Job, answers: Sequence[tuple[Any, Answer]]) -> None:
-        """Write the outcomes, and the job of the next try, in one transaction."""
+    def _note(self, job: Job, answers: Sequence[tuple[Any, Answer | None]], pending: Sequence[Any]) -> None:
+        """Write the outcomes, and the job of the next try, in one transaction.
+
+        Parameters
+        ----------
+        job
+            What was delivered.
+        answers
+            Each row that was begun, with its answer; None where it was not tried.
+        pending
+            Rows whose time has not come.
+        """
         with writing(self._database) as connection:
             for row, answer in answers:
+                if answer is None:
+                    continue
                 if answer.verdict is Verdict.TAKEN:
                     self._taken(connection, row, answer)
                 elif answer.verdict is Verdict.NEVER:
                     self._dead(connection, job, row, answer)
-            self._retry(connection, job, [each for each in answers if each[1].verdict is Verdict.LATER])
+            failed = [(row, each) for row, each in answers if each is not None and each.verdict is Verdict.LATER]
+            untried = [row for row, answer in answers if answer is None]
+            self._retry(connection, job, failed, [*untried, *pending])
         watch_dead_letters(self._database, self._now())
 
     def _taken(self, connection: sa.Connection, row: Any, answer: Answer) -> None:
@@ -269,25 +286,37 @@ class Deliverer:
         here = sa.and_(_key(row), deliveries.c.state == DeliveryState.DUE.value)
         connection.execute(deliveries.update().where(here).values(state=state.value))
 
-    def _retry(self, connection: sa.Connection, job: Job, failed: Sequence[tuple[Any, Answer]]) -> None:
-        """Queue the next try, or give up what has been tried for too long."""
+    def _retry(
+        self, connection: sa.Connection, job: Job, failed: Sequence[tuple[Any, Answer]], others: Sequence[Any] = ()
+    ) -> None:
+        """Give each object that failed its own time, or give it up, and queue a job for the first to come.
+
+        Parameters
+        ----------
+        connection
+            In a transaction.
+        job
+            What was delivered.
+        failed
+            The rows that failed, each with its answer.
+        others
+            More rows that are still to be sent.
+        """
         now, deliver = self._now(), self._settings.deliver
-        later = []
+        times = [row.due for row in others]
         for row, answer in failed:
-            if now - (row.since or now) > deliver.give_up_d * _DAY_S:
+            elapsed_s = now - (row.since or now)
+            if elapsed_s > deliver.give_up_d * _DAY_S:
                 reason = f"given up after {deliver.give_up_d:g} days; the last try: {answer.reason}"
                 self._dead(connection, job, row, Answer(Verdict.NEVER, answer.status, reason))
-            else:
-                later.append((row, answer))
-        if not later:
-            return
-        delay_s = backoff(now - min(row.since or now for row, _ in later), deliver, self._random())
-        for row, answer in later:
-            values = {"due": now + delay_s, "status": answer.status, "reason": answer.reason}
+                continue
+            times.append(now + backoff(elapsed_s, deliver, self._random()))
+            values = {"due": times[-1], "status": answer.status, "reason": answer.reason}
             connection.execute(deliveries.update().where(_key(row)).values(values))
             count(connection, "deliveries_total", destination=row.destination, outcome="retried")
-        attempt = _tries(connection, job)
-        self._jobs.enqueue_delivery(connection, job.study, job.destination, attempt, delay_s)
+        if times:
+            delay_s = max(0.0, min(times) - now)
+            self._jobs.enqueue_delivery(connection, job.study, job.destination, _tries(connection, job), delay_s)
 
 
 def backoff(elapsed_s: float, deliver: Deliver, random: float) -> float:

@@ -91,7 +91,14 @@ def answers_to(database: sa.Engine, study_instance_uid: str) -> list[Answered]:
 
 
 def recall(
-    database: sa.Engine, spool: Spool, jobs: Queue, answered: Answered, rejection: Rejection, who: str, now: float
+    database: sa.Engine,
+    spool: Spool,
+    jobs: Queue,
+    answered: Answered,
+    rejection: Rejection,
+    who: str,
+    now: float,
+    despite_shadow: bool = False,
 ) -> bool:
     """Recall the results of one version.
 
@@ -111,6 +118,8 @@ def recall(
         The operator.
     now
         Seconds since 1970.
+    despite_shadow
+        Whether the note goes out in shadow mode too, in which all results stay here.
 
     Returns
     -------
@@ -135,7 +144,7 @@ def recall(
         record_objects(connection, answered.study, note, now)
         _withdraw(connection, answered)
         for destination in answered.destinations:
-            _plan(connection, jobs, answered, note[0], destination, now)
+            _plan(connection, jobs, answered, note[0], destination, now, despite_shadow)
         names = ", ".join(answered.destinations)
         note_act(connection, who, "recall", answered.token, now, f"{rejection.value.meaning}: {names}")
     clear_alarm(database, AlarmKind.RECALL, answered.token, now)
@@ -222,7 +231,13 @@ def _withdraw(connection: sa.Connection, answered: Answered) -> None:
 
 
 def _plan(
-    connection: sa.Connection, jobs: Queue, answered: Answered, note: ResultObject, destination: str, now: float
+    connection: sa.Connection,
+    jobs: Queue,
+    answered: Answered,
+    note: ResultObject,
+    destination: str,
+    now: float,
+    despite_shadow: bool,
 ) -> None:
     """Send the note wherever a result may be, whatever kinds that destination takes otherwise."""
     values = {
@@ -232,6 +247,7 @@ def _plan(
         "tries": 0,
         "due": now,
         "reason": "",
+        "despite_shadow": int(despite_shadow),
     }
     if connection.execute(upsert(connection.engine, deliveries, values)).rowcount:
         jobs.enqueue_delivery(connection, answered.study, destination, occasion=f"recall-{int(now)}")

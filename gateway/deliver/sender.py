@@ -18,7 +18,7 @@ out of resources (0xA7xx), anything else, none   LATER       nothing says that i
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, unique
 from hashlib import file_digest
 from pathlib import Path
@@ -30,7 +30,10 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext, build_context
 
+from candor.study.errors import SettingsError
+from gateway.dimse.association import NoAssociation, NothingAccepted, Remote, associated
 from gateway.dimse.status import Status, explain
+from gateway.dimse.watch import IsStopped, never
 
 _WARNINGS: Final = (Status.OPTIONAL_UNSUPPORTED, Status.ATTRIBUTE_LIST_ERROR, Status.VALUE_OUT_OF_RANGE)
 _STORED: Final = frozenset(status.code for status in (*_WARNINGS, Status.DUPLICATE_INSTANCE))
@@ -45,6 +48,9 @@ _REFUSALS: Final = frozenset(
         Status.NOT_AUTHORIZED,
     )
 )
+
+_MOST_BROKEN: Final = 3
+"""So many associations may end without an answer in one delivery; what was not tried by then comes next time, first."""
 
 _FOR_NOW: Final = frozenset({1, 2})
 """Results of a presentation context that speak of the user or of no reason, not of what is taken (PS3.8 9.3.3.2)."""
@@ -126,16 +132,90 @@ def contexts(outgoing: Sequence[Outgoing]) -> list[PresentationContext]:
     return [build_context(*pair) for pair in pairs]
 
 
-def send_all(association: Association, outgoing: Sequence[Outgoing]) -> Iterator[tuple[Outgoing, Answer]]:
-    """Send objects over one association, and give the answer for each.
+@dataclass
+class Outcome:
+    """What became of a delivery.
 
-    After one without an answer nothing more is sent: the association is ending, whether pynetdicom has noticed or not.
+    Parameters
+    ----------
+    answers
+        By SOP Instance UID. An object without one was not tried.
+    unreachable
+        Why no association could be opened; "" where each could.
+    is_reached
+        An association was opened.
     """
-    ending = False
+
+    answers: dict[str, Answer] = field(default_factory=dict)
+    unreachable: str = ""
+    is_reached: bool = False
+
+    @property
+    def has_answered(self) -> bool:
+        """Whether the destination answered for any object."""
+        return any(answer.status is not None for answer in self.answers.values())
+
+    @property
+    def has_broken(self) -> bool:
+        """Whether an association ended without an answer."""
+        return NO_ANSWER in self.answers.values()
+
+
+def send(
+    remote: Remote, calling_ae_title: str, outgoing: Sequence[Outgoing], timeout_s: float, is_stopped: IsStopped = never
+) -> Outcome:
+    """Send objects in their order, each by itself: after one that ends the association, the others go over a new one.
+
+    Parameters
+    ----------
+    remote
+        The destination.
+    calling_ae_title
+        Our own.
+    outgoing
+        The objects.
+    timeout_s
+        Longest wait for a connection, and for an answer.
+    is_stopped
+        Returns whether all sending is to end at once.
+    """
+    outcome = Outcome({item.sop_instance_uid: answer for item in outgoing if (answer := item.unfit())})
+    answers, broken = outcome.answers, 0
+    left = [item for item in outgoing if item.sop_instance_uid not in answers]
+    while left and broken < _MOST_BROKEN and not is_stopped():
+        try:
+            with associated(remote, calling_ae_title, contexts(left), timeout_s, is_stopped=is_stopped) as association:
+                outcome.is_reached = True
+                for item, answer in send_all(association, left):
+                    answers[item.sop_instance_uid] = answer
+                    if is_stopped():
+                        break
+        except NothingAccepted as error:
+            answers |= {item.sop_instance_uid: refused(error.results) for item in left}
+        except (NoAssociation, SettingsError) as error:
+            outcome.unreachable = str(error)
+            answers |= {item.sop_instance_uid: Answer(Verdict.LATER, reason=outcome.unreachable) for item in left}
+        else:
+            broken += 1
+        left = [item for item in left if item.sop_instance_uid not in answers]
+    return outcome
+
+
+def send_all(association: Association, outgoing: Sequence[Outgoing]) -> Iterator[tuple[Outgoing, Answer]]:
+    """Send objects over one association, and yield the answer for each; the one without an answer is the last.
+
+    Parameters
+    ----------
+    association
+        Established.
+    outgoing
+        The objects.
+    """
     for item in outgoing:
-        answer = NO_ANSWER if ending or not association.is_established else _send(association, item)
-        ending = answer == NO_ANSWER
+        answer = _send(association, item) if association.is_established else NO_ANSWER
         yield item, answer
+        if answer == NO_ANSWER:  # the association is ending, whether pynetdicom has noticed or not
+            return
 
 
 def _send(association: Association, item: Outgoing) -> Answer:

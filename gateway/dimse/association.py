@@ -1,4 +1,7 @@
-"""Our side of an association that we ask for, with Nagle's algorithm off: with it on each message waits for an ACK."""
+"""Our side of an association that we ask for, within limits by the clock (:mod:`gateway.dimse.watch`).
+
+Nagle's algorithm is off: with it on, each message waits for an ACK.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from pynetdicom import _config
+from pynetdicom import _config, evt
 from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association
 from pynetdicom.events import EventHandlerType
@@ -17,6 +20,7 @@ from candor.study.errors import CandorError
 from gateway.dimse.framing import install
 from gateway.dimse.header import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from gateway.dimse.tls import client_context
+from gateway.dimse.watch import STOPPED, IsStopped, Watch, address_of, never
 from gateway.settings import Destination, Settings, Tls
 
 _config.LOG_HANDLER_LEVEL = "none"
@@ -32,6 +36,8 @@ class NothingAccepted(NoAssociation):
 
     Parameters
     ----------
+    text
+        The error, for a person.
     results
         Of the presentation contexts (PS3.8 9.3.3.2).
     """
@@ -76,17 +82,27 @@ def associated(
     contexts: Sequence[PresentationContext],
     timeout_s: float,
     handlers: Sequence[EventHandlerType] = (),
+    is_stopped: IsStopped = never,
 ) -> Iterator[Association]:
     """Open an association, and release it in the end.
 
+    Whatever the peer does, these take ``2 * timeout_s`` at most: to open the association, to write a piece (a MiB) of a
+    message, to get the answer, to release. A connection on which nothing moves for ``timeout_s`` is closed.
+
     Parameters
     ----------
+    remote
+        Whom to call.
+    calling_ae_title
+        Our own.
     contexts
         At most 128 (PS3.8 7.1.1.13).
     timeout_s
         Longest wait for the connection, and for each answer.
     handlers
         pynetdicom's event handlers, for what the other side may ask on this association.
+    is_stopped
+        Returns whether the association is to end at once, in the middle of an object too.
 
     Raises
     ------
@@ -97,36 +113,60 @@ def associated(
     SettingsError
         The keys for TLS cannot be used.
     """
+    where = f"{remote.ae_title} at {remote.host}:{remote.port}"
+    tls = (client_context(remote.tls), remote.host) if remote.tls else None
+    try:
+        address = address_of(remote.host, timeout_s)
+    except OSError:
+        raise NoAssociation(f"{where} has no address that can be found: check its name and the name server") from None
+    if is_stopped():
+        raise NoAssociation(f"{where} is not called: {STOPPED}")
     entity = ApplicationEntity(calling_ae_title)
     entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
     entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     entity.connection_timeout = entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = timeout_s
-    tls = (client_context(remote.tls), remote.host) if remote.tls else None
-    where = f"{remote.ae_title} at {remote.host}:{remote.port}"
-    association = entity.associate(
-        remote.host,
-        remote.port,
-        contexts=list(contexts),
-        ae_title=remote.ae_title,
-        tls_args=tls,
-        evt_handlers=list(handlers),
-    )
-    if not association.is_established:
-        results = frozenset(context.result for context in association.rejected_contexts)
-        if results:  # pynetdicom has ended an association of no use
-            raise NothingAccepted(f"{where} takes nothing of what was offered", results)
-        said = (
-            "refuses the association: check AE titles and its list of callers"
-            if association.is_rejected
-            else ("does not answer, or ends the connection: check address, port and certificates")
+    with Watch(timeout_s, is_stopped) as watch:
+        watch.allow()
+        association = entity.associate(
+            address,
+            remote.port,
+            contexts=list(contexts),
+            ae_title=remote.ae_title,
+            tls_args=tls,
+            evt_handlers=[*handlers, (evt.EVT_REQUESTED, watch.opening)],
         )
-        raise NoAssociation(f"{where} {said}")
-    connection = association.dul.socket.socket if association.dul.socket else None
-    if connection is not None:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    install(association)
-    try:
-        yield association
-    finally:
-        if association.is_established:
-            association.release()
+        if not association.is_established:
+            raise _failure(association, where, watch.reason)
+        connection = association.dul.socket.socket if association.dul.socket else None
+        if connection is not None:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.settimeout(timeout_s)  # pynetdicom takes it away once it is connected
+        install(association, watch)
+        try:
+            yield association
+        finally:
+            if association.is_established:
+                watch.allow()
+                association.release()
+
+
+def _failure(association: Association, where: str, reason: str) -> NoAssociation:
+    """Return the error that says why an association was not established.
+
+    Parameters
+    ----------
+    association
+        As pynetdicom left it.
+    where
+        Whom we called.
+    reason
+        Why the watch ended it; "" where it did not.
+    """
+    results = frozenset(context.result for context in association.rejected_contexts)
+    if results:  # pynetdicom has ended an association of no use
+        return NothingAccepted(f"{where} takes nothing of what was offered", results)
+    if reason:
+        return NoAssociation(f"{where}: {reason}")
+    if association.is_rejected:
+        return NoAssociation(f"{where} refuses the association: check AE titles and its list of callers")
+    return NoAssociation(f"{where} does not answer, or ends the connection: check address, port and certificates")

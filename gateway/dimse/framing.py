@@ -23,6 +23,8 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.pdu_primitives import P_DATA
 
+from gateway.dimse.watch import Watch
+
 _P_DATA_TF: Final = 0x04
 _MORE, _LAST, _LAST_OF_COMMAND = 0x00, 0x02, 0x03
 """Message control headers (PS3.8 E.2)."""
@@ -42,34 +44,64 @@ class Frames(bytes):
 
 
 class FramingDimse(DIMSEServiceProvider):
-    """pynetdicom's message provider, but for the data sets of files."""
+    """pynetdicom's message provider, but for the data sets of files. Each message gets its limit by the clock.
+
+    Parameters
+    ----------
+    association
+        The association that the messages go out on.
+    watch
+        Ends it when a message takes too long.
+    """
+
+    def __init__(self, association: Association, watch: Watch) -> None:
+        super().__init__(association)
+        self._watch = watch
 
     def send_msg(self, primitive: Any, context_id: int) -> None:
-        """Send a message."""
+        """Send a message.
+
+        Parameters
+        ----------
+        primitive
+            A DIMSE primitive of pynetdicom: a request, or our answer to one.
+        context_id
+            Of the presentation context.
+        """
+        self._watch.allow()
         source: Any = primitive._dataset_path if isinstance(primitive, C_STORE) else None
         if source is None:
             super().send_msg(primitive, context_id)
             return
+        path, offset = source
         message = C_STORE_RQ()
         message.primitive_to_message(primitive)
         for fragment in message.encode_msg(context_id, self.maximum_pdu_size):
             self.dul.send_pdu(fragment)
             if fragment.presentation_data_value_list[0][1][0] == _LAST_OF_COMMAND:
                 break
-        path, offset = source
         for written in frames(path, offset, context_id, self.maximum_pdu_size):
-            self._await_room()
+            self._await_room(_AHEAD)
             self.dul.send_pdu(_primitive(written))
+        self._await_room(0)  # the wait for the answer begins when all is sent
 
-    def _await_room(self) -> None:
-        """Let the socket catch up; where the association has ended it never does."""
-        while self.dul.to_provider_queue.qsize() > _AHEAD and self.dul.is_alive():
+    def _await_room(self, ahead: int) -> None:
+        """Wait until only so many writes are left to do, or the association has ended."""
+        while self.dul.to_provider_queue.qsize() > ahead and self.dul.is_alive():
             time.sleep(_PAUSE_S)
 
 
-def install(association: Association) -> None:
-    """Let an established association send files in large writes."""
-    association.dimse = FramingDimse(association)
+def install(association: Association, watch: Watch) -> None:
+    """Let an established association send files in large writes, and each message within its limit.
+
+    Parameters
+    ----------
+    association
+        Established, and idle.
+    watch
+        The association's.
+    """
+    association.dimse = FramingDimse(association, watch)
     dul, send = association.dul, association.dul._send
 
     def send_frames(pdu: Any) -> None:
@@ -78,6 +110,8 @@ def install(association: Association) -> None:
             dul.socket.send(memoryview(values[0].presentation_data_value))  # type: ignore[arg-type]
         else:
             send(pdu)
+        if values:
+            watch.allow()
 
     dul._send = send_frames  # type: ignore[method-assign]
 
@@ -87,6 +121,10 @@ def frames(path: Path, offset: int, context_id: int, maximum_pdu: int) -> Iterat
 
     Parameters
     ----------
+    path
+        The file.
+    offset
+        Where its data set begins, in bytes.
     context_id
         Of the presentation context.
     maximum_pdu

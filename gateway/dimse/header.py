@@ -93,7 +93,16 @@ def read_head(path: Path) -> Head:
 
 
 def part_10_header(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str) -> bytes:
-    """Make what stands in a file before the data set as it was received.
+    """Return what stands in a file before the data set as it was received.
+
+    Parameters
+    ----------
+    sop_class_uid
+        SOP Class UID (0008,0016) of the instance.
+    sop_instance_uid
+        SOP Instance UID (0008,0018) of the instance.
+    transfer_syntax_uid
+        The transfer syntax that the data set was received in.
 
     References
     ----------

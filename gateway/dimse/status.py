@@ -9,7 +9,17 @@ from candor.study.errors import CandorError
 
 @unique
 class Status(Enum):
-    """A status of a DIMSE response (0000,0900): its code, what it means, and where the standard says so."""
+    """A status of a DIMSE response (0000,0900).
+
+    Parameters
+    ----------
+    code
+        The status itself.
+    meaning
+        What it means, in words.
+    clause
+        Where the standard says so.
+    """
 
     SUCCESS = (0x0000, "success", "PS3.7 C.1.1")
     OPTIONAL_UNSUPPORTED = (0x0001, "warning: requested optional attributes are not supported", "PS3.7 C.4")

@@ -29,7 +29,9 @@ from gateway.store.states import Priority
 from gateway.store.study import Study
 
 STUDIES: Final = "studies"
-DELIVERIES: Final = "deliveries"
+DELIVERIES: Final = "deliveries by destination"
+"""Each destination has its own part of the queue: one that hangs holds back no other. Jobs of the earlier queue,
+"deliveries", are not run any more; what they were for is queued again as lost."""
 
 _NAME: Final = "candor"
 _VERSION: Final = "1"
@@ -39,6 +41,9 @@ _POLL_S: Final = 0.02
 """A study waits for such a look twice, and for half of it on average; a look costs 2 ms of a processor."""
 
 _DELIVERIES_AT_ONCE: Final = 4
+"""To each destination."""
+
+_OTHER_THREADS: Final = 4
 _RECOVERIES: Final = 1000
 """Our own tables count the tries; the job runner's would hit innocent neighbours of a job that kills its process."""
 
@@ -101,6 +106,7 @@ class Jobs:
     ) -> None:
         _silence()
         self._database, self._url, self.executor_id = database, settings.database, executor_id
+        self._destinations = settings.destinations
         DBOS.migrate(self._url)
         self._client = DBOSClient(
             system_database_url=self._url,
@@ -164,7 +170,10 @@ class Jobs:
         token, priority = connection.execute(sa.select(studies.c.token, studies.c.priority).where(study.row)).one()
         name = f"deliver:{token}:{study.version}:{destination}:{attempt}" + (f":{occasion}" if occasion else "")
         arguments = (study.study_instance_uid, study.version, destination, attempt)
-        return self._enqueue(connection, DELIVERIES, "make_delivery", name, arguments, Priority(priority), delay_s)
+        lane = destination
+        return self._enqueue(
+            connection, DELIVERIES, "make_delivery", name, arguments, Priority(priority), delay_s, lane
+        )
 
     def _enqueue(
         self,
@@ -175,6 +184,7 @@ class Jobs:
         arguments: tuple[Any, ...],
         priority: Priority,
         delay_s: float,
+        lane: str | None = None,
     ) -> str:
         options: EnqueueOptions = {
             "queue_name": queue,
@@ -183,6 +193,8 @@ class Jobs:
             "app_version": _VERSION,
             "priority": priority.value,
         }
+        if lane is not None:
+            options["queue_partition_key"] = lane
         if delay_s > 0:
             options["delay_seconds"] = delay_s
         self._client.enqueue_in_transaction(connection, options, *arguments)
@@ -190,13 +202,14 @@ class Jobs:
 
     def run_studies(self, assess: AssessStudy) -> None:
         """Begin to do studies in the background, one at a time."""
-        self._run(STUDIES, assess, at_once=1)
+        self._run(STUDIES, assess, threads=1, worker_concurrency=1)
 
     def run_deliveries(self, deliver: MakeDelivery) -> None:
-        """Begin to make deliveries in the background, a few at once."""
-        self._run(DELIVERIES, deliver, at_once=_DELIVERIES_AT_ONCE)
+        """Begin to make deliveries in the background, a few at once to each destination."""
+        threads = _DELIVERIES_AT_ONCE * (len(self._destinations) + 1)  # and to those that left the settings
+        self._run(DELIVERIES, deliver, threads, partition_worker_concurrency=_DELIVERIES_AT_ONCE)
 
-    def _run(self, queue: str, handler: Callable[..., None], at_once: int) -> None:
+    def _run(self, queue: str, handler: Callable[..., None], threads: int, **limits: Any) -> None:
         _handlers[queue] = handler
         DBOS(
             config={
@@ -206,12 +219,12 @@ class Jobs:
                 "executor_id": self.executor_id,
                 "serializer": DBOSPortableJSONSerializer(),
                 "log_level": "CRITICAL",
-                "max_executor_threads": 16,
+                "max_executor_threads": threads + _OTHER_THREADS,
             }
         )
         DBOS.listen_queues([queue])
         self._lease.beat()  # before the first job: nobody may take this process for dead
-        self._client.register_queue(queue, worker_concurrency=at_once, polling_interval_sec=_POLL_S)
+        self._client.register_queue(queue, polling_interval_sec=_POLL_S, **limits)
         DBOS.launch()
         self._lease.start()
         self._running = True

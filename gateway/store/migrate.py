@@ -14,7 +14,11 @@ _STEPS: Final[dict[int, tuple[str, ...]]] = {
         # Until then rejection notes were the only Key Object Selection documents, and had their kind.
         "UPDATE objects SET kind = 'note' WHERE kind = 'ko'",
     ),
-    2: ("ALTER TABLE studies ADD COLUMN over_limit DOUBLE PRECISION",),
+    2: (
+        "ALTER TABLE studies ADD COLUMN over_limit DOUBLE PRECISION",
+        "ALTER TABLE deliveries ADD COLUMN despite_shadow INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE destinations ADD COLUMN unanswered INTEGER NOT NULL DEFAULT 0",
+    ),
 }
 """What leads from each version to the next, in the words that SQLite and PostgreSQL have in common."""
 

@@ -1,4 +1,8 @@
-"""Shadow or live: whether results leave the node. Shadow until an operator says otherwise, and the trail says who."""
+"""Shadow or live: whether results leave the node. Shadow until an operator says otherwise, and the trail says who.
+
+Shadow is the emergency stop too. Deliveries that are due stay due, and go out when the node is live again, unless they
+are recalled before. Results that are made in shadow mode are never sent.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,8 @@ from typing import Final
 import sqlalchemy as sa
 
 from gateway.store.database import upsert, writing
-from gateway.store.schema import audit_trail, node_state
-from gateway.store.states import Mode
+from gateway.store.schema import audit_trail, deliveries, node_state
+from gateway.store.states import DeliveryState, Mode
 
 _KEY: Final = "mode"
 
@@ -17,6 +21,19 @@ def mode_of(connection: sa.Connection) -> Mode:
     """Return the node's mode; results that are made from now on follow it."""
     found = connection.execute(sa.select(node_state.c.value).where(node_state.c.key == _KEY)).scalar()
     return Mode(found) if found else Mode.SHADOW
+
+
+def is_shadow(database: sa.Engine) -> bool:
+    """Return whether the node is in shadow mode."""
+    with database.connect() as connection:
+        return mode_of(connection) is Mode.SHADOW
+
+
+def count_held(database: sa.Engine) -> int:
+    """Return how many deliveries are due: shadow mode holds them, and live lets them go."""
+    due = deliveries.c.state == DeliveryState.DUE.value
+    with database.connect() as connection:
+        return connection.execute(sa.select(sa.func.count()).select_from(deliveries).where(due)).scalar_one()
 
 
 def set_mode(database: sa.Engine, mode: Mode, who: str, now: float, detail: str = "") -> bool:

@@ -115,6 +115,9 @@ deliveries = sa.Table(
     sa.Column("committed", sa.Double),
     sa.Column("since", sa.Double),  # when the first try was made, or the first after a person made it due anew
     sa.Column("transaction_uid", _UID),  # the commitment that was asked for last
+    sa.Column(
+        "despite_shadow", sa.Integer, nullable=False, default=0, server_default="0"
+    ),  # 1: shadow does not hold it
 )
 """Each object on its way to each destination that takes it."""
 
@@ -135,6 +138,8 @@ destinations = sa.Table(
     metadata,
     sa.Column("name", sa.String(64), primary_key=True),
     sa.Column("failures", sa.Integer, nullable=False, default=0),  # in a row
+    # Associations in a row that were opened and ended without an answer.
+    sa.Column("unanswered", sa.Integer, nullable=False, default=0, server_default="0"),
     sa.Column("open_until", sa.Double, nullable=False, default=0.0),  # the circuit breaker lets nothing out until then
     sa.Column("last_success", sa.Double),
     sa.Column("last_failure", sa.Double),

@@ -29,11 +29,12 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPu
 from candor.files.hashes import file_sha256
 from candor.study.result import Disposition
 from gateway.deliver.deliverer import Deliverer
+from gateway.deliver.stop import Stop
 from gateway.settings import Destination, Settings
-from gateway.store.database import writing
-from gateway.store.schema import deliveries, metadata, objects, studies
+from gateway.store.database import upsert, writing
+from gateway.store.schema import deliveries, metadata, node_state, objects, studies
 from gateway.store.spool import Spool
-from gateway.store.states import DeliveryState, Priority
+from gateway.store.states import DeliveryState, Mode, Priority
 from gateway.store.study import Study
 from gateway.store.tokens import Tokens
 from tests.cases import header_of
@@ -54,7 +55,10 @@ STUDY = str(image().StudyInstanceUID)
 
 @dataclass
 class Archive:
-    """A storage SCP; each C-STORE takes the next of ``statuses``, then success. None aborts the association."""
+    """A storage SCP; each C-STORE takes the next of ``statuses``, then success. None aborts the association.
+
+    So does each object of a class in ``poison``. ``on_store`` is called with the UID of each before it is answered.
+    """
 
     statuses: list[int | None] = field(default_factory=list)
     classes: tuple[str, ...] = CLASSES
@@ -65,18 +69,22 @@ class Archive:
     actions: list[Dataset] = field(default_factory=list)
     associations: int = 0
     port: int = 0
+    poison: tuple[str, ...] = ()
+    on_store: Callable[[str], None] = lambda uid: None
 
     def uids(self) -> list[str]:
         return [uid for uid, _ in self.received]
 
     def store(self, event: Any) -> int:
-        status = self.statuses.pop(0) if self.statuses else 0
+        poisoned = event.request.AffectedSOPClassUID in self.poison
+        status = None if poisoned else self.statuses.pop(0) if self.statuses else 0
         if status is None:
             event.assoc.abort()
             return 0
         content = event.request.DataSet.getvalue()
         self.contents.append(content)
         self.received.append((event.request.AffectedSOPInstanceUID, event.context.transfer_syntax))
+        self.on_store(event.request.AffectedSOPInstanceUID)
         return status
 
     def accept(self, _: Any) -> None:
@@ -186,10 +194,17 @@ class Sender:
     def __init__(self, settings: Settings, database: sa.Engine, spool: Spool, clock: Clock) -> None:
         self.settings, self.database, self.spool, self.clock = settings, database, spool, clock
         self.queue = FakeQueue()
+        self.stop = Stop()
+        self.enter(Mode.LIVE)
+
+    def enter(self, mode: Mode) -> None:
+        """Change the node's mode, without an act in the trail."""
+        with writing(self.database) as connection:
+            connection.execute(upsert(self.database, node_state, {"key": "mode", "value": mode.value}, "value"))
 
     @property
     def deliverer(self) -> Deliverer:
-        return Deliverer(self.database, self.settings, self.spool, self.queue, self.clock, lambda: 0.5)
+        return Deliverer(self.database, self.settings, self.spool, self.queue, self.clock, lambda: 0.5, self.stop)
 
     def towards(self, archive: Archive, **changes: Any) -> Sender:
         """Send to an archive from now on."""
@@ -250,8 +265,7 @@ class Sender:
     def both(self) -> tuple[str, str]:
         """A study with a report and an overlay, both due; their UIDs in the order in which they are to go out."""
         self.study()
-        report_uid = self.result("sr")
-        return self.result("sc"), report_uid
+        return self.result("sr"), self.result("sc")
 
     def deliver(self, version: int = 1, attempt: int = 0, study: str = STUDY) -> None:
         self.deliverer.deliver(Study(study, version), "pacs", attempt)

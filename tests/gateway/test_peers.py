@@ -76,7 +76,7 @@ def test_dcmtk_takes_the_results(sender: Sender, tmp_path: Path, secure: bool) -
     theirs = keys["archive"]
     options = ["+tls", theirs.key, theirs.certificate, "+cf", theirs.authorities] if secure else []
     with peer(port, "storescp", "--output-directory", taken, *options, str(port)):
-        overlay, report = sender.towards(Archive(port=port), tls=keys["node"] if secure else None).both()
+        report, overlay = sender.towards(Archive(port=port), tls=keys["node"] if secure else None).both()
         sender.deliver()
     assert sender.states() == ["sent", "sent"]
     received = {str(dcmread(path).SOPInstanceUID): dcmread(path) for path in taken.iterdir()}
@@ -119,7 +119,7 @@ def test_orthanc_takes_the_results_and_commits_to_them(sender: Sender, tmp_path:
     try:
         with peer(port, "Orthanc", orthanc_settings(tmp_path, port, web, receiver.port)):
             wait_until(lambda: listens(web))
-            overlay, report = sender.towards(Archive(port=port), commitment=True).both()
+            report, overlay = sender.towards(Archive(port=port), commitment=True).both()
             sender.deliver()
             assert sender.states() == ["sent", "sent"]
             assert Committer(sender.database, sender.settings, sender.clock, patience_s=PATIENCE_S).ask() == 1

@@ -131,13 +131,14 @@ syntax of its file, and in a context of its own in DICOM's default one; the file
 
 #### 4.2.6 Sender: Storage
 
-All that is due at a destination goes over one association: images first, then the report, then key objects, last a
-rejection note. Each object has its own row, and each answer its own consequence:
+All of a study that is due at a destination goes over one association: the report first, then key objects, outlines,
+overlays and heatmaps, last a rejection note. After an object that ends the association the others go over a new one.
+Each object has its own row, and each answer its own consequence:
 
 {statuses.understood()}
 A context that is refused with result 1 or 2 (PS3.8 9.3.3.2) is tried again; one that is refused with 3 or 4, for an
-abstract or transfer syntax that is not supported, is permanent. A destination that does not answer is tried again,
-and after `deliver.breaker_failures` failures in a row left alone for `deliver.breaker_s`.
+abstract or transfer syntax that is not supported, is permanent. A destination that cannot be connected to is tried
+again, and after `deliver.breaker_failures` failures in a row left alone for `deliver.breaker_s`.
 
 #### 4.2.7 Storage Commitment
 

@@ -20,7 +20,8 @@ from gateway.jobs.jobs import DELIVERIES, STUDIES
 from gateway.settings import Settings, Studies
 from gateway.store import schema
 from gateway.store.database import writing
-from gateway.store.states import Priority
+from gateway.store.mode import set_mode
+from gateway.store.states import Mode, Priority
 from gateway.store.study import Study
 from tests.gateway.conftest import Clock
 from tests.gateway.network import image
@@ -139,6 +140,9 @@ def test_a_delivery_without_a_job_gets_one_whoever_looks(node: Node) -> None:
         node.execute(schema.objects.insert().values(row))
         delivery = {"sop_instance_uid": name, "destination": destination, "state": "due", "due": due, "tries": 2}
         node.execute(schema.deliveries.insert().values(delivery))
+    requeue_lost_deliveries(node.database, node.jobs, node.clock())
+    assert names(node, DELIVERIES) == []  # shadow mode holds them
+    set_mode(node.database, Mode.LIVE, "ann", node.clock())
     for _ in range(2):
         requeue_lost_deliveries(node.database, node.jobs, node.clock())
     (name,) = names(node, DELIVERIES)

@@ -93,10 +93,10 @@ def test_a_delivery_is_retried_committed_resent_and_recalled(
 ) -> None:
     monkeypatch.setattr(deliver_process, "_LOOK_S", 0.05)
     archive.statuses = [0xA700, 0xA700, 0, 0xC000]
-    overlay, report = sender.both()
+    report, overlay = sender.both()
     enqueue(sender)
     run_while(sender, lambda: sender.state_of_study() == "failed")
-    assert archive.uids() == [overlay, report, overlay, report]
+    assert archive.uids() == [report, overlay, report, overlay]
     assert sorted(sender.states()) == ["committed", "dead"]
 
     assert main(["resend", "--config", str(config), "--to", "pacs"]) == 0

@@ -159,3 +159,21 @@ def test_the_processes_upkeep_and_work_bring_a_study_to_its_result(
     assert node.study(uid).state == "stored"
     report = node.spool.path(node.rows(schema.objects.select())[0].file)
     assert report.stat().st_mode & 0o077 == 0
+
+
+def test_the_stop_and_its_end_say_how_many_deliveries_are_due(
+    node: Node, config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = {"sop_instance_uid": "1.1", "sop_class_uid": "1.2", "series_instance_uid": "1.3", "kind": "sr"}
+    row |= {"study_instance_uid": "1.4", "version": 1, "file": "f", "sha256": "s", "made": 0.0}
+    node.execute(schema.objects.insert().values(row))
+    delivery = {"sop_instance_uid": "1.1", "destination": "pacs", "state": "due", "due": 0.0, "tries": 0}
+    node.execute(schema.deliveries.insert().values(delivery))
+    for verb in ("live", "shadow"):
+        call(verb, "--reason", "because", "--config", config)
+    assert capsys.readouterr().out.splitlines() == [
+        "the node is live",
+        "1 deliveries that are due go out now",
+        "the node is shadow",
+        "1 deliveries that are due stay here; recall withdraws them",
+    ]

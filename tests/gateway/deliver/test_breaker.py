@@ -97,3 +97,15 @@ def test_an_unknown_destination_is_let_out(shared: sa.Engine) -> None:
 def test_a_remark_changes_nothing_but_the_reason(shared: sa.Engine) -> None:
     breaker.remark(shared, "pacs", "storage commitment: refused")
     assert (row(shared).reason, row(shared).failures) == ("storage commitment: refused", 0)
+
+
+def test_an_association_without_an_answer_never_opens_it_and_raises_the_alarm(shared: sa.Engine) -> None:
+    fail(shared, 2)
+    for _ in range(3):
+        assert opened(shared) == []
+        breaker.broke(shared, "pacs", "no answer", DELIVER, NOW)
+    assert breaker.wait_s(shared, "pacs", DELIVER, NOW) == 0
+    assert (row(shared).failures, row(shared).unanswered) == (0, 3)
+    assert opened(shared) == ["pacs takes no object: no answer"]
+    breaker.succeeded(shared, "pacs", NOW)
+    assert (row(shared).unanswered, opened(shared)) == (0, [])

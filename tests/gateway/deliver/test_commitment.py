@@ -18,7 +18,9 @@ from gateway.receive.receiver import Receiver
 from gateway.settings import Settings
 from gateway.store.schema import commitments, deliveries, destinations
 from gateway.store.spool import Spool
+from gateway.store.states import Mode
 from gateway.store.tokens import Tokens
+from tests.gateway import stalled
 from tests.gateway.archive import (
     STUDY,
     Archive,
@@ -29,6 +31,7 @@ from tests.gateway.archive import (
     running,
 )
 from tests.gateway.conftest import Clock
+from tests.gateway.stalled import finished, stalling
 
 DAY_S = 86400.0
 
@@ -330,3 +333,34 @@ def test_a_destination_without_commitment_is_not_asked(sender: Sender, committin
     assert sender.state_of_study() == "delivered"
     assert sender.column(deliveries.c.transaction_uid) == [None, None]
     assert STUDY not in archive.uids()
+
+
+def test_a_report_of_one_destination_says_nothing_of_another(sender: Sender, committing: Any) -> None:
+    """Each has its own copy: what one has committed to, the other may not have."""
+    archive = committing(silent)
+    uids = archive.uids()
+    for uid in uids:
+        copy = {"sop_instance_uid": uid, "destination": "other", "state": "sent", "due": sender.clock(), "tries": 1}
+        sender.execute(deliveries.insert().values(copy | {"reason": ""}))
+    committer(sender).ask()
+    take(sender.database, 2, report(archive.actions[0], failed={uids[0]: 0x0122}), sender.clock())
+    assert sender.column(deliveries.c.state, deliveries.c.destination == "other") == ["sent", "sent"]
+    assert sorted(sender.column(deliveries.c.state, deliveries.c.destination == "pacs")) == ["committed", "dead"]
+
+
+def test_nothing_is_asked_for_in_shadow_mode(sender: Sender, committing: Any) -> None:
+    archive = committing(silent)
+    sender.enter(Mode.SHADOW)
+    assert committer(sender).ask() == 0
+    assert archive.actions == []
+    sender.enter(Mode.LIVE)
+    assert committer(sender).ask() == 1
+
+
+@pytest.mark.parametrize("name", ["HALF_ACCEPT", "HALF_ANSWER", "DRIPPING_ANSWER"])
+def test_an_archive_that_stalls_does_not_hold_the_request(sender: Sender, committing: Any, name: str) -> None:
+    archive = committing(silent)
+    with stalling(archive.port, getattr(stalled, name)) as peer:
+        sender.towards(Archive(port=peer.port), commitment=True).with_deliver(timeout_s=0.5)
+        assert finished(committer(sender).ask) == 0
+    assert sender.states() == ["sent", "sent"]

@@ -8,7 +8,12 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from pydicom.uid import ImplicitVRLittleEndian, KeyObjectSelectionDocumentStorage, SecondaryCaptureImageStorage
+from pydicom.uid import (
+    ImplicitVRLittleEndian,
+    KeyObjectSelectionDocumentStorage,
+    ParametricMapStorage,
+    SecondaryCaptureImageStorage,
+)
 
 from candor.study.result import Disposition
 from gateway.deliver.completion import settle_studies
@@ -19,9 +24,11 @@ from gateway.settings import Deliver, Settings, Tls
 from gateway.store.schema import alarms, counters, deliveries, destinations, objects, studies
 from gateway.store.spool import Spool
 from gateway.store.study import Study
+from tests.gateway import stalled
 from tests.gateway.archive import STUDY, Archive, Sender, data_set_of, decoded, running
 from tests.gateway.conftest import Clock
 from tests.gateway.network import Authority
+from tests.gateway.stalled import Stall, finished, stalling
 
 DAY_S = 86400.0
 
@@ -36,14 +43,14 @@ def open_alarms(sender: Sender) -> list[tuple[str, str]]:
     return [(row[0], row[1]) for row in sender.rows(query)]
 
 
-def test_every_object_goes_out_as_its_file_is_images_first(sender: Sender, archive: Archive) -> None:
-    overlay, report = sender.both()
+def test_every_object_goes_out_as_its_file_is_the_report_first(sender: Sender, archive: Archive) -> None:
+    report, overlay = sender.both()
     sender.deliver()
-    assert archive.uids() == [overlay, report]
-    assert archive.contents == [data_set_of(sender.path(overlay)), data_set_of(sender.path(report))]
+    assert archive.uids() == [report, overlay]
+    assert archive.contents == [data_set_of(sender.path(report)), data_set_of(sender.path(overlay))]
     assert archive.associations == 1
     assert sender.states() == ["sent", "sent"]
-    row = sender.delivery(overlay)
+    row = sender.delivery(report)
     assert (row.status, row.tries, row.sent, row.reason) == (0, 1, sender.clock(), "")
     assert sender.state_of_study() == "delivered"
     assert sender.queue.queued == []
@@ -66,12 +73,12 @@ def test_a_second_job_for_the_same_sends_nothing(sender: Sender, archive: Archiv
 
 def test_a_refused_object_is_dead_at_once_and_the_others_go(sender: Sender, archive: Archive) -> None:
     archive.statuses = [0xA900]
-    overlay, report = sender.both()
+    report, overlay = sender.both()
     sender.deliver()
-    assert sender.delivery(overlay).state == "dead"
-    assert sender.delivery(overlay).status == 0xA900
-    assert "does not match" in sender.delivery(overlay).reason
-    assert sender.delivery(report).state == "sent"
+    assert sender.delivery(report).state == "dead"
+    assert sender.delivery(report).status == 0xA900
+    assert "does not match" in sender.delivery(report).reason
+    assert sender.delivery(overlay).state == "sent"
     assert open_alarms(sender) == [("dead_letter", "pacs")]
     assert sender.queue.queued == []
     assert sender.state_of_study() == "failed"
@@ -83,7 +90,7 @@ def test_a_class_that_is_not_negotiated_is_dead_at_once(
 ) -> None:
     with running(Archive(classes=(SecondaryCaptureImageStorage,))) as archive:
         sender = Sender(settings, database, spool, clock).towards(archive)
-        overlay, report = sender.both()
+        report, overlay = sender.both()
         sender.deliver()
     assert sender.delivery(overlay).state == "sent"
     assert (sender.delivery(report).state, sender.delivery(report).status) == ("dead", None)
@@ -106,51 +113,145 @@ def test_an_archive_of_the_default_syntax_alone_gets_it(
 ) -> None:
     with running(Archive(syntaxes=(ImplicitVRLittleEndian,))) as archive:
         sender = Sender(settings, database, spool, clock).towards(archive)
-        overlay, _ = sender.both()
+        report, _ = sender.both()
         sender.deliver()
     assert sender.states() == ["sent", "sent"]
-    assert archive.received[0] == (overlay, ImplicitVRLittleEndian)
-    assert decoded(archive.contents[0]).SOPInstanceUID == overlay
+    assert archive.received[0] == (report, ImplicitVRLittleEndian)
+    assert decoded(archive.contents[0]).SOPInstanceUID == report
 
 
 def test_out_of_resources_is_tried_again_later(sender: Sender, archive: Archive) -> None:
     archive.statuses = [0xA700]
-    overlay, report = sender.both()
+    report, overlay = sender.both()
     sender.deliver()
-    row = sender.delivery(overlay)
+    row = sender.delivery(report)
     assert (row.state, row.status, row.tries) == ("due", 0xA700, 1)
     assert row.due == sender.clock() + 5.0
     assert sender.queue.queued == [(1, "pacs", 2, 5.0, "")]
-    assert sender.delivery(report).state == "sent"
+    assert sender.delivery(overlay).state == "sent"
     assert sender.state_of_study() == "delivering"
     assert sender.column(destinations.c.failures) == [0]  # it answered: no business of the breaker's
     sender.clock.pass_s(5)
     sender.deliver(attempt=1)
-    assert archive.uids() == [overlay, report, overlay]
+    assert archive.uids() == [report, overlay, report]
     assert sender.state_of_study() == "delivered"
 
 
 def test_an_abort_in_the_middle_leaves_the_rest_due(sender: Sender, archive: Archive) -> None:
     archive.statuses = [0, None]
-    overlay, report = sender.both()
+    report, overlay = sender.both()
     sender.deliver()
-    assert sender.delivery(overlay).state == "sent"
-    assert sender.delivery(report).state == "due"
-    assert "ended without an answer" in sender.delivery(report).reason
-    assert sender.column(destinations.c.failures) == [1]
+    assert sender.delivery(report).state == "sent"
+    assert sender.delivery(overlay).state == "due"
+    assert "ended without an answer" in sender.delivery(overlay).reason
+    assert sender.column(destinations.c.failures) == [0]
 
 
-def test_after_an_abort_nothing_more_is_sent_on_that_association(sender: Sender, archive: Archive) -> None:
+def test_after_an_abort_the_others_go_over_a_new_association(sender: Sender, archive: Archive) -> None:
     archive.statuses = [None]
-    sender.both()
+    report, overlay = sender.both()
     sender.deliver()
-    assert archive.received == []
-    assert sender.states() == ["due", "due"]
+    assert archive.uids() == [overlay]
+    assert archive.associations == 2
+    assert (sender.delivery(report).state, sender.delivery(overlay).state) == ("due", "sent")
     assert sender.queue.queued == [(1, "pacs", 2, 5.0, "")]
 
 
+def test_an_archive_that_aborts_at_pictures_gets_all_that_is_none(sender: Sender, archive: Archive) -> None:
+    archive.poison = (SecondaryCaptureImageStorage, ParametricMapStorage)
+    sender.study()
+    heatmaps, overlay, outlines, key_objects, report = (
+        sender.result(kind) for kind in ("pm", "sc", "gsps", "ko", "sr")
+    )
+    sender.deliver()
+    assert archive.uids() == [report, key_objects, outlines]
+    assert {sender.delivery(uid).tries for uid in (heatmaps, overlay)} == {1}
+    assert sender.column(destinations.c.failures) == [0]  # no other study waits for it
+
+
+def test_what_is_not_tried_for_aborts_comes_at_once_and_before_what_aborted(sender: Sender, archive: Archive) -> None:
+    archive.statuses = [None, None, None]
+    sender.study()
+    uids = [sender.result(kind) for kind in ("sr", "ko", "gsps", "sc", "pm")]
+    sender.deliver()
+    assert archive.received == []
+    assert archive.associations == 3
+    assert sender.queue.queued == [(1, "pacs", 5, 0.0, "")]
+    sender.deliver(attempt=5)
+    assert archive.uids() == uids[3:]
+    assert sender.queue.queued[1][3] == 5.0
+    sender.clock.pass_s(5)
+    sender.deliver(attempt=7)
+    assert archive.uids() == [*uids[3:], *uids[:3]]
+    assert sender.state_of_study() == "delivered"
+
+
+def test_an_object_that_aborts_waits_longer_and_longer_alone(sender: Sender, archive: Archive) -> None:
+    """What fails later for the first time begins with the first wait, whatever another object waits."""
+    archive.poison = (SecondaryCaptureImageStorage,)
+    sender.study()
+    overlay = sender.result("sc")
+    for attempt in range(5):
+        sender.deliver(attempt=attempt)
+        sender.clock.pass_s(sender.queue.queued[-1][3])
+    archive.statuses = [0xA700]
+    report = sender.result("sr")
+    sender.deliver(attempt=5)
+    now = sender.clock()
+    assert sender.delivery(report).due - now == 5.0
+    assert sender.delivery(overlay).due - now > 30.0
+    assert sender.queue.queued[-1][3] == 5.0
+    sender.clock.pass_s(5)
+    sender.deliver(attempt=6)
+    assert archive.uids()[-1] == report
+    assert sender.queue.queued[-1][3] > 25.0  # the job for the overlay, at its time
+
+
+def test_a_destination_that_answers_for_nothing_raises_an_alarm_and_holds_nothing_back(
+    sender: Sender, archive: Archive
+) -> None:
+    archive.poison = (SecondaryCaptureImageStorage,)
+    sender.with_deliver(breaker_failures=2).study()
+    sender.result("sc")
+    for attempt in range(2):
+        sender.deliver(attempt=attempt)
+        sender.clock.pass_s(60)
+    assert open_alarms(sender) == [("destination", "pacs")]
+    report = sender.result("sr")
+    sender.deliver(attempt=2)
+    assert archive.uids() == [report]
+    assert open_alarms(sender) == []
+
+
+@pytest.mark.parametrize("name", ["HALF_ACCEPT", "STOPS_READING", "HALF_ANSWER"])
+def test_a_destination_that_stalls_leaves_the_delivery_due(sender: Sender, archive: Archive, name: str) -> None:
+    sender.study()
+    report = sender.result("sr")
+    with stalling(archive.port, getattr(stalled, name)) as peer:
+        sender.towards(Archive(port=peer.port)).with_deliver(timeout_s=0.5)
+        if name == "STOPS_READING":
+            peer.stall = Stall(reads=200)  # the request for the association is longer
+        finished(sender.deliver)
+    assert (sender.delivery(report).state, sender.delivery(report).tries) == ("due", 1)
+    assert sender.delivery(report).reason
+
+
+def test_what_was_recalled_while_it_was_sent_stays_recalled(sender: Sender, archive: Archive) -> None:
+    report, overlay = sender.both()
+
+    def recall_in_between(uid: str) -> None:
+        recalled = deliveries.update().where(deliveries.c.sop_instance_uid == uid).values(state="recalled")
+        sender.execute(recalled)
+
+    archive.on_store = recall_in_between
+    archive.statuses = [0, 0xC000]  # taken, and refused
+    sender.deliver()
+    assert archive.uids() == [report, overlay]
+    assert sender.states() == ["recalled", "recalled"]
+
+
 def test_nobody_there_is_tried_again_later(sender: Sender) -> None:
-    overlay, _ = nobody(sender).both()
+    _, overlay = nobody(sender).both()
     sender.deliver()
     assert sender.states() == ["due", "due"]
     assert "does not answer" in sender.delivery(overlay).reason
@@ -201,7 +302,7 @@ def test_a_job_that_comes_back_for_a_moment_never_waits_under_its_own_name(sende
 
 
 def test_what_is_undeliverable_for_too_long_is_given_up(sender: Sender) -> None:
-    overlay, _ = nobody(sender).with_deliver(give_up_d=14.0).both()
+    _, overlay = nobody(sender).with_deliver(give_up_d=14.0).both()
     sender.deliver()
     sender.clock.pass_s(14 * DAY_S)
     sender.deliver(attempt=1)
@@ -213,7 +314,7 @@ def test_what_is_undeliverable_for_too_long_is_given_up(sender: Sender) -> None:
 
 
 def test_a_destination_that_left_the_settings_is_dead(sender: Sender) -> None:
-    overlay, _ = sender.both()
+    _, overlay = sender.both()
     sender.settings = sender.settings.model_copy(update={"destinations": ()})
     sender.deliver()
     assert sender.delivery(overlay).state == "dead"
@@ -222,7 +323,7 @@ def test_a_destination_that_left_the_settings_is_dead(sender: Sender) -> None:
 
 @pytest.mark.parametrize("damage", ["gone", "changed"])
 def test_a_damaged_file_never_leaves_the_node(sender: Sender, archive: Archive, damage: str) -> None:
-    overlay, report = sender.both()
+    report, overlay = sender.both()
     if damage == "gone":
         sender.path(overlay).unlink()
     else:
@@ -259,7 +360,7 @@ def test_a_later_versions_results_wait_for_their_own_job(sender: Sender, archive
 
 
 def test_a_recalled_object_stays_recalled_when_it_was_on_its_way(sender: Sender, archive: Archive) -> None:
-    overlay, report = sender.both()
+    report, overlay = sender.both()
     deliverer = sender.deliverer
     pending = deliverer._pending
 
@@ -275,7 +376,7 @@ def test_a_recalled_object_stays_recalled_when_it_was_on_its_way(sender: Sender,
 
 
 def test_a_crash_before_the_outcome_is_written_sends_the_same_bytes_again(sender: Sender, archive: Archive) -> None:
-    overlay, report = sender.both()
+    report, overlay = sender.both()
     deliverer = sender.deliverer
 
     def crash(*_: object) -> None:
@@ -286,7 +387,7 @@ def test_a_crash_before_the_outcome_is_written_sends_the_same_bytes_again(sender
         deliverer.deliver(Study(STUDY, 1), "pacs", 0)
     assert set(sender.column(deliveries.c.tries)) == {1}  # counted before it was made
     sender.deliver()
-    assert archive.uids() == [overlay, report] * 2
+    assert archive.uids() == [report, overlay] * 2
     assert archive.contents[:2] == archive.contents[2:]
     assert sender.state_of_study() == "delivered"
 
@@ -299,8 +400,8 @@ def test_over_tls_with_certificates_on_both_sides(
     theirs = server_context(Tls(certificate=str(certificate), key=str(key), authorities=str(authority.file)))
     with running(Archive(), theirs) as archive:
         sender = Sender(settings, database, spool, clock)
-        overlay, report = sender.both()
-        for issuer, name, expected in ((stranger, "other", []), (authority, "node", [overlay, report])):
+        report, overlay = sender.both()
+        for issuer, name, expected in ((stranger, "other", []), (authority, "node", [report, overlay])):
             certificate, key, _ = issuer.issue(name)
             ours = Tls(certificate=str(certificate), key=str(key), authorities=str(authority.file))
             sender.towards(archive, tls=ours).deliver()
@@ -311,7 +412,7 @@ def test_over_tls_with_certificates_on_both_sides(
 
 def test_keys_that_cannot_be_used_are_the_destinations_trouble(sender: Sender, archive: Archive) -> None:
     sender.towards(archive, tls=Tls(certificate="no.crt", key="no.key", authorities="no.pem"))
-    overlay, _ = sender.both()
+    _, overlay = sender.both()
     sender.deliver()
     assert sender.delivery(overlay).state == "due"
     assert "no.crt" in sender.delivery(overlay).reason
@@ -334,7 +435,7 @@ def test_logs_say_what_happened_and_name_nobody(
 ) -> None:
     configure_logs("debug", "deliver")
     archive.statuses = [0xC000]
-    overlay, _ = sender.both()
+    _, overlay = sender.both()
     sender.deliver()
     said = capsys.readouterr().err
     logging.getLogger("candor").handlers.clear()

@@ -12,6 +12,7 @@ from pynetdicom.presentation import build_context
 
 from gateway.dimse.association import Remote, associated
 from gateway.dimse.framing import Frames, frames, install
+from gateway.dimse.watch import Watch
 from tests.factory import radiograph_dataset
 from tests.gateway.archive import data_set_of
 from tests.gateway.network import file_of
@@ -104,7 +105,7 @@ def test_only_frames_go_past_the_encoder() -> None:
     from gateway.dimse.framing import _primitive
 
     association = Sent()
-    install(association)
+    install(association, Watch(10))
     association.dul._send("a release")
     association.dul._send(P_DATA_TF(_primitive(Frames(b"bytes"))))
     assert association.ordinary == ["a release"]

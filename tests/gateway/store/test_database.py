@@ -62,6 +62,8 @@ def make_version_1(database: sa.Engine) -> None:
     with database.begin() as connection:
         connection.execute(sa.text("ALTER TABLE objects DROP COLUMN editions"))
         connection.execute(sa.text("ALTER TABLE studies DROP COLUMN over_limit"))
+        connection.execute(sa.text("ALTER TABLE deliveries DROP COLUMN despite_shadow"))
+        connection.execute(sa.text("ALTER TABLE destinations DROP COLUMN unanswered"))
         connection.execute(schema_version.update().values(version=1))
         for uid, kind in (("1.2.3.1", "sr"), ("1.2.3.2", "ko")):
             values = {"sop_instance_uid": uid, "kind": kind, **OBJECT}
