@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from candor.study.result_object import NOTE
 from gateway.deliver import breaker
-from gateway.deliver.completion import settle_studies, watch_dead_letters
+from gateway.deliver.delivery_outcome import settle_studies, watch_dead_letters
 from gateway.deliver.sender import NO_ANSWER, Answer, Outcome, Outgoing, Verdict, send
 from gateway.deliver.stop import Stop
 from gateway.dimse.association import Remote

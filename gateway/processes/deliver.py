@@ -10,8 +10,8 @@ from typing import Final
 import sqlalchemy as sa
 
 from gateway.deliver.commitment_request import Committer
-from gateway.deliver.completion import settle_studies, watch_dead_letters
 from gateway.deliver.deliverer import Deliverer
+from gateway.deliver.delivery_outcome import settle_studies, watch_dead_letters
 from gateway.deliver.stop import Stop
 from gateway.processes.queue import Busy, opened_queue
 from gateway.processes.start import started, stop_event

@@ -23,9 +23,9 @@ from gateway.web.access.accounts import Logins
 from gateway.web.access.guard import HEADERS, Guard
 from gateway.web.access.proxy import Proxies
 from gateway.web.actions import Acts
-from gateway.web.content.trial import RunApplication, Trials, application
+from gateway.web.content.try_picture import RunApplication, Trials, application
 from gateway.web.context import Node
-from gateway.web.pages import login, machines, operate, studies, trial
+from gateway.web.pages import login, machines, operate, studies, try_picture
 
 _THREADS: Final = 40
 _MACHINES_THREADS: Final = 4
@@ -80,7 +80,7 @@ def create_app(
     for router in (login.routes(node), studies.routes(node), operate.routes(node)):
         app.include_router(router)
     if trials is not None:
-        app.include_router(trial.routes(node, trials))
+        app.include_router(try_picture.routes(node, trials))
     app.state.node = node
     return app
 

@@ -22,7 +22,7 @@ from gateway.web.access.accounts import Logins, User
 from gateway.web.access.guard import form_token, is_own_form
 from gateway.web.actions import Acts
 from gateway.web.content import queries
-from gateway.web.content.trial import Trials
+from gateway.web.content.try_picture import Trials
 from gateway.web.content.view import environment
 
 LARGEST_NUMBER: Final = 2**31 - 1

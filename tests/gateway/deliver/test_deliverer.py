@@ -16,8 +16,8 @@ from pydicom.uid import (
 )
 
 from candor.study.result import Disposition
-from gateway.deliver.completion import settle_studies
 from gateway.deliver.deliverer import backoff, breaker
+from gateway.deliver.delivery_outcome import settle_studies
 from gateway.dimse.tls import server_context
 from gateway.logs import configure_logs
 from gateway.settings import Deliver, Settings, Tls

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import sqlalchemy as sa
 
-from gateway.assess.completion import (
+from gateway.assess.study_sweeps import (
     bound_times,
     end_overtaking,
     queue_complete,
@@ -57,7 +57,7 @@ def between(node: Node, monkeypatch: pytest.MonkeyPatch, act: Callable[[], objec
         act()
         return writing(database)
 
-    monkeypatch.setattr("gateway.assess.completion.writing", late)
+    monkeypatch.setattr("gateway.assess.study_sweeps.writing", late)
 
 
 def test_an_image_that_comes_while_a_sweep_looks_is_not_left_behind(

@@ -21,8 +21,8 @@ from candor.dicom.read.file import read_header, read_pixels
 from candor.dicom.read.select import check
 from gateway.settings import Work
 from gateway.web.access.roles import Role
-from gateway.web.content import trial
-from gateway.web.content.trial import TrialRefused, Trials, application
+from gateway.web.content import try_picture as trial
+from gateway.web.content.try_picture import TrialRefused, Trials, application
 from tests.factory import chest_like, radiograph_dataset
 from tests.gateway.conftest import Clock
 from tests.gateway.web.node import Page, assess_by_hand, file_bytes, posted

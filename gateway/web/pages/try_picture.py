@@ -11,7 +11,7 @@ from gateway.logs import log_event
 from gateway.store.database import writing
 from gateway.store.mode import note_act
 from gateway.web.content.results import Results, ResultsUnreadable
-from gateway.web.content.trial import TrialRefused, Trials
+from gateway.web.content.try_picture import TrialRefused, Trials
 from gateway.web.context import Form, Node, Number, Token, Viewer
 from gateway.web.pages.studies import picture_response
 
