@@ -32,7 +32,7 @@ LIMIT_S: Final = 120.0
 
 _EVERY_S: Final = 1.0
 _GONE_S: Final = 3600.0
-_BEAT: Final = re.compile(r"([a-z]+)\.([a-z-]+)\.(\d+)")
+_BEAT: Final = re.compile(r"([a-z]+)\.([a-z0-9_-]+)\.(\d+)")
 
 _trouble: Final = Trouble("heartbeat cannot be written", "error")
 

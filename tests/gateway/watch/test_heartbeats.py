@@ -56,6 +56,14 @@ def test_a_loop_that_does_not_beat_is_late_after_its_own_limit(tmp_path: Path, c
     assert late(watch) == ["quick", "slow"]
 
 
+def test_a_loop_that_is_named_after_a_destination_is_seen(tmp_path: Path, clock: Clock) -> None:
+    watch = Heartbeats(tmp_path, clock)
+    Heartbeat(tmp_path, "deliver", "commitment of pacs_2-b", 10)
+    assert [beat.loop for beat in watch.look()] == ["commitment-of-pacs_2-b"]
+    clock.pass_s(11)
+    assert late(watch) == ["commitment-of-pacs_2-b"]
+
+
 def test_a_watcher_that_was_stopped_itself_calls_nobody_late(tmp_path: Path, clock: Clock) -> None:
     watch = Heartbeats(tmp_path, clock, pause_s=10)
     Heartbeat(tmp_path, "upkeep", "quick", 5)
