@@ -28,6 +28,8 @@ def process_group() -> Iterator[torch.device]:
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield device
+        # End together: a thread of gloo that frees its last tensor while the interpreter ends aborts the process.
+        dist.barrier()
     finally:
         dist.destroy_process_group()
 

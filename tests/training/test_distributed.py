@@ -52,7 +52,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def torchrun(work: Path, data: Path, *more: str) -> subprocess.CompletedProcess[str]:
     start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     verb = ["-m", "training", "train", "--data", str(data), "--work", str(work), *OPTIONS, *SETTINGS, *more]
-    return subprocess.run([*start, *verb], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run([*start, *verb], cwd=ROOT, capture_output=True, text=True, check=False, timeout=600)
 
 
 @pytest.fixture(scope="module")

@@ -112,7 +112,7 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, {str(ROOT)!r})
 from gateway.watch.heartbeats import Heartbeat
-beat = Heartbeat(Path(sys.argv[1]), sys.argv[2], "loop", 3)
+beat = Heartbeat(Path(sys.argv[1]), sys.argv[2], "loop", 20)
 print({EVENT!r}, flush=True)
 while True:
     beat()
