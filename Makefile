@@ -25,7 +25,7 @@ lint: $(READY) ## style, types, import rules, described parameters
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check .
 	@$(BIN)/mypy --no-error-summary
-	@$(BIN)/python -m tools.docstrings candor operators training deploy app.py
+	@$(BIN)/python -m tools.docstrings
 	@$(BIN)/lint-imports --no-logo > .lint-imports.log 2>&1 || { cat .lint-imports.log; exit 1; }
 
 peers: ## install the independent DICOM validators where that is possible
