@@ -118,7 +118,7 @@ def storescu(
 
 def finished(node: Node) -> bool:
     """Whether every study is delivered and every object committed."""
-    with node.engine().connect() as connection:
+    with node.database().connect() as connection:
         states = Counter(connection.execute(sa.select(studies.c.state)).scalars())
         objects = Counter(connection.execute(sa.select(deliveries.c.state)).scalars())
     return states == {StudyState.DELIVERED.value: STUDIES} and set(objects) == {DeliveryState.COMMITTED.value}

@@ -105,14 +105,14 @@ def echoes(port: int) -> bool:
 
 def answered(node: Node) -> bool:
     """Whether every study that was taken has its answer."""
-    with node.engine().connect() as connection:
+    with node.database().connect() as connection:
         return all(not StudyState(state).is_open for state in connection.execute(sa.select(studies.c.state)).scalars())
 
 
 def broken(node: Node) -> list[str]:
     """The reasons of the studies that no answer was found for, or that broke a worker."""
     failed = sa.and_(studies.c.state == StudyState.FAILED.value, studies.c.reason.not_like(f"%{UNREADABLE}%"))
-    with node.engine().connect() as connection:
+    with node.database().connect() as connection:
         return list(connection.execute(sa.select(studies.c.reason).where(failed | (studies.c.tries > 1))).scalars())
 
 
