@@ -38,5 +38,5 @@ def test_the_demonstration_leaves_the_node_running_where_it_is_asked_to() -> Non
         assert httpx.get(f"{said.split()[2]}/readyz", timeout=30).json() == {"ready": True}
     finally:
         process.send_signal(signal.SIGINT)
-        assert process.wait(90) == 0
+        assert process.wait(300) == 0
     shutil.rmtree(ROOT / "demo")

@@ -132,6 +132,10 @@ def can_be_referenced(image: CaseImage, study_instance_uid: str) -> bool:
     )
 
 
+_MULTI_BYTE: Final = frozenset({"ISO 2022 IR 87", "ISO 2022 IR 159", "ISO 2022 IR 149", "ISO 2022 IR 58"})
+"""Sets that PS3.3 C.12.1.1.2 does not allow as the first: ASCII, and an empty name, cannot be written in them."""
+
+
 def carry_character_set(target: Dataset, source: Dataset) -> None:
     """Set the Specific Character Set (0008,0005) of a result, for the source's text and its own.
 
@@ -153,7 +157,11 @@ def carry_character_set(target: Dataset, source: Dataset) -> None:
     declared = all_values(source, "SpecificCharacterSet")
     if not any(declared) or declared == ["ISO_IR 6"]:
         declared = ["ISO_IR 100"]
-    if not (_is_character_set(declared) and all(can_hold(declared, text) for text in _carried_texts(source))):
+    if not (
+        declared[0] not in _MULTI_BYTE
+        and _is_character_set(declared)
+        and all(can_hold(declared, text) for text in _carried_texts(source))
+    ):
         declared = ["ISO_IR 192"]
     target.SpecificCharacterSet = declared if len(declared) > 1 else declared[0]
 
@@ -260,7 +268,7 @@ def _carry_image_attributes(target: Dataset, source: Dataset) -> None:
 
 def _is_character_set(names: list[str]) -> bool:
     """Return whether PS3.3 defines the sets and allows them together (tables C.12-2 to C.12-5)."""
-    if any(name not in python_encoding for name in names):
+    if names[0] in _MULTI_BYTE or any(name not in python_encoding for name in names):
         return False
     extended = len(names) > 1
     return not extended or all(
