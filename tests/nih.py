@@ -39,6 +39,21 @@ def make_nih(folder: Path, train_val: int = 150, test: int = 230, seed: int = 0)
     return folder
 
 
+def add_small(folder: Path, patients: Sequence[int], side: int = 24) -> None:
+    """Add the folder ``small`` to a miniature: one more picture of each of its patients, at another size."""
+    (folder / "small" / "images").mkdir(parents=True)
+    with (folder / "images.csv").open(newline="") as file:
+        lists = {int(row["patient_id"]): row["split"] for row in csv.DictReader(file)}
+    rows = []
+    for patient in patients:
+        name = f"{patient:05d}_009.png"
+        pixels = cv2.resize(picture([], np.random.default_rng(patient)), (side, side), interpolation=cv2.INTER_AREA)
+        cv2.imwrite(str(folder / "small" / "images" / f"{Path(name).stem}.jpg"), pixels)
+        rows.append((name, NO_FINDING, patient, lists[patient]))
+    with (folder / "small" / "images.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("image", "labels", "patient_id", "split"), *rows])
+
+
 def read_nih(folder: Path, findings: Sequence[Finding] = tuple(Finding)) -> Dataset:
     """Read a ChestX-ray14 in the layout of the shared selection."""
     return read_dataset(folder, "nih-shared", findings=findings)

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from candor import RESEARCH_USE
-from candor.model.preprocess import InputSpec, to_network_input
+from candor.model.preprocess import InputSpec
 from candor.study.errors import DataError
 from training.baselines.pcanet import PcaNet, PcaNetSpec
 from training.data.dataset import Dataset
-from training.data.pictures import as_radiograph, read_picture
+from training.data.pictures import as_radiograph, network_input, read_picture
 from training.data.splits import Subset
 from training.markdown import display, table, with_interval
 from training.measure.evaluation.figures import ranking
@@ -85,7 +85,7 @@ def _images(dataset: Dataset, side: int) -> Iterator[NDArray[np.float64]]:
     spec = InputSpec(side, 0.0, 1.0)
     for start in range(0, len(dataset.images), CHUNK):
         chunk = dataset.images[start : start + CHUNK]
-        read = [to_network_input(as_radiograph(read_picture(image.path)), spec)[0] for image in chunk]
+        read = [network_input(as_radiograph(read_picture(image.path)), spec)[0] for image in chunk]
         yield np.asarray(read, np.float64)
 
 

@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from candor.decide.gate import Gate
 from candor.model.bundle import Bundle
 from candor.model.onnx_engine import OnnxEngine
-from candor.model.preprocess import to_network_input
 from candor.picture.lungs import LungField
 from candor.picture.shortcut import Auditor
 from candor.study.findings import Finding
 from candor.study.result import Decision
 from training.data.dataset import Dataset
-from training.data.pictures import as_radiograph, read_picture
+from training.data.pictures import as_radiograph, network_input, read_picture
 
 LIMITS: Final = (0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
 """Changes, in log-odds, over which pictures are counted."""
@@ -66,9 +65,9 @@ def measure_shifts(bundle: Bundle, dataset: Dataset) -> Shifts:
     engine, auditor = OnnxEngine(bundle.graph), Auditor(bundle.input, LungField(), bundle.calibration)
     what, changes, logits = [], [], []
     for image in dataset.images:
-        network_input = to_network_input(as_radiograph(read_picture(image.path)), bundle.input)
-        blanked = auditor.blank(network_input)
-        inputs = [network_input] if blanked is None else [network_input, blanked.network_input]
+        whole = network_input(as_radiograph(read_picture(image.path)), bundle.input)
+        blanked = auditor.blank(whole)
+        inputs = [whole] if blanked is None else [whole, blanked.network_input]
         answers = engine.run(np.stack(inputs)).logits
         logits.append(answers[0])
         what.append("" if blanked is None else blanked.what)

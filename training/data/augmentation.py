@@ -26,6 +26,9 @@ from candor.study.radiograph import Radiograph
 
 Pixels = NDArray[np.float32]
 
+COARSEST: Final = 64
+"""Pixels of a coarse picture's shorter side, at least."""
+
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
@@ -51,6 +54,9 @@ class Augmentation:
         Probability that left and right are exchanged, in [0, 1].
     blur
         Largest standard deviation of a Gaussian, as a share of the picture's shorter side; like an unsharp detector.
+    coarse
+        Probability, in [0, 1], that the picture is scaled down, to between 64 pixels and its own size, and up again: it
+        hides which pictures came smaller than the network's input.
     noise
         Largest standard deviation of noise, for pixels in [0, 1]; like too low a dose.
     mask, mask_size
@@ -65,6 +71,7 @@ class Augmentation:
     gamma: float = 0.25
     flip: float = 0.0
     blur: float = 0.0
+    coarse: float = 0.0
     noise: float = 0.0
     mask: float = 0.0
     mask_size: float = 0.15
@@ -78,6 +85,7 @@ PRESETS: Final[dict[str, Augmentation | None]] = {
     "plain": Augmentation(),
     "poor-equipment": Augmentation(blur=0.004, noise=0.05),
     "no-corners": Augmentation(mask=0.25),
+    "mixed-sizes": Augmentation(mask=0.1, coarse=0.5),
     "chexnet": Augmentation(0, 0, 0, 0, 0, 0, flip=0.5),
     "auc-margin": Augmentation(rotation=15, zoom=0.05, shift=0.05, contrast=0, brightness=0, gamma=0, fill=128 / 255),
     "torchxrayvision": Augmentation(rotation=45, zoom=0.15, shift=0.15, contrast=0, brightness=0, gamma=0),
@@ -163,10 +171,20 @@ def _spoilt(pixels: Pixels, how: Augmentation, rng: np.random.Generator) -> Pixe
     if how.blur:
         deviation = rng.uniform(0, how.blur) * min(pixels.shape)
         pixels = np.asarray(cv2.GaussianBlur(pixels, (0, 0), max(deviation, 1e-3)), np.float32)
+    if how.coarse and rng.random() < how.coarse:
+        pixels = _coarser(pixels, rng)
     if how.noise:
         grain = rng.standard_normal(pixels.shape, np.float32)
         pixels = pixels + grain * np.float32(rng.uniform(0, how.noise))
     return _masked(pixels, how, rng) if how.mask else pixels
+
+
+def _coarser(pixels: Pixels, rng: np.random.Generator) -> Pixels:
+    rows, columns = pixels.shape
+    scale = np.exp(rng.uniform(np.log(min(COARSEST / min(rows, columns), 1)), 0))
+    small = (max(1, round(columns * scale)), max(1, round(rows * scale)))
+    shrunk = cv2.resize(pixels, small, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(shrunk, (columns, rows), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def _masked(pixels: Pixels, how: Augmentation, rng: np.random.Generator) -> Pixels:

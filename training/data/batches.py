@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from candor.model.preprocess import InputSpec, to_network_input
+from candor.model.preprocess import InputSpec
 from candor.study.errors import DataError
 from candor.study.radiograph import Radiograph
 from training.data.augmentation import Augmentation, augment
 from training.data.cache import PixelCache, open_cache
+from training.data.pictures import network_input
 from training.data.views import LateralPixels, Paired
 from training.distributed import rank, world
 
@@ -97,7 +98,7 @@ def training_input(
     rng
         Source of the randomness.
     """
-    return to_network_input(image if how is None else augment(image, how, rng), spec)
+    return network_input(image if how is None else augment(image, how, rng), spec)
 
 
 def pixel_statistics(cache: PixelCache) -> tuple[float, float]:
@@ -143,6 +144,30 @@ class Inputs(Dataset[dict[str, Tensor]]):
         return training_input(view, self._spec, self._how, rng)
 
 
+class PatientShare:
+    """At most so many pictures of a patient in an epoch: one with a hundred pictures tells less than a hundred.
+
+    Parameters
+    ----------
+    patients
+        ``(images,)``: the patient of each picture.
+    most
+        Pictures of a patient in an epoch, at least 1.
+    """
+
+    def __init__(self, patients: NDArray[np.str_], most: int) -> None:
+        _, self._patient, counts = np.unique(patients, return_inverse=True, return_counts=True)
+        self._most = most
+        self.pictures = int(np.minimum(counts, most).sum())
+
+    def of(self, order: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Keep the first pictures of each patient in an order of all pictures."""
+        patient = self._patient[order]
+        together = np.argsort(patient, kind="stable")
+        starts = np.searchsorted(patient[together], patient[together])
+        return order[np.sort(together[np.arange(len(order)) - starts < self._most])]
+
+
 class Order(Sampler[list[Drawn]]):
     """Endless batches, in a new random order in each epoch; the rest of an epoch that fills no batch is not used.
 
@@ -156,11 +181,15 @@ class Order(Sampler[list[Drawn]]):
         Numbers that seed the order, besides the epoch.
     start
         The first batch, counted over all epochs.
+    share
+        Which pictures an epoch takes; None for all.
     """
 
-    def __init__(self, pictures: int, size: int, key: tuple[int, ...], start: int = 0) -> None:
-        self._pictures, self._size, self._key, self._start = pictures, size, key, start
-        self.batches_an_epoch = pictures // size
+    def __init__(
+        self, pictures: int, size: int, key: tuple[int, ...], start: int = 0, share: PatientShare | None = None
+    ) -> None:
+        self._pictures, self._size, self._key, self._start, self._share = pictures, size, key, start, share
+        self.batches_an_epoch = (share.pictures if share else pictures) // size
 
     def __iter__(self) -> Iterator[list[Drawn]]:
         drawn_for, order = -1, np.empty(0, np.int64)
@@ -168,6 +197,7 @@ class Order(Sampler[list[Drawn]]):
             epoch, batch = divmod(step, self.batches_an_epoch)
             if epoch != drawn_for:
                 drawn_for, order = epoch, np.random.default_rng([*self._key, epoch]).permutation(self._pictures)
+                order = self._share.of(order) if self._share else order
             chosen = order[batch * self._size : (batch + 1) * self._size]
             yield [(int(position), epoch) for position in chosen[rank() :: world()]]
 

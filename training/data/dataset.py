@@ -38,6 +38,8 @@ class LabelledImage:
         Identifies the pictures taken together, unique in the data set; empty if unknown.
     site, disease
         The hospital, and a diagnosis outside the findings, as the source writes them, for probes; may be empty.
+    part
+        Part of the data set whose pictures are unlike the others, as ``small``; empty for the main one.
     """
 
     name: str
@@ -53,6 +55,7 @@ class LabelledImage:
     study: str = ""
     site: str = ""
     disease: str = ""
+    part: str = ""
 
     def label(self, finding: Finding, policy: Policy) -> float:
         """Return the label of a finding: 1 present, 0 absent, NaN ignored.
@@ -91,6 +94,10 @@ class Dataset:
     def only(self, *subsets: Subset) -> Dataset:
         """Keep the pictures of the given sets."""
         return self._with(image for image in self.images if image.subset in subsets)
+
+    def main_part(self) -> Dataset:
+        """Keep the pictures of the main part, at their full size."""
+        return self._with(image for image in self.images if not image.part)
 
     def splits(self) -> dict[str, object]:
         """Return which patients are in which set and by what rule, for ``splits.json``."""

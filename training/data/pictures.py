@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from candor.model.preprocess import InputSpec, to_network_input
 from candor.study.errors import DataError
 from candor.study.radiograph import Radiograph
 
@@ -41,6 +42,25 @@ def shrunk(picture: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
         return picture
     rows, columns = (max(1, round(side * scale)) for side in picture.shape)
     return np.asarray(cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def network_input(image: Radiograph, spec: InputSpec) -> NDArray[np.float32]:
+    """Return a picture of a data set as the network's input, ``(1, side, side)`` float32.
+
+    It is the application's own input, except that a picture with fewer rows or columns than the network reads is scaled
+    up. The application refuses such a picture; a data set that comes reduced is still good to learn from.
+
+    Parameters
+    ----------
+    image
+        The picture.
+    spec
+        The network's input.
+    """
+    if min(image.rows, image.columns) < spec.side:
+        larger = (max(image.columns, spec.side), max(image.rows, spec.side))
+        image = Radiograph(np.asarray(cv2.resize(image.pixels, larger, interpolation=cv2.INTER_LINEAR), np.float32))
+    return to_network_input(image, spec)
 
 
 def as_radiograph(picture: NDArray[np.uint8]) -> Radiograph:

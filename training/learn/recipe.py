@@ -80,6 +80,8 @@ class Recipe:
         Pictures whose gradients are computed at once, over all processes.
     accumulate
         Batches in each step.
+    patient_pictures
+        Most pictures of a patient in an epoch, drawn anew for each; None for all.
     weight_decay
         Weight decay of the optimiser.
     average_decay
@@ -122,6 +124,7 @@ class Recipe:
     initial: str | None = None
     batch: int = 24
     accumulate: int = 1
+    patient_pictures: int | None = None
     weight_decay: float = 0.05
     average_decay: float = 0.99
     schedule: str = "one-cycle"
@@ -147,7 +150,7 @@ class Recipe:
         _one_of("keep", self.keep, KEPT)
         if not self.stages or min(min(stage.side, stage.epochs) for stage in self.stages) < 1:
             raise SettingsError("a recipe needs at least one stage, and every stage a side and an epoch")
-        for name in ("batch", "accumulate", "rate_groups", "checkpoint_steps", "patience"):
+        for name in ("batch", "accumulate", "rate_groups", "checkpoint_steps", "patience", "patient_pictures"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise SettingsError(f"{name} is {value}; give at least 1")

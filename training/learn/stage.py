@@ -12,7 +12,7 @@ from torch import nn
 
 from candor.model.networks.transfer import unfreeze
 from candor.model.preprocess import InputSpec
-from training.data.batches import Inputs, Order, batch_size, training_loader
+from training.data.batches import Inputs, Order, PatientShare, batch_size, training_loader
 from training.distributed import mean_over_processes, replicated, share_gradients
 from training.learn.learner import Learner
 from training.learn.losses import PESG
@@ -46,8 +46,10 @@ class StageRun:
     ) -> None:
         self._learner, self._recipe, key = learner, recipe, (recipe.seed, index)
         unfreeze(learner.network, stage.open_blocks)
-        pictures = len(learner.examples.pixels)
-        order = Order(pictures, batch_size(recipe.batch, pictures), key, start)
+        pictures, most = len(learner.examples.pixels), recipe.patient_pictures
+        share = None if most is None else PatientShare(learner.learning.frontal.patients(), most)
+        size = batch_size(recipe.batch, share.pictures if share else pictures)
+        order = Order(pictures, size, key, start, share)
         self.criterion = criterion(stage.losses, learner.examples.labels, learner.network).to(learner.device)
         share_gradients(self.criterion)
         self.optimiser = make_optimiser(learner.network, self.criterion, recipe, stage)

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from candor.model.bundle import Model
 from candor.model.onnx_engine import OnnxEngine
 from candor.model.outputs import Outputs
-from candor.model.preprocess import to_network_input
-from training.data.pictures import as_radiograph, read_picture
+from training.data.pictures import as_radiograph, network_input, read_picture
 from training.data.readers import Dataset
 
 BATCH: Final = 8
@@ -28,7 +27,7 @@ def predict_logits(model: Model, dataset: Dataset) -> NDArray[np.float32]:
 
     Raises
     ------
-    BundleError, DataError, Refused
+    BundleError, DataError
         As for :func:`predict`.
     """
     return predict(model, dataset).logits
@@ -50,15 +49,13 @@ def predict(model: Model, dataset: Dataset) -> Outputs:
         The graph cannot be loaded.
     DataError
         A picture cannot be decoded.
-    Refused
-        A picture is smaller than the network's input.
     """
     engine = OnnxEngine(model.graph)
     none = np.empty((0, len(model.findings)), np.float32)
     parts = [Outputs(none, none[:, :, np.newaxis, np.newaxis], none[:, :0])]
     for start in range(0, len(dataset.images), BATCH):
         batch = dataset.images[start : start + BATCH]
-        inputs = [to_network_input(as_radiograph(read_picture(image.path)), model.input) for image in batch]
+        inputs = [network_input(as_radiograph(read_picture(image.path)), model.input) for image in batch]
         parts.append(engine.run(np.stack(inputs)))
     print(f"classified {len(dataset.images)} pictures", file=sys.stderr)
     return Outputs(*map(np.concatenate, zip(*(parts[1:] or parts), strict=True)))

@@ -135,3 +135,20 @@ def test_the_verb_draws_the_sheet(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert main([*given, "--pictures", "0"]) == EXIT_UNUSABLE
     assert main([*given, "--augmentation", "lots"]) == EXIT_UNUSABLE
     assert "training: augmentation is 'lots'; it can be none, plain" in capsys.readouterr().err
+
+
+def test_a_coarse_picture_loses_detail_and_keeps_shape_and_mean() -> None:
+    fine = Radiograph(np.random.default_rng(0).random((200, 160), np.float32))
+    still = Augmentation(**{**_still(), "coarse": 1.0})
+    coarse = [augment(fine, still, np.random.default_rng(seed)).pixels for seed in range(20)]
+    assert {pixels.shape for pixels in coarse} == {(200, 160)}
+    spread = [float(pixels.std()) for pixels in coarse]
+    assert min(spread) < 0.3 * float(fine.pixels.std())  # near 64 of 160 pixels
+    assert max(spread) > 1.5 * min(spread)  # near its own size
+    assert np.allclose([pixels.mean() for pixels in coarse], fine.pixels.mean(), atol=0.01)
+
+
+def test_a_picture_of_64_pixels_is_not_made_coarser() -> None:
+    fine = Radiograph(np.random.default_rng(0).random((64, 64), np.float32))
+    still = augment(fine, Augmentation(**{**_still(), "coarse": 1.0}), np.random.default_rng(0))
+    np.testing.assert_allclose(still.pixels, fine.pixels, atol=1e-6)

@@ -33,8 +33,12 @@ COLUMNS: Final = ("Image Index", "Finding Labels", "Patient ID")
 LISTS: Final = {Listed.TRAIN_VAL: "train_val_list.txt", Listed.TEST: "test_list.txt"}
 
 
+SMALL: Final = "small"
+"""Folder and part of the pictures that were reduced to 64 and 128 pixels."""
+
+
 def shared_rows(folder: Path) -> tuple[Path, list[Row]]:
-    """Read ``images.csv``, whose pictures are ``images/<image>.jpg``.
+    """Read ``images.csv``, whose pictures are ``images/<image>.jpg``, and the same of the folder ``small``, if there.
 
     Raises
     ------
@@ -44,10 +48,14 @@ def shared_rows(folder: Path) -> tuple[Path, list[Row]]:
     table = folder / "images.csv"
     if not table.is_file():
         raise DataError(f"{table} is not there; give the folder that holds images.csv and images/")
-    return table, [_shared_row(cells, table) for cells in read_table(table, SHARED_COLUMNS)]
+    small = folder / SMALL / table.name
+    rows = [_shared_row(cells, table) for cells in read_table(table, SHARED_COLUMNS)]
+    if small.is_file():
+        rows += [_shared_row(cells, small, SMALL) for cells in read_table(small, SHARED_COLUMNS)]
+    return table, rows
 
 
-def _shared_row(cells: Cells, table: Path) -> Row:
+def _shared_row(cells: Cells, table: Path, part: str = "") -> Row:
     name, patient, labels, split = (cells[column] for column in SHARED_COLUMNS)
     if not (name and patient and labels) or split not in ("train_val", "test"):
         raise DataError(f"{table}: the row of {name} is incomplete; all must be there, split train_val or test")
@@ -60,6 +68,7 @@ def _shared_row(cells: Cells, table: Path) -> Row:
         age=years(cells.get("age", "")),
         sex=sex_of(cells.get("sex", "")),
         view=view_of(cells.get("view", "")),
+        part=part,
     )
 
 

@@ -36,6 +36,7 @@ class Row:
     study: str = ""
     site: str = ""
     disease: str = ""
+    part: str = ""
 
     def of(self, finding: Finding) -> Mark:
         """Return what the source says of a finding."""
@@ -102,6 +103,7 @@ def _labelled(row: Row, findings: Sequence[Finding], split: Split) -> LabelledIm
         study=row.study,
         site=row.site,
         disease=row.disease,
+        part=row.part,
     )
 
 

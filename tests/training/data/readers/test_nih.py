@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from candor.study.errors import DataError
 from candor.study.findings import Finding
-from tests.nih import PLANTED, make_nih, read_nih, write_label_table
+from tests.nih import PLANTED, add_small, make_nih, read_nih, write_label_table
 from training.data.readers.nih import prevalence
 from training.data.splits import OFFICIAL, Listed, Subset, unit_hash
 
@@ -29,7 +29,8 @@ def test_the_real_sets_are_disjoint_by_patient_and_follow_the_official_lists(nih
     for patient, (subset,) in ((patient, tuple(found)) for patient, found in subsets.items()):
         assert (subset in (Subset.TRAIN, Subset.VALIDATION)) == (official[patient] == "train_val")
     assert {subset for found in subsets.values() for subset in found} == set(Subset)
-    assert len(dataset.images) == 2664
+    assert len(dataset.main_part().images) == 2664
+    assert len(dataset.images) == 2664 + 12_722
 
 
 def test_the_real_official_test_list_agrees(nih: Path) -> None:
@@ -37,6 +38,18 @@ def test_the_real_official_test_list_agrees(nih: Path) -> None:
         listed = {line.split()[0] for line in lines}
     for image in read_nih(nih).images:
         assert (image.name in listed) == (image.subset not in (Subset.TRAIN, Subset.VALIDATION))
+
+
+def test_the_folder_of_small_pictures_belongs_to_the_data_set(tmp_path: Path) -> None:
+    folder = make_nih(tmp_path / "nih", 3, 3)
+    main = read_nih(folder)
+    add_small(folder, [1, 4])
+    both = read_nih(folder)
+    assert both.main_part().images == main.images
+    small = [image for image in both.images if image.part == "small"]
+    assert [(image.name, image.patient) for image in small] == [("00001_009.png", "1"), ("00004_009.png", "4")]
+    first = {image.patient: image.subset for image in main.images}
+    assert all(image.subset is first[image.patient] for image in small)
 
 
 def test_the_real_prevalence(nih: Path) -> None:
