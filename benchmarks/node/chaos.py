@@ -454,7 +454,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     "read-only-disk": Scenario(read_only_disk, in_short=True),
     "large-study": Scenario(large_study, in_short=True),
     "slow-webhook": Scenario(slow_webhook),
-    "shadow": Scenario(shadow),
+    "shadow": Scenario(shadow, in_short=True),
 }
 
 

@@ -6,14 +6,13 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from gateway.jobs.jobs import DELIVERIES, STUDIES, Jobs
+from gateway.jobs.jobs import STUDIES, Jobs
 from gateway.logs import log_event
 from gateway.settings import Settings, Studies
 from gateway.store.database import writing
-from gateway.store.mode import is_shadow
-from gateway.store.schema import deliveries, objects, studies
-from gateway.store.states import DeliveryState, Priority, StudyState
-from gateway.store.study import Study, complete, same_version
+from gateway.store.schema import studies
+from gateway.store.states import Priority, StudyState
+from gateway.store.study import Study, complete
 
 _AT_ONCE: Final = 50
 _GRACE_S: Final = 60.0
@@ -21,10 +20,6 @@ _GRACE_S: Final = 60.0
 
 _AHEAD_S: Final = 5.0
 """A time so far in the future was taken before the clock was set back."""
-
-_DELIVERY_GRACE_S: Final = 300.0
-_DELIVERY_TAKES_S: Final = 1800.0
-"""A delivery that was taken so long ago is not being made."""
 
 
 def queue_complete(database: sa.Engine, settings: Settings, jobs: Jobs, now: float) -> int:
@@ -162,51 +157,4 @@ def requeue_lost(database: sa.Engine, jobs: Jobs, now: float) -> int:
             if study.move(connection, here, StudyState.WAITING, queued=now, executor=None):
                 jobs.enqueue_study(connection, study, Priority(row.priority))
                 log_event("study without a job queued again", "warning", study=row.token, version=row.version)
-    return len(lost)
-
-
-def requeue_lost_deliveries(database: sa.Engine, jobs: Jobs, now: float) -> int:
-    """Queue deliveries again that are long due and have no job; returns how many.
-
-    A job that comes in shadow mode ends without sending. Its deliveries are queued again here, once the node is live.
-
-    Parameters
-    ----------
-    database
-        The node's database.
-    jobs
-        Where jobs are queued.
-    now
-        Seconds since 1970.
-    """
-    live = not is_shadow(database)
-    query = (
-        sa.select(
-            studies.c.token,
-            objects.c.study_instance_uid,
-            objects.c.version,
-            deliveries.c.destination,
-            sa.func.max(deliveries.c.tries).label("tries"),
-        )
-        .join(objects, objects.c.sop_instance_uid == deliveries.c.sop_instance_uid)
-        .join(studies, same_version(objects))
-        .where(deliveries.c.state == DeliveryState.DUE.value, deliveries.c.due <= now - _DELIVERY_GRACE_S)
-        .where(sa.true() if live else deliveries.c.despite_shadow == 1)
-        .group_by(studies.c.token, objects.c.study_instance_uid, objects.c.version, deliveries.c.destination)
-    )
-    with database.connect() as connection:
-        found = connection.execute(query).all()
-    taken_after = now - _DELIVERY_TAKES_S
-    held = {":".join(name.split(":")[:4]) for name in jobs.under_way(DELIVERIES, taken_after)} if found else set()
-    lost = [row for row in found if f"deliver:{row.token}:{row.version}:{row.destination}" not in held]
-    for row in lost:
-        with writing(database) as connection:
-            jobs.enqueue_delivery(
-                connection,
-                Study.of(row),
-                row.destination,
-                row.tries,
-                occasion=f"lost-{int(now // _DELIVERY_GRACE_S)}",  # several sweeps at once make one job
-            )
-        log_event("delivery without a job queued again", "warning", study=row.token, destination=row.destination)
     return len(lost)

@@ -85,25 +85,35 @@ def _replay(options: argparse.Namespace) -> None:
 
 
 def _live(options: argparse.Namespace) -> None:
-    _enter(options, live=True)
-
-
-def _shadow(options: argparse.Namespace) -> None:
-    _enter(options, live=False)
-
-
-def _enter(options: argparse.Namespace, *, live: bool) -> None:
+    from gateway.deliver.requeue import queue_held
+    from gateway.processes.queue import opened_queue
     from gateway.processes.start import opened_database
     from gateway.settings import load_settings
     from gateway.store.mode import count_held, set_mode
     from gateway.store.states import Mode
 
-    settings, mode = load_settings(options.config), Mode.LIVE if live else Mode.SHADOW
-    if live and not settings.destinations:
+    settings, now = load_settings(options.config), time.time()
+    if not settings.destinations:
         raise SettingsError(f"{options.config} names no destination; results could go nowhere")
     with opened_database(settings) as database:
-        changed = set_mode(database, mode, getpass.getuser(), time.time(), options.reason)
+        changed = set_mode(database, Mode.LIVE, getpass.getuser(), now, options.reason)
         held = count_held(database) if changed else 0
-    print(f"the node is {mode.value}" + ("" if changed else " already"))
+        print("the node is live" + ("" if changed else " already"))
+        if held:
+            with opened_queue(database, settings) as jobs:
+                queue_held(database, jobs, now)
+            print(f"{held} deliveries that are due go out now")
+
+
+def _shadow(options: argparse.Namespace) -> None:
+    from gateway.processes.start import opened_database
+    from gateway.settings import load_settings
+    from gateway.store.mode import count_held, set_mode
+    from gateway.store.states import Mode
+
+    with opened_database(load_settings(options.config)) as database:
+        changed = set_mode(database, Mode.SHADOW, getpass.getuser(), time.time(), options.reason)
+        held = count_held(database) if changed else 0
+    print("the node is shadow" + ("" if changed else " already"))
     if held:
-        print(f"{held} deliveries that are due " + ("go out now" if live else "stay here; recall withdraws them"))
+        print(f"{held} deliveries that are due stay here; recall withdraws them")

@@ -27,7 +27,6 @@ from gateway.logs import log_event
 from gateway.settings import Deliver, Destination, Settings
 from gateway.store.counters import count
 from gateway.store.database import writing
-from gateway.store.mode import mode_of
 from gateway.store.schema import deliveries, objects, studies
 from gateway.store.spool import Spool
 from gateway.store.states import DeliveryState, Mode
@@ -155,9 +154,9 @@ class Deliverer:
             )
             .order_by(objects.c.version, objects.c.made, objects.c.sop_instance_uid)
         )
+        if self._stop.look(self._database) is Mode.SHADOW:
+            query = query.where(deliveries.c.despite_shadow == 1)
         with self._database.connect() as connection:
-            if mode_of(connection) is Mode.SHADOW:
-                query = query.where(deliveries.c.despite_shadow == 1)
             found = connection.execute(query).all()
         return sorted(found, key=lambda row: (row.reason == NO_ANSWER.reason, _ORDER[row.kind]))
 

@@ -16,14 +16,15 @@ class Stop:
     def __init__(self) -> None:
         self._shadow, self._ending = threading.Event(), threading.Event()
 
-    def look(self, database: sa.Engine) -> None:
-        """Follow the node's mode."""
+    def look(self, database: sa.Engine) -> Mode:
+        """Follow the node's mode, and return it."""
         with database.connect() as connection:
             mode = mode_of(connection)
         if mode is Mode.SHADOW:
             self._shadow.set()
         else:
             self._shadow.clear()
+        return mode
 
     def end(self) -> None:
         """Let nothing go out any more: the process ends."""

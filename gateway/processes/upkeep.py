@@ -14,13 +14,8 @@ from typing import Final
 import sqlalchemy as sa
 
 from gateway.assess.deadline import enforce_deadlines, settle_alarms
-from gateway.assess.study_sweeps import (
-    bound_times,
-    end_overtaking,
-    queue_complete,
-    requeue_lost,
-    requeue_lost_deliveries,
-)
+from gateway.assess.study_sweeps import bound_times, end_overtaking, queue_complete, requeue_lost
+from gateway.deliver.requeue import requeue_lost_deliveries
 from gateway.jobs.jobs import Jobs
 from gateway.processes.queue import opened_queue
 from gateway.processes.start import started, stop_event

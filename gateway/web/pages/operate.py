@@ -130,6 +130,8 @@ def _change_mode(node: Node, request: Request, who: str, word: str, reason: str,
         return node.page(request, "mode.html", 400, problem=problem, destinations=node.settings.destinations)
     if set_mode(node.database, Mode(word), who, node.now(), reason):
         log_event("mode changed", "warning", user=who, what=f"mode {word}")
+        if word == Mode.LIVE.value and node.acts is not None:
+            node.acts.queue_held()
     return RedirectResponse("/node", 303)
 
 

@@ -9,19 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import sqlalchemy as sa
 
-from gateway.assess.study_sweeps import (
-    bound_times,
-    end_overtaking,
-    queue_complete,
-    requeue_lost,
-    requeue_lost_deliveries,
-)
-from gateway.jobs.jobs import DELIVERIES, STUDIES
+from gateway.assess.study_sweeps import bound_times, end_overtaking, queue_complete, requeue_lost
+from gateway.jobs.jobs import STUDIES
 from gateway.settings import Settings, Studies
 from gateway.store import schema
 from gateway.store.database import writing
-from gateway.store.mode import set_mode
-from gateway.store.states import Mode, Priority
+from gateway.store.states import Priority
 from gateway.store.study import Study
 from tests.gateway.conftest import Clock
 from tests.gateway.network import image
@@ -35,8 +28,8 @@ def node(either: Settings, clock: Clock) -> Iterator[Node]:
     node.close()
 
 
-def names(node: Node, queue: str = STUDIES) -> list[str]:
-    return sorted(node.jobs.under_way(queue))
+def names(node: Node) -> list[str]:
+    return sorted(node.jobs.under_way(STUDIES))
 
 
 def test_a_quiet_study_becomes_one_job(node: Node) -> None:
@@ -130,23 +123,6 @@ def test_a_study_that_runs_without_a_job_gets_one(node: Node) -> None:
     assert requeue_lost(node.database, node.jobs, node.clock()) == 1
     assert (node.study(lost).state, node.study(lost).executor, node.study(lost).tries) == ("waiting", None, 1)
     assert node.study(held).state == "running"
-
-
-def test_a_delivery_without_a_job_gets_one_whoever_looks(node: Node) -> None:
-    uid = node.receive(image("a"))
-    for name, destination, due in (("1.1", "pacs", 0.0), ("1.2", "pacs", 0.0), ("1.3", "new", node.clock() - 299)):
-        row = {"sop_instance_uid": name, "sop_class_uid": "1.2", "series_instance_uid": "1.3", "kind": "sr"}
-        row |= {"study_instance_uid": uid, "version": 1, "file": "f", "sha256": "s", "made": 0.0}
-        node.execute(schema.objects.insert().values(row))
-        delivery = {"sop_instance_uid": name, "destination": destination, "state": "due", "due": due, "tries": 2}
-        node.execute(schema.deliveries.insert().values(delivery))
-    requeue_lost_deliveries(node.database, node.jobs, node.clock())
-    assert names(node, DELIVERIES) == []  # shadow mode holds them
-    set_mode(node.database, Mode.LIVE, "ann", node.clock())
-    for _ in range(2):
-        requeue_lost_deliveries(node.database, node.jobs, node.clock())
-    (name,) = names(node, DELIVERIES)
-    assert name.startswith(f"deliver:{node.tokens.token(uid)}:1:pacs:2:lost-")
 
 
 def test_images_that_arrive_while_sweeps_queue_are_all_in_the_newest_version(node: Node) -> None:

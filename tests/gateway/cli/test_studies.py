@@ -25,6 +25,7 @@ from gateway.cli.studies import (
     add_upkeep,
     add_work,
 )
+from gateway.jobs.jobs import DELIVERIES
 from gateway.settings import Settings, load_settings
 from gateway.store import schema
 from gateway.store.alarms import AlarmKind, raise_alarm
@@ -164,8 +165,9 @@ def test_the_processes_upkeep_and_work_bring_a_study_to_its_result(
 def test_the_stop_and_its_end_say_how_many_deliveries_are_due(
     node: Node, config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    uid = node.receive(image("a"))
     row = {"sop_instance_uid": "1.1", "sop_class_uid": "1.2", "series_instance_uid": "1.3", "kind": "sr"}
-    row |= {"study_instance_uid": "1.4", "version": 1, "file": "f", "sha256": "s", "made": 0.0}
+    row |= {"study_instance_uid": uid, "version": 1, "file": "f", "sha256": "s", "made": 0.0}
     node.execute(schema.objects.insert().values(row))
     delivery = {"sop_instance_uid": "1.1", "destination": "pacs", "state": "due", "due": 0.0, "tries": 0}
     node.execute(schema.deliveries.insert().values(delivery))
@@ -177,3 +179,5 @@ def test_the_stop_and_its_end_say_how_many_deliveries_are_due(
         "the node is shadow",
         "1 deliveries that are due stay here; recall withdraws them",
     ]
+    (job,) = node.jobs.under_way(DELIVERIES)
+    assert job.startswith(f"deliver:{node.tokens.token(uid)}:1:pacs:0:live-")

@@ -31,8 +31,17 @@ def test_what_is_due_stays_due_and_goes_when_the_node_is_live_again(sender: Send
     sender.deliver()
     assert archive.associations == 0
     assert sender.states() == ["due", "due"]
-    assert sender.queue.queued == []  # the sweep for lost deliveries queues it when the node is live
+    assert sender.queue.queued == []  # `live` queues it
     assert count_held(sender.database) == 2
+    sender.enter(Mode.LIVE)
+    sender.deliver()
+    assert archive.uids() == [report, overlay]
+
+
+def test_a_job_that_comes_before_the_look_at_the_mode_sends_all_the_same(sender: Sender, archive: Archive) -> None:
+    report, overlay = sender.both()
+    sender.enter(Mode.SHADOW)
+    sender.stop.look(sender.database)
     sender.enter(Mode.LIVE)
     sender.deliver()
     assert archive.uids() == [report, overlay]

@@ -45,7 +45,11 @@ class Page:
     def app(self, **web: Any) -> Any:
         """Make the application; ``web`` replaces settings of the page."""
         changed = self.settings.model_copy(update={"web": self.settings.web.model_copy(update=web)})
-        acts = Acts(lambda *a: self._called("study", *a), lambda *a: int(self._called("resend", *a)))
+        acts = Acts(
+            lambda *a: self._called("study", *a),
+            lambda *a: int(self._called("resend", *a)),
+            lambda: int(self._called("queue held")),
+        )
         return create_app(
             changed, self.database, self.spool, self.tokens, self.now, acts, run_application=assess_by_hand
         )

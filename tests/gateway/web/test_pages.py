@@ -229,8 +229,10 @@ def test_going_live_needs_a_reason_and_a_confirmation_and_stands_in_the_trail(pa
         assert posted(client, "/mode", "/mode", **fields).status_code == 400
     assert "mode live" not in [what for _, what, _ in page.trail()]
     assert posted(client, "/mode", "/mode", mode="live", reason="audited", confirmed="yes").status_code == 303
+    assert page.calls == [("queue held",)]
     assert "Back to shadow" in client.get("/mode").text
     assert posted(client, "/mode", "/mode", mode="shadow", reason="drift", confirmed="yes").status_code == 303
+    assert page.calls == [("queue held",)]
     assert [what for _, what, _ in page.trail() if what.startswith("mode")] == ["mode live", "mode shadow"]
     assert "drift" in client.get("/trail").text
 
@@ -365,7 +367,8 @@ def test_acts_queue_again_and_name_the_operator(page: Page) -> None:
         uid = connection.execute(query).scalar_one()
     assert acts.replay_study(Study("1.2.9", 1), "otto")
     assert acts.resend(uid, "pacs", "otto") == 1
-    assert queued == ["study", "delivery"]
+    assert acts.queue_held() == 1
+    assert queued == ["study", "delivery", "delivery"]
     assert [who for who, _, _ in page.trail()] == ["otto", "otto"]
 
 
