@@ -29,11 +29,13 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from benchmarks.node import faults, tally
 from benchmarks.node.crash import KILLED, ROOT, Pacs, wreck
-from benchmarks.node.faults import MoodyPacs, Stalling, Webhook
+from benchmarks.node.faults import MoodyPacs, Webhook
 from benchmarks.node.trial import GRACE_S, LONG, SHORT, Archive, NotPossible, Scale, Trial, small_images, studies_of
 from gateway.store.schema import deliveries, instances, objects, studies
 from gateway.store.states import DeliveryState
+from tests.gateway import stalled
 from tests.gateway.databases import empty_database, server
+from tests.gateway.stalled import Proxy, Stall
 
 _OVERLAY: Final = "1.2.840.10008.5.1.4.1.1.7"
 _STALLED_MODALITIES: Final = 20
@@ -63,12 +65,12 @@ def stalled_modalities(trial: Trial) -> None:
 def stalled_archives(trial: Trial) -> None:
     """Deliver to six archives that stall, each in its way, beside a good one."""
     for name, stall in {
-        "silent": Stalling(0),
-        "half-accept": Stalling(0, then=3),
-        "drips-accept": Stalling(0, drip=True),
-        "stops-reading": Stalling(0, reads=1 << 12, answers=1),
-        "half-answer": Stalling(0, answers=1, then=8),
-        "drips-answer": Stalling(0, answers=1, drip=True),
+        "silent": stalled.SILENT,
+        "half-accept": stalled.HALF_ACCEPT,
+        "drips-accept": stalled.DRIPPING_ACCEPT,
+        "stops-reading": Stall(answers=1, reads=1 << 12),
+        "half-answer": stalled.HALF_ANSWER,
+        "drips-answer": stalled.DRIPPING_ANSWER,
     }.items():
         trial.archives[name] = Stalled(trial.folder / name, stall)
         trial.may_be_told.add(name)
@@ -79,11 +81,10 @@ def stalled_archives(trial: Trial) -> None:
 class Stalled:
     """A PACS behind a proxy that stalls."""
 
-    def __init__(self, folder: Path, stall: Stalling) -> None:
-        self.folder, self._pacs, self._stall = folder, MoodyPacs(folder), stall
-        self._stall.to = self._pacs.port
-        self._stall.start()
-        self.port = self._stall.port
+    def __init__(self, folder: Path, stall: Stall) -> None:
+        self.folder, self._pacs = folder, MoodyPacs(folder)
+        self._proxy = Proxy(self._pacs.port, stall)
+        self.port = self._proxy.port
 
     def start(self) -> None:
         """Start the PACS; the proxy listens already."""
@@ -91,7 +92,7 @@ class Stalled:
 
     def stop(self) -> None:
         """End both."""
-        self._stall.stop()
+        self._proxy.close()
         self._pacs.stop()
 
 
@@ -393,7 +394,7 @@ def slow_webhook(trial: Trial) -> None:
     """Let the webhook's answer drip while the worker hangs: the deadline must be kept all the same."""
     trial.webhook.stop()
     trial.webhook = Webhook(drips=True)
-    trial.archives["gone"] = Stalled(trial.folder / "gone", Stalling(0))
+    trial.archives["gone"] = Stalled(trial.folder / "gone", stalled.SILENT)
     trial.may_be_told |= {"gone", "pacs"}
     with trial.node() as node:
         trial.send(studies_of(1, salt="first"))

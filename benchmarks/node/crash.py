@@ -1,4 +1,4 @@
-"""The crash test: studies go in while processes die, the PACS is away and the disk's reserve is reached.
+"""The crash test: studies go in while processes die and the PACS is away.
 
     python -m benchmarks.node.crash [--studies 200] [--kills 20] [--database URL] [--models models]
 
@@ -41,8 +41,6 @@ from tools.small_pacs import free_port, received
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 KILLED: Final = ("receive", "work", "deliver", "upkeep", "web")
 _SUCCESS: Final = 0x0000
-_NEVER_FREE: Final = 1e6
-"""GiB that no disk has free."""
 
 
 class Pacs:
@@ -94,9 +92,9 @@ class Node:
         self._log = (folder / "log.jsonl").open("ab")
         self._process: subprocess.Popen[bytes] | None = None
 
-    def write(self, **blocks: Any) -> None:
+    def write(self) -> None:
         """Write ``gateway.yaml``; a process reads it when it starts."""
-        self.config.write_text(yaml.safe_dump(self.settings | blocks))
+        self.config.write_text(yaml.safe_dump(self.settings))
 
     def command(self, *words: str, said: str = "") -> str:
         """Run one verb to its end, with something said to it, and return what it printed."""
@@ -240,7 +238,7 @@ class Sender:
 
 
 def wreck(node: Node, pacs: Pacs, kills: int, over: Callable[[], bool], seed: int, pause_s: float) -> Counter[str]:
-    """Kill a process at a time; in between the PACS goes away, and the reserve is reached; count each."""
+    """Kill a process at a time; in between the PACS goes away; count each."""
     rng, done = random.Random(seed), Counter[str]()
     while sum(done[kind] for kind in KILLED) < kills or not over():
         time.sleep(rng.uniform(0.3, 1.0) * pause_s)
@@ -252,21 +250,9 @@ def wreck(node: Node, pacs: Pacs, kills: int, over: Callable[[], bool], seed: in
             time.sleep(rng.uniform(1, 3))
             pacs.start()
             done["PACS away"] += 1
-        if total and total % 9 == 0 and done["disk at its reserve"] < total // 9:
-            _reach_reserve(node)
-            done["disk at its reserve"] += 1
         if total >= kills and over():
             break
     return done
-
-
-def _reach_reserve(node: Node) -> None:
-    """Let the receiver refuse for some seconds, by a reserve that is larger than the disk; no disk is full."""
-    node.write(keep={"reserve_gib": _NEVER_FREE, "purge_below_gib": 0.0})
-    node.kill("receive")
-    time.sleep(4.0)
-    node.write()
-    node.kill("receive")
 
 
 @dataclass(frozen=True)

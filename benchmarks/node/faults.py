@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,91 +31,6 @@ _FAILURES_EXIST: Final = 2
 _DRIP_S: Final = 1.0
 ECHO_CALL: Final = b"\x01\x00\x00\x00\x00\xcd" + b"\x00\x01\x00\x00" + b"CANDOR".ljust(16) + b"MODALITY".ljust(16)
 """The first bytes of an A-ASSOCIATE-RQ of 205 bytes (PS3.8 9.3.2)."""
-
-
-@dataclass
-class Stalling:
-    """A proxy before an archive; it passes on so much, then holds everything.
-
-    Parameters
-    ----------
-    to
-        The archive's port.
-    reads
-        So many bytes are read from the node; None for all.
-    answers
-        So many whole PDUs are passed on to the node.
-    then
-        So many bytes of the next PDU.
-    drip
-        After that a byte at a time, instead of nothing.
-    """
-
-    to: int
-    reads: int | None = None
-    answers: int = 0
-    then: int = 0
-    drip: bool = False
-    port: int = 0
-    _held: list[socket.socket] = field(default_factory=list)
-
-    def start(self) -> None:
-        """Listen."""
-        listener = socket.socket()
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 12)
-        listener.bind(("127.0.0.1", self.port))
-        listener.listen(64)
-        self.port = int(listener.getsockname()[1])
-        self._held.append(listener)
-        threading.Thread(target=self._serve, args=(listener,), daemon=True).start()
-
-    def stop(self) -> None:
-        """Close every connection."""
-        for each in self._held:
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
-        self._held.clear()
-
-    def _serve(self, listener: socket.socket) -> None:
-        with suppress(OSError):  # stopped
-            while True:
-                node, _ = listener.accept()
-                archive = socket.create_connection(("127.0.0.1", self.to))
-                self._held += [node, archive]
-                for act in (self._requests, self._answers):
-                    threading.Thread(target=act, args=(node, archive), daemon=True).start()
-
-    def _requests(self, node: socket.socket, archive: socket.socket) -> None:
-        left = self.reads
-        with suppress(OSError):
-            while left is None or left > 0:
-                data = node.recv(1 << 14 if left is None else min(left, 1 << 14))
-                if not data:
-                    archive.shutdown(socket.SHUT_WR)
-                    return
-                left = None if left is None else left - len(data)
-                archive.sendall(data)
-
-    def _answers(self, node: socket.socket, archive: socket.socket) -> None:
-        with suppress(OSError):
-            for _ in range(self.answers):
-                head = _exactly(archive, 6)
-                node.sendall(head + _exactly(archive, int.from_bytes(head[2:], "big")))
-            node.sendall(_exactly(archive, self.then))
-            while self.drip:
-                time.sleep(_DRIP_S)
-                node.sendall(_exactly(archive, 1))
-
-
-def _exactly(connection: socket.socket, size: int) -> bytes:
-    data = b""
-    while len(data) < size:
-        more = connection.recv(size - len(data))
-        if not more:
-            raise OSError("the connection has ended")
-        data += more
-    return data
 
 
 class MoodyPacs(SmallPacs):

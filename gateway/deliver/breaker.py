@@ -70,8 +70,10 @@ def succeeded(database: sa.Engine, name: str, now: float) -> None:
         clear_alarm(database, AlarmKind.DESTINATION, name, now)
 
 
-def failed(database: sa.Engine, name: str, reason: str, deliver: Deliver, now: float) -> None:
-    """Note that a connection to a destination failed; the last of several in a row opens its breaker.
+def failed(
+    database: sa.Engine, name: str, reason: str, deliver: Deliver, now: float, is_connected: bool = False
+) -> None:
+    """Note a failure of a destination; the last of several in a row raises an alarm.
 
     Parameters
     ----------
@@ -85,52 +87,27 @@ def failed(database: sa.Engine, name: str, reason: str, deliver: Deliver, now: f
         The settings of delivery.
     now
         Seconds since 1970.
+    is_connected
+        The destination could be connected to, and answered for no object: the breaker closes. Else no connection could
+        be made, and the last of several failures opens the breaker.
     """
     here = destinations.c.name == name
+    failures = destinations.c.unanswered if is_connected else destinations.c.failures
+    values = {failures.name: failures + 1, "last_failure": now, "reason": reason}
+    if is_connected:
+        values |= {"failures": 0, "open_until": 0.0}
     with writing(database) as connection:
         connection.execute(upsert(database, destinations, {"name": name}))
-        values = {"failures": destinations.c.failures + 1, "last_failure": now, "reason": reason}
         connection.execute(destinations.update().where(here).values(values))
-        failures = connection.execute(sa.select(destinations.c.failures).where(here)).scalar_one()
-        is_open = failures >= deliver.breaker_failures
-        if is_open:
+        number = connection.execute(sa.select(failures).where(here)).scalar_one()
+        are_many = number >= deliver.breaker_failures
+        if are_many and not is_connected:
             connection.execute(destinations.update().where(here).values(open_until=now + deliver.breaker_s))
-    log_event("destination failed", "warning", destination=name, count=failures, reason=reason)
-    if is_open:
-        raise_alarm(database, AlarmKind.DESTINATION, name, f"{name} is down: {reason}", now)
-
-
-def broke(database: sa.Engine, name: str, reason: str, deliver: Deliver, now: float) -> None:
-    """Note that a destination could be connected to, and answered for no object; the breaker closes.
-
-    Parameters
-    ----------
-    database
-        The node's database.
-    name
-        The destination's.
-    reason
-        For a person; without a patient's data.
-    deliver
-        The settings of delivery.
-    now
-        Seconds since 1970.
-    """
-    here = destinations.c.name == name
-    with writing(database) as connection:
-        connection.execute(upsert(database, destinations, {"name": name}))
-        values = {
-            "failures": 0,
-            "open_until": 0.0,
-            "unanswered": destinations.c.unanswered + 1,
-            "last_failure": now,
-            "reason": reason,
-        }
-        connection.execute(destinations.update().where(here).values(values))
-        unanswered = connection.execute(sa.select(destinations.c.unanswered).where(here)).scalar_one()
-    log_event("destination gave no answer", "warning", destination=name, count=unanswered, reason=reason)
-    if unanswered >= deliver.breaker_failures:
-        raise_alarm(database, AlarmKind.DESTINATION, name, f"{name} takes no object: {reason}", now)
+    what = "destination gave no answer" if is_connected else "destination failed"
+    log_event(what, "warning", destination=name, count=number, reason=reason)
+    if are_many:
+        text = f"{name} {'takes no object' if is_connected else 'is down'}: {reason}"
+        raise_alarm(database, AlarmKind.DESTINATION, name, text, now)
 
 
 def remark(database: sa.Engine, name: str, reason: str) -> None:

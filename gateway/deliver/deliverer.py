@@ -230,7 +230,7 @@ class Deliverer:
         if outcome.unreachable:
             breaker.failed(self._database, name, outcome.unreachable, deliver, now)
         elif outcome.has_broken and not outcome.has_answered:
-            breaker.broke(self._database, name, NO_ANSWER.reason, deliver, now)
+            breaker.failed(self._database, name, NO_ANSWER.reason, deliver, now, is_connected=True)
         elif outcome.is_reached:
             breaker.succeeded(self._database, name, now)
 

@@ -20,6 +20,7 @@ from benchmarks.node.crash import send, wait_for
 from benchmarks.node.tally import Alarm, Arrival, Evidence
 from benchmarks.node.trial import small_images, studies_of
 from tests.conftest import ROOT
+from tests.gateway.stalled import Proxy, Stall
 
 MINUTES = 6.0
 ANSWERED = Arrival("pacs", "study", "uid", "sha", 5.0, assessed=True)
@@ -138,8 +139,7 @@ def test_a_scenario_that_breaks_is_no_success(
 
 def test_stalling_passes_on_what_it_is_told() -> None:
     with socket.create_server(("127.0.0.1", 0)) as archive:
-        proxy = faults.Stalling(archive.getsockname()[1], answers=1, then=3)
-        proxy.start()
+        proxy = Proxy(archive.getsockname()[1], Stall(answers=1, then=3))
         with socket.create_connection(("127.0.0.1", proxy.port)) as node:
             node.sendall(b"request")
             behind, _ = archive.accept()
@@ -150,7 +150,7 @@ def test_stalling_passes_on_what_it_is_told() -> None:
                 node.settimeout(0.2)
                 with pytest.raises(TimeoutError):
                     node.recv(1)
-        proxy.stop()
+        proxy.close()
 
 
 def test_an_archive_answers_as_its_mood_is(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_an_association_without_an_answer_never_opens_it_and_raises_the_alarm(sh
     fail(shared, 2)
     for _ in range(3):
         assert opened(shared) == []
-        breaker.broke(shared, "pacs", "no answer", DELIVER, NOW)
+        breaker.failed(shared, "pacs", "no answer", DELIVER, NOW, is_connected=True)
     assert breaker.wait_s(shared, "pacs", DELIVER, NOW) == 0
     assert (row(shared).failures, row(shared).unanswered) == (0, 3)
     assert opened(shared) == ["pacs takes no object: no answer"]
