@@ -16,6 +16,8 @@ _STEPS: Final[dict[int, tuple[str, ...]]] = {
     ),
     2: (
         "ALTER TABLE studies ADD COLUMN over_limit DOUBLE PRECISION",
+        "ALTER TABLE studies ADD COLUMN deleted DOUBLE PRECISION",
+        "UPDATE studies SET deleted = purged",
         "ALTER TABLE deliveries ADD COLUMN despite_shadow INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE destinations ADD COLUMN unanswered INTEGER NOT NULL DEFAULT 0",
     ),

@@ -67,7 +67,8 @@ studies = sa.Table(
     sa.Column("bundle_sha256", sa.String(64)),
     sa.Column("results", sa.String(255)),  # folder below the spool
     sa.Column("mode", sa.String(8)),  # states.Mode when it was assessed
-    sa.Column("purged", sa.Double),  # when its files were deleted by retention
+    sa.Column("purged", sa.Double),  # when retention let it go: its files are gone, or are about to
+    sa.Column("deleted", sa.Double),  # when the last of its files was gone
     # When it got more images than studies.max_images: it is not assessed, and takes all images that follow.
     sa.Column("over_limit", sa.Double),
 )

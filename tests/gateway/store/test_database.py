@@ -62,6 +62,7 @@ def make_version_1(database: sa.Engine) -> None:
     with database.begin() as connection:
         connection.execute(sa.text("ALTER TABLE objects DROP COLUMN editions"))
         connection.execute(sa.text("ALTER TABLE studies DROP COLUMN over_limit"))
+        connection.execute(sa.text("ALTER TABLE studies DROP COLUMN deleted"))
         connection.execute(sa.text("ALTER TABLE deliveries DROP COLUMN despite_shadow"))
         connection.execute(sa.text("ALTER TABLE destinations DROP COLUMN unanswered"))
         connection.execute(schema_version.update().values(version=1))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -258,3 +260,60 @@ def test_a_study_over_the_limit_goes_as_any_other(node: Node) -> None:
     node.clock.pass_s(8 * DAY_S)
     assert sweep(node) == 1
     assert files(node) == []
+
+
+def test_a_purge_that_is_cut_short_is_finished_by_the_next_sweep(
+    node_of_either: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = node_of_either
+    uid, other = assessed(node), assessed(node, "b")
+    node.clock.pass_s(8 * DAY_S)
+
+    def fails(*_: Any) -> None:
+        raise OSError(errno.EIO, "the disk fails")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("gateway.watch.retention._delete_tree", fails)
+        assert sweep(node) == 2
+    assert [(node.study(each).purged, node.study(each).deleted) for each in (uid, other)] == [(node.clock(), None)] * 2
+    assert len(files(node)) == 6  # links, reports, overlays
+    assert sweep(node) == 0
+    assert files(node) == []
+    assert list((node.spool.root / "studies").iterdir()) == []
+    assert node.study(uid).deleted == node.clock()
+
+
+def test_the_database_is_free_while_a_tree_is_deleted(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    uid = assessed(node)
+    node.clock.pass_s(8 * DAY_S)
+    rmtree, received = shutil.rmtree, []
+
+    def slow(*arguments: Any, **options: Any) -> None:
+        received.append(node.receive(image("b", study="a")))
+        rmtree(*arguments, **options)
+
+    monkeypatch.setattr(shutil, "rmtree", slow)
+    assert sweep(node) == 1
+    assert received == [uid]
+    node.wait(uid, 2)
+    node.assessor.assess(Study(uid, 2))
+    assert node.study(uid, 2).disposition is not None
+
+
+def test_what_comes_again_while_its_study_goes_stays(node_of_either: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = node_of_either
+    uid = assessed(node)
+    node.clock.pass_s(8 * DAY_S)
+    calls = iter(range(9))
+
+    def late(database: Any) -> Any:
+        if next(calls) == 1:  # the study is marked, and no file is deleted yet
+            node.receive(image("a"))
+        return writing(database)
+
+    monkeypatch.setattr("gateway.watch.retention.writing", late)
+    assert sweep(node) == 1
+    assert node.study(uid, 2).images == 1
+    (file,) = node.scalars(schema.instances.c.file)
+    assert node.spool.path(file).is_file()
+    assert (node.study(uid, 1).deleted, node.study(uid, 2).purged) == (node.clock(), None)
