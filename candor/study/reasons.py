@@ -38,6 +38,7 @@ class Reason(Enum):
     INVALID_IDENTIFIERS = ("BADIDS", "A mandatory identifier is missing or invalid", ReasonKind.REFUSAL)
     DUPLICATE = ("DUPLICATE", "The same instance as another file", ReasonKind.REFUSAL)
     OWN_RESULT = ("OWNRESULT", "A result of this application", ReasonKind.REFUSAL)
+    SAYS_OURS = ("SAYSOURS", "A radiograph that names this application as its maker", ReasonKind.REFUSAL)
     # Refusals: the kind of object
     NOT_AN_IMAGE = ("NOIMAGE", "Not an image", ReasonKind.REFUSAL)
     NOT_RADIOGRAPHY = ("NOTXRAY", "Not a projection radiograph", ReasonKind.REFUSAL)

@@ -212,6 +212,7 @@ GERMAN: Final = Texts(
         Reason.INVALID_IDENTIFIERS: "Eine notwendige Kennung fehlt oder ist ungültig",
         Reason.DUPLICATE: "Dieselbe Instanz wie eine andere Datei",
         Reason.OWN_RESULT: "Ein Ergebnis dieser Anwendung",
+        Reason.SAYS_OURS: "Eine Aufnahme, die diese Anwendung als Hersteller nennt",
         Reason.NOT_AN_IMAGE: "Kein Bild",
         Reason.NOT_RADIOGRAPHY: "Keine Projektionsradiographie",
         Reason.FOR_PROCESSING: "Bild zur Verarbeitung, nicht zur Darstellung",

@@ -102,9 +102,9 @@ def check(header: Dataset, minimum_side: int) -> tuple[Note, ...]:
     Raises
     ------
     Refused
-        ``OWN_RESULT``, ``NOT_AN_IMAGE``, ``INVALID_IDENTIFIERS``, ``NOT_RADIOGRAPHY``, ``FOR_PROCESSING``,
-        ``NOT_CHEST``, ``NOT_FRONTAL``, ``CONTRADICTION``, ``NO_PIXELS``, ``TOO_SMALL``; ``UNREADABLE`` where
-        Rows or Columns are not numbers.
+        ``OWN_RESULT``, ``SAYS_OURS``, ``NOT_AN_IMAGE``, ``INVALID_IDENTIFIERS``, ``NOT_RADIOGRAPHY``,
+        ``FOR_PROCESSING``, ``NOT_CHEST``, ``NOT_FRONTAL``, ``CONTRADICTION``, ``NO_PIXELS``, ``TOO_SMALL``;
+        ``UNREADABLE`` where Rows or Columns are not numbers.
     """
     _check_object(header)
     _check_radiograph(header)
@@ -114,10 +114,14 @@ def check(header: Dataset, minimum_side: int) -> tuple[Note, ...]:
 
 
 def _check_object(header: Dataset) -> None:
-    """Refuse Candor's own results, objects that are not images, and images without valid UIDs."""
-    if text(header, "Manufacturer") == MANUFACTURER.upper():
-        raise Refused(Reason.OWN_RESULT, "its Manufacturer is this application")
+    """Refuse Candor's own results, objects that are not images, and images without valid UIDs.
+
+    Candor makes no radiographs: one that says so may be a patient's, and so the report names it.
+    """
     sop_class = _sop_class(header)
+    if text(header, "Manufacturer") == MANUFACTURER.upper():
+        reason = Reason.SAYS_OURS if sop_class in _RADIOGRAPHS else Reason.OWN_RESULT
+        raise Refused(reason, "its Manufacturer is this application")
     if sop_class and sop_class not in _RADIOGRAPHS and "Rows" not in header:
         raise Refused(Reason.NOT_AN_IMAGE, f"{_class_name(sop_class)}, without Rows")
     bad = [keyword for keyword in _UIDS if not is_uid(header.get(keyword))]

@@ -22,10 +22,12 @@ from pydicom.uid import (
 
 from candor.dicom.read.file import read_header
 from candor.dicom.read.select import check, select
+from candor.dicom.shared.identity import reportable_images
 from candor.study.case import CaseImage
 from candor.study.errors import Refused
 from candor.study.provenance import MANUFACTURER
 from candor.study.reasons import Reason
+from tests.cases import assessed, case_of, header_of
 from tests.factory import coded, radiograph_dataset
 
 SIDE = 200
@@ -107,10 +109,19 @@ def test_images_for_processing_are_refused() -> None:
 
 
 def test_our_own_results_are_refused() -> None:
-    assert refusal(Manufacturer=MANUFACTURER) is Reason.OWN_RESULT
+    assert refusal(SOPClassUID=SecondaryCaptureImageStorage, Manufacturer=MANUFACTURER) is Reason.OWN_RESULT
     report = without_rows(BasicTextSRStorage)
     report.Manufacturer = MANUFACTURER
     assert refusal(report) is Reason.OWN_RESULT
+
+
+@pytest.mark.parametrize("manufacturer", [MANUFACTURER, MANUFACTURER.upper()])
+def test_a_radiograph_that_says_it_is_ours_is_refused_and_reported(manufacturer: str) -> None:
+    image = assessed(header_of(Manufacturer=manufacturer))
+    select([image], SIDE)
+    assert image.refusal is not None
+    assert image.refusal.reason is Reason.SAYS_OURS
+    assert reportable_images(case_of(image)) == [image]
 
 
 @pytest.mark.parametrize("keyword", ["SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"])
