@@ -78,6 +78,15 @@ class SmallPacs:
         return _SUCCESS
 
 
+def break_off(association: Any) -> None:
+    """Abort an association in a handler of its events; the status that the handler returns is not sent.
+
+    pynetdicom would try to send it, and its thread would die of that.
+    """
+    association.dimse.send_msg = lambda *_: None
+    association.abort()
+
+
 def free_port() -> int:
     """Return a free TCP port."""
     with socket.socket() as probe:

@@ -24,7 +24,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StorageCommitmentPushModelInstance,
 )
 
-from tools.small_pacs import SmallPacs, free_port
+from tools.small_pacs import SmallPacs, break_off, free_port
 
 _CONFIRMED: Final = 1  # N-EVENT-REPORT: all instances are safe (PS3.4 J.3.3)
 _FAILURES_EXIST: Final = 2
@@ -113,7 +113,7 @@ class MoodyPacs(SmallPacs):
             number, self._number = self._number, self._number + 1
         status = self._answer(event.request, number)
         if status is None:
-            event.assoc.abort()
+            break_off(event.assoc)
             return 0
         if status == 0 or status >> 12 == 0xB:  # a warning is a kind of success (PS3.7 C.4)
             super()._store(event)

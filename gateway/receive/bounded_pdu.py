@@ -156,6 +156,12 @@ class BoundedSocket(AssociationSocket):
             with suppress(OSError):  # the peer was faster
                 self.socket.shutdown(socket.SHUT_RDWR)
 
+    def end_reading(self) -> None:
+        """Read nothing more: the connection ends when the answers that are under way are out."""
+        if self.socket is not None:
+            with suppress(OSError):  # the peer was faster
+                socket.socket.shutdown(self.socket, socket.SHUT_RD)  # TLS would give up its keys
+
     def close(self) -> None:
         """Close the connection, and wake an association that still waits for its request.
 

@@ -29,6 +29,7 @@ from pynetdicom.ae import ApplicationEntity
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
+from gateway.dimse.pynetdicom_races import drop_late_data
 from gateway.logs import log_event
 from gateway.receive.bounded_pdu import BoundedSocket, NotRequested, StreamingReader, Timing, read_request
 from gateway.receive.slots import Slots
@@ -57,6 +58,7 @@ class BoundedHandler(RequestHandler):
         timing = self.server.timing
         connection = BoundedSocket(association, self.request, self.client_address[0], begun, timing)
         association.set_socket(connection)
+        drop_late_data(association)
         read = association.dul._read_pdu_data
         association.dul._read_pdu_data = StreamingReader(dimse, connection, read)  # type: ignore[method-assign]
         try:

@@ -155,8 +155,11 @@ class Receiver:
         while open_associations := self._server.active_associations:
             late = time.monotonic() > deadline
             for association in open_associations:
-                if late or not _dimse(association).busy:
-                    _hang_up(association)
+                connection = association.dul.socket
+                if isinstance(connection, BoundedSocket) and late:
+                    connection.hang_up()
+                elif isinstance(connection, BoundedSocket) and not _dimse(association).busy:
+                    connection.end_reading()
             time.sleep(_POLL_S)
         log_event("receiver stopped")
 
@@ -321,12 +324,6 @@ def _dimse(association: Association) -> StreamingDimse:
     if not isinstance(dimse, StreamingDimse):
         raise TypeError("an association was made without our message provider")
     return dimse
-
-
-def _hang_up(association: Association) -> None:
-    connection = association.dul.socket
-    if isinstance(connection, BoundedSocket):
-        connection.hang_up()
 
 
 def _incoming(data_set: object) -> Incoming:

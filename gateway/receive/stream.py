@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import C_STORE_RQ, DIMSEMessage
@@ -210,6 +210,7 @@ class StreamingDimse(DIMSEServiceProvider):
         self._limits = limits
         self._current: Incoming | None = None
         self._under_way: list[Incoming] = []
+        self._answered: list[Incoming] = []
 
     @property
     def busy(self) -> bool:
@@ -245,13 +246,28 @@ class StreamingDimse(DIMSEServiceProvider):
         if current is not None and current.is_endless:
             raise NotTaken(Status.RESOURCE_LIMITATION, ENDLESS)
         if self.message is None and current is not None and not current.began:
-            self.done(current)  # a command alone: nothing of it is left when it is answered
+            self._under_way.remove(current)  # a command alone: nothing of it is left when it is answered
 
     def done(self, incoming: Incoming) -> None:
-        """Forget a message that was answered."""
+        """Leave nothing of a message but what was kept: its answer is known."""
         incoming.discard()
-        if incoming in self._under_way:
-            self._under_way.remove(incoming)
+        self._answered.append(incoming)
+
+    def send_msg(self, primitive: Any, context_id: int) -> None:
+        """Send an answer; the message that it answers is under way until then.
+
+        Parameters
+        ----------
+        primitive
+            A DIMSE primitive of pynetdicom.
+        context_id
+            Of the presentation context.
+        """
+        super().send_msg(primitive, context_id)
+        while self._answered:
+            incoming = self._answered.pop()
+            if incoming in self._under_way:
+                self._under_way.remove(incoming)
 
     def discard(self) -> None:
         """Leave nothing of the messages that were never answered."""

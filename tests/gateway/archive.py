@@ -40,6 +40,7 @@ from gateway.store.tokens import Tokens
 from tests.cases import header_of
 from tests.gateway.conftest import Clock
 from tests.gateway.network import image
+from tools.small_pacs import break_off
 
 DOCUMENTS = {
     "sr": (Comprehensive3DSRStorage, "SR"),
@@ -79,7 +80,7 @@ class Archive:
         poisoned = event.request.AffectedSOPClassUID in self.poison
         status = None if poisoned else self.statuses.pop(0) if self.statuses else 0
         if status is None:
-            event.assoc.abort()
+            break_off(event.assoc)
             return 0
         content = event.request.DataSet.getvalue()
         self.contents.append(content)

@@ -23,6 +23,7 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 
+from gateway.dimse.pynetdicom_races import keep_answers
 from tests.factory import radiograph_dataset
 
 
@@ -60,6 +61,7 @@ def association(
     contexts = [build_context(*pair) for pair in offered]
     tls_args = (tls, "localhost") if tls else None
     opened = ae.associate("127.0.0.1", port, contexts, called, tls_args=tls_args, **more)
+    keep_answers(opened)
     try:
         yield opened
     finally:

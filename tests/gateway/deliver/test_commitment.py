@@ -32,6 +32,7 @@ from tests.gateway.archive import (
 )
 from tests.gateway.conftest import Clock
 from tests.gateway.stalled import finished, stalling
+from tools.small_pacs import break_off
 
 DAY_S = 86400.0
 
@@ -273,7 +274,7 @@ def test_a_refused_request_is_made_again_after_the_time_out(sender: Sender, comm
 
 def test_no_answer_to_the_request_is_asked_again_too(sender: Sender, committing: Any) -> None:
     def gone(archive: Archive, event: Any) -> int:
-        event.assoc.abort()
+        break_off(event.assoc)
         return 0
 
     committing(gone)

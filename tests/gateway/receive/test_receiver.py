@@ -30,6 +30,7 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 from gateway.dimse.tls import client_context
 from gateway.jobs.jobs import Jobs
 from gateway.receive import receiver as receive_module
+from gateway.receive.bounded_pdu import BoundedSocket
 from gateway.receive.receiver import Receiver
 from gateway.settings import Caller, Settings, Tls
 from gateway.store import schema
@@ -42,6 +43,7 @@ from tests.gateway.conftest import Clock
 from tests.gateway.network import Authority, association, image, reread, store
 
 Start = Callable[..., Receiver]
+P_DATA_TF = 0x04
 
 
 @dataclass
@@ -568,6 +570,43 @@ def test_stopping_lets_a_message_finish_and_ends_idle_associations(
         stopper.join(60)
         sender.join(60)
     assert [answer.Status for answer in answers] == [0x0000]
+    assert len(rows(database)) == 1
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_stopping_lets_an_answer_out_that_is_about_to_be_sent(
+    start: Start, database: sa.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, secure: bool
+) -> None:
+    ended, how = threading.Event(), {}
+    if secure:
+        authority = Authority(tmp_path)
+        (certificate, key, _), (their_certificate, their_key, _) = authority.issue("node"), authority.issue("modality")
+        node = Tls(certificate=str(certificate), key=str(key), authorities=str(authority.file))
+        theirs = Tls(certificate=str(their_certificate), key=str(their_key), authorities=str(authority.file))
+        how = {"tls": client_context(theirs)}
+    receiver = start(tls=node) if secure else start()
+    stopper = threading.Thread(target=receiver.stop, args=(60.0,))
+    send, hang_up, end_reading = BoundedSocket.send, BoundedSocket.hang_up, BoundedSocket.end_reading
+
+    def late(connection: BoundedSocket, pdu: bytes) -> None:
+        if pdu[0] == P_DATA_TF:
+            stopper.start()
+            assert ended.wait(60)
+        send(connection, pdu)
+
+    def ending(end: Callable[[BoundedSocket], None]) -> Callable[[BoundedSocket], None]:
+        def act(connection: BoundedSocket) -> None:
+            end(connection)
+            ended.set()
+
+        return act
+
+    monkeypatch.setattr(BoundedSocket, "send", late)
+    monkeypatch.setattr(BoundedSocket, "hang_up", ending(hang_up))
+    monkeypatch.setattr(BoundedSocket, "end_reading", ending(end_reading))
+    assert store(receiver.port, image(), **how).Status == 0x0000
+    stopper.join(60)
+    assert not stopper.is_alive()
     assert len(rows(database)) == 1
 
 
