@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import getpass
 import re
-import time
 from typing import Final
 
 from candor.command_line import AddVerb
@@ -59,6 +58,7 @@ def _resend(options: argparse.Namespace) -> None:
     from gateway.processes.queue import opened_queue
     from gateway.processes.start import opened_database
     from gateway.settings import load_settings
+    from gateway.store.database import database_clock
 
     settings = load_settings(options.config)
     known = [destination.name for destination in settings.destinations]
@@ -66,7 +66,7 @@ def _resend(options: argparse.Namespace) -> None:
         raise SettingsError(f"no destination is named {options.to!r}; known are {', '.join(known) or 'none'}")
     with opened_database(settings) as database, opened_queue(database, settings) as jobs:
         selection = Selection(options.study, options.to, options.sent)
-        due = resend(database, jobs, selection, getpass.getuser(), time.time())
+        due = resend(database, jobs, selection, getpass.getuser(), database_clock(database)())
     if not due:
         raise NothingToDo("nothing like that lies in the dead letter; add --sent for what was sent before")
     print(f"{due} objects are sent again")
@@ -78,6 +78,7 @@ def _recall(options: argparse.Namespace) -> None:
     from gateway.processes.queue import opened_queue
     from gateway.processes.start import open_spool, opened_database
     from gateway.settings import load_settings
+    from gateway.store.database import database_clock
     from gateway.store.mode import is_shadow
 
     if options.bundle is not None and not _BUNDLE.fullmatch(options.bundle):
@@ -93,13 +94,11 @@ def _recall(options: argparse.Namespace) -> None:
             print(f"{len(left)} to recall; nothing was done: add --yes to recall them")
             return
         spool = open_spool(settings)
-        failed, incomplete = 0, []
+        failed, incomplete, now = 0, [], database_clock(database)
         with opened_queue(database, settings) as jobs:
             for answered in left:
                 try:
-                    failed += not recall(
-                        database, spool, jobs, answered, rejection, who, time.time(), options.despite_shadow
-                    )
+                    failed += not recall(database, spool, jobs, answered, rejection, who, now(), options.despite_shadow)
                 except ObjectIncomplete as error:
                     incomplete.append(f"{answered.study.study_instance_uid} version {answered.study.version}: {error}")
             held = is_shadow(database) and not options.despite_shadow

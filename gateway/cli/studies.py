@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import getpass
-import time
 
 from candor.command_line import AddVerb
 from candor.study.errors import SettingsError
@@ -74,11 +73,12 @@ def _replay(options: argparse.Namespace) -> None:
     from gateway.processes.queue import opened_queue
     from gateway.processes.start import opened_database
     from gateway.settings import load_settings
+    from gateway.store.database import database_clock
 
     settings, who = load_settings(options.config), getpass.getuser()
     with opened_database(settings) as database, opened_queue(database, settings) as jobs:
-        found = parked(database, options.study)
-        started = sum(replay_study(database, settings, jobs, study, who, time.time()) for study in found)
+        found, now = parked(database, options.study), database_clock(database)
+        started = sum(replay_study(database, settings, jobs, study, who, now()) for study in found)
     if not started:
         raise NothingToDo("no such study is parked; see `status` for how many are")
     print(f"{started} started again")
@@ -89,13 +89,15 @@ def _live(options: argparse.Namespace) -> None:
     from gateway.processes.queue import opened_queue
     from gateway.processes.start import opened_database
     from gateway.settings import load_settings
+    from gateway.store.database import database_clock
     from gateway.store.mode import count_held, set_mode
     from gateway.store.states import Mode
 
-    settings, now = load_settings(options.config), time.time()
+    settings = load_settings(options.config)
     if not settings.destinations:
         raise SettingsError(f"{options.config} names no destination; results could go nowhere")
     with opened_database(settings) as database:
+        now = database_clock(database)()
         changed = set_mode(database, Mode.LIVE, getpass.getuser(), now, options.reason)
         held = count_held(database) if changed else 0
         print("the node is live" + ("" if changed else " already"))
@@ -108,11 +110,12 @@ def _live(options: argparse.Namespace) -> None:
 def _shadow(options: argparse.Namespace) -> None:
     from gateway.processes.start import opened_database
     from gateway.settings import load_settings
+    from gateway.store.database import database_clock
     from gateway.store.mode import count_held, set_mode
     from gateway.store.states import Mode
 
     with opened_database(load_settings(options.config)) as database:
-        changed = set_mode(database, Mode.SHADOW, getpass.getuser(), time.time(), options.reason)
+        changed = set_mode(database, Mode.SHADOW, getpass.getuser(), database_clock(database)(), options.reason)
         held = count_held(database) if changed else 0
     print("the node is shadow" + ("" if changed else " already"))
     if held:

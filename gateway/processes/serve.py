@@ -24,6 +24,7 @@ from gateway.watch.heartbeats import Beat, Standstill, run_folder
 from gateway.watch.kept_alarms import KeptAlarms
 
 _PASS_ON_S: Final = 2.0
+_SPOOL: Final = "spool"
 
 
 def run_serve(
@@ -80,7 +81,12 @@ def run_serve(
                 alarms.keep(AlarmKind.STANDSTILL, "", text, now(), goes_on=True)
             else:
                 alarms.end(AlarmKind.STANDSTILL, "")
+            alarms.end(AlarmKind.STANDSTILL, _SPOOL)
             notify_systemd("WATCHDOG=1")
+
+        def silent() -> None:
+            text = "the spool does not answer; look at its disk, or at the server of its network share"
+            alarms.keep(AlarmKind.STANDSTILL, _SPOOL, text, now(), goes_on=True)
 
         def stop(number: signal.Signals) -> None:
             log_event("stopping", signal=number.name)
@@ -88,7 +94,15 @@ def run_serve(
             supervisor.stop()
 
         supervisor = Supervisor(
-            config, kinds, drain_s, keeps_dying, alive=alive, spool=spool, on_hangs=hangs, on_look=look
+            config,
+            kinds,
+            drain_s,
+            keeps_dying,
+            alive=alive,
+            spool=spool,
+            on_hangs=hangs,
+            on_look=look,
+            on_silent=silent,
         )
         on_stop_signal(stop)
         notify_systemd("READY=1")

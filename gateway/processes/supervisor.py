@@ -1,7 +1,8 @@
 """Run all processes of the node on one machine, start again what dies or hangs, and stop in good order.
 
 A process hangs when one of its heartbeats (:mod:`gateway.watch.heartbeats`) is too old: it is asked to end, and killed
-if it does not. The supervisor uses no database, and nothing that fails here ends it.
+if it does not. The supervisor uses no database, and nothing that fails here ends it. A thread of its own looks at the
+spool, which may hang: a network share does, when its server is gone.
 
 Of what a child writes to its standard streams only our own JSON log lines are passed on. A library that prints a data
 set prints it to nobody.
@@ -18,6 +19,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final
@@ -26,7 +28,7 @@ from candor.files.privacy import cause_of
 from gateway.logs import Trouble, log_event
 from gateway.processes import KINDS
 from gateway.processes.start import SUPERVISED
-from gateway.watch.heartbeats import Beat, Heartbeat, Heartbeats, forget, run_folder
+from gateway.watch.heartbeats import Beat, Heartbeat, Heartbeats, run_folder
 
 _LONGEST_PAUSE_S: Final = 30.0
 _MANY_DEATHS: Final = 5
@@ -40,6 +42,12 @@ _BEGIN_S: Final = 900.0
 """A process without a heartbeat yet: the worker loads its model, the receiver reads a spool that lost its rows."""
 
 _LOOK_S: Final = 1.0
+_SILENT_S: Final = 60.0
+"""A look at the spool that takes so long hangs."""
+
+_DIE_S: Final = 5.0
+"""What was killed is gone by then, or waits for a disk that hangs."""
+
 _PAUSE_S: Final = 10.0
 _POLL_S: Final = 0.1
 _TOUCH_S: Final = 5.0
@@ -90,6 +98,8 @@ class Supervisor:
         Called with a kind whose process hangs, with the loop, and for how many seconds.
     on_look
         Called about once a second with the heartbeats of all machines.
+    on_silent
+        Called again and again while the spool does not answer.
     """
 
     def __init__(
@@ -103,26 +113,34 @@ class Supervisor:
         spool: Path | None = None,
         on_hangs: Callable[[str, str, float], None] = lambda kind, loop, seconds: None,
         on_look: Callable[[list[Beat]], None] = lambda beats: None,
+        on_silent: Callable[[], None] = lambda: None,
     ) -> None:
         python = [sys.executable, "-m", "gateway"]
         self._children = [Child(kind, [*python, kind, "--config", str(config)]) for kind in kinds]
         self._drain_s, self._on_keeps_dying, self._sink = drain_s, on_keeps_dying, sink
         self._alive, self._touch_at = alive, 0.0
-        self._spool, self._on_hangs, self._on_look = spool, on_hangs, on_look
+        self._spool, self._on_hangs, self._on_look, self._on_silent = spool, on_hangs, on_look, on_silent
         self._heartbeats = None if spool is None else Heartbeats(spool, pause_s=_PAUSE_S)
         self._own = None if spool is None else Heartbeat(spool, "serve", "supervisor")
-        self._look_at = 0.0
+        self._answered = float("inf")
+        self._beats: list[Beat] | None = None
         self._unreadable = Trouble("heartbeats cannot be read", "error")
         self._untouchable = Trouble("file of life cannot be touched", "error")
         self._stopping = threading.Event()
 
     def run(self) -> None:
         """Run until :meth:`stop`; then drain."""
+        self._answered = time.monotonic()
+        threading.Thread(target=self._watch, name="spool", daemon=True).start()
         while not self._stopping.is_set():
+            now = time.monotonic()
             for child in self._children:
-                self._keep_running(child, time.monotonic())
-            self._look(time.monotonic())
-            self._touch_alive_file(time.monotonic())
+                self._keep_running(child, now)
+            if self._is_silent(now):
+                self._on_silent()
+            else:
+                self._end_what_hangs(now)
+                self._touch_alive_file(now)
             self._stopping.wait(_POLL_S)
         self._drain()
 
@@ -139,22 +157,39 @@ class Supervisor:
             except OSError as error:
                 self._untouchable.failed(reason=cause_of(error))
 
-    def _look(self, now: float) -> None:
-        """Look at the heartbeats, and end what hangs."""
-        if self._heartbeats is None or self._own is None or now < self._look_at:
+    def _is_silent(self, now: float) -> bool:
+        return now - self._answered > _SILENT_S
+
+    def _watch(self) -> None:
+        """Look at the heartbeats again and again: the only part that touches the spool."""
+        while not self._stopping.is_set():
+            self._look()
+            self._stopping.wait(_LOOK_S)
+
+    def _look(self) -> None:
+        if self._heartbeats is None or self._own is None:
+            self._answered = float("inf")
             return
-        self._look_at = now + _LOOK_S
         self._own()
         try:
             beats = self._heartbeats.look()
         except OSError as error:  # nobody could beat either
+            self._answered, self._beats = time.monotonic(), None
             self._unreadable.failed(reason=cause_of(error))
             return
+        self._answered, self._beats = time.monotonic(), beats
         self._unreadable.worked()
+        self._on_look(beats)
+
+    def _end_what_hangs(self, now: float) -> None:
+        beats = self._beats
+        if beats is None:
+            return
         for child in self._children:
             if child.alive:
-                self._end_if_it_hangs(child, [beat for beat in beats if self._is_of(child, beat)], now)
-        self._on_look(beats)
+                # What an earlier life of the process left behind was last seen to change before this one began.
+                own = [beat for beat in beats if self._is_of(child, beat) and beat.changed >= child.started]
+                self._end_if_it_hangs(child, own, now)
 
     def _is_of(self, child: Child, beat: Beat) -> bool:
         return beat.process == child.kind and self._spool is not None and beat.machine == run_folder(self._spool).name
@@ -198,8 +233,6 @@ class Supervisor:
             self._on_keeps_dying(child.kind)
 
     def _start(self, child: Child, now: float) -> None:
-        if self._spool is not None:
-            forget(self._spool, child.kind)
         try:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 child.command,
@@ -232,7 +265,8 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 log_event("process did not end in time", "error", process=child.kind)
                 child.process.kill()
-                child.process.wait()
+                with suppress(subprocess.TimeoutExpired):
+                    child.process.wait(_DIE_S)
             _close(child.process)
         log_event("stopped")
 

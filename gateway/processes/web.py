@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from gateway.logs import log_event
 from gateway.processes.queue import opened_queue
 from gateway.processes.start import on_stop_signal, started
 from gateway.settings import Settings
+from gateway.store.database import database_clock
 from gateway.store.tokens import Tokens
 from gateway.watch.heartbeats import Heartbeat
 from gateway.web.access.addresses import Networks
@@ -39,8 +39,9 @@ _BEAT_S: Final = 1.0
 def run_web(settings: Settings) -> None:
     """Run the process until a signal ends it."""
     with started(settings, "web") as (database, spool), opened_queue(database, settings) as jobs, ExitStack() as doors:
-        acts = acts_of(database, settings, jobs, time.time)
-        app = create_app(settings, database, spool, Tokens(Path(settings.spool)), time.time, acts)
+        now = database_clock(database)
+        acts = acts_of(database, settings, jobs, now)
+        app = create_app(settings, database, spool, Tokens(Path(settings.spool)), now, acts)
         page = server(settings, app)
         health = None if settings.web.health_port is None else server(settings, create_health_app(app), Beside)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ from gateway.watch.heartbeats import RUN, machines_gone, run_folder
 from gateway.watch.webhook import call
 
 _ALARMS: Final = "alarms"
+_DISK_S: Final = 5.0
 _written: Final = Trouble("kept alarm cannot be written", "warning")
 
 
@@ -163,7 +165,10 @@ class KeptAlarms:
         return self._folder / f"{alarm.kind}.{alarm.subject}.json"
 
     def _save(self, alarm: KeptAlarm) -> None:
-        """Write an alarm's file. On a disk that is full it stays in memory, and the log has its line."""
+        """Write an alarm's file. On a disk that is full or hangs it stays in memory, and the log has its line."""
+        _in_time(lambda: self._write(alarm))
+
+    def _write(self, alarm: KeptAlarm) -> None:
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             with whole_file(self._path(alarm)) as file:
@@ -174,8 +179,18 @@ class KeptAlarms:
     def _drop(self, alarm: KeptAlarm) -> None:
         with self._lock:
             self._kept.pop((alarm.kind, alarm.subject), None)
+        _in_time(lambda: self._delete(alarm))
+
+    def _delete(self, alarm: KeptAlarm) -> None:
         with suppress(OSError):  # a disk that cannot be written: the next start reads it, and drops it again
             self._path(alarm).unlink(missing_ok=True)
+
+
+def _in_time(act: Callable[[], None]) -> None:
+    """Do something with the spool, but do not wait for one that hangs: alarms are told all the same."""
+    thread = threading.Thread(target=act, name="kept alarm", daemon=True)
+    thread.start()
+    thread.join(_DISK_S)
 
 
 def write(database: sa.Engine, alarm: KeptAlarm, now: float) -> None:

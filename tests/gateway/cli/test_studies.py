@@ -106,6 +106,14 @@ def test_going_live_and_back_is_an_act_of_the_audit_trail(
     assert all(row.who for row in node.table(schema.audit_trail))
 
 
+def test_acts_have_the_time_of_the_database(node: Node, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An operator's machine may have another one, and what it makes due would be late by the difference."""
+    monkeypatch.setattr("gateway.store.database.database_clock", lambda database: lambda: 5.0)
+    for verb in ("live", "shadow"):
+        call(verb, "--config", config)
+    assert [row.at for row in node.table(schema.audit_trail)] == [5.0, 5.0]
+
+
 def test_nobody_goes_live_without_a_destination(tmp_path: Path) -> None:
     config = tmp_path / "gateway.yaml"
     config.write_text("")

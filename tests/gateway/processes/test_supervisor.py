@@ -16,7 +16,7 @@ import pytest
 
 from gateway.processes import supervisor as module
 from gateway.processes.supervisor import Child, Supervisor, pass_log_lines_on
-from gateway.watch.heartbeats import Beat, run_folder
+from gateway.watch.heartbeats import Beat, Heartbeats, run_folder
 from tests.conftest import ROOT
 
 EVENT = json.dumps({"time": "t", "level": "info", "process": "work", "event": "ready"})
@@ -185,3 +185,43 @@ def test_neither_a_full_disk_nor_a_want_of_processes_ends_the_supervisor(
         made._keep_running(child, now)
     assert caplog.text.count("process cannot be started") == 2
     assert (len(child.deaths), child.start_at) == (2, 3.0)
+
+
+def test_a_spool_that_hangs_stops_neither_the_supervisor_nor_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_SILENT_S", 0.5)
+    answers, silent = threading.Event(), threading.Event()
+    look = Heartbeats.look
+
+    def hang(heartbeats: Heartbeats) -> list[Beat]:
+        answers.wait(60)
+        return look(heartbeats)
+
+    monkeypatch.setattr(Heartbeats, "look", hang)
+    made, sink = supervisor(STAYS, spool=tmp_path, on_silent=silent.set)
+    thread = threading.Thread(target=made.run, daemon=True)
+    thread.start()
+    wait(lambda: sink.getvalue().count("ready") == 1)
+    assert silent.wait(60)
+    first = made._children[0].process
+    assert first is not None
+    os.kill(first.pid, signal.SIGKILL)
+    wait(lambda: sink.getvalue().count("ready") == 2)
+    made.stop()
+    thread.join(60)
+    assert not thread.is_alive()
+    answers.set()
+
+
+def test_a_beat_of_an_earlier_life_is_not_this_ones(tmp_path: Path) -> None:
+    made, _ = supervisor(STAYS, spool=tmp_path)
+    child = made._children[0]
+    made._keep_running(child, 100.0)
+    made._beats = beats_of(tmp_path, "child0", age_s=99.0)
+    made._end_what_hangs(101.0)
+    assert child.kill_at is None
+    child.started = 0.0
+    made._end_what_hangs(101.0)
+    assert child.kill_at is not None
+    made._drain()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -208,3 +210,23 @@ def test_a_machine_that_is_gone_leaves_its_alarms_and_nothing_else(
     assert [path.name for path in (tmp_path / RUN).iterdir()] == [run_folder(tmp_path).name]
     with database.connect() as connection:
         assert connection.execute(sa.select(alarms.c.text)).scalars().all() == ["why"]
+
+
+def test_an_alarm_is_told_though_the_spool_hangs(
+    database: sa.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, goes_on = KeptAlarms(tmp_path), threading.Event()
+    told: list[str] = []
+
+    def hang(_: Path) -> Any:
+        goes_on.wait(60)
+        raise OSError
+
+    monkeypatch.setattr("gateway.watch.kept_alarms._DISK_S", 0.1)
+    monkeypatch.setattr("gateway.watch.kept_alarms.whole_file", hang)
+    monkeypatch.setattr("gateway.watch.kept_alarms.call", lambda url, alarm: not told.append(alarm["subject"]))
+    kept.keep(AlarmKind.STANDSTILL, "spool", "it does not answer", 1.0, goes_on=True)
+    assert not goes_on.is_set()
+    assert kept.pass_on(database, "http://localhost/", 2.0) == 1
+    assert told == ["spool"]
+    goes_on.set()
