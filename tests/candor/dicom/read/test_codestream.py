@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
 from openjpeg.utils import encode_array
+from pydicom import dcmwrite
 from pydicom.encaps import get_frame
-from pydicom.uid import JPEGLSLossless
+from pydicom.uid import UID, JPEG2000Lossless, JPEGLSLossless
 
 from candor.dicom.read.codestream import Size, check_packets, stated_size
+from candor.dicom.read.frame import read_frame
+from candor.study.errors import Refused
+from candor.study.reasons import Reason
 from tests.factory import chest_like, radiograph_dataset
 from tests.hostile.bombs import jpeg, jpeg_2000
 
@@ -91,3 +96,21 @@ def test_a_size_that_the_packets_do_not_fill(side: int, claimed: int, tile: int 
     content = bytes(encode_array(chest_like(side, side), bits_stored=12, use_mct=False))
     with pytest.raises((ValueError, IndexError)):
         check_packets(resized(content, claimed, tile))
+
+
+@pytest.mark.parametrize("syntax", [JPEGLSLossless, JPEG2000Lossless])
+@pytest.mark.parametrize(("rows", "columns"), [(69, 90), (70, 89), (70, 91), (71, 90)])
+def test_one_row_or_column_that_the_header_has_not_is_a_contradiction(
+    tmp_path: Path, syntax: UID, rows: int, columns: int
+) -> None:
+    """The blocks of JPEG 2000 are the same: its packets do not tell."""
+    dataset = radiograph_dataset(PIXELS)
+    dataset.compress(syntax, generate_instance_uid=False)
+    path = tmp_path / "a.dcm"
+    dcmwrite(path, dataset, enforce_file_format=True)
+    assert read_frame(path, syntax).shape == (70, 90)
+    dataset.Rows, dataset.Columns = rows, columns
+    dcmwrite(path, dataset, enforce_file_format=True)
+    with pytest.raises(Refused) as refused:
+        read_frame(path, syntax)
+    assert refused.value.reason is Reason.CONTRADICTION
