@@ -19,6 +19,7 @@ from pynetdicom.presentation import PresentationContext
 from candor.study.errors import CandorError
 from gateway.dimse.framing import install
 from gateway.dimse.header import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from gateway.dimse.pynetdicom_races import drop_late_data, keep_answers
 from gateway.dimse.tls import client_context
 from gateway.dimse.watch import STOPPED, IsStopped, Watch, address_of, never
 from gateway.settings import Destination, Settings, Tls
@@ -142,6 +143,8 @@ def associated(
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection.settimeout(timeout_s)  # pynetdicom takes it away once it is connected
         install(association, watch)
+        drop_late_data(association)
+        keep_answers(association)
         try:
             yield association
         finally:

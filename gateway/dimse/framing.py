@@ -23,7 +23,6 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.pdu_primitives import P_DATA
 
-from gateway.dimse.pynetdicom_races import drop_late_data, keep_answers
 from gateway.dimse.watch import Watch
 
 _P_DATA_TF: Final = 0x04
@@ -103,8 +102,6 @@ def install(association: Association, watch: Watch) -> None:
         The association's.
     """
     association.dimse = FramingDimse(association, watch)
-    drop_late_data(association)
-    keep_answers(association)
     dul, send = association.dul, association.dul._send
 
     def send_frames(pdu: Any) -> None:
