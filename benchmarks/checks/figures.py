@@ -40,12 +40,6 @@ class Outcome:
         """``(pictures,)``: which were refused or deferred."""
         return np.asarray([bool(found) for found in self.reasons], np.bool_)
 
-    def only(self, kept: Sequence[bool]) -> Outcome:
-        """Keep some of the pictures."""
-        chosen = [found for found, keep in zip(self.reasons, kept, strict=True) if keep]
-        rows = np.asarray(kept, np.bool_)
-        return Outcome(chosen, self.patients[rows], self.moved[rows])
-
     def count(self, reason: Reason) -> int:
         """Count the pictures that were stopped for one reason, be it among others."""
         return sum(reason in found for found in self.reasons)

@@ -14,7 +14,6 @@ from training.data.splits import Subset
 CHILD_AGE: Final = "004Y"
 """What a header of the paediatric set states: its patients were one to five years old (Kermany et al. 2018)."""
 
-_OFFICIAL_TEST: Final = (Subset.GATE, Subset.CALIBRATION, Subset.TEST)
 _PATIENT: Final = re.compile(r"person\d+|IM-\d+")
 
 
@@ -26,21 +25,18 @@ class Picture:
     ----------
     age
         As Patient's Age (0010,1010) states it; empty where it does not.
-    unused
-        Whether nothing at all was fitted to its patient: no weights, no limit, no calibration.
     """
 
     path: Path
     patient: str
     age: str = ""
-    unused: bool = True
 
 
 def nih_adults(folder: Path) -> list[Picture]:
     """List the adults among the official test pictures of ChestX-ray14."""
     return [
-        Picture(image.path, image.patient, f"{int(image.age):03d}Y", image.subset is Subset.TEST)
-        for image in read_dataset(folder).only(*_OFFICIAL_TEST).images
+        Picture(image.path, image.patient, f"{int(image.age):03d}Y")
+        for image in read_dataset(folder).only(Subset.UNSEEN).images
         if image.age is not None and image.age >= ADULT
     ]
 

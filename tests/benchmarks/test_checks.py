@@ -12,7 +12,6 @@ import pytest
 
 from benchmarks.checks.__main__ import (
     ADULTS,
-    UNUSED,
     accepted,
     by_check,
     by_pixels,
@@ -163,17 +162,10 @@ def test_shares_and_their_intervals_are_those_of_patients() -> None:
     assert same.high - same.low == pytest.approx(2 * 1.96 * spread * np.sqrt(2), rel=0.1)
 
 
-def test_some_of_the_pictures_keep_their_own_patients() -> None:
-    some = Outcome([frozenset(), frozenset({Reason.ROTATED})], np.asarray(["a", "b"]), np.asarray([0.1, 0.2]))
-    kept = some.only([False, True])
-    assert kept.reasons == [{Reason.ROTATED}]
-    assert (kept.patients.tolist(), kept.moved.tolist()) == (["b"], [0.2])
-
-
 def test_goals_are_said_to_be_missed() -> None:
     assert "Goal (at least 97% are accepted): missed, 75.0%." in list(accepted({ADULTS: ONE_OF_FOUR}))
     assert "Goal (at least 97% are accepted): met." in list(accepted({ADULTS: outcome(*[None] * 9)}))
-    base = {UNUSED: ONE_OF_FOUR}
+    base = {ADULTS: ONE_OF_FOUR}
     assert any("on its side): met." in line for line in stopped(base, {"children": ALL}))
     assert any("on its side): missed" in line for line in stopped(base, {"children": ALL, "same": ONE_OF_FOUR}))
 
@@ -239,7 +231,6 @@ def test_the_real_sets_are_as_large_as_they_are(nih: Path) -> None:
     adults = nih_adults(nih)
     assert 900 < len(adults) < 996
     assert all(int(picture.age[:3]) >= 18 for picture in adults)
-    assert 300 < sum(picture.unused for picture in adults) < 500
     children = kermany(needs(nih.parent / "kermany"), "004Y")
     assert len(children) == 360
     assert {picture.age for picture in children} == {"004Y"}

@@ -92,7 +92,7 @@ def test_the_assumed_prevalence_is_the_share_among_known_labels(fitted: Fitted) 
 
 
 def test_unknown_labels_are_no_negatives(fitted: Fitted) -> None:
-    part = read_dataset(fitted.data, findings=PLANTED).only(Subset.CALIBRATION)
+    part = read_dataset(fitted.data, findings=PLANTED).only(Subset.UNSEEN)
     known = (~np.isnan(part.labels())).sum(axis=0)
     calibration, gate = read(fitted.bundle / CALIBRATION)["findings"], read(fitted.bundle / GATE)["findings"]
     maps = load_bundle(fitted.bundle).calibration.maps
@@ -117,7 +117,7 @@ def test_a_finding_that_nobody_knows_stays_as_export_left_it_and_all_say_so(fitt
     pair = read(fitted.bundle / GATE)["findings"]["Hernia"]
     assert pair["lo"] is pair["hi"] is None
     assert pair["lo_unsupported"] == pair["hi_unsupported"] == NOBODY_KNOWS
-    assert read(fitted.bundle / EVALUATION)["test"]["decisions"]["Hernia"]["images"] == 0
+    assert read(fitted.bundle / EVALUATION)["unseen"]["decisions"]["Hernia"]["images"] == 0
 
 
 def test_the_card_tells_it(fitted: Fitted) -> None:

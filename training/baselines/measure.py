@@ -26,8 +26,8 @@ CHUNK: Final = 64
 SPEC: Final = PcaNetSpec(block=8, step=8)
 """Blocks without overlap; blocks that overlap by half would take four times the memory."""
 
-WATCHED: Final = {"validation": (Subset.VALIDATION,), "test": (Subset.GATE, Subset.CALIBRATION, Subset.TEST)}
-"""The patients it is measured on; the baseline fits nothing to those of the gate and of the calibration."""
+WATCHED: Final = (Subset.VALIDATION, Subset.UNSEEN)
+"""The patients it is measured on; the baseline fits nothing to them."""
 
 
 def measure_pcanet(dataset: Dataset, *, side: int, pictures: int, seed: int = 0, spec: PcaNetSpec = SPEC) -> Record:
@@ -69,7 +69,7 @@ def measure_pcanet(dataset: Dataset, *, side: int, pictures: int, seed: int = 0,
         "seed": seed,
         "spec": asdict(spec),
         "train": {"images": len(learning.images), "patients": len(set(learning.patients().tolist()))},
-        **{name: _ranking(net, dataset.only(*subsets), both, side) for name, subsets in WATCHED.items()},
+        **{subset.value: _ranking(net, dataset.only(subset), both, side) for subset in WATCHED},
     }
 
 
@@ -91,7 +91,7 @@ def _images(dataset: Dataset, side: int) -> Iterator[NDArray[np.float64]]:
 
 def _ranking(net: PcaNet, dataset: Dataset, both: NDArray[np.bool_], side: int) -> Record:
     if not dataset.images:
-        raise DataError("no picture is left to measure PCANet on; give a data set with validation and test patients")
+        raise DataError("no picture is left to measure PCANet on; give a data set with validation and unseen patients")
     decisions = np.zeros((len(dataset.images), len(dataset.findings)))
     decisions[:, both] = np.concatenate([net.decision(images) for images in _images(dataset, side)])
     labels = np.where(both, dataset.labels(), np.nan).astype(np.float64)
@@ -101,8 +101,8 @@ def _ranking(net: PcaNet, dataset: Dataset, both: NDArray[np.bool_], side: int) 
 
 def auc_table(record: dict[str, Any]) -> str:
     """Return the result of :func:`measure_pcanet` as a table: the AUC of each finding on each part, and their mean."""
-    parts = [record[name] for name in WATCHED]
-    header = ("finding", *(f"{name}, {part['images']} images" for name, part in zip(WATCHED, parts, strict=True)))
+    parts = [record[subset.value] for subset in WATCHED]
+    header = ("finding", *(f"{s.value}, {part['images']} images" for s, part in zip(WATCHED, parts, strict=True)))
     rows = [
         (display(label), *(with_interval(part["findings"][label]["auc"]) for part in parts))
         for label in parts[0]["findings"]

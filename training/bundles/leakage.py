@@ -1,4 +1,4 @@
-"""Check that no patient who trained a bundle's network is used to fit or measure it afterwards."""
+"""The patients whom a bundle's network never saw: all that is fitted or measured afterwards is of them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from candor.model.bundle import METADATA, Model
 from candor.study.errors import DataError
 from training.bundles.metadata import SPLITS
 from training.data.readers import Dataset, nih
+from training.data.splits import Subset
 
 _EXPORT: Final = "export the bundle again (python -m training export)"
 
@@ -26,32 +27,36 @@ class _Patients(Record):
     validation: tuple[str, ...] = ()
 
 
-def require_unseen(model: Model, dataset: Dataset) -> None:
-    """Check that no patient of a data set trained or validated a bundle's network.
+def unseen_part(model: Model, dataset: Dataset) -> Dataset:
+    """Return the UNSEEN patients of a data set.
 
     Patients of another data set are taken for other people, whatever their identifiers.
 
     Parameters
     ----------
     model
-        The bundle.
-    dataset
-        The data to fit or measure on.
-
-    Parameters
-    ----------
-    model
         The network, whose bundle lists its patients.
     dataset
-        What is to be fitted to or measured.
+        The data to fit to or to measure on.
 
     Raises
     ------
     DataError
-        Some did: the data set is not divided as it was for training.
+        There is none, or some trained the network: the data set is not divided as it was for training.
     BundleError
         The bundle does not list the patients who trained it.
     """
+    part = dataset.only(Subset.UNSEEN)
+    if not part.images:
+        raise DataError(
+            "no picture is of an unseen patient; give a data set with official test patients, or a split by hash, as "
+            "70-15-15"
+        )
+    _require_unseen(model, part)
+    return part
+
+
+def _require_unseen(model: Model, dataset: Dataset) -> None:
     if JsonFile(model.root / METADATA, _EXPORT).read(_Training, at="candor.training").data != dataset.source:
         return
     listed = JsonFile(model.root / SPLITS, _EXPORT).read(_Patients, at="patients")

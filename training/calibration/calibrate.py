@@ -24,12 +24,12 @@ from candor.model.bundle import Model, load_calibration
 from candor.study.errors import BundleError, DataError
 from candor.study.findings import Finding
 from training.bundles.fitted import Facts, identity_calibration, trained_shares, write_calibration
-from training.bundles.leakage import require_unseen
-from training.calibration.choice import FEWEST_POSITIVES, FOLDS, Kept, cross_validated, enough, fit_maps, share_of
+from training.bundles.leakage import unseen_part
+from training.calibration.choice import FEWEST_POSITIVES, Kept, cross_validated, enough, fit_maps, share_of
 from training.calibration.prevalence import Prevalence
 from training.calibration.scaling import Floats, negative_log_likelihood
 from training.data.readers import Dataset
-from training.data.splits import Subset
+from training.data.splits import FOLDS
 from training.predictions.table import Predictions, predictions_of
 from training.records import Occasion
 from training.statistics.metrics import calibration_errors
@@ -52,7 +52,7 @@ class Refit:
 
 
 def calibrate(model: Model, dataset: Dataset, prevalence: Prevalence, occasion: Occasion) -> Refit:
-    """Fit ``calibration.json`` to the CALIBRATION patients of a data set, and close the gate.
+    """Fit ``calibration.json`` to the UNSEEN patients of a data set, and close the gate.
 
     Parameters
     ----------
@@ -68,14 +68,14 @@ def calibrate(model: Model, dataset: Dataset, prevalence: Prevalence, occasion: 
     Raises
     ------
     DataError
-        The data set has no CALIBRATION patient, or no known label of them.
+        The data set has no UNSEEN patient, or no known label of them, or some of them trained the network.
     """
-    part = calibration_part(model, dataset)
+    part = labelled_part(model, dataset)
     return recalibrate(model, predictions_of(model, part, part.source), prevalence, occasion)
 
 
-def calibration_part(model: Model, dataset: Dataset) -> Dataset:
-    """Return the CALIBRATION patients of a data set, to whom calibration and gate are fitted.
+def labelled_part(model: Model, dataset: Dataset) -> Dataset:
+    """Return the UNSEEN patients of a data set, to whom calibration and gate are fitted.
 
     Parameters
     ----------
@@ -89,16 +89,10 @@ def calibration_part(model: Model, dataset: Dataset) -> Dataset:
     DataError
         There is none, none of their labels is known, or some trained the network.
     """
-    part = dataset.only(Subset.CALIBRATION)
-    if not part.images:
-        raise DataError(
-            "no picture belongs to a calibration patient; give a data set with official test patients, or a split by "
-            "hash, as 70-15-15"
-        )
+    part = unseen_part(model, dataset)
     if np.isnan(part.labels()).all():
         names = ", ".join(finding.label for finding in dataset.findings)
         raise DataError(f"{NOBODY_KNOWS} for any of {names}; give a data set that knows the bundle's findings")
-    require_unseen(model, part)
     return part
 
 

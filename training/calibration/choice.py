@@ -18,7 +18,6 @@ from functools import partial
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from candor.decide.calibration import IDENTITY, CalibrationKind, LogitMap, sigmoid
 from training.calibration.scaling import (
@@ -30,21 +29,15 @@ from training.calibration.scaling import (
     shared_slope,
     softened,
 )
-from training.data.splits import unit_hash
+from training.predictions.cross_fitting import Names, out_of_fold
 
 _Fit = Callable[[Floats, Floats], LogitMap]
 
-FOLDS: Final = 5
 FEWEST_POSITIVES: Final = 20
 """A finding with fewer positives or fewer negatives is not fitted alone."""
 
 Kept = Sequence[LogitMap | None]
 """The map that each finding already has, or None."""
-
-
-def folds_of(patients: NDArray[np.str_]) -> NDArray[np.int64]:
-    """Return the fold that leaves each image out: ``(images,)``; all images of a patient are in one fold."""
-    return np.asarray([int(unit_hash(str(patient), "folds") * FOLDS) for patient in patients], np.int64)
 
 
 def enough(labels: Floats) -> Bools:
@@ -58,7 +51,7 @@ def share_of(labels: Floats) -> float:
     return float(softened(known > 0).mean()) if len(known) else 0.5
 
 
-def fit_maps(logits: Floats, labels: Floats, patients: NDArray[np.str_], kept: Kept) -> list[LogitMap]:
+def fit_maps(logits: Floats, labels: Floats, patients: Names, kept: Kept) -> list[LogitMap]:
     """Choose and fit every finding's map; one that is fitted assumes the prevalence of these images.
 
     Parameters
@@ -70,10 +63,10 @@ def fit_maps(logits: Floats, labels: Floats, patients: NDArray[np.str_], kept: K
     kept
         The map that each finding already has, or None.
     """
-    return _fit_maps(logits, labels, folds_of(patients), kept, enough(labels))
+    return _fit_maps(logits, labels, patients, kept, enough(labels))
 
 
-def cross_validated(logits: Floats, labels: Floats, patients: NDArray[np.str_], kept: Kept) -> Floats:
+def cross_validated(logits: Floats, labels: Floats, patients: Names, kept: Kept) -> Floats:
     """Return probabilities of each image from maps that were chosen and fitted without its patient.
 
     The kinds are chosen again without each fold, so that the choice does not bias the figures. Which findings are
@@ -92,19 +85,19 @@ def cross_validated(logits: Floats, labels: Floats, patients: NDArray[np.str_], 
     -------
     ``(images, findings)``.
     """
-    folds, alone = folds_of(patients), enough(labels)
-    log_odds = np.empty_like(logits)
-    for fold in np.unique(folds):
-        out = folds == fold
-        maps = _fit_maps(logits[~out], labels[~out], folds[~out], kept, alone)
-        log_odds[out] = np.stack([_log_odds(m, logits[out, k]) for k, m in enumerate(maps)], axis=1)
-    return sigmoid(log_odds)
+    alone = enough(labels)
+
+    def log_odds(rest: Bools, fold: Bools) -> Floats:
+        maps = _fit_maps(logits[rest], labels[rest], patients[rest], kept, alone)
+        return np.stack([_log_odds(m, logits[fold, k]) for k, m in enumerate(maps)], axis=1)
+
+    return sigmoid(out_of_fold(patients, log_odds))
 
 
-def _fit_maps(logits: Floats, labels: Floats, folds: NDArray[np.int64], kept: Kept, alone: Bools) -> list[LogitMap]:
+def _fit_maps(logits: Floats, labels: Floats, patients: Names, kept: Kept, alone: Bools) -> list[LogitMap]:
     slope = shared_slope(logits[:, alone], labels[:, alone]) if alone.any() else 1.0
     return [
-        chosen_map(logits[:, k], labels[:, k], folds, before)
+        chosen_map(logits[:, k], labels[:, k], patients, before)
         if alone[k]
         else before or _borrowed(slope, logits[:, k], labels[:, k])
         for k, before in enumerate(kept)
@@ -117,13 +110,13 @@ def _borrowed(slope: float, logits: Floats, labels: Floats) -> LogitMap:
 
 
 def chosen_map(
-    logits: Floats, labels: Floats, folds: NDArray[np.int64], kept: LogitMap | None = None, slack: float = 0.0
+    logits: Floats, labels: Floats, patients: Names, kept: LogitMap | None = None, slack: float = 0.0
 ) -> LogitMap:
     """Choose one finding's kind of curve, and fit it to all images.
 
     Parameters
     ----------
-    logits, labels, folds
+    logits, labels, patients
         ``(images,)``.
     kept
         The map that the finding already has, which is tried first, at the prevalence of these images.
@@ -133,7 +126,7 @@ def chosen_map(
     fits: list[_Fit] = [partial(_fitted, kind) for kind in CalibrationKind]
     if kept is not None:
         fits.insert(0, partial(_shifted, kept))
-    losses = [_losses(fit, logits, labels, folds) for fit in fits]
+    losses = [_losses(fit, logits, labels, patients) for fit in fits]
     best = min(losses, key=np.mean)
     return next(fit for fit, loss in zip(fits, losses, strict=True) if _within(loss - best, slack))(logits, labels)
 
@@ -150,14 +143,11 @@ def _within(excess: Floats, slack: float) -> bool:
     return bool(excess.mean() <= slack * excess.std() / np.sqrt(len(excess)))
 
 
-def _losses(fit: _Fit, logits: Floats, labels: Floats, folds: NDArray[np.int64]) -> Floats:
-    """Return -ln P(label) of each image whose label is known, from a fit without its fold."""
-    log_odds = np.empty_like(logits)
-    for fold in np.unique(folds):
-        out = folds == fold
-        log_odds[out] = _log_odds(fit(logits[~out], labels[~out]), logits[out])
+def _losses(fit: _Fit, logits: Floats, labels: Floats, patients: Names) -> Floats:
+    """Return -ln P(label) of each image whose label is known, from a fit without its patient."""
+    odds = out_of_fold(patients, lambda rest, fold: _log_odds(fit(logits[rest], labels[rest]), logits[fold]))
     known = ~np.isnan(labels)
-    return -log_likelihoods(labels[known], sigmoid(log_odds[known]))
+    return -log_likelihoods(labels[known], sigmoid(odds[known]))
 
 
 def _log_odds(logit_map: LogitMap, logits: Floats) -> Floats:

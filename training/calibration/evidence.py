@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from candor.decide.calibration import IDENTITY, CalibrationKind, Curve, LogitMap, sigmoid
-from training.calibration.choice import FEWEST_POSITIVES, chosen_map, enough, fit_maps, folds_of
+from training.calibration.choice import FEWEST_POSITIVES, chosen_map, enough, fit_maps
 from training.calibration.scaling import Floats, fit_curve, negative_log_likelihood
 from training.markdown import spaced, table
 from training.names import CALIBRATION_HALVINGS
@@ -98,10 +98,10 @@ def _refits(first: Predictions, seed: int) -> dict[str, list[Curve]]:
     """Fit to one half: the chosen kinds, the kinds to compare with, and the chosen kinds with fewer images."""
     identity: list[Curve] = [IDENTITY] * len(first.findings)
     refits = {BEFORE: identity, AFTER: _fit(first)}
-    alone, folds = enough(first.labels), folds_of(first.patients)
+    alone, patients = enough(first.labels), first.patients
     columns = [(first.logits[:, k], first.labels[:, k]) for k in range(len(first.findings))]
     refits[ONE_ERROR] = [
-        chosen_map(*c, folds, slack=1.0).curve if ok else IDENTITY for c, ok in zip(columns, alone, strict=True)
+        chosen_map(*c, patients, slack=1.0).curve if ok else IDENTITY for c, ok in zip(columns, alone, strict=True)
     ]
     for kind in list(CalibrationKind)[1:]:
         refits[f"always {kind.value}"] = [

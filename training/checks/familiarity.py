@@ -1,9 +1,10 @@
 """Fit a bundle's familiarity check, and measure it on other pictures.
 
-The distance is fitted to the pictures that trained the network. Both limits are fitted to adults whom it never saw,
-those of the gate and of the calibration: a stated share of them exceeds the first, and the second lies beyond the
-farthest of them by a margin. Neither needs a picture that shows no chest. If the data set states enough ages, the look
-of children is fitted too (:mod:`training.checks.paediatric`). The test patients, and any other set, are only measured.
+The distance is fitted to the pictures that trained the network. Both limits are fitted to the adults whom it never saw:
+a stated share of them exceeds the first, and the second lies beyond the farthest of them by a margin. Neither needs a
+picture that shows no chest. If the data set states enough ages, the look of children is fitted too
+(:mod:`training.checks.paediatric`). These adults are measured out of fold, by limits from the other patients. Any other
+set is only measured.
 """
 
 from __future__ import annotations
@@ -32,13 +33,15 @@ from training.checks.paediatric import learn_child, quantile_limit, told_apart
 from training.data.dataset import Dataset
 from training.data.pictures import as_radiograph, read_picture
 from training.data.splits import Subset
+from training.predictions.cross_fitting import out_of_fold
 from training.predictions.predict import predict
 from training.records import Occasion, write_json
 
 _PICTURES: Final = frozenset({".jpg", ".jpeg", ".png"})
 
-_TESTED: Final = {"test patients, adults": "test", f"under {ADULT} years, not seen": "children"}
-"""Measured groups of the data set itself: the name in the figures, and the part of :func:`_parts`."""
+ADULTS: Final = "unseen adults, out of fold"
+CHILDREN: Final = f"under {ADULT} years, not seen"
+"""Names of the data set's own groups in the figures."""
 
 Features = NDArray[np.float32]
 Figures = Mapping[str, object]
@@ -47,14 +50,14 @@ Figures = Mapping[str, object]
 def fit_familiarity(
     model: Model, dataset: Dataset, others: Mapping[str, Sequence[Path]], choice: Choice, occasion: Occasion
 ) -> tuple[Familiarity, dict[str, Figures]]:
-    """Fit the check, measure it on the test patients and on other sets, and write it into the bundle.
+    """Fit the check, measure it out of fold and on other sets, and write it into the bundle.
 
     Parameters
     ----------
     model
         The bundle; its folder gets the files.
     dataset
-        Pictures that trained the network, and held-out pictures.
+        Pictures that trained the network, and pictures of UNSEEN patients.
     others
         Files of each set that is only measured, by its name.
     choice
@@ -69,7 +72,7 @@ def fit_familiarity(
     Raises
     ------
     DataError
-        The data set lacks pictures for training, held-out adults or adults to test on.
+        The data set lacks pictures for training or unseen adults.
     """
     parts = _parts(dataset)
     features = {name: predict(model, part).features for name, part in parts.items()}
@@ -79,18 +82,20 @@ def fit_familiarity(
         tensors = fit_tensors(features["training"], choice.kept)
     except ValueError as error:
         raise DataError(f"familiarity cannot be fitted: {error}") from error
-    learnt = learn_child(features["seen"], parts["seen"], features["held out"], choice.alarms)
+    learnt = learn_child(features["seen"], parts["seen"], features["unseen"], choice.alarms)
     unlimited = Familiarity(tensors, 1.0, 1.0, "not fitted yet")
-    training, chest = limits(unlimited.distances(features["held out"]), choice)
+    training, chest = limits(unlimited.distances(features["unseen"]), choice)
     description = (
         f"fitted to {len(features['training'])} training images; at most {choice.alarms:.1%} of "
-        f"{len(features['held out'])} images of adults held out lie over the limit ({occasion.day})"
+        f"{len(features['unseen'])} images of unseen adults lie over the limit ({occasion.day})"
     )
     fitted = Familiarity(tensors, training, chest, description, learnt.look)
-    tested: dict[str, Figures] = {
-        name: shares(fitted, features[part]) | {"unread": 0} for name, part in _TESTED.items() if len(features[part])
+    figures: dict[str, Figures] = {
+        ADULTS: _shares_out_of_fold(fitted, features["unseen"], parts["unseen"].patients(), choice) | {"unread": 0}
     }
-    figures = tested | dict(measure(model, fitted, others))
+    if len(features["children"]):
+        figures[CHILDREN] = shares(fitted, features["children"]) | {"unread": 0}
+    figures |= measure(model, fitted, others)
     child = learnt.facts | ({} if learnt.look is None else {"told_apart": _told_apart(learnt.look, parts, features)})
     write_familiarity(model, fitted, _facts(dataset, choice, features, occasion) | {"child": child}, figures)
     return fitted, figures
@@ -98,10 +103,26 @@ def fit_familiarity(
 
 def _told_apart(look: ChildLook, parts: Mapping[str, Dataset], features: Mapping[str, Features]) -> dict[str, object]:
     """Compare children with adults, all of them patients to whom neither network nor look was fitted."""
-    unseen = ("children", "held out", "test")
-    children, *grown = (features[name] for name in unseen)
-    patients = np.concatenate([parts[name].patients() for name in unseen])
-    return told_apart(look, children, np.concatenate(grown), patients)
+    patients = np.concatenate([parts[name].patients() for name in ("children", "unseen")])
+    return told_apart(look, features["children"], features["unseen"], patients)
+
+
+def _shares_out_of_fold(
+    fitted: Familiarity, features: Features, patients: NDArray[np.str_], choice: Choice
+) -> dict[str, object]:
+    """Count the check's answers on the adults of its limits; each is judged by limits from the other patients."""
+
+    def over(rest: NDArray[np.bool_], fold: NDArray[np.bool_]) -> NDArray[np.float64]:
+        training, chest = limits(fitted.distances(features[rest]), choice)
+        child = fitted.child
+        scores = fitted.child_scores(features[rest])
+        if child is not None and scores is not None:
+            child = replace(child, limit=quantile_limit(scores, choice.alarms))
+        others = replace(fitted, unlike_training=training, unlike_chest=chest, child=child)
+        return np.stack(list(over_limits(others, features[fold]).values()), axis=1)
+
+    names = over_limits(fitted, features)
+    return _counted(dict(zip(names, out_of_fold(patients, over).T > 0, strict=True)))
 
 
 def limits(held_out: NDArray[np.float64], choice: Choice) -> tuple[float, float]:
@@ -130,16 +151,30 @@ def shares(familiarity: Familiarity, features: Features) -> dict[str, object]:
     features
         ``(n, channels)``, from the bundle's network.
     """
+    return _counted(over_limits(familiarity, features))
+
+
+def over_limits(familiarity: Familiarity, features: Features) -> dict[str, NDArray[np.bool_]]:
+    """Return which images are over each limit, ``(n,)`` by its name.
+
+    Parameters
+    ----------
+    familiarity
+        The check; without a look of children ``like_a_child`` is missing.
+    features
+        ``(n, channels)``, from the bundle's network.
+    """
     distances, scores = familiarity.distances(features), familiarity.child_scores(features)
     chest = distances > familiarity.unlike_chest
-    training = (distances > familiarity.unlike_training) & ~chest
-    child = None if familiarity.child is None or scores is None else scores > familiarity.child.limit
-    named = {"unlike_training": training, "unlike_chest": chest, "like_a_child": child}
-    return {"images": len(distances)} | {name: _mean(over) for name, over in named.items()}
+    found = {"unlike_training": (distances > familiarity.unlike_training) & ~chest, "unlike_chest": chest}
+    if familiarity.child is not None and scores is not None:
+        found["like_a_child"] = scores > familiarity.child.limit
+    return found
 
 
-def _mean(over: NDArray[np.bool_] | None) -> float | None:
-    return None if over is None or not len(over) else float(over.mean())
+def _counted(over: Mapping[str, NDArray[np.bool_]]) -> dict[str, object]:
+    counted: dict[str, object] = {"images": len(over["unlike_chest"]), "like_a_child": None}
+    return counted | {name: float(which.mean()) if len(which) else None for name, which in over.items()}
 
 
 def features_of_files(model: Model, paths: Sequence[Path]) -> tuple[Features, int]:
@@ -219,13 +254,9 @@ def write_familiarity(model: Model, fitted: Familiarity, facts: Figures, figures
 
 
 def _parts(dataset: Dataset) -> dict[str, Dataset]:
-    """Return the pictures to fit to, to set the limits by, and to measure on."""
-    unseen = dataset.only(Subset.GATE, Subset.CALIBRATION, Subset.TEST)
-    parts = {
-        "seen": dataset.only(Subset.TRAIN, Subset.VALIDATION),
-        "held out": adults(unseen.only(Subset.GATE, Subset.CALIBRATION)),
-        "test": adults(unseen.only(Subset.TEST)),
-    }
+    """Return the pictures to fit to, those to set the limits by, and the children among the latter."""
+    unseen = dataset.only(Subset.UNSEEN)
+    parts = {"seen": dataset.only(Subset.TRAIN, Subset.VALIDATION), "unseen": adults(unseen)}
     for name, part in (("training", dataset.only(Subset.TRAIN)), *parts.items()):
         if not part.images:
             raise DataError(f"the data set has no {name} picture of an adult; give one with official test patients")

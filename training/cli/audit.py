@@ -77,7 +77,7 @@ def _run(options: argparse.Namespace) -> None:
         bundle = load_bundle(options.bundle)
         dataset = read_dataset(options.data, findings=bundle.findings)
         beside = Extras(options.experts or options.data, *tables)
-        record = audit_bundle(bundle, dataset, "official test patients", beside, occasion)
+        record = audit_bundle(bundle, dataset, beside, occasion)
     options.out.mkdir(parents=True, exist_ok=True)
     write_json(options.out / f"{options.name}.json", record)
     draw_audit(options.out, options.name, record)

@@ -51,7 +51,7 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _add_evaluate(add: AddVerb) -> None:
-    text = "Measure a bundle on the test patients. Write the figures, a report and the model card, and print the card."
+    text = "Measure a bundle on the unseen patients. Write figures, a report and the model card, and print the card."
     verb = add(_evaluate, "evaluate", text)
     add_bundle(verb)
     add_data(verb)

@@ -30,13 +30,13 @@ def _add_fit_familiarity(add: AddVerb) -> None:
     add_kind(verb)
     verb.add_argument("--kept", type=int, default=usual.kept, help="how many variances are kept separately")
     verb.add_argument(
-        "--alarms", type=float, default=usual.alarms, help="share of held-out adults over the limit, in (0, 1)"
+        "--alarms", type=float, default=usual.alarms, help="share of unseen adults over the limit, in (0, 1)"
     )
     verb.add_argument(
         "--margin",
         type=float,
         default=usual.margin,
-        help="how far beyond the farthest held-out adult an image is no chest, as a share of that distance",
+        help="how far beyond the farthest unseen adult an image is no chest, as a share of that distance",
     )
     verb.add_argument(
         "--measure", type=Path, nargs="*", default=[], metavar="FOLDER", help="pictures or DICOM files to measure it on"

@@ -14,10 +14,7 @@ def add_fit_learned_gate(add: AddVerb) -> None:
     """Add the verb to a command line."""
     defaults = Options()
     switch = argparse.BooleanOptionalAction
-    text = (
-        "Fit the learned gate to the gate and calibration patients. It is used only if it beats confidence on the test "
-        "patients."
-    )
+    text = "Fit the learned gate to the unseen patients. It is used only if it beats confidence out of fold."
     verb = add(_fit_learned_gate, "fit-error-model", text)
     add_bundle(verb)
     add_data(verb)

@@ -8,7 +8,6 @@ from pathlib import Path
 from candor.command_line import AddVerb
 from candor.study.errors import DataError
 from training.cli.options import add_bundle
-from training.data.splits import Subset
 from training.markdown import table
 from training.names import PROBE_ATTRIBUTES
 from training.records import write_json
@@ -45,10 +44,7 @@ def _probe(options: argparse.Namespace) -> None:
 
 
 def _add_audit(add: AddVerb) -> None:
-    text = (
-        "Measure how much a bundle's answers change when marks and borders are blanked, on gate and calibration "
-        "patients."
-    )
+    text = "Measure how much a bundle's answers change when marks and borders are blanked, on the unseen patients."
     verb = add(_audit, "audit-shortcuts", text)
     add_bundle(verb)
     verb.add_argument("--data", type=Path, required=True, help="folder of the data set")
@@ -56,14 +52,13 @@ def _add_audit(add: AddVerb) -> None:
 
 def _audit(options: argparse.Namespace) -> None:
     from candor.model.bundle import load_bundle
+    from training.bundles.leakage import unseen_part
     from training.checks.shortcut import LIMITS, measure_shifts
     from training.data.readers import read_dataset
 
     bundle = load_bundle(options.bundle)
-    dataset = read_dataset(options.data, findings=bundle.findings).only(Subset.GATE, Subset.CALIBRATION)
-    if not dataset.images:
-        raise DataError(f"{options.data} has no gate or calibration patient; give another data set")
-    shifts = measure_shifts(bundle, dataset)
+    dataset = read_dataset(options.data, findings=bundle.findings)
+    shifts = measure_shifts(bundle, unseen_part(bundle, dataset))
     marks, borders = (sum(word in what for what in shifts.what) for word in ("marks", "borders"))
     print(f"{len(shifts.what)} pictures, {marks} with marks, {borders} with borders\n")
     rows = ((limit, *(f"{share:.1%}" for share in shifts.over(limit))) for limit in LIMITS)

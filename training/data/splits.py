@@ -1,8 +1,9 @@
 """Divide patients into disjoint sets: by official lists and a seeded hash, or by the hash alone.
 
-Four uses never share a patient: the classifier (some of its patients are for validation only), the gate, the
-calibration and the test. If a publisher gives lists, the classifier learns from those for training, and the other three
-sets are divided from those for testing.
+The network learns from TRAIN, and VALIDATION chooses among networks. It never sees UNSEEN. Whatever is fitted after
+training (calibration, gate, limits of the checks) is fitted to all UNSEEN patients for the bundle, and measured out of
+fold: fitted to the patients of the other folds and applied to those of the fold, see
+:mod:`training.predictions.cross_fitting`. If a publisher gives lists, UNSEEN are the patients for testing.
 
 References
 ----------
@@ -24,16 +25,19 @@ from candor.study.errors import SettingsError
 SEED: Final = "candor-1"
 """Part of every hash; another seed gives other sets."""
 
+FOLDS: Final = 5
+"""Into how many folds the patients are divided for cross-fitting."""
+
+FOLD_SEED: Final = "folds"
+
 
 @unique
 class Subset(Enum):
     """The use of a patient's images."""
 
     TRAIN = "train"  # gradients
-    VALIDATION = "validation"  # measured while training, to choose among classifiers
-    GATE = "gate"
-    CALIBRATION = "calibration"
-    TEST = "test"
+    VALIDATION = "validation"  # measured while training, to choose among networks
+    UNSEEN = "unseen"  # all that is fitted and measured afterwards
 
 
 @unique
@@ -63,6 +67,22 @@ def unit_hash(patient: str, seed: str = SEED) -> float:
     """
     digest = hashlib.sha256(f"{seed}:{patient}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def fold_of(patient: str, folds: int = FOLDS, seed: str = FOLD_SEED) -> int:
+    """Return the fold that leaves a patient out, from 0.
+
+    Parameters
+    ----------
+    patient
+        The patient's identifier.
+    folds
+        How many folds there are.
+    seed
+        Text that is hashed with the identifier. It must not be the seed of the split by hash, whose UNSEEN patients
+        would all be in the last fold.
+    """
+    return int(unit_hash(patient, seed) * folds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,25 +168,14 @@ def _in_words(shares: Shares) -> str:
 OFFICIAL: Final = Split(
     {
         Listed.TRAIN_VAL: {Subset.VALIDATION: 0.10, Subset.TRAIN: 0.90},
-        Listed.TEST: {Subset.GATE: 0.25, Subset.CALIBRATION: 0.35, Subset.TEST: 0.40},
+        Listed.TEST: {Subset.UNSEEN: 1.0},
         Listed.TRAIN: {Subset.TRAIN: 1.0},
         Listed.VALIDATION: {Subset.VALIDATION: 1.0},
     }
 )
 """The publisher's lists; without a validation list, a tenth of the training patients is for validation."""
 
-PAPER: Final = Split.by_hash(
-    {
-        Subset.VALIDATION: 0.07,
-        Subset.TRAIN: 0.63,
-        Subset.GATE: 0.075,
-        Subset.CALIBRATION: 0.075,
-        Subset.TEST: 0.15,
-    }
-)
-"""The deferral paper's 70/15/15: classifier, deferral, test.
-
-A tenth of the classifier's patients is for validation; gate and calibration share the deferral's patients equally.
-"""
+PAPER: Final = Split.by_hash({Subset.VALIDATION: 0.15, Subset.TRAIN: 0.70, Subset.UNSEEN: 0.15})
+"""The deferral paper's 70/15/15."""
 
 SPLITS: Final = {"official": OFFICIAL, "70-15-15": PAPER}

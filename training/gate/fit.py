@@ -7,7 +7,7 @@ date.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import compress
 from typing import Final
@@ -19,7 +19,7 @@ from candor.model.bundle import Model, load_calibration
 from candor.study.errors import DataError
 from candor.study.findings import Finding
 from training.bundles.fitted import Facts, write_gate
-from training.calibration.calibrate import calibration_part
+from training.calibration.calibrate import labelled_part
 from training.calibration.scaling import Floats
 from training.data.readers import Dataset
 from training.gate.coverage import Coverage, workload_facts, workload_thresholds
@@ -49,7 +49,7 @@ class FittedGate:
 
 
 def fit_gate(model: Model, dataset: Dataset, goal: Goal, occasion: Occasion) -> FittedGate:
-    """Fit ``gate.json`` to the CALIBRATION patients of a data set.
+    """Fit ``gate.json`` to the UNSEEN patients of a data set.
 
     Parameters
     ----------
@@ -67,9 +67,9 @@ def fit_gate(model: Model, dataset: Dataset, goal: Goal, occasion: Occasion) -> 
     BundleError
         The calibration belongs to other weights.
     DataError
-        The data set has no CALIBRATION patient, or no known label of them, or some of them trained the network.
+        The data set has no UNSEEN patient, or no known label of them, or some of them trained the network.
     """
-    part = calibration_part(model, dataset)
+    part = labelled_part(model, dataset)
     if isinstance(goal, Promise):
         names = np.asarray([image.name for image in part.images], np.str_)
         needed = draws(names, part.patients(), part.labels()).needed
@@ -102,10 +102,8 @@ def fit_gate_to(model: Model, predictions: Predictions, goal: Goal, occasion: Oc
     if predictions.findings != model.findings:
         raise DataError("the predictions are not of the bundle's findings in its order; read them with its findings")
     probabilities = load_calibration(model).probabilities(predictions.logits)
-    if isinstance(goal, Promise):
-        pairs, facts = _guarantee(probabilities, predictions, goal)
-    else:
-        pairs, facts = _workload(probabilities, predictions, goal)
+    pairs = fit_pairs(probabilities, predictions, goal)
+    facts = _counts(probabilities, predictions, goal, pairs)
     thresholds = dict(zip(model.findings, pairs, strict=True))
     by_finding = dict(zip(model.findings, facts, strict=True))
     gate = Gate(thresholds, _description(predictions, goal, occasion))
@@ -113,22 +111,32 @@ def fit_gate_to(model: Model, predictions: Predictions, goal: Goal, occasion: Oc
     return FittedGate(gate, by_finding)
 
 
-def _guarantee(
-    probabilities: Floats, predictions: Predictions, promise: Promise
-) -> tuple[list[Thresholds], list[Facts]]:
+def fit_pairs(probabilities: Floats, predictions: Predictions, goal: Goal) -> list[Thresholds]:
+    """Fit every finding's thresholds, without writing them.
+
+    Parameters
+    ----------
+    probabilities
+        ``(images, findings)``, calibrated, at the assumed prevalence.
+    predictions
+        Gives labels and patients.
+    goal
+        The guarantee or the workload.
+    """
+    if isinstance(goal, Coverage):
+        return [workload_thresholds(column, goal) for column in probabilities.T]
+    drawn = draws(predictions.images, predictions.patients, predictions.labels)
+    return guaranteed(probabilities, predictions.labels, drawn, goal)
+
+
+def _counts(
+    probabilities: Floats, predictions: Predictions, goal: Goal, pairs: Sequence[Thresholds]
+) -> Sequence[Facts]:
     labels = predictions.labels
+    if isinstance(goal, Coverage):
+        return [workload_facts(*column) for column in zip(probabilities.T, labels.T, pairs, strict=True)]
     drawn = draws(predictions.images, predictions.patients, labels)
-    pairs = guaranteed(probabilities, labels, drawn, promise)
-    facts = [guarantee_facts(probabilities, labels, drawn, promise, pair, k) for k, pair in enumerate(pairs)]
-    return pairs, [*facts]
-
-
-def _workload(
-    probabilities: Floats, predictions: Predictions, coverage: Coverage
-) -> tuple[list[Thresholds], list[Facts]]:
-    pairs = [workload_thresholds(column, coverage) for column in probabilities.T]
-    columns = zip(probabilities.T, predictions.labels.T, pairs, strict=True)
-    return pairs, [workload_facts(*column) for column in columns]
+    return [guarantee_facts(probabilities, labels, drawn, goal, pair, k) for k, pair in enumerate(pairs)]
 
 
 def _description(predictions: Predictions, goal: Goal, occasion: Occasion) -> str:

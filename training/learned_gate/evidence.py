@@ -16,7 +16,9 @@ from candor.picture.lungs import LungField, implausible
 from training.calibration.scaling import Bools
 from training.data.dataset import Dataset
 from training.data.pictures import as_radiograph, read_picture
+from training.gate.out_of_fold import log_odds_out_of_fold
 from training.predictions.predict import predict
+from training.predictions.table import with_logits
 from training.statistics.metrics import Floats
 
 
@@ -29,7 +31,7 @@ class Evidence:
     maps
         Class activation ``(images, findings, height, width)`` float32.
     log_odds
-        ``(images, findings)``, calibrated, at the prevalence of the calibration's patients.
+        ``(images, findings)``, calibrated on other patients, at the prevalence of the fit.
     labels
         ``(images, findings)``: 1 present, 0 absent, NaN unknown.
     patients
@@ -89,10 +91,10 @@ def evidence_of(model: Model, dataset: Dataset, lung_fields: Sequence[Mask | Non
     BundleError, DataError, Refused
         As for :func:`training.predictions.predict.predict`, or the calibration belongs to other weights.
     """
-    calibration = load_calibration(model)
-    outputs, labels = predict(model, dataset), dataset.labels().astype(np.float64)
-    log_odds = calibration.log_odds(outputs.logits)
-    return Evidence(outputs.activation, log_odds, labels, dataset.patients(), lung_fields)
+    calibration, outputs = load_calibration(model), predict(model, dataset)
+    predictions = with_logits(dataset, outputs.logits, dataset.source)
+    log_odds = log_odds_out_of_fold(calibration, predictions)
+    return Evidence(outputs.activation, log_odds, predictions.labels, predictions.patients, lung_fields)
 
 
 def lung_fields_of(dataset: Dataset) -> list[Mask | None]:

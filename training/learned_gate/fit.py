@@ -1,7 +1,8 @@
 """Fit the learned gate to patients that the classifier never saw.
 
 The network's output is not a probability. Platt scaling turns it into P(wrong); it is fitted to the outputs that each
-patient gets from a network fitted without that patient. The network that is kept is fitted to all patients.
+patient gets from a network fitted without that patient. The network that is kept is fitted to all patients. It is
+judged by P(wrong) out of fold, where neither network nor scaling was fitted to the patient.
 
 References
 ----------
@@ -26,21 +27,26 @@ from candor.decide.learned_gate import LearnedGate, Tensors, map_inputs, side_in
 from candor.study.errors import DataError
 from candor.study.findings import Finding
 from training.calibration.scaling import fit_curve
-from training.data.splits import unit_hash
 from training.learned_gate.evidence import Evidence
 from training.learned_gate.network import ErrorNetwork
 from training.learned_gate.options import Options
+from training.predictions.cross_fitting import Bools, out_of_fold
 from training.statistics.metrics import Floats
 
 BATCH: Final = 256
 RATE: Final = 3e-3
 DECAY: Final = 0.1
-FOLDS: Final = 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fitted:
-    """A learned gate, and P(wrong) of each answer from networks that never saw its patient."""
+    """A learned gate, fitted to all patients.
+
+    Parameters
+    ----------
+    out_of_fold
+        ``(images, findings)``: P(wrong) of each answer from a network and a scaling that never saw its patient.
+    """
 
     model: LearnedGate
     out_of_fold: Floats
@@ -63,32 +69,33 @@ def fit(evidence: Evidence, findings: tuple[Finding, ...], options: Options) -> 
     DataError
         There are too few patients to leave some out, or no answer is wrong, or none is right.
     """
-    folds = folds_of(evidence.patients)
-    _require_enough(evidence, folds)
-    scores = np.zeros_like(evidence.log_odds)
-    for fold in np.unique(folds):
-        left_out = evidence.take(folds == fold)
-        made = _model(evidence.take(folds != fold), findings, options)
-        scores[folds == fold] = made.scores(left_out.maps, left_out.log_odds, left_out.lung_fields)
-    known = evidence.known
-    line = cast(Line, fit_curve(CalibrationKind.PLATT, scores[known], evidence.wrong[known]))
-    return Fitted(_model(evidence, findings, options, line), sigmoid(line.log_odds(scores)))
+
+    def scores_of(rest: Bools, fold: Bools) -> Floats:
+        part, left_out = evidence.take(rest), evidence.take(fold)
+        _require_enough(part)
+        return _model(part, findings, options).scores(left_out.maps, left_out.log_odds, left_out.lung_fields)
+
+    scores = out_of_fold(evidence.patients, scores_of)
+    everyone = np.ones(len(scores), np.bool_)
+    line = _line(evidence, scores, everyone)
+    p_wrong = out_of_fold(
+        evidence.patients, lambda rest, fold: sigmoid(_line(evidence, scores, rest).log_odds(scores[fold]))
+    )
+    return Fitted(_model(evidence, findings, options, line), p_wrong)
 
 
-def folds_of(patients: NDArray[np.str_]) -> NDArray[np.int64]:
-    """Return the fold in which each image is left out, ``(images,)``; all of a patient's images are in one fold."""
-    return np.asarray([int(unit_hash(str(patient), "error model") * FOLDS) for patient in patients], np.int64)
+def _line(evidence: Evidence, scores: Floats, images: Bools) -> Line:
+    known = evidence.known & images[:, np.newaxis]
+    return cast(Line, fit_curve(CalibrationKind.PLATT, scores[known], evidence.wrong[known]))
 
 
-def _require_enough(evidence: Evidence, folds: NDArray[np.int64]) -> None:
-    for fold in np.unique(folds):
-        rest = evidence.take(folds != fold)
-        wrong, known = int(rest.wrong.sum()), int(rest.known.sum())
-        if not 0 < wrong < known:
-            raise DataError(
-                f"without one part of the patients {wrong} of {known} answers are wrong, and nothing tells wrong from "
-                "right; give more gate and calibration patients"
-            )
+def _require_enough(rest: Evidence) -> None:
+    wrong, known = int(rest.wrong.sum()), int(rest.known.sum())
+    if not 0 < wrong < known:
+        raise DataError(
+            f"without one part of the patients {wrong} of {known} answers are wrong, and nothing tells wrong from "
+            "right; give more unseen patients"
+        )
 
 
 def _model(evidence: Evidence, findings: tuple[Finding, ...], options: Options, line: Line = IDENTITY) -> LearnedGate:

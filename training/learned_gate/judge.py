@@ -1,4 +1,4 @@
-"""Judge a fitted learned gate against calibrated confidence, on patients to whom nothing was fitted."""
+"""Judge a fitted learned gate against calibrated confidence, out of fold."""
 
 from __future__ import annotations
 
@@ -33,25 +33,25 @@ class Judged:
     tells_wrong: Mapping[str, dict[str, float] | None]
 
 
-def judge(fitted: Fitted, test: Evidence, options: Options) -> Judged:
+def judge(fitted: Fitted, evidence: Evidence, options: Options) -> Judged:
     """Measure the learned gate against calibrated confidence.
 
     Parameters
     ----------
     fitted
         The learned gate.
-    test
-        Images of patients to whom neither classifier, calibration nor learned gate was fitted.
+    evidence
+        What it was fitted to, with answers calibrated on other patients.
     options
         Those of the fit; they give the seed of the bootstrap.
     """
-    learned = fitted.model.p_wrong(test.maps, test.log_odds, test.lung_fields)
-    found = verdict(test.labels, test.probabilities, learned, test.patients, options.seed)
-    return Judged(options, fitted, found, _tells_wrong(test, learned, options.seed))
+    learned = fitted.out_of_fold
+    found = verdict(evidence.labels, evidence.probabilities, learned, evidence.patients, options.seed)
+    return Judged(options, fitted, found, _tells_wrong(evidence, learned, options.seed))
 
 
-def _tells_wrong(test: Evidence, learned: Floats, seed: int) -> dict[str, dict[str, float] | None]:
-    weights = patient_weights(test.patients, RESAMPLES, seed)
-    wrong = np.where(test.known, test.wrong, np.nan)
-    signals = {"learned": learned, "confidence": p_wrong(test.probabilities)}
+def _tells_wrong(evidence: Evidence, learned: Floats, seed: int) -> dict[str, dict[str, float] | None]:
+    weights = patient_weights(evidence.patients, RESAMPLES, seed)
+    wrong = np.where(evidence.known, evidence.wrong, np.nan)
+    signals = {"learned": learned, "confidence": p_wrong(evidence.probabilities)}
     return {name: mean_of(aucs(wrong, p), aucs(wrong, p, weights)).json for name, p in signals.items()}

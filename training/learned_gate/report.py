@@ -25,27 +25,25 @@ _HEADER: Final = (
 )
 
 
-def figures(variants: Sequence[Judged], fitted: Evidence, test: Evidence, command: str) -> str:
+def figures(variants: Sequence[Judged], evidence: Evidence, command: str) -> str:
     """Return the figures of the variants as Markdown.
 
     Parameters
     ----------
     variants
-        At least one; all are judged on ``test``.
-    fitted
-        The images that they were fitted to.
-    test
-        The images that they were measured on.
+        At least one.
+    evidence
+        The images that they were fitted to, and measured on out of fold.
     command
         The command that made the figures.
     """
-    return "\n\n".join(_parts(variants, fitted, test, command))
+    return "\n\n".join(_parts(variants, evidence, command))
 
 
-def _parts(variants: Sequence[Judged], fitted: Evidence, test: Evidence, command: str) -> Iterable[str]:
+def _parts(variants: Sequence[Judged], evidence: Evidence, command: str) -> Iterable[str]:
     yield f"    {command}"
     yield (
-        f"{_counts('Fitted to', fitted)} {_counts('Measured on', test)} 95% intervals are those of a bootstrap of the "
+        f"{_counts('Fitted to, and measured out of fold on,', evidence)} 95% intervals are those of a bootstrap of the "
         "patients; the AUC is the mean over the findings, AUGRC is over all answers."
     )
     yield table(_HEADER, [_confidence(variants[0]), *map(_row, variants)])

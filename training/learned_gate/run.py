@@ -5,13 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from candor.model.bundle import Model
-from candor.study.errors import DataError
 from candor.study.findings import Finding
+from training.bundles.leakage import unseen_part
 from training.data.dataset import Dataset
-from training.data.splits import Subset
 from training.learned_gate.evidence import Evidence, evidence_of, lung_fields_of
 from training.learned_gate.fit import fit
 from training.learned_gate.judge import Judged, judge
@@ -30,9 +27,9 @@ def fit_learned_gate(
     lung_field: bool = False,
     page: Path | None = None,
 ) -> Judged:
-    """Fit ``error_model.json`` to the GATE and CALIBRATION patients; the TEST patients give the verdict.
+    """Fit ``error_model.json`` to the UNSEEN patients; the verdict is out of fold.
 
-    The variant that was asked for is written, even if another one did better on the test.
+    The variant that was asked for is written, even if another one did better.
 
     Parameters
     ----------
@@ -54,29 +51,25 @@ def fit_learned_gate(
     BundleError
         The calibration belongs to other weights.
     DataError
-        The data set lacks patients of a set, or those have no wrong answers to learn from.
+        The data set has no UNSEEN patient or too few, or they have no wrong answers to learn from.
     SettingsError
         The page has no place for the figures.
     """
-    part = dataset.only(Subset.GATE, Subset.CALIBRATION, Subset.TEST)
-    is_test = np.asarray([image.subset is Subset.TEST for image in part.images], np.bool_)
-    if is_test.all() or not is_test.any():
-        raise DataError("there must be gate or calibration patients and test patients; give a data set with all sets")
+    part = unseen_part(model, dataset)
     evidence = evidence_of(model, part, lung_fields_of(part) if lung_field else None)
-    learnt_from, test = evidence.take(~is_test), evidence.take(is_test)
-    judged = _judged(learnt_from, test, model.findings, options)
+    judged = _judged(evidence, model.findings, options)
     if page is not None:
         variants = [
             judged
             if (prior, balanced) == (options.prior, options.balanced)
-            else _judged(learnt_from, test, model.findings, replace(options, prior=prior, balanced=balanced))
+            else _judged(evidence, model.findings, replace(options, prior=prior, balanced=balanced))
             for prior in (True, False)
             for balanced in (False, True)
         ]
-        write_figures(page, figures(variants, learnt_from, test, occasion.command))
-    write_learned_gate(model, judged, learnt_from, occasion)
+        write_figures(page, figures(variants, evidence, occasion.command))
+    write_learned_gate(model, judged, evidence, occasion)
     return judged
 
 
-def _judged(learnt_from: Evidence, test: Evidence, findings: tuple[Finding, ...], options: Options) -> Judged:
-    return judge(fit(learnt_from, findings, options), test, options)
+def _judged(evidence: Evidence, findings: tuple[Finding, ...], options: Options) -> Judged:
+    return judge(fit(evidence, findings, options), evidence, options)

@@ -1,9 +1,7 @@
 """Audit a gate: its risk and cost, whether it keeps its promises, whom it defers, and its team with a reader.
 
-Nothing is measured on a patient to whom it was fitted. For predictions, calibration and thresholds are fitted on one
-half of the patients and measured on the other. A bundle was calibrated and its gate fitted on the CALIBRATION patients;
-it is measured on the TEST patients. The team is cross-fitted: each image is answered with a calibration and a threshold
-from the other part of the patients.
+Everything is measured out of fold: each image is answered by a calibration and thresholds that were fitted to the
+patients of the other folds. Those of a bundle are fitted to all UNSEEN patients, and fitted again without each fold.
 
 References
 ----------
@@ -21,17 +19,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from candor.decide.calibration import sigmoid
+from candor.decide.gate import Thresholds
 from candor.decide.heatmap_spread import spread
 from candor.model.bundle import Bundle
 from candor.model.onnx_engine import OnnxEngine
 from candor.model.preprocess import to_network_input
-from candor.study.errors import DataError
+from training.bundles.leakage import unseen_part
 from training.data.augmentation import PRESETS, Augmentation, augment
 from training.data.dataset import Dataset
 from training.data.pictures import as_radiograph, read_picture
 from training.data.readers import read_dataset
-from training.data.splits import Subset
 from training.gate.guarantee import Promise
+from training.gate.out_of_fold import answers_out_of_fold, called_each
 from training.measure.evaluation.radiologists import Reads
 from training.measure.evaluation.sample import SEED, Record
 from training.measure.selective.figures import audit
@@ -40,6 +39,7 @@ from training.measure.selective.reader_team import simulated_reader
 from training.measure.selective.sources import audited, radiologists, read_answers, read_signal, readers_of
 from training.measure.selective.team_intervals import calibrated, cross_fitted, team_record
 from training.measure.selective.verdict import verdict
+from training.predictions.cross_fitting import out_of_fold
 from training.predictions.predict import predict
 from training.predictions.table import Predictions, read_predictions, with_logits
 from training.records import Occasion
@@ -87,7 +87,7 @@ def audit_predictions(predictions: Predictions, extras: Extras, promise: Promise
     Parameters
     ----------
     predictions
-        Of at least two patients; a seeded draw divides them into halves.
+        Of patients in at least two folds.
     extras
         Readers, signals and other data to measure with; each is optional.
     promise
@@ -98,31 +98,46 @@ def audit_predictions(predictions: Predictions, extras: Extras, promise: Promise
     Raises
     ------
     DataError
-        A table cannot be used, or a half of the patients has no known label of some finding.
+        A table cannot be used, there are too few patients, or those of all other folds have no known label of some
+        finding.
     """
-    fit, measured = predictions.halves(SEED)
-    if np.isnan(fit.labels).all(axis=0).any() or np.isnan(measured.labels).all(axis=0).any():
-        raise DataError("a half of the patients has no known label of some finding; give more images")
-    probabilities = calibrated(fit.labels, fit.logits, measured.logits)
-    single = fit.one_image_a_patient()
-    pairs = fitted_pairs(single.labels, calibrated(fit.labels, fit.logits, single.logits), promise)
-    parts = _view_alone(measured, probabilities)
+
+    def answer(rest: Bools, fold: Bools) -> Floats:
+        fit = predictions.take(rest)
+        said = calibrated(fit.labels, fit.logits, predictions.logits[fold])
+        return np.stack([said, *called_each(said, _pairs(fit, promise))], axis=-1)
+
+    answers = out_of_fold(predictions.patients, answer)
+    probabilities, absent, present = answers[..., 0], answers[..., 1] > 0, answers[..., 2] > 0
+    parts = _view_alone(predictions, probabilities)
     for name, table in extras.shifted.items():
         other = read_predictions(table, None, predictions.findings)
-        parts[name] = other, calibrated(fit.labels, fit.logits, other.logits)
+        parts[name] = other, calibrated(predictions.labels, predictions.logits, other.logits)
     return {
         **occasion.facts,
         "model": predictions.source,
-        "fitted": f"calibration and thresholds: {fit.description}",
+        "fitted": f"calibration and thresholds: {predictions.description}, out of fold",
         "promise": promise.text,
-        **_measured(measured, probabilities, _signals(measured, extras)),
-        "promises": promise_record(measured.findings, measured.labels, probabilities, pairs, measured.patients),
+        **_measured(predictions, probabilities, _signals(predictions, extras)),
+        "promises": promise_record(
+            predictions.findings,
+            predictions.labels,
+            absent,
+            present,
+            _pairs(predictions, promise),
+            predictions.patients,
+        ),
         "shifted": {name: audit(audited(*part)) for name, part in parts.items()},
-        "teams": _teams(predictions, np.isin(predictions.patients, fit.patients), extras),
+        "teams": _teams(predictions, extras),
     }
 
 
-def audit_bundle(bundle: Bundle, dataset: Dataset, source: str, extras: Extras, occasion: Occasion) -> Record:
+def _pairs(fit: Predictions, promise: Promise) -> list[Thresholds]:
+    single = fit.one_image_a_patient()
+    return fitted_pairs(single.labels, calibrated(fit.labels, fit.logits, single.logits), promise)
+
+
+def audit_bundle(bundle: Bundle, dataset: Dataset, extras: Extras, occasion: Occasion) -> Record:
     """Audit a bundle's own gate.
 
     Parameters
@@ -131,8 +146,6 @@ def audit_bundle(bundle: Bundle, dataset: Dataset, source: str, extras: Extras, 
         A calibrated bundle with a gate.
     dataset
         Data of the bundle's findings, in the bundle's order.
-    source
-        The data set's name.
     extras
         Readers, signals and other data to measure with; each is optional.
     occasion
@@ -141,35 +154,32 @@ def audit_bundle(bundle: Bundle, dataset: Dataset, source: str, extras: Extras, 
     Raises
     ------
     DataError
-        The data set has no TEST or no CALIBRATION patient, or a table cannot be used.
+        The data set has no UNSEEN patient or too few of them, or a table cannot be used.
     """
-    part = dataset.only(Subset.GATE, Subset.CALIBRATION, Subset.TEST)
-    if not (part.only(Subset.TEST).images and part.only(Subset.CALIBRATION).images):
-        raise DataError("no picture belongs to a test or to a calibration patient; give the official test patients")
-    subsets = np.asarray([image.subset for image in part.images])
-    test = subsets == Subset.TEST
+    part = unseen_part(bundle, dataset)
     outputs = predict(bundle, part)
-    predictions = with_logits(part, outputs.logits, source)
-    measured = predictions.take(test)
-    probabilities = _fitted_probabilities(bundle, measured)
-    signals = {"heatmap spread": spread(outputs.activation[test])[..., 0]} | _signals(measured, extras)
+    measured = with_logits(part, outputs.logits, part.source)
+    answers = answers_out_of_fold(bundle, measured)
+    probabilities = answers.probabilities
+    signals = {"heatmap spread": spread(outputs.activation)[..., 0]} | _signals(measured, extras)
     parts = _view_alone(measured, probabilities)
-    degraded = with_logits(part.only(Subset.TEST), _degraded_logits(bundle, part.only(Subset.TEST)), "spoilt pictures")
-    parts["poor equipment"] = degraded, _fitted_probabilities(bundle, degraded)
+    degraded = with_logits(part, _degraded_logits(bundle, part), "spoilt pictures")
+    parts["poor equipment"] = degraded, answers_out_of_fold(bundle, measured, degraded.logits).probabilities
     for name, place in extras.shifted.items():
         other = _shifted(bundle, name, place)
         parts[name] = other, _fitted_probabilities(bundle, other)
     pairs = [bundle.gate.thresholds[finding] for finding in bundle.findings]
-    assumed = bundle.calibration.probabilities(outputs.logits[test])
     return {
         **occasion.facts,
         "model": f"bundle {bundle.sha256[:12]}",
         "fitted": bundle.calibration.description,
         "promise": bundle.gate.description,
         **_measured(measured, probabilities, signals),
-        "promises": promise_record(measured.findings, measured.labels, assumed, pairs, measured.patients),
+        "promises": promise_record(
+            measured.findings, measured.labels, answers.absent, answers.present, pairs, measured.patients
+        ),
         "shifted": {name: audit(audited(*part)) for name, part in parts.items()},
-        "teams": _teams(predictions, np.asarray(subsets == Subset.CALIBRATION, np.bool_), extras),
+        "teams": _teams(measured, extras),
     }
 
 
@@ -215,10 +225,10 @@ def _view_alone(measured: Predictions, probabilities: Floats) -> dict[str, tuple
     return {"AP alone": (measured.take(ap), probabilities[ap])}
 
 
-def _teams(predictions: Predictions, first: Bools, extras: Extras) -> Record:
+def _teams(predictions: Predictions, extras: Extras) -> Record:
     """Measure the team with each kind of reader that is given."""
     record: Record = {}
-    operated = cross_fitted(predictions.labels, predictions.logits, first)
+    operated = cross_fitted(predictions.labels, predictions.logits, predictions.patients)
 
     def measure(truth: Floats, readers: Mapping[str, Floats], mask: Bools, source: str) -> Record:
         return team_record(

@@ -11,7 +11,7 @@ from candor.model.bundle import CALIBRATION, GATE, METADATA
 from training.bundles.metadata import SPLITS
 from training.markdown import alone, spaced, table, with_interval
 from training.measure.evaluate import EVALUATION
-from training.measure.evaluation.report import REPORT, held_out
+from training.measure.evaluation.report import REPORT, held_out, out_of_fold
 from training.model_card.checks import checks
 from training.model_card.origin import limits, origin, training_command, unseen
 
@@ -59,22 +59,16 @@ def _sections(
 
 
 def _discrimination(metadata: Json, evaluation: Json) -> Iterable[str]:
-    official, test = evaluation["official_test"], evaluation["test"]
+    figures = evaluation["unseen"]
     yield "## How well it tells findings apart"
     yield (
         f"Area under the ROC curve with 95% intervals from {evaluation['resamples']} bootstrap resamples of patients. "
-        f"First all {official['images']} pictures ({official['patients']} patients) that were {held_out(evaluation)}; "
-        f"{unseen(metadata)}. Then the test patients alone "
-        f"({test['images']} pictures, {test['patients']} patients), to whom calibration and gate were not fitted "
-        "either."
+        f"{figures['images']} pictures ({figures['patients']} patients), {held_out(evaluation)}; {unseen(metadata)}. "
+        f"{out_of_fold(evaluation)}"
     )
-    rows = [
-        (spaced(label), a["positives"], with_interval(a["auc"]), b["positives"], with_interval(b["auc"]))
-        for (label, a), b in zip(official["findings"].items(), test["findings"].values(), strict=True)
-    ]
-    mean = ("**mean**", "", with_interval(official["mean_auc"]), "", with_interval(test["mean_auc"]))
-    yield table(("finding", "positives", "AUC, held out", "positives", "AUC, test patients"), [*rows, mean])
-    chance = [spaced(label) for label, a in official["findings"].items() if a["auc"] and a["auc"]["low"] <= COIN]
+    rows = [(spaced(label), of["positives"], with_interval(of["auc"])) for label, of in figures["findings"].items()]
+    yield table(("finding", "positives", "AUC"), [*rows, ("**mean**", "", with_interval(figures["mean_auc"]))])
+    chance = [spaced(label) for label, of in figures["findings"].items() if of["auc"] and of["auc"]["low"] <= COIN]
     if chance:
         yield (
             f"Not told from chance by these pictures, since the interval reaches {COIN}: {', '.join(chance)}. Where "
@@ -113,9 +107,9 @@ def _calibration(calibration: Json, evaluation: Json) -> Iterable[str]:
         "cross-validation over patients; one with few positives shares the slope of the others, or keeps its map. "
         "The report's probability is then shifted from the prevalence of the fit to the assumed one, the "
         f"{calibration.get('assumed_prevalence', 'prevalence of all ChestX-ray14')}. Expected calibration error "
-        "(15 bins) and Brier score are those of the test patients, before and after, at the prevalence of the fit."
+        "(15 bins) and Brier score are out of fold, before and after, at the prevalence of the fit."
     )
-    measured = evaluation["test"]["calibration"]
+    measured = evaluation["unseen"]["calibration"]
     rows = [_calibration_row(label, m, measured[label]) for label, m in calibration["findings"].items()]
     header = ("finding", "map", "slope", "prevalence, fit", "assumed", "ECE before", "after", "Brier before", "after")
     yield table(header, rows)
@@ -149,16 +143,16 @@ def _gate(gate: Json, evaluation: Json) -> Iterable[str]:
     yield "## When it answers"
     yield (
         f"The gate: {gate['description']}. {_assumption(gate)} A site fits its own gate to its own patients. A finding "
-        "without a threshold is never answered that way: it is deferred. Counts are pictures of the test patients, to "
-        "whom nothing was fitted."
+        "without a threshold is never answered that way: it is deferred. The counts are out of fold: each patient is "
+        "answered by a calibration and a gate of the other patients."
     )
-    counts = evaluation["test"]["decisions"]
+    counts = evaluation["unseen"]["decisions"]
     rows = [_gate_row(label, pair, counts[label]) for label, pair in gate["findings"].items()]
     header = ("finding", "absent up to", "present from", "absent", "deferred", "present", "missed", "right of present")
     yield table(header, rows)
     reasons = [f"- {spaced(label)}: {text}." for label, pair in gate["findings"].items() for text in _unsupported(pair)]
     if reasons:
-        yield "Thresholds that the calibration patients do not support:"
+        yield "Thresholds that the patients of the fit do not support:"
         yield "\n".join(reasons)
 
 

@@ -75,7 +75,7 @@ def origin(metadata: Json, splits: Json) -> Iterable[str]:
     yield _CREDIT.get(source, f"Data: {source}, under its publisher's own terms.")
     yield (
         "Patients, all sets disjoint (`models/splits.json` lists them and states the rule). Validation was only "
-        "watched; the set named gate is kept for a gate that learns, and nothing has used it yet:"
+        "watched. Everything that is fitted after training is fitted to the unseen patients, and measured out of fold:"
     )
     yield table(("set", "patients"), [(name, len(ids)) for name, ids in splits["patients"].items()])
 

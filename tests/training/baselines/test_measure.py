@@ -45,23 +45,23 @@ def test_the_verb_finds_what_is_planted_and_writes_it_down(
     assert "Research use only, not for diagnosis" in record["what"]
     for part in WATCHED:
         for finding in PLANTED:
-            assert record[part]["findings"][finding.label]["auc"]["value"] > 0.9
-        assert record[part]["findings"]["Hernia"]["auc"] is None
+            assert record[part.value]["findings"][finding.label]["auc"]["value"] > 0.9
+        assert record[part.value]["findings"]["Hernia"]["auc"] is None
     shown = capsys.readouterr().out
-    value = record["test"]["findings"]["Effusion"]["auc"]
+    value = record["unseen"]["findings"]["Effusion"]["auc"]
     assert f"{value['value']:.3f} [{value['low']:.3f}, {value['high']:.3f}]" in shown
-    assert f"test, {record['test']['images']} images" in shown
+    assert f"unseen, {record['unseen']['images']} images" in shown
 
 
 def test_the_figures_are_those_of_the_decisions(dataset: Dataset) -> None:
     record = measure_pcanet(dataset, side=32, pictures=1000, spec=SPEC)
-    learning, test = dataset.only(Subset.TRAIN), dataset.only(*WATCHED["test"])
+    learning, test = dataset.only(Subset.TRAIN), dataset.only(Subset.UNSEEN)
     assert len(test.images) % CHUNK != 0
     net = PcaNet(SPEC).fit(_shrunk(learning), learning.labels()[:, :2] > 0)
     decisions = net.decision(_shrunk(test))
     for k, finding in enumerate(PLANTED):
         expected = roc_auc_score(test.labels()[:, k], decisions[:, k])
-        assert record["test"]["findings"][finding.label]["auc"]["value"] == pytest.approx(expected)
+        assert record["unseen"]["findings"][finding.label]["auc"]["value"] == pytest.approx(expected)
 
 
 def _shrunk(dataset: Dataset) -> np.ndarray:

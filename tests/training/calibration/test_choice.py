@@ -8,10 +8,15 @@ from scipy.special import expit
 
 from candor.decide.calibration import IDENTITY, Beta, CalibrationKind, Curve, Line, LogitMap
 from tests.training.calibration.test_scaling import drawn
-from training.calibration.choice import FEWEST_POSITIVES, FOLDS, chosen_map, cross_validated, enough, fit_maps, folds_of
+from training.calibration.choice import FEWEST_POSITIVES, chosen_map, cross_validated, enough, fit_maps
 from training.calibration.scaling import FLAT, PRIOR, fit_curve, shared_slope
 
 TEMPERED = Line(CalibrationKind.TEMPERATURE, 0.4, 0.0)
+
+
+def names(count: int) -> np.ndarray:
+    """As many patients, each with one image."""
+    return np.asarray([str(k) for k in range(count)])
 
 
 def floats(labels: np.ndarray) -> np.ndarray:
@@ -34,7 +39,7 @@ def test_the_kind_is_the_one_that_the_data_need(truth: Curve, kinds: set[Calibra
         rng = np.random.default_rng(seed)
         logits = rng.normal(0, 2, 3000)
         labels = floats(rng.random(3000) < expit(truth.log_odds(logits)))
-        chosen.append(chosen_map(logits, labels, np.arange(3000) % FOLDS).kind)
+        chosen.append(chosen_map(logits, labels, names(3000)).kind)
     assert sum(kind in kinds for kind in chosen) > len(chosen) / 2
 
 
@@ -44,17 +49,9 @@ def test_slack_takes_what_fits_less() -> None:
     for seed in range(6):
         logits, labels = drawn(seed, 400, 0.8, -0.2)
         for slack, kinds in ((0.0, strict), (2.0, lax)):
-            kinds.append(order.index(chosen_map(logits, floats(labels), np.arange(400) % FOLDS, slack=slack).kind))
+            kinds.append(order.index(chosen_map(logits, floats(labels), names(400), slack=slack).kind))
     assert all(a >= b for a, b in zip(strict, lax, strict=True))
     assert sum(strict) > sum(lax)
-
-
-def test_folds_keep_patients_together_and_do_not_depend_on_order() -> None:
-    patients = np.asarray([f"p{k % 40}" for k in range(100)])
-    folds = folds_of(patients)
-    assert {len(set(folds[patients == p])) for p in patients} == {1}
-    assert set(folds) == set(range(FOLDS))
-    assert np.array_equal(folds_of(patients[::-1]), folds[::-1])
 
 
 def test_cross_validated_probabilities_never_saw_their_patient() -> None:
@@ -114,7 +111,7 @@ def test_what_a_finding_has_stays_at_the_prevalence_of_the_images_where_nothing_
         logits = rng.normal(0, 2, 800)
         labels = floats(rng.random(800) < expit(before.curve.log_odds(logits)))
         share = labels.mean()
-        m = chosen_map(logits, labels, np.arange(800) % FOLDS, LogitMap(before.curve, float(share), 0.02))
+        m = chosen_map(logits, labels, names(800), LogitMap(before.curve, float(share), 0.02))
         stayed.append(m.curve is before.curve)
         assert m.assumed_prevalence == pytest.approx(share, abs=0.01)
     assert sum(stayed) > len(stayed) / 2

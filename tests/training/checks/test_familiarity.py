@@ -16,12 +16,20 @@ import pytest
 from candor.model.bundle import FAMILIARITY, FAMILIARITY_TENSORS, load_bundle, load_model
 from candor.ood.familiarity import Familiarity, fit_tensors
 from candor.ood.paediatric import ChildLook
-from candor.picture.quality import ADULT
 from candor.study.errors import DataError, SettingsError
 from tests.factory import radiograph_dataset
 from tests.nih import make_nih, read_nih
 from training.__main__ import main
-from training.checks.familiarity import adults, features_of_files, fit_familiarity, limits, measure, shares
+from training.checks.familiarity import (
+    ADULTS,
+    CHILDREN,
+    adults,
+    features_of_files,
+    fit_familiarity,
+    limits,
+    measure,
+    shares,
+)
 from training.checks.familiarity_settings import Choice
 from training.data.splits import Subset
 from training.records import Occasion
@@ -98,7 +106,7 @@ def test_the_verb_writes_what_the_bundle_loads_and_says_what_it_does(
     figures = record["figures"]
     assert figures[str(odd)]["images"] == figures[str(odd)]["unread"] == 2
     assert figures[str(odd)]["unlike_chest"] >= 0.5
-    assert figures["test patients, adults"]["unlike_training"] < 0.1
+    assert figures[ADULTS]["unlike_training"] < 0.1
     assert f"| {odd} | 2 |" in printed
     assert loaded.child is None
     assert record["child"]["left_out"].startswith(
@@ -137,8 +145,8 @@ def test_the_look_of_children_is_learnt_where_ages_are_stated(
     child, figures = record["child"], record["figures"]
     assert (child["under_years"], child["patients"]) == (16, 30)
     assert child["told_apart"]["auc"]["value"] > 0.95
-    assert figures["test patients, adults"]["like_a_child"] < 0.1
-    assert figures[f"under {ADULT} years, not seen"]["like_a_child"] > 0.5
+    assert figures[ADULTS]["like_a_child"] < 0.1
+    assert figures[CHILDREN]["like_a_child"] > 0.5
 
 
 def test_the_same_data_make_the_same_bytes(mini_nih: Path, bundle: Path) -> None:
@@ -155,8 +163,8 @@ def test_missing_pictures_are_named(mini_nih: Path, bundle: Path) -> None:
     model = load_model(bundle)
     dataset = read_nih(mini_nih, model.findings)
     occasion = Occasion(OCCASION_DAY, "made up")
-    with pytest.raises(DataError, match="no test picture of an adult"):
-        fit_familiarity(model, dataset.only(Subset.TRAIN, Subset.GATE), {}, Choice(), occasion)
+    with pytest.raises(DataError, match="no unseen picture of an adult"):
+        fit_familiarity(model, dataset.only(Subset.TRAIN, Subset.VALIDATION), {}, Choice(), occasion)
     with pytest.raises(DataError, match=r"familiarity cannot be fitted: .* keep fewer"):
         fit_familiarity(model, dataset, {}, Choice(kept=32), occasion)
 

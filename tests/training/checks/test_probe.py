@@ -190,7 +190,7 @@ class TestVerbs:
 
 def test_shifts_are_counted_by_what_is_answered(folders: tuple[Path, Path, Path]) -> None:
     nih, _, bundle = folders
-    dataset = read_dataset(nih, findings=PLANTED).only(Subset.GATE)
+    dataset = read_dataset(nih, findings=PLANTED).only(Subset.UNSEEN)
     shifts = measure_shifts(load_bundle(bundle), dataset)
     assert shifts.changes.shape == (len(dataset.images), 2)
     assert [bool(what) for what in shifts.what] == [bool(row.any()) for row in shifts.changes]

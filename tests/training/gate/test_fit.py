@@ -184,7 +184,7 @@ def test_of_a_data_set_a_guarantee_classifies_what_is_drawn_and_a_workload_all(
     bundle: Path, mini_nih: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = load_model(bundle)
-    part = read_dataset(mini_nih, findings=model.findings).only(Subset.CALIBRATION)
+    part = read_dataset(mini_nih, findings=model.findings).only(Subset.UNSEEN)
     part = replace(part, images=(*part.images, replace(part.images[0], name="zzz.png")))
     names = np.asarray([image.name for image in part.images])
     drawn = int(draws(names, part.patients(), part.labels()).needed.sum())

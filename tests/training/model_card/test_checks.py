@@ -21,7 +21,7 @@ from training.model_card.checks import checks
 from training.records import Occasion
 
 FIGURES = {
-    "test patients, adults": {
+    "unseen adults, out of fold": {
         "images": 50,
         "unlike_training": 0.02,
         "unlike_chest": 0.0,
@@ -63,7 +63,7 @@ def test_figures_are_those_of_the_file(root: Path) -> None:
     assert "over a distance of 1.250, and no chest over 2.500." in text
     assert "97 pictures of 76 patients under 16 years. On 22 pictures of children and 900 of adults" in text
     assert "its AUC is 0.900 [0.800, 0.950]." in text
-    assert "| test patients, adults | 50 | 2.0% | 0.0% | 1.0% | 3 |" in text
+    assert "| unseen adults, out of fold | 50 | 2.0% | 0.0% | 1.0% | 3 |" in text
     assert "| work/none | 0 | - | - | - | 9 |" in text
 
 

@@ -35,7 +35,7 @@ HANNOVER: Final = "CC BY 3.0"
 
 LATERAL: Final = frozenset({"L", "LATERAL"})
 
-SPLIT: Final = Split.by_hash({Subset.TRAIN: 0.75, Subset.TEST: 0.25}, "lungs-1")
+SPLIT: Final = Split.by_hash({Subset.TRAIN: 0.75, Subset.UNSEEN: 0.25}, "lungs-1")
 """Division of the patients whose pictures may be learned from."""
 
 

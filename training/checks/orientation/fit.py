@@ -70,7 +70,7 @@ def fit_orientation_check(
             "strokes": MOST_STROKES,
             "borders": MOST_BORDERS,
         },
-        "figures": figures(orientation, sources),
+        "figures": figures(folder / GRAPH, orientation, sources),
     }
     write_json(folder / CARD, card)
     return folder / CARD

@@ -1,4 +1,4 @@
-"""Set the orientation check's limits on patients whom it never saw, and measure all checks of a picture on others.
+"""Set the orientation check's limits on patients whom it never saw, and measure all checks of a picture out of fold.
 
 The checks are those that the application runs, :func:`candor.picture.quality.check`, on pictures as they are and on
 pictures with defects.
@@ -7,8 +7,9 @@ pictures with defects.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import compress
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -16,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from candor.picture.orientation import Limits, OrientationCheck
+from candor.picture.orientation import Limits, Look, OrientationCheck
 from candor.picture.quality import ADULT, check
 from candor.study.errors import DataError, Refused
 from candor.study.radiograph import Radiograph
@@ -24,7 +25,9 @@ from candor.study.reasons import Reason
 from training.checks.orientation.examples import defective
 from training.checks.orientation.sources import LATERAL, Source
 from training.data.pictures import as_radiograph, read_picture
+from training.data.readers import nih
 from training.data.splits import Subset
+from training.predictions.cross_fitting import Bools, out_of_fold
 
 FALSE_ALARMS: Final = 0.0025
 """Largest share of good pictures that may exceed each limit."""
@@ -91,19 +94,26 @@ def set_limits(orientation: OrientationCheck, sources: Sequence[Source]) -> Limi
     orientation
         The trained orientation check; its own limits are not used.
     sources
-        Adults among the gate's and the calibration's patients are used.
+        The UNSEEN adults of ChestX-ray14 are used.
 
     Raises
     ------
     DataError
         There are none.
     """
-    kept = (Subset.GATE, Subset.CALIBRATION)
-    looks = [orientation.look(_read(source)) for source in sources if source.subset in kept and is_adult(source)]
+    looks = [orientation.look(_read(source)) for source in _official(sources)]
     if not looks:
         raise DataError(
             "no picture to set the orientation check's limits on; the official test list's patients are needed"
         )
+    return _limits(looks)
+
+
+def _official(sources: Iterable[Source]) -> list[Source]:
+    return [s for s in sources if s.data == nih.NAME and s.subset is Subset.UNSEEN and is_adult(s)]
+
+
+def _limits(looks: Sequence[Look]) -> Limits:
     return Limits(**{name: _limit([getattr(look, name) for look in looks]) for name in Limits.__slots__})
 
 
@@ -114,29 +124,46 @@ def _limit(scores: Sequence[float]) -> float:
     return max(LEAST_LIMIT, math.nextafter(highest, math.inf))
 
 
-def figures(orientation: OrientationCheck, sources: Sequence[Source]) -> dict[str, object]:
-    """Measure all checks of a picture on patients of whom neither the orientation check nor its limits saw a picture.
+def figures(graph: Path, orientation: OrientationCheck, sources: Sequence[Source]) -> dict[str, object]:
+    """Measure all checks of a picture on patients whom the orientation check never saw.
+
+    The adults of ChestX-ray14, on whom the limits are set, are measured out of fold.
 
     Parameters
     ----------
+    graph
+        The ONNX file of the orientation check.
     orientation
         The orientation check with its limits.
     sources
-        Those of the TEST patients are used.
+        Those of the UNSEEN patients are used.
 
     Returns
     -------
     For each group of pictures their number, and how often each reason was given; for each defect how often its own
     reason was given.
     """
-    test = [source for source in sources if source.subset is Subset.TEST]
-    official = [source for source in test if source.data == "NIH ChestX-ray14" and is_adult(source)]
-    elsewhere = [source for source in test if source.data != "NIH ChestX-ray14" and source.view in ("PA", "AP")]
+    unseen = [source for source in sources if source.subset is Subset.UNSEEN]
+    elsewhere = [source for source in unseen if source.data != nih.NAME and source.view in ("PA", "AP")]
     groups = {source.data: [s for s in elsewhere if s.data == source.data] for source in elsewhere}
-    lateral = [source for source in test if source.view == LATERAL]
+    lateral = [source for source in unseen if source.view == LATERAL]
+    official = _official(sources)
+    patients = np.asarray([source.patient for source in official], np.str_)
+    looks = [orientation.look(_read(source)) for source in official]
+
+    def given(put: Callable[[Pixels], Pixels]) -> Bools:
+        """Return which reasons are given for each official picture, by limits from the other patients."""
+
+        def of_fold(rest: Bools, fold: Bools) -> NDArray[np.float64]:
+            check = OrientationCheck(graph, _limits(list(compress(looks, rest))))
+            seen = (put(_read(source).pixels) for source in compress(official, fold))
+            return reasons(check, (Radiograph(np.ascontiguousarray(pixels)) for pixels in seen)).astype(np.float64)
+
+        return np.asarray(out_of_fold(patients, of_fold) > 0, np.bool_)
+
     return {
-        "adults of ChestX-ray14": counted(orientation, map(_read, official)),
-        "with a defect": {name: _found(orientation, official, defect) for name, defect in DEFECTS.items()},
+        "adults of ChestX-ray14, out of fold": _counts(given(np.asarray)),
+        "with a defect": {name: _found(given(defect.put), defect.reason) for name, defect in DEFECTS.items()},
         "frontal views from elsewhere": {
             name: counted(orientation, map(_read, group)) for name, group in groups.items()
         },
@@ -144,10 +171,8 @@ def figures(orientation: OrientationCheck, sources: Sequence[Source]) -> dict[st
     }
 
 
-def _found(orientation: OrientationCheck, sources: Iterable[Source], defect: Defect) -> dict[str, object]:
-    images = [Radiograph(np.ascontiguousarray(defect.put(_read(source).pixels))) for source in sources]
-    seen = [reasons(orientation, image) for image in images]
-    return {"pictures": len(seen), "found": sum(defect.reason in found for found in seen)}
+def _found(given: Bools, reason: Reason) -> dict[str, object]:
+    return {"pictures": len(given), "found": int(given[:, list(Reason).index(reason)].sum())}
 
 
 def counted(orientation: OrientationCheck, images: Iterable[Radiograph]) -> dict[str, object]:
@@ -160,21 +185,30 @@ def counted(orientation: OrientationCheck, images: Iterable[Radiograph]) -> dict
     images
         Pictures of adults.
     """
-    seen = [reasons(orientation, image) for image in images]
-    counts = Counter(reason.code for found in seen for reason in found)
-    return {"pictures": len(seen), "none": sum(not found for found in seen), "reasons": dict(sorted(counts.items()))}
+    return _counts(reasons(orientation, images))
 
 
-def reasons(orientation: OrientationCheck, image: Radiograph) -> frozenset[Reason]:
-    """Return the reasons that all checks give for one picture, which is taken as an adult's.
+def _counts(given: Bools) -> dict[str, object]:
+    codes = {reason.code: int(n) for reason, n in zip(Reason, given.sum(axis=0), strict=True) if n}
+    return {"pictures": len(given), "none": int((~given.any(axis=1)).sum()), "reasons": dict(sorted(codes.items()))}
+
+
+def reasons(orientation: OrientationCheck, images: Iterable[Radiograph]) -> Bools:
+    """Return which reasons all checks give for each picture: ``(pictures, reasons)``, in the order of :class:`Reason`.
 
     Parameters
     ----------
     orientation
         The orientation check with its limits.
-    image
-        The picture; it may be one that is refused.
+    images
+        Pictures, taken as adults'; some may be refused.
     """
+    given = [_reasons(orientation, image) for image in images]
+    rows = [[reason in found for reason in Reason] for found in given]
+    return np.asarray(rows, np.bool_).reshape(len(rows), len(Reason))
+
+
+def _reasons(orientation: OrientationCheck, image: Radiograph) -> frozenset[Reason]:
     try:
         return frozenset(flag.reason for flag in check(image, ADULT, orientation))
     except Refused as refused:

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.pictures import as_radiograph, read_picture
+from training.data.readers import nih
 from training.data.readers.cells import view_of
-from training.data.readers.nih import shared_rows
 from training.data.readers.tables import read_table
 from training.data.splits import OFFICIAL, Subset, unit_hash
 
@@ -61,6 +61,7 @@ class Source:
     path: Path
     data: str
     licence: str
+    patient: str
     subset: Subset
     view: str
     age: float | None = None
@@ -72,17 +73,18 @@ class Source:
 
 
 def nih_sources(folder: Path) -> list[Source]:
-    """Return ChestX-ray14 by its official lists: the training list for learning, the test list in its three parts."""
+    """Return ChestX-ray14 by its official lists: the training list to learn from, the test list for the limits."""
     return [
         Source(
             path=row.path,
-            data="NIH ChestX-ray14",
+            data=nih.NAME,
             licence=NIH,
+            patient=row.patient,
             subset=OFFICIAL.subset(row.patient, row.listed),
             view=row.view or "PA",  # all its pictures are frontal
             age=row.age,
         )
-        for row in shared_rows(folder)[1]
+        for row in nih.shared_rows(folder)[1]
     ]
 
 
@@ -98,7 +100,8 @@ def covid_sources(folder: Path) -> list[Source]:
             path=folder / "images" / row["image"],
             data="COVID-19 image data collection",
             licence=row["license"],
-            subset=Subset.TRAIN if row["patientid"] in taught else Subset.TEST,
+            patient=row["patientid"],
+            subset=Subset.TRAIN if row["patientid"] in taught else Subset.UNSEEN,
             view=view_of(row["view"]),
         )
         for row in rows
@@ -113,6 +116,7 @@ def hannover_sources(folder: Path) -> list[Source]:
             path=folder / "images" / f"{row['image_id']}.jpg",
             data="Hannover",
             licence="CC BY 3.0",
+            patient=row["patient_id"],
             subset=_subset(row["patient_id"]),
             view=view_of(row["projection"]),
         )
@@ -128,6 +132,7 @@ def kermany_sources(folder: Path) -> list[Source]:
             path=folder / "images" / row["image"],
             data="Kermany",
             licence="CC BY 4.0",
+            patient=_child(row["image"]),
             subset=_subset(_child(row["image"])),
             view="AP",
         )
@@ -161,4 +166,4 @@ def _child(name: str) -> str:
 
 
 def _subset(patient: str) -> Subset:
-    return Subset.TEST if unit_hash(patient) < HELD_OUT else Subset.TRAIN
+    return Subset.UNSEEN if unit_hash(patient) < HELD_OUT else Subset.TRAIN

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from candor.decide.calibration import sigmoid
 from training.calibration.scaling import negative_log_likelihood
 from training.measure.evaluation.sample import Record, Sample, by_finding, mean_of
-from training.statistics.decisions import Counts, count, samples_f1
+from training.predictions.cross_fitting import out_of_fold
+from training.statistics.decisions import Counts, count, samples_f1, youden_thresholds
 from training.statistics.metrics import Floats, aucs, average_precisions, brier_scores, calibration_errors, interval
 
 
@@ -82,7 +83,8 @@ def answers(sample: Sample, thresholds: Floats) -> Record:
     sample
         Pictures with labels and calibrated probabilities.
     thresholds
-        ``(findings,)`` calibrated probabilities from other patients; a finding whose threshold is NaN is left out.
+        ``(images, findings)`` calibrated probabilities from other patients, see :func:`youden_out_of_fold`; an answer
+        whose threshold is NaN is left out.
     """
     chosen = ~np.isnan(thresholds)
     labels = np.where(chosen, sample.labels, np.nan)
@@ -102,13 +104,26 @@ def answers(sample: Sample, thresholds: Floats) -> Record:
     }
 
 
+def youden_out_of_fold(sample: Sample) -> Floats:
+    """Return for every image the thresholds at which sensitivity + specificity is greatest among the other folds.
+
+    ``(images, findings)`` calibrated probabilities; NaN where the other folds have no positive or no negative.
+    """
+
+    def chosen(rest: NDArray[np.bool_], fold: NDArray[np.bool_]) -> Floats:
+        best = youden_thresholds(sample.labels[rest], sample.probabilities[rest])
+        return np.tile(best, (int(fold.sum()), 1))
+
+    return out_of_fold(sample.patients, chosen)
+
+
 def _by_finding(sample: Sample, thresholds: Floats, once: Counts, drawn: Counts) -> Record:
     sensitivity = by_finding(once.sensitivity, drawn.sensitivity)
     specificity = by_finding(once.specificity, drawn.specificity)
     f1 = by_finding(once.f1, drawn.f1)
     return {
         finding.label: {
-            "threshold": None if np.isnan(thresholds[k]) else float(thresholds[k]),
+            "threshold": None if np.isnan(thresholds[:, k]).all() else float(np.nanmean(thresholds[:, k])),
             "sensitivity": sensitivity[k].json,
             "specificity": specificity[k].json,
             "f1": f1[k].json,

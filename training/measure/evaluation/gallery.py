@@ -26,31 +26,29 @@ METHODS: Final = MappingProxyType({"grad_cam": "Grad-CAM", "mean_map": "mean map
 """Names of the methods of localisation, for people."""
 
 
-def draw(folder: Path, official: Sample, test: Sample, reads: Reads | None, record: Json) -> None:
+def draw(folder: Path, sample: Sample, reads: Reads | None, record: Json) -> None:
     """Draw every plot that the record has figures for, after removing the plots of an earlier evaluation.
 
     Parameters
     ----------
     folder
         Gets ``evaluation-*.png``.
-    official
-        All pictures that were held out.
-    test
-        Pictures of the TEST patients alone.
+    sample
+        The pictures that were measured.
     reads
-        What radiologists said of ``official``; None draws no plot of readers.
+        What radiologists said of them; None draws no plot of readers.
     record
         The content of ``evaluation.json``.
     """
     for old in folder.glob(f"{PREFIX}*.png"):
         old.unlink()
     _draw_aucs(_path(folder, "auc"), record)
-    plot_curves(test, _path(folder, "curves"))
-    plot_reliability(test, sigmoid(test.logits), _path(folder, "reliability"))
-    plot_cooccurrence(official, _path(folder, "cooccurrence"))
-    _draw_groups(_path(folder, "groups"), record["official_test"]["groups"])
+    plot_curves(sample, _path(folder, "curves"))
+    plot_reliability(sample, sigmoid(sample.logits), _path(folder, "reliability"))
+    plot_cooccurrence(sample, _path(folder, "cooccurrence"))
+    _draw_groups(_path(folder, "groups"), record["unseen"]["groups"])
     if reads is not None:
-        plot_readers(official, reads, _path(folder, "readers"))
+        plot_readers(sample, reads, _path(folder, "readers"))
     if record["localisation"] is not None:
         _draw_localisation(_path(folder, "localisation"), record["localisation"])
 
@@ -60,13 +58,13 @@ def _path(folder: Path, name: str) -> Path:
 
 
 def _draw_aucs(path: Path, record: Json) -> None:
-    sources = {"held out, mined labels": record["official_test"]}
+    sources = {"all, mined labels": record["unseen"]}
     if record["readers"] is not None:
         mined, majority = (record["readers"][name]["ranking"] for name in ("mined", "majority"))
         sources |= {"pictures read by radiologists, mined labels": mined, "the same, radiologists' majority": majority}
     rows = {
         display(label): [source["findings"][label]["auc"] for source in sources.values()]
-        for label in record["official_test"]["findings"]
+        for label in record["unseen"]["findings"]
     }
     means = [source["mean_auc"] for source in sources.values()]
     rows["mean of all"] = means[:1] + [None] * (len(means) - 1)

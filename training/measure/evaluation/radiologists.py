@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from candor.study.errors import DataError
 from candor.study.findings import Finding
 from training.data.readers.tables import Cells, read_table
-from training.data.splits import Subset
 from training.measure.evaluation.figures import answers, ranking_compared
 from training.measure.evaluation.sample import Record, Sample, by_finding
 from training.statistics.decisions import count
@@ -117,8 +116,7 @@ def beside_readers(sample: Sample, reads: Reads, thresholds: Floats) -> Record:
     reads
         What radiologists said of them.
     thresholds
-        ``(findings,)`` calibrated probabilities. Answers at them are measured without the CALIBRATION patients, to
-        whom they were fitted; the ranking and the readers on all pictures that were read.
+        ``(images, findings)`` calibrated probabilities from other patients.
 
     Returns
     -------
@@ -126,13 +124,13 @@ def beside_readers(sample: Sample, reads: Reads, thresholds: Floats) -> Record:
     with ``ranking`` and ``answers``. ``mined_as_reader``, the mined labels as if they were a reader's own. And
     ``readers`` by number.
     """
-    read, apart = reads.read, reads.read & ~sample.within(Subset.CALIBRATION)
+    read = reads.read
     against = {"mined": sample, "majority": sample.labelled(reads.majority)}
     common = np.all([(part.labels[read] > 0).sum(axis=0) >= FEWEST_POSITIVES for part in against.values()], axis=0)
     record: Record = {"compared": [f.label for f, enough in zip(sample.findings, common, strict=True) if enough]}
     for name, part in against.items():
         figures = ranking_compared(part.take(read), common)
-        record[name] = {"ranking": figures, "answers": answers(part.take(apart), thresholds)}
+        record[name] = {"ranking": figures, "answers": answers(part.take(read), thresholds[read])}
     truth = against["majority"].take(read)
     readers = {number: _reader(truth, given[read]) for number, given in reads.others.items()}
     return record | {"mined_as_reader": _reader(truth, sample.labels[read]), "readers": readers}

@@ -40,10 +40,10 @@ def _sections(folder: Path, record: Json) -> Iterable[str]:
         "All figures are in `models/evaluation.json`."
     )
     yield from _ranking(folder, record)
-    yield from _answers(record["test"])
-    yield from _calibration(folder, record["test"])
-    yield from _modes(record["official_test"]["modes"])
-    yield from _groups(folder, record["official_test"]["groups"])
+    yield from _answers(record["unseen"])
+    yield from _calibration(folder, record["unseen"])
+    yield from _modes(record["unseen"]["modes"])
+    yield from _groups(folder, record["unseen"]["groups"])
     yield from beside_radiologists(folder, record["readers"])
     yield from localised(folder, record["localisation"])
     yield from _labels(folder)
@@ -53,28 +53,23 @@ def _sections(folder: Path, record: Json) -> Iterable[str]:
 
 
 def _ranking(folder: Path, record: Json) -> Iterable[str]:
-    official, test = record["official_test"], record["test"]
+    unseen = record["unseen"]
     yield "## How well it ranks"
     yield (
-        f"AUC is the area under the ROC curve, AP the average precision. All {official['images']} pictures "
-        f"({official['patients']} patients) that were {held_out(record)}, then the test patients alone "
-        f"({test['images']} pictures, {test['patients']} patients), to whom calibration and gate were not fitted "
-        "either."
+        f"AUC is the area under the ROC curve, AP the average precision. {unseen['images']} pictures "
+        f"({unseen['patients']} patients), {held_out(record)}. {out_of_fold(record)}"
     )
     yield table(
-        ("finding", "positives", "AUC, held out", "AP", "positives", "AUC, test patients", "AP"),
+        ("finding", "positives", "AUC", "AP"),
         [
-            *(
-                (display(label), *_ranked(a), *_ranked(test["findings"][label]))
-                for label, a in official["findings"].items()
-            ),
-            ("**mean**", *_means(official), *_means(test)),
+            *((display(label), *_ranked(figures)) for label, figures in unseen["findings"].items()),
+            ("**mean**", *_means(unseen)),
         ],
     )
     yield from picture(folder, "auc", "AUC of every finding with its interval")
     yield (
-        "The curves are those of the test patients. Macro is the mean over the findings; micro takes all answers to "
-        "all findings together, by calibrated probability."
+        "Macro is the mean over the findings; micro takes all answers to all findings together, by calibrated "
+        "probability."
     )
     yield from picture(folder, "curves", "ROC and precision-recall curves")
 
@@ -85,6 +80,14 @@ def held_out(record: Json) -> str:
     return f"held out from {source}" + (" by its official test list" if record["held_out_by"] != "hash" else " by hash")
 
 
+def out_of_fold(record: Json) -> str:
+    """Return in words how figures avoid the patients to whom calibration and gate were fitted."""
+    return (
+        f"Calibration, gate and thresholds were fitted to these patients; their figures are out of {record['folds']} "
+        "folds: fitted again without each fold, and measured on it."
+    )
+
+
 def _ranked(figures: Json) -> tuple[object, ...]:
     return figures["positives"], with_interval(figures["auc"]), with_interval(figures["average_precision"])
 
@@ -93,12 +96,13 @@ def _means(figures: Json) -> tuple[str, ...]:
     return "", with_interval(figures["mean_auc"]), with_interval(figures["mean_average_precision"])
 
 
-def _answers(test: Json) -> Iterable[str]:
-    found = test["answers"]
+def _answers(unseen: Json) -> Iterable[str]:
+    found = unseen["answers"]
     yield "## Answers at a threshold, without a gate"
     yield (
-        "Yes from a threshold up, chosen on the calibration patients so that sensitivity + specificity is greatest "
-        f"there (Youden), measured on the {found['images']} pictures of the test patients. The gate does not use these."
+        "Yes from a threshold up, chosen on the patients of the other folds so that sensitivity + specificity is "
+        f"greatest there (Youden), measured on {found['images']} pictures. The threshold shown is the folds' mean. "
+        "The gate does not use these."
     )
     yield table(
         ("finding", "threshold", "sensitivity", "specificity", "F1"),
@@ -115,10 +119,10 @@ def _answered(figures: Json) -> list[str]:
     return [with_interval(figures[name]) for name in ("sensitivity", "specificity", "f1")]
 
 
-def _calibration(folder: Path, test: Json) -> Iterable[str]:
+def _calibration(folder: Path, unseen: Json) -> Iterable[str]:
     yield "## Calibration"
     yield (
-        "Expected calibration error (15 bins) and Brier score of the test patients, at the prevalence of the fit. "
+        "Expected calibration error (15 bins) and Brier score out of fold, at the prevalence of the fit. "
         "Resampling adds noise to the bins, which biases the calibration error's intervals upwards."
     )
     yield table(
@@ -128,7 +132,7 @@ def _calibration(folder: Path, test: Json) -> Iterable[str]:
                 display(label),
                 *(with_interval(f[when][name]) for name in ("ece", "brier") for when in ("before", "after")),
             )
-            for label, f in test["calibration"].items()
+            for label, f in unseen["calibration"].items()
         ],
     )
     yield from picture(folder, "reliability", "Reliability diagrams before and after calibration")
@@ -138,7 +142,7 @@ def _modes(modes: Json) -> Iterable[str]:
     yield "## Three kinds of negatives"
     yield (
         "AUC against all pictures without the finding, against normal ones alone (easier), and among pictures with at "
-        "least one finding (harder: what is left once normal pictures are known to be normal). All held out."
+        "least one finding (harder: what is left once normal pictures are known to be normal)."
     )
     names = ("one_vs_all", "one_vs_normal", "disease_only")
     rows = [
@@ -152,7 +156,7 @@ def _modes(modes: Json) -> Iterable[str]:
 def _groups(folder: Path, groups: Json) -> Iterable[str]:
     yield "## By sex, age and view"
     yield (
-        f"Mean AUC of all held out over the findings with at least {FEWEST_POSITIVES} positives and negatives in "
+        f"Mean AUC over the findings with at least {FEWEST_POSITIVES} positives and negatives in "
         f"every group of the same kind; groups of fewer than {FEWEST_IMAGES} pictures are not measured. `models/"
         "evaluation.json` has every finding."
     )
@@ -170,5 +174,5 @@ def _groups(folder: Path, groups: Json) -> Iterable[str]:
 
 def _labels(folder: Path) -> Iterable[str]:
     yield "## Co-occurrence of findings"
-    yield "Labels of all held out: counts, and in colour the share of the row's pictures with the column's."
+    yield "Labels: counts, and in colour the share of the row's pictures with the column's."
     yield from picture(folder, "cooccurrence", "Co-occurrence of the findings")

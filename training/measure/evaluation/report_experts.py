@@ -48,9 +48,8 @@ def beside_radiologists(folder: Path, readers: Json | None) -> Iterable[str]:
     yield (
         f"{majority['ranking']['images']} pictures ({majority['ranking']['patients']} patients) were read by five "
         "radiologists. The same answers, measured against the mined labels and against the majority of three of "
-        "them (Nabulsi et al. 2021). Sensitivity, specificity and F1 are of the "
-        f"{majority['answers']['images']} pictures that are not of calibration patients. The means are over the "
-        f"{len(readers['compared'])} findings with at least {FEWEST_POSITIVES} positives by both."
+        "them (Nabulsi et al. 2021). Sensitivity, specificity and F1 are at the thresholds of the other folds. The "
+        f"means are over the {len(readers['compared'])} findings with at least {FEWEST_POSITIVES} positives by both."
     )
     yield _both_labels(mined, majority)
     yield "The two readers outside the majority, and the mined labels as if they were a reader, against the majority:"

@@ -8,11 +8,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from candor.decide.calibration import sigmoid
-from candor.model.bundle import Bundle
 from candor.study.findings import Finding
 from training.data.dataset import Dataset, LabelledImage
-from training.data.splits import Subset
 from training.statistics.metrics import Floats, Interval, interval, mean_defined, patient_weights
 
 RESAMPLES: Final = 1000
@@ -33,7 +30,7 @@ class Sample:
     logits
         ``(images, findings)`` float64, of the network.
     probabilities
-        ``(images, findings)``, calibrated, at the prevalence of the calibration's patients.
+        ``(images, findings)``, calibrated on other patients, at the prevalence of the fit.
     """
 
     images: tuple[LabelledImage, ...]
@@ -58,10 +55,6 @@ class Sample:
             probabilities=self.probabilities[mask],
         )
 
-    def within(self, *subsets: Subset) -> NDArray[np.bool_]:
-        """Return which pictures belong to the given sets of patients: ``(images,)``."""
-        return np.asarray([image.subset in subsets for image in self.images], np.bool_)
-
     def labelled(self, labels: Floats) -> Sample:
         """Return the same sample with other labels, ``(images, findings)``."""
         return replace(self, labels=labels)
@@ -71,21 +64,18 @@ class Sample:
         return patient_weights(self.patients, RESAMPLES, SEED)
 
 
-def sample_of(bundle: Bundle, dataset: Dataset, logits: NDArray[np.float32]) -> Sample:
+def sample_of(dataset: Dataset, logits: NDArray[np.float32], probabilities: Floats) -> Sample:
     """Combine a bundle's answers with the labels of the pictures.
 
     Parameters
     ----------
-    bundle
-        Its calibration gives the probabilities.
     dataset
         Data of the bundle's findings, in the bundle's order.
-    logits
-        ``(images, findings)``, of the data set's pictures.
+    logits, probabilities
+        ``(images, findings)``, of the data set's pictures; the probabilities are calibrated on other patients.
     """
-    exact = logits.astype(np.float64)
-    probabilities = sigmoid(bundle.calibration.log_odds(exact))
-    return Sample(dataset.images, dataset.findings, dataset.labels().astype(np.float64), exact, probabilities)
+    labels = dataset.labels().astype(np.float64)
+    return Sample(dataset.images, dataset.findings, labels, logits.astype(np.float64), probabilities)
 
 
 def by_finding(values: Floats, resampled: Floats) -> list[Interval]:

@@ -1,4 +1,4 @@
-"""Fit two thresholds for each finding on some patients, and measure on others whether their promises hold.
+"""Fit two thresholds for each finding on some patients, and measure on others whether the promises hold.
 
 References
 ----------
@@ -92,21 +92,18 @@ class Kinds:
         return ratio(self.absent - self.missed + self.present_and_positive, self.absent + self.present)
 
 
-def decided(labels: Floats, probabilities: Floats, pairs: Sequence[Thresholds], weights: Floats | None = None) -> Kinds:
+def decided(labels: Floats, absent: Bools, present: Bools, weights: Floats | None = None) -> Kinds:
     """Count the gate's answers, and how many of them are right, on patients to whom it was not fitted.
 
     Parameters
     ----------
-    labels, probabilities
+    labels, absent, present
         ``(images, findings)``; an answer counts only where its label is not NaN.
-    pairs
-        One for each finding; a threshold of None is never passed.
     weights
         ``(resamples, images)``; None is one resample.
     """
     known, positive = ~np.isnan(labels), labels > 0
-    absent = (probabilities <= [-1.0 if pair.lo is None else pair.lo for pair in pairs]) & known
-    present = (probabilities >= [2.0 if pair.hi is None else pair.hi for pair in pairs]) & known
+    absent, present = absent & known, present & known
     rows = np.ones((1, len(labels))) if weights is None else weights
 
     def counted(kind: Bools) -> Floats:
@@ -140,20 +137,21 @@ _MEASURES = (
 def promise_record(
     findings: Sequence[Finding],
     labels: Floats,
-    probabilities: Floats,
+    absent: Bools,
+    present: Bools,
     pairs: Sequence[Thresholds],
     patients: NDArray[np.str_],
 ) -> Record:
-    """Measure thresholds on patients to whom they were not fitted, with intervals by patient.
+    """Measure the gate's answers on patients to whom it was not fitted, with intervals by patient.
 
     Parameters
     ----------
     findings
         The columns, in order.
-    labels, probabilities
+    labels, absent, present
         ``(images, findings)``.
     pairs
-        One for each finding.
+        One for each finding: the thresholds that are fitted to all patients, for the record.
     patients
         ``(images,)``: the patient of each image, for the bootstrap.
 
@@ -161,8 +159,8 @@ def promise_record(
     -------
     ``findings``, and ``pooled`` over them, with ``answered_in_full``: the share of the images without a deferral.
     """
-    once = decided(labels, probabilities, pairs)
-    drawn = decided(labels, probabilities, pairs, patient_weights(patients, RESAMPLES, SEED))
+    once = decided(labels, absent, present)
+    drawn = decided(labels, absent, present, patient_weights(patients, RESAMPLES, SEED))
 
     def figures(k: int) -> Record:
         return {name: interval(float(getattr(once, name)[0, k]), getattr(drawn, name)[:, k]).json for name in _MEASURES}

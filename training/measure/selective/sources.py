@@ -120,7 +120,7 @@ def radiologists(folder: Path, predictions: Predictions) -> Reads | None:
         The images and findings to read, in this order.
     """
     images = [
-        LabelledImage(name, Path(name), patient, frozenset(), Subset.TEST)
+        LabelledImage(name, Path(name), patient, frozenset(), Subset.UNSEEN)
         for name, patient in zip(predictions.images.tolist(), predictions.patients.tolist(), strict=True)
     ]
     none = np.full_like(predictions.labels, np.nan)

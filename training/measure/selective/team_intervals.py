@@ -16,6 +16,7 @@ from training.calibration.scaling import fit_curve
 from training.measure.evaluation.sample import RESAMPLES, SEED, Record
 from training.measure.selective.figures import finding_rows
 from training.measure.selective.reader_team import Answered, Team, Teams, teams
+from training.predictions.cross_fitting import out_of_fold
 from training.statistics.decisions import youden_thresholds
 from training.statistics.metrics import Floats, interval, patient_weights
 from training.statistics.risk import Bools
@@ -54,29 +55,29 @@ class Operated:
         return Operated(self.probabilities[mask], self.thresholds[mask])
 
 
-def cross_fitted(labels: Floats, logits: Floats, first: Bools) -> Operated:
-    """Fit Platt scaling and Youden's threshold to each part of the patients, and apply them to the other part.
+def cross_fitted(labels: Floats, logits: Floats, patients: NDArray[np.str_]) -> Operated:
+    """Fit Platt scaling and Youden's threshold to the patients of the other folds, for every image.
 
     Parameters
     ----------
     labels, logits
         ``(images, findings)``.
-    first
-        ``(images,)``: whether an image belongs to the first of the two parts, the same for all of a patient's images.
+    patients
+        ``(images,)``: the patient of each image.
 
     Raises
     ------
     DataError
-        A part has no image with a known label of some finding.
+        Without a fold no image has a known label of some finding.
     """
-    probabilities, thresholds = np.empty_like(logits), np.empty_like(logits)
-    for part in (first, ~first):
-        if np.isnan(labels[~part]).all(axis=0).any():
-            raise DataError("a half of the patients has no known label of some finding; give more images")
-        fitted = calibrated(labels[~part], logits[~part], logits[~part])
-        thresholds[part] = youden_thresholds(labels[~part], fitted)
-        probabilities[part] = calibrated(labels[~part], logits[~part], logits[part])
-    return Operated(probabilities, thresholds)
+
+    def operate(rest: Bools, fold: Bools) -> Floats:
+        fitted = calibrated(labels[rest], logits[rest], logits[rest])
+        thresholds = np.tile(youden_thresholds(labels[rest], fitted), (int(fold.sum()), 1))
+        return np.stack([calibrated(labels[rest], logits[rest], logits[fold]), thresholds])
+
+    operated = out_of_fold(patients, lambda rest, fold: np.moveaxis(operate(rest, fold), 0, 1))
+    return Operated(operated[:, 0], operated[:, 1])
 
 
 def calibrated(labels: Floats, logits: Floats, others: Floats) -> Floats:
@@ -88,7 +89,14 @@ def calibrated(labels: Floats, logits: Floats, others: Floats) -> Floats:
         ``(images, findings)``, to fit to.
     others
         ``(other images, findings)``: the logits to calibrate.
+
+    Raises
+    ------
+    DataError
+        No image to fit to has a known label of some finding.
     """
+    if np.isnan(labels).all(axis=0).any():
+        raise DataError("a part of the patients has no known label of some finding; give more images")
     columns = range(labels.shape[1])
     fits = [fit_curve(CalibrationKind.PLATT, logits[:, k], labels[:, k]) for k in columns]
     return sigmoid(np.stack([fits[k].log_odds(others[:, k]) for k in columns], axis=1))

@@ -31,5 +31,5 @@ def chests(count: int, seed: int = 0) -> list[NDArray[np.float32]]:
     return [np.clip(chest + rng.normal(0, 0.02, chest.shape), 0, 1).astype(np.float32) for _ in range(count)]
 
 
-def source(name: str, data: str = "x", subset: Subset = Subset.TEST, age: float | None = None) -> Source:
-    return Source(Path(f"{name}.jpg"), data, "CC BY", subset, "PA", age)
+def source(name: str, data: str = "x", subset: Subset = Subset.UNSEEN, age: float | None = None) -> Source:
+    return Source(Path(f"{name}.jpg"), data, "CC BY", name, subset, "PA", age)

@@ -28,6 +28,7 @@ from training.checks.orientation import measure
 from training.checks.orientation.measure import FALSE_ALARMS, LEAST_LIMIT, is_adult, set_limits
 from training.checks.orientation.network import OrientationNetwork
 from training.checks.orientation.train import write_orientation_check
+from training.data.readers import nih
 from training.data.splits import Subset
 
 DAY = "2026-01-02"
@@ -48,8 +49,7 @@ def test_limits_are_passed_by_no_more_than_are_allowed(monkeypatch: pytest.Monke
     monkeypatch.setattr(measure, "_read", lambda source: None)
     count = 1000
     scores = np.random.default_rng(0).permutation(np.linspace(0, 0.99, count)).tolist()
-    subsets = (Subset.GATE, Subset.CALIBRATION)
-    sources = [source(str(k), subset=subsets[k % 2]) for k in range(count)]
+    sources = [source(str(k), nih.NAME) for k in range(count)]
     limits = set_limits(Scored(scores), sources)  # type: ignore[arg-type]
     passed = sum(score >= limits.inverted for score in scores)
     assert passed == int(FALSE_ALARMS * count)
@@ -58,7 +58,7 @@ def test_limits_are_passed_by_no_more_than_are_allowed(monkeypatch: pytest.Monke
 
 def test_limits_are_set_on_adults_of_the_right_patients_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure, "_read", lambda source: None)
-    others = [source("child", subset=Subset.GATE, age=17), source("taught", subset=Subset.TRAIN), source("test")]
+    others = [source("child", nih.NAME, age=17), source("taught", nih.NAME, Subset.TRAIN), source("elsewhere")]
     with pytest.raises(DataError, match="official test list"):
         set_limits(Scored([1.0] * 3), others)  # type: ignore[arg-type]
     assert [is_adult(source("a", age=age)) for age in (None, 17.9, 18.0)] == [True, False, True]

@@ -30,8 +30,8 @@ def test_only_free_pictures_of_known_frontal_view_teach(tmp_path: Path) -> None:
     sources = covid_sources(tmp_path)
     taught = {(source.licence, source.view) for source in sources if source.teaches}
     assert taught == {("CC BY", "PA"), ("CC BY 4.0", "AP")}
-    assert {source.subset for source in sources if source.licence not in FREE} == {Subset.TEST}
-    held_out = [source for source in sources if source.licence in FREE and source.subset is Subset.TEST]
+    assert {source.subset for source in sources if source.licence not in FREE} == {Subset.UNSEEN}
+    held_out = [source for source in sources if source.licence in FREE and source.subset is Subset.UNSEEN]
     assert held_out
 
 
@@ -52,7 +52,7 @@ def test_no_patient_both_teaches_and_is_measured_on(tmp_path: Path) -> None:
     write_table(tmp_path / "metadata.csv", "image patientid view license", *rows)
     sources = covid_sources(tmp_path)
     taught = {int(source.path.stem) // 3 for source in sources if source.teaches}
-    measured = {int(source.path.stem) // 3 for source in sources if source.subset is Subset.TEST}
+    measured = {int(source.path.stem) // 3 for source in sources if source.subset is Subset.UNSEEN}
     assert taught
     assert measured
     assert not taught & measured
@@ -80,7 +80,7 @@ def test_a_child_s_pictures_stay_together(tmp_path: Path) -> None:
     names += ["normal_IM-0115-0001.jpg", "other.jpg"]
     write_table(tmp_path / "labels.csv", "image label", *(f"{name};x" for name in names))
     sources = kermany_sources(tmp_path)
-    assert {source.subset for source in sources} == {Subset.TRAIN, Subset.TEST}
+    assert {source.subset for source in sources} == {Subset.TRAIN, Subset.UNSEEN}
     for one, other in zip(sources[:80:2], sources[1:80:2], strict=True):
         assert one.subset is other.subset
 
@@ -92,7 +92,7 @@ def test_a_picture_in_two_sets_is_taken_from_the_first() -> None:
 
 def test_pictures_are_kept_square(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), np.full((200, 300), 255, np.uint8))
-    pixels = stored(Source(tmp_path / "a.png", "x", "CC BY", Subset.TRAIN, "PA"))
+    pixels = stored(Source(tmp_path / "a.png", "x", "CC BY", "p", Subset.TRAIN, "PA"))
     assert pixels.shape == (STORED_SIDE, STORED_SIDE)
     assert pixels.dtype == np.float32
     assert pixels == pytest.approx(np.ones_like(pixels))

@@ -12,10 +12,10 @@ from sklearn.metrics import average_precision_score, brier_score_loss, f1_score,
 from candor.decide.calibration import sigmoid
 from tests.training.measure.evaluation.samples import THREE, make_sample
 from training.data.groups import age_group
-from training.data.splits import Subset
-from training.measure.evaluation.figures import answers, calibration, ranking
+from training.measure.evaluation.figures import answers, calibration, ranking, youden_out_of_fold
 from training.measure.evaluation.populations import groups, modes
 from training.measure.evaluation.sample import RESAMPLES, Sample
+from training.predictions.cross_fitting import folds_of
 from training.statistics.decisions import youden_thresholds
 from training.statistics.metrics import aucs
 
@@ -57,11 +57,13 @@ def test_calibration_is_measured_before_and_after() -> None:
 
 def test_answers_are_scikit_learns_on_other_patients_than_the_thresholds() -> None:
     sample = make_sample()
-    fitted, measured = sample.take(sample.within(Subset.CALIBRATION)), sample.take(sample.within(Subset.TEST))
-    assert not set(fitted.patients) & set(measured.patients)
-    thresholds = youden_thresholds(fitted.labels, fitted.probabilities)
-    figures: Any = answers(measured, thresholds)
-    called, truth = measured.probabilities[:, :2] >= thresholds[:2], measured.labels[:, :2] > 0
+    thresholds, folds = youden_out_of_fold(sample), folds_of(sample.patients)
+    for fold in set(folds):
+        others = sample.take(folds != fold)
+        expected = youden_thresholds(others.labels, others.probabilities)
+        np.testing.assert_array_equal(thresholds[folds == fold], np.tile(expected, ((folds == fold).sum(), 1)))
+    figures: Any = answers(sample, thresholds)
+    called, truth = sample.probabilities[:, :2] >= thresholds[:, :2], sample.labels[:, :2] > 0
     for k, finding in enumerate(THREE[:2]):
         ours = figures["findings"][finding.label]
         assert ours["sensitivity"]["value"] == pytest.approx(recall_score(truth[:, k], called[:, k]))

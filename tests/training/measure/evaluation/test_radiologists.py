@@ -12,10 +12,9 @@ from sklearn.metrics import f1_score, recall_score, roc_auc_score
 
 from candor.study.errors import DataError
 from tests.training.measure.evaluation.samples import THREE, make_sample
-from training.data.splits import Subset
+from training.measure.evaluation.figures import youden_out_of_fold
 from training.measure.evaluation.radiologists import IN_THE_MAJORITY, LABELS, READS, beside_readers, read_reads
 from training.measure.evaluation.sample import Sample
-from training.statistics.decisions import youden_thresholds
 
 READERS = (*sorted(IN_THE_MAJORITY), "1", "2")
 NAMES = [finding.label for finding in THREE]
@@ -58,8 +57,7 @@ def test_the_figures_are_of_the_pictures_that_were_read(tmp_path: Path) -> None:
     given = write_reads(tmp_path, sample)
     reads = read_reads(tmp_path, sample)
     assert reads is not None
-    fitted = sample.take(sample.within(Subset.CALIBRATION))
-    thresholds = youden_thresholds(fitted.labels, fitted.probabilities)
+    thresholds = youden_out_of_fold(sample)
     figures: Any = beside_readers(sample, reads, thresholds)
     majority, rows = reads.majority[::2, 1], np.arange(0, len(sample.images), 2)
     ranked = {name: figures[name]["ranking"]["findings"]["Effusion"]["auc"]["value"] for name in ("mined", "majority")}
@@ -72,10 +70,9 @@ def test_the_figures_are_of_the_pictures_that_were_read(tmp_path: Path) -> None:
     mined = figures["mined_as_reader"]["Effusion"]
     assert mined["f1"]["value"] == pytest.approx(f1_score(majority, sample.labels[rows, 1]))
 
-    apart = rows[~sample.within(Subset.CALIBRATION)[rows]]
-    called = sample.probabilities[apart, 1] >= thresholds[1]
+    called = sample.probabilities[rows, 1] >= thresholds[rows, 1]
     found = figures["majority"]["answers"]["findings"]["Effusion"]["sensitivity"]["value"]
-    assert found == pytest.approx(recall_score(reads.majority[apart, 1], called))
+    assert found == pytest.approx(recall_score(reads.majority[rows, 1], called))
 
 
 def test_without_tables_or_without_these_pictures_there_are_no_reads(tmp_path: Path) -> None:
@@ -101,7 +98,7 @@ def test_a_mined_label_that_is_not_known_is_no_answer(tmp_path: Path) -> None:
     assert reads is not None
     labels = sample.labels.copy()
     labels[::4, 1] = np.nan
-    thresholds = np.full(len(THREE), 0.5)
+    thresholds = np.full(labels.shape, 0.5)
     mined: Any = beside_readers(sample.labelled(labels), reads, thresholds)["mined_as_reader"]
     rows = np.flatnonzero(reads.read & ~np.isnan(labels[:, 1]))
     expected = recall_score(reads.majority[rows, 1], labels[rows, 1])

@@ -87,7 +87,7 @@ def test_true_reads_are_perfect_and_the_planted_disc_is_found(read_by_experts: t
 def test_the_report_and_the_card_show_the_figures(read_by_experts: tuple[Path, dict[str, Any]]) -> None:
     bundle, figures = read_by_experts
     report, card = (bundle / REPORT).read_text(), (bundle / CARD).read_text()
-    sensitivity = figures["test"]["answers"]["findings"]["Effusion"]["sensitivity"]
+    sensitivity = figures["unseen"]["answers"]["findings"]["Effusion"]["sensitivity"]
     assert f"{sensitivity['value']:.3f} [{sensitivity['low']:.3f}, {sensitivity['high']:.3f}]" in report
     assert figures["command"] in report
     assert load_bundle(bundle).sha256 in report

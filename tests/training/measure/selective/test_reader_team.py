@@ -10,6 +10,7 @@ from candor.study.errors import DataError
 from candor.study.findings import Finding
 from training.measure.selective.reader_team import deferred_share, simulated_reader, teams
 from training.measure.selective.team_intervals import cross_fitted, team_record
+from training.predictions.cross_fitting import folds_of
 from training.statistics.metrics import Floats, patient_weights
 
 LABELS = np.array([[1.0], [1], [0], [0], [0], [np.nan]])
@@ -95,10 +96,10 @@ def test_what_nobody_read_is_measured_for_nobody() -> None:
 
 def test_answers_are_fitted_to_the_other_part_alone() -> None:
     labels, logits, patients = made()
-    first = np.asarray([int(p[1:]) % 2 == 0 for p in patients])
-    operated = cross_fitted(labels, logits, first)
+    first = folds_of(patients) == 2
+    operated = cross_fitted(labels, logits, patients)
     turned = np.where(first[:, np.newaxis], 1 - labels, labels)
-    again = cross_fitted(turned, logits, first)
+    again = cross_fitted(turned, logits, patients)
     np.testing.assert_array_equal(again.probabilities[first], operated.probabilities[first])
     np.testing.assert_array_equal(again.thresholds[first], operated.thresholds[first])
     assert (again.probabilities[~first] != operated.probabilities[~first]).any()
@@ -109,20 +110,20 @@ def test_answers_are_fitted_to_the_other_part_alone() -> None:
 
 
 def test_without_a_threshold_nothing_is_called_and_nothing_is_less_sure() -> None:
-    labels, logits, _ = made(40)
+    labels, logits, patients = made(40)
     labels[:, 1] = 0
-    operated = cross_fitted(labels, logits, np.arange(40) < 20)
+    operated = cross_fitted(labels, logits, patients)
     assert np.isnan(operated.thresholds[:, 1]).all()
     assert not operated.called[:, 1].any()
     assert (operated.uncertainty[:, 1] == 0).all()
-    labels[:20, 1] = np.nan
+    labels[folds_of(patients) != 2, 1] = np.nan
     with pytest.raises(DataError, match="no known label"):
-        cross_fitted(labels, logits, np.arange(40) < 20)
+        cross_fitted(labels, logits, patients)
 
 
 def test_the_record_compares_with_both_and_with_chance() -> None:
     labels, logits, patients = made()
-    operated = cross_fitted(labels, logits, np.arange(200) < 100)
+    operated = cross_fitted(labels, logits, patients)
     record = team_record(
         [Finding.EFFUSION, Finding.MASS],
         patients,
