@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from scipy.special import expit
@@ -33,14 +35,14 @@ def floats(labels: np.ndarray) -> np.ndarray:
         (Beta(0.2, 3.0, -1.0), {CalibrationKind.BETA, CalibrationKind.ISOTONIC}),
     ],
 )
-def test_the_kind_is_the_one_that_the_data_need(truth: Curve, kinds: set[CalibrationKind]) -> None:
+def test_the_kind_chosen_most_often_is_the_one_that_the_data_need(truth: Curve, kinds: set[CalibrationKind]) -> None:
     chosen = []
     for seed in range(9):
         rng = np.random.default_rng(seed)
         logits = rng.normal(0, 2, 3000)
         labels = floats(rng.random(3000) < expit(truth.log_odds(logits)))
         chosen.append(chosen_map(logits, labels, names(3000)).kind)
-    assert sum(kind in kinds for kind in chosen) > len(chosen) / 2
+    assert Counter(chosen).most_common(1)[0][0] in kinds
 
 
 def test_slack_takes_what_fits_less() -> None:

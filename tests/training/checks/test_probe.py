@@ -169,7 +169,7 @@ class TestVerbs:
     ) -> None:
         nih = make_nih(tmp_path / "nih", train_val=3, test=0)
         assert main(["audit-shortcuts", "--bundle", str(folders[2]), "--data", str(nih)]) == 2
-        assert "no gate or calibration patient" in capsys.readouterr().err
+        assert "no picture is of an unseen patient" in capsys.readouterr().err
 
     def test_region_map(self, folders: tuple[Path, Path, Path], tmp_path: Path) -> None:
         nih, _, bundle = folders

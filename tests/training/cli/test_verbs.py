@@ -168,10 +168,10 @@ def test_an_impossible_recipe_is_refused(changes: dict[str, Any], message: str) 
         (["train", "--data", "{data}", "--stage", "x", "1", "1"], "--stage x 1 1: two whole numbers and a rate"),
         (["export", "--work", "{none}", "--bundle", "{none}/b"], "train.json cannot be read (No such file"),
         (["calibrate", "--data", "{data}", "--bundle", "{none}"], "metadata.json cannot be read (No such file"),
-        (["calibrate", "--data", "{train}", "--bundle", "{bundle}"], "no picture belongs to a calibration patient"),
-        (["fit-gate", "--data", "{train}", "--bundle", "{bundle}"], "no picture belongs to a calibration patient"),
+        (["calibrate", "--data", "{train}", "--bundle", "{bundle}"], "no picture is of an unseen patient"),
+        (["fit-gate", "--data", "{train}", "--bundle", "{bundle}"], "no picture is of an unseen patient"),
         (["fit-gate", "--data", "{data}", "--bundle", "{bundle}", "--confidence", "2"], "confidence is 2.0; it must"),
-        (["evaluate", "--data", "{train}", "--bundle", "{bundle}"], "no picture belongs to a test patient"),
+        (["evaluate", "--data", "{train}", "--bundle", "{bundle}"], "no picture is of an unseen patient"),
     ],
 )
 def test_what_went_wrong_is_one_line_and_exit_code_2(

@@ -77,7 +77,7 @@ def test_the_command_writes_gate_and_page(
     assert text.endswith(f"{END}\n\nafter\n")
     assert record["command"] in text
     assert record["verdict"] in text
-    assert "old" not in text
+    assert "\nold\n" not in text
 
 
 def test_the_same_command_writes_the_same_bytes(bundle: Path, mini_nih: Path) -> None:
