@@ -1,9 +1,10 @@
 """Fit a bundle's calibration to patients that the network never saw: of its data set, or of a site.
 
-A first fit starts from the network's own probabilities. A finding with few positives shares the slope of the others:
-its intercept and the fitting prevalence follow the same count, so at the assumed prevalence the noise of the count
-mostly cancels out. A refit starts from the bundle's calibration. A finding with few positives keeps its map; one with
-many keeps it at the site's prevalence, unless another map does better.
+A first fit starts from the network's own probabilities. A finding with few positives is shifted to the prevalence of
+the images, or shares the slope of three or more others where that does better. Its intercept and the fitting prevalence
+follow the same count, so at the assumed prevalence the noise of the count mostly cancels out. A refit starts from the
+bundle's calibration. A finding with few positives keeps its map; one with many keeps it at the site's prevalence,
+unless another map does better.
 
 References
 ----------
@@ -25,14 +26,22 @@ from candor.study.errors import BundleError, DataError
 from candor.study.findings import Finding
 from training.bundles.fitted import Facts, identity_calibration, trained_shares, write_calibration
 from training.bundles.leakage import unseen_part
-from training.calibration.choice import FEWEST_POSITIVES, Kept, cross_validated, enough, fit_maps, share_of
+from training.calibration.choice import (
+    FEWEST_POSITIVES,
+    Kept,
+    cross_validated,
+    enough,
+    fit_maps,
+    has_slope_of_others,
+    share_of,
+)
 from training.calibration.prevalence import Prevalence
 from training.calibration.scaling import Floats, negative_log_likelihood
 from training.data.readers import Dataset
 from training.data.splits import FOLDS
 from training.predictions.table import Predictions, predictions_of
 from training.records import Occasion
-from training.statistics.metrics import calibration_errors
+from training.statistics.metrics import calibration_errors, calibration_floors
 
 NOBODY_KNOWS: Final = "no image of the fit has a known label"
 """The reason why a finding is not fitted."""
@@ -40,15 +49,28 @@ NOBODY_KNOWS: Final = "no image of the fit has a known label"
 BEFORE: Final = "before"
 SHIFTED: Final = "before_at_this_prevalence"
 AFTER: Final = "after_cross_validated"
+FLOOR: Final = "ece_of_a_perfect_model"
 """Names of the figures in the file."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Refit:
-    """A new calibration, with the facts by which a person judges each finding before using it."""
+    """A new calibration, with the facts by which a person judges each finding before using it.
+
+    Parameters
+    ----------
+    labels
+        ``(images, findings)`` of the fit.
+    before, after
+        ``(images, findings)``: probabilities at the prevalence of these images, by the calibration that the bundle had,
+        and by the new one out of fold.
+    """
 
     calibration: Calibration
     facts: Mapping[Finding, Facts]
+    labels: Floats
+    before: Floats
+    after: Floats
 
 
 def calibrate(model: Model, dataset: Dataset, prevalence: Prevalence, occasion: Occasion) -> Refit:
@@ -132,7 +154,12 @@ def recalibrate(model: Model, predictions: Predictions, prevalence: Prevalence, 
     }
     description = f"calibrated on {predictions.description} ({occasion.day}); assumes the {prevalence.source}"
     origin = Origin(predictions.source, occasion.day, len(predictions.images))
-    refit = Refit(Calibration(maps, description, origin), _facts(predictions, shipped, kept, fitted))
+    after = cross_validated(predictions.logits, predictions.labels, predictions.patients, kept)
+    shares = map(share_of, predictions.labels.T)
+    here = [replace(m, assumed_prevalence=s).shift for m, s in zip(shipped.maps.values(), shares, strict=True)]
+    before = sigmoid(shipped.log_odds(predictions.logits) + here)
+    by_finding = _facts(predictions, shipped, kept, fitted, before, after)
+    refit = Refit(Calibration(maps, description, origin), by_finding, predictions.labels, before, after)
     facts = occasion.facts | {
         "data": predictions.source,
         "patients": len(np.unique(predictions.patients)),
@@ -162,32 +189,37 @@ def _require_enough(predictions: Predictions, refit: bool) -> None:
 
 
 def _facts(
-    predictions: Predictions, shipped: Calibration, kept: Kept, fitted: Sequence[LogitMap]
+    predictions: Predictions,
+    shipped: Calibration,
+    kept: Kept,
+    fitted: Sequence[LogitMap],
+    here: Floats,
+    after: Floats,
 ) -> dict[Finding, Facts]:
-    after = cross_validated(predictions.logits, predictions.labels, predictions.patients, kept)
-    odds = shipped.log_odds(predictions.logits)
-    alone = enough(predictions.labels)
+    said, alone = shipped.probabilities(predictions.logits), enough(predictions.labels)
+    floors = calibration_floors(predictions.labels, after)
     facts: dict[Finding, Facts] = {}
     for k, (finding, m) in enumerate(shipped.maps.items()):
         labels = predictions.labels[:, k]
-        here = replace(m, assumed_prevalence=share_of(labels))
-        facts[finding] = _counts(labels, bool(alone[k]), kept[k]) | {
+        new = alone[k] or kept[k] is None
+        facts[finding] = _counts(labels, bool(alone[k])) | {
             "kept": kept[k] is not None and fitted[k].curve is m.curve,
-            BEFORE: calibration_figures(labels, sigmoid(odds[:, k] + m.shift)),
-            SHIFTED: calibration_figures(labels, sigmoid(odds[:, k] + here.shift)),
-            AFTER: calibration_figures(labels, after[:, k]) if alone[k] or kept[k] is None else None,
+            "shared_slope": kept[k] is None and not alone[k] and has_slope_of_others(fitted[k]),
+            BEFORE: calibration_figures(labels, said[:, k]),
+            SHIFTED: calibration_figures(labels, here[:, k]),
+            AFTER: calibration_figures(labels, after[:, k]) if new else None,
+            FLOOR: float(floors[k]) if new and not np.isnan(floors[k]) else None,
         }
     return facts
 
 
-def _counts(labels: Floats, alone: bool, kept: LogitMap | None) -> dict[str, object]:
+def _counts(labels: Floats, alone: bool) -> dict[str, object]:
     positives, negatives = int((labels > 0).sum()), int((labels <= 0).sum())
     few = f"{positives} positives and {negatives} negatives; {FEWEST_POSITIVES} of each are needed"
     nobody_knows = not positives + negatives
     return {
         "known": positives + negatives,
         "positives": positives,
-        "shared_slope": not alone and kept is None and not nobody_knows,
         "unfitted": None if alone else NOBODY_KNOWS if nobody_knows else few,
     }
 

@@ -2,8 +2,9 @@
 
 The kind with the least cross-validated negative log-likelihood is taken; among equal kinds, the one that fits less. The
 first candidate is the map that the finding already has, shifted to the prevalence of the images, and the next is the
-identity: if nothing helps, the map stays. A finding with few positives or few negatives is not fitted alone: it keeps
-its map, or shares the slope of the others if it has none.
+identity: if nothing helps, the map stays. A finding with few positives or few negatives is not fitted alone. It keeps
+its map. If it has none, the network's logits are shifted to the prevalence of the images, or take the slope that three
+or more other findings share, whichever does better in cross-validation.
 
 References
 ----------
@@ -19,7 +20,7 @@ from typing import Final
 
 import numpy as np
 
-from candor.decide.calibration import IDENTITY, CalibrationKind, LogitMap, sigmoid
+from candor.decide.calibration import IDENTITY, CalibrationKind, Line, LogitMap, sigmoid
 from training.calibration.scaling import (
     Bools,
     Floats,
@@ -35,6 +36,12 @@ _Fit = Callable[[Floats, Floats], LogitMap]
 
 FEWEST_POSITIVES: Final = 20
 """A finding with fewer positives or fewer negatives is not fitted alone."""
+
+FEWEST_DONORS: Final = 3
+"""A slope is lent to others only if at least so many findings share it: that of one finding may be chance."""
+
+GOAL: Final = 1.7
+"""Goal: the calibration error is at most this many times that of a perfect model of the same size."""
 
 Kept = Sequence[LogitMap | None]
 """The map that each finding already has, or None."""
@@ -95,16 +102,24 @@ def cross_validated(logits: Floats, labels: Floats, patients: Names, kept: Kept)
 
 
 def _fit_maps(logits: Floats, labels: Floats, patients: Names, kept: Kept, alone: Bools) -> list[LogitMap]:
-    slope = shared_slope(logits[:, alone], labels[:, alone]) if alone.any() else 1.0
+    slopes = [1.0]
+    if alone.sum() >= FEWEST_DONORS:
+        slopes.append(shared_slope(logits[:, alone], labels[:, alone]))
+    few: list[_Fit] = [partial(_sloped, slope) for slope in slopes]
     return [
         chosen_map(logits[:, k], labels[:, k], patients, before)
         if alone[k]
-        else before or _borrowed(slope, logits[:, k], labels[:, k])
+        else before or _best(few, logits[:, k], labels[:, k], patients)
         for k, before in enumerate(kept)
     ]
 
 
-def _borrowed(slope: float, logits: Floats, labels: Floats) -> LogitMap:
+def has_slope_of_others(fitted: LogitMap) -> bool:
+    """Return whether a map of a finding with few positives has the slope that other findings share."""
+    return isinstance(fitted.curve, Line) and fitted.curve.slope != 1
+
+
+def _sloped(slope: float, logits: Floats, labels: Floats) -> LogitMap:
     curve = IDENTITY if np.isnan(labels).all() else line_with_slope(slope, logits, labels)
     return LogitMap(curve, share_of(labels), share_of(labels))
 
@@ -126,6 +141,12 @@ def chosen_map(
     fits: list[_Fit] = [partial(_fitted, kind) for kind in CalibrationKind]
     if kept is not None:
         fits.insert(0, partial(_shifted, kept))
+    return _best(fits, logits, labels, patients, slack)
+
+
+def _best(fits: Sequence[_Fit], logits: Floats, labels: Floats, patients: Names, slack: float = 0.0) -> LogitMap:
+    if len(fits) == 1 or np.isnan(labels).all():
+        return fits[0](logits, labels)
     losses = [_losses(fit, logits, labels, patients) for fit in fits]
     best = min(losses, key=np.mean)
     return next(fit for fit, loss in zip(fits, losses, strict=True) if _within(loss - best, slack))(logits, labels)

@@ -6,8 +6,7 @@ of a mean over them is Nadeau and Bengio's, which corrects that.
 
 References
 ----------
-Guo et al. 2017 (expected calibration error). Nadeau and Bengio 2003 (corrected resampled t-test). Broecker and Smith
-2007 (the floor: consistency resampling).
+Guo et al. 2017 (expected calibration error). Nadeau and Bengio 2003 (corrected resampled t-test).
 """
 
 from __future__ import annotations
@@ -22,21 +21,18 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from candor.decide.calibration import IDENTITY, CalibrationKind, Curve, LogitMap, sigmoid
-from training.calibration.choice import FEWEST_POSITIVES, chosen_map, enough, fit_maps
+from training.calibration.choice import FEWEST_POSITIVES, GOAL, chosen_map, enough, fit_maps
 from training.calibration.scaling import Floats, fit_curve, negative_log_likelihood
 from training.markdown import spaced, table
 from training.names import CALIBRATION_HALVINGS
 from training.predictions.table import Predictions
-from training.statistics.metrics import Interval, calibration_errors
+from training.statistics.metrics import Interval, calibration_errors, calibration_floors
 
 DRAWS: Final = 20
 """How often labels are drawn for the floor of one halving."""
 
 SIZES: Final = (250, 500, 1000, 2000)
 """Numbers of images of smaller sites."""
-
-GOAL: Final = 1.7
-"""Goal: the calibration error after the refit is at most this many times the floor."""
 
 BEFORE, AFTER, FLOOR, ONE_ERROR = "before", "after", "floor", "simplest within one standard error"
 
@@ -89,7 +85,8 @@ def evidence(predictions: Predictions, halvings: int = CALIBRATION_HALVINGS) -> 
             said = _said(curves, held_back)
             errors.setdefault(name, []).append(calibration_errors(held_back.labels, said)[0])
             likelihoods.setdefault(name, []).append(_likelihoods(held_back, said))
-        errors.setdefault(FLOOR, []).append(floor(_said(refits[AFTER], held_back), held_back.labels, seed))
+        least = calibration_floors(held_back.labels, _said(refits[AFTER], held_back), DRAWS, seed)
+        errors.setdefault(FLOOR, []).append(least)
     stacked, likely = ({k: np.stack(v) for k, v in part.items()} for part in (errors, likelihoods))
     return Evidence(stacked, likely, kinds, np.stack(fitted))
 
@@ -143,30 +140,6 @@ def some(patients: NDArray[np.str_], size: int, seed: int) -> NDArray[np.bool_]:
     order = np.random.default_rng(seed).permutation(len(names))
     chosen = order[np.cumsum(counts[order]) <= size]
     return np.asarray(np.isin(owner, chosen), np.bool_)
-
-
-def floor(probabilities: Floats, labels: Floats, seed: int) -> Floats:
-    """Return the calibration error of probabilities that are exactly right: the mean over drawn labels.
-
-    Parameters
-    ----------
-    probabilities, labels
-        ``(images, findings)``; of the labels only those that are not known (NaN) count.
-    seed
-        Seed of the drawn labels.
-
-    Returns
-    -------
-    ``(findings,)``.
-    """
-    rng = np.random.default_rng(seed)
-    drawn = [
-        calibration_errors(np.where(np.isnan(labels), np.nan, rng.random(labels.shape) < probabilities), probabilities)[
-            0
-        ]
-        for _ in range(DRAWS)
-    ]
-    return np.asarray(np.mean(drawn, axis=0), np.float64)
 
 
 def _said(curves: list[Curve], part: Predictions) -> Floats:

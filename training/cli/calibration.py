@@ -18,7 +18,10 @@ def add_calibration_verbs(add: AddVerb) -> None:
 
 
 def _add_calibrate(add: AddVerb) -> None:
-    text = "Fit the calibration to a data set or to a site's own cases. This closes the gate."
+    text = (
+        "Fit the calibration to the unseen patients of a data set, or to a site's own cases. Write "
+        "models/calibration.json, and close the gate."
+    )
     verb = add(_calibrate, "calibrate", text)
     add_bundle(verb)
     add_data(verb, required=False)
@@ -31,6 +34,9 @@ def _add_calibrate(add: AddVerb) -> None:
         metavar="TABLE",
         help="prevalence to assume, as CSV with finding and prevalence, or as JSON; by default that of all of "
         "ChestX-ray14 for its pictures, and the share of positives for other data",
+    )
+    verb.add_argument(
+        "--reliability", type=Path, metavar="PNG", help="draw each finding's reliability diagram, out of fold, here"
     )
 
 
@@ -49,6 +55,10 @@ def _calibrate(options: argparse.Namespace) -> None:
     else:
         predictions = predictions_of(options, model)
         refit = recalibrate(model, predictions, table_or_own(options.prevalence, model.findings), occasion)
+    if options.reliability is not None:
+        from training.measure.evaluation.plots import plot_reliability
+
+        plot_reliability(model.findings, refit.labels, refit.before, refit.after, options.reliability)
     print("\n\n".join([*refit_report(refit), _next(options)]))
 
 

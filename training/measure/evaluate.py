@@ -22,7 +22,13 @@ from training.bundles.leakage import unseen_part
 from training.data.dataset import Dataset
 from training.data.splits import FOLDS
 from training.gate.out_of_fold import Answers, answers_out_of_fold
-from training.measure.evaluation.figures import answers, calibration, ranking, youden_out_of_fold
+from training.measure.evaluation.figures import (
+    answers,
+    calibration,
+    calibration_against_floor,
+    ranking,
+    youden_out_of_fold,
+)
 from training.measure.evaluation.gallery import draw
 from training.measure.evaluation.localisation import localisation, maps_of, read_boxes
 from training.measure.evaluation.populations import groups, modes
@@ -79,6 +85,7 @@ def evaluate(bundle: Bundle, dataset: Dataset, occasion: Occasion, folder: Path 
             "groups": groups(sample),
             "modes": modes(sample),
             "calibration": calibration(sample),
+            "calibration_error": calibration_against_floor(sample),
             "answers": answers(sample, thresholds),
             "decisions": _decisions(sample, answered),
         },

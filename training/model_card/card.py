@@ -104,7 +104,8 @@ def _calibration(calibration: Json, evaluation: Json) -> Iterable[str]:
     yield "## What its probabilities mean"
     yield (
         f"The bundle was {calibration['description']}. The kind of each finding's map is chosen by "
-        "cross-validation over patients; one with few positives shares the slope of the others, or keeps its map. "
+        "cross-validation over patients; one with few positives is shifted to its prevalence, shares the slope of "
+        "the others where that does better, or keeps its map. "
         "The report's probability is then shifted from the prevalence of the fit to the assumed one, the "
         f"{calibration.get('assumed_prevalence', 'prevalence of all ChestX-ray14')}. Expected calibration error "
         "(15 bins) and Brier score are out of fold, before and after, at the prevalence of the fit."
@@ -121,7 +122,7 @@ def _calibration(calibration: Json, evaluation: Json) -> Iterable[str]:
 
 def unfit(fitted: Json) -> bool:
     """Return whether a finding's map could not be fitted."""
-    return fitted.get("unfitted") is not None and not fitted.get("shared_slope")
+    return fitted.get("unfitted") is not None and (fitted.get("kept", False) or not fitted["known"])
 
 
 def _calibration_row(label: str, fitted: Json, measured: Json) -> Sequence[object]:

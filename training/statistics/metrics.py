@@ -7,7 +7,7 @@ is unknown: it counts neither as positive nor as negative.
 References
 ----------
 Fawcett 2006 (ROC). Davis and Goadrich 2006 (precision-recall). Efron 1979 (bootstrap), here of patients.
-Guo et al. 2017 (expected calibration error). Brier 1950.
+Guo et al. 2017 (expected calibration error). Broecker and Smith 2007 (its floor: consistency resampling). Brier 1950.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ Labels = NDArray[np.bool_] | NDArray[np.float32] | Floats
 
 BINS: Final = 15
 """Number of bins of equal width for the calibration error."""
+
+FLOOR_DRAWS: Final = 200
+"""How often labels are drawn for the calibration error of probabilities that are exactly right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +206,29 @@ def calibration_errors(
         np.abs(rows @ (gaps[:, [k]] * (index[:, [k]] == np.arange(bins)))).sum(axis=1) for k in range(truth.shape[1])
     ]
     return _divided(np.stack(totals, axis=1), rows @ known)
+
+
+def calibration_floors(labels: Labels, probabilities: Floats, draws: int = FLOOR_DRAWS, seed: int = 0) -> Floats:
+    """Return the mean calibration error that exactly right probabilities have in a sample of this size.
+
+    The labels are drawn from the probabilities themselves.
+
+    Parameters
+    ----------
+    labels, probabilities
+        ``(images, findings)``; of the labels only those that are not known (NaN) count.
+    draws
+        How often labels are drawn.
+    seed
+        Seed of the draws.
+
+    Returns
+    -------
+    ``(findings,)``; NaN without a known label.
+    """
+    rng, unknown = np.random.default_rng(seed), np.isnan(np.asarray(labels, np.float64))
+    drawn = (np.where(unknown, np.nan, rng.random(probabilities.shape) < probabilities) for _ in range(draws))
+    return np.asarray(np.mean([calibration_errors(each, probabilities)[0] for each in drawn], axis=0), np.float64)
 
 
 def brier_scores(labels: Labels, probabilities: Floats, weights: Floats | None = None) -> Floats:

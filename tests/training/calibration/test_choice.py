@@ -10,8 +10,18 @@ from scipy.special import expit
 
 from candor.decide.calibration import IDENTITY, Beta, CalibrationKind, Curve, Line, LogitMap
 from tests.training.calibration.test_scaling import drawn
-from training.calibration.choice import FEWEST_POSITIVES, chosen_map, cross_validated, enough, fit_maps
-from training.calibration.scaling import FLAT, PRIOR, fit_curve, shared_slope
+from training.calibration.choice import (
+    FEWEST_DONORS,
+    FEWEST_POSITIVES,
+    GOAL,
+    chosen_map,
+    cross_validated,
+    enough,
+    fit_maps,
+    has_slope_of_others,
+)
+from training.calibration.scaling import FLAT, PRIOR, fit_curve, line_with_slope, shared_slope
+from training.statistics.metrics import calibration_errors, calibration_floors
 
 TEMPERED = Line(CalibrationKind.TEMPERATURE, 0.4, 0.0)
 
@@ -78,23 +88,50 @@ def test_few_of_either_are_not_enough_and_unknown_ones_do_not_count() -> None:
     assert enough(labels).tolist() == [True, False, False, False]
 
 
-def test_a_rare_finding_keeps_its_curve_or_shares_the_slope_of_the_others() -> None:
-    common, rare = drawn(0, 600, slope=0.4, intercept=0.3), drawn(1, 600, slope=0.4, intercept=-5)
-    logits, labels = (np.stack(part, axis=1) for part in zip(common, rare, rare, strict=True))
+def site(donors: int, slope: float, rare_slope: float, rare: int = 2) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Frequent findings with one true slope, and rare ones with another: logits, labels, patients."""
+    columns = [drawn(k, 900, slope, 0.3) for k in range(donors)]
+    columns += [drawn(50 + k, 900, rare_slope, -4.7 - 1.3 * rare_slope) for k in range(rare)]
+    logits, labels = (np.stack(part, axis=1) for part in zip(*columns, strict=True))
     labels = floats(labels)
-    assert 0 < labels[:, 1].sum() < FEWEST_POSITIVES <= labels[:, 0].sum()
-    patients = np.asarray([str(k) for k in range(600)])
+    assert all(0 < labels[:, donors + k].sum() < FEWEST_POSITIVES for k in range(rare))
+    return logits, labels, names(900)
+
+
+def test_a_rare_finding_keeps_its_curve_or_shares_the_slope_of_three_others() -> None:
+    logits, labels, patients = site(FEWEST_DONORS, 0.4, 0.4)
     kept = LogitMap(TEMPERED, 0.3, 0.01)
-    maps = fit_maps(logits, labels, patients, [None, None, kept])
-    curves = [m.curve for m in maps]
-    assert isinstance(curves[1], Line)
-    assert curves[1].slope == shared_slope(logits[:, :1], labels[:, :1])
-    assert maps[2] is kept
-    alone = fit_maps(logits[:, 1:2], labels[:, 1:2], patients, [None])[0].curve
-    assert isinstance(alone, Line)
-    assert alone.slope == 1
-    nobody_knows = fit_maps(logits[:, :1], np.full((600, 1), np.nan), patients, [None])
+    maps = fit_maps(logits, labels, patients, [None, None, None, None, kept])
+    slope = shared_slope(logits[:, :3], labels[:, :3])
+    assert maps[4] is kept
+    assert isinstance(maps[3].curve, Line)
+    assert maps[3].curve.slope == slope
+    assert has_slope_of_others(maps[3])
+    nobody_knows = fit_maps(logits[:, :1], np.full((900, 1), np.nan), patients, [None])
     assert nobody_knows[0].curve is IDENTITY
+
+
+def test_fewer_donors_lend_no_slope_however_steep_theirs_is() -> None:
+    for donors in (0, 1, FEWEST_DONORS - 1):
+        logits, labels, patients = site(donors, 30.0, 1.0)
+        maps = fit_maps(logits, labels, patients, [None] * (donors + 2))[donors:]
+        for m, logit, label in zip(maps, logits.T[donors:], labels.T[donors:], strict=True):
+            assert m.curve.slope == 1
+            assert not has_slope_of_others(m)
+            assert expit(m.curve.log_odds(logit)).mean() == pytest.approx(label.mean(), abs=0.002)
+
+
+def test_a_shift_is_kept_where_the_slope_of_the_others_does_worse() -> None:
+    logits, labels, patients = site(FEWEST_DONORS, 8.0, 1.0)
+    assert [m.curve.slope for m in fit_maps(logits, labels, patients, [None] * 5)[3:]] == [1, 1]
+    after = cross_validated(logits, labels, patients, [None] * 5)[:, 3:]
+    steep = shared_slope(logits[:, :3], labels[:, :3])
+    assert steep > 4
+    rare = [(logits[:, k], labels[:, k]) for k in (3, 4)]
+    borrowed = expit(np.stack([line_with_slope(steep, *column).log_odds(column[0]) for column in rare], axis=1))
+    ours, theirs = (calibration_errors(labels[:, 3:], p).mean() for p in (after, borrowed))
+    assert ours < theirs
+    assert ours <= GOAL * calibration_floors(labels[:, 3:], after).mean()
 
 
 def test_a_finding_that_is_fitted_leaves_what_it_had() -> None:

@@ -19,6 +19,7 @@ from training.statistics.metrics import (
     average_precisions,
     brier_scores,
     calibration_errors,
+    calibration_floors,
     interval,
     mean_defined,
     patient_weights,
@@ -156,3 +157,13 @@ def test_the_kernels_compute_the_same_compiled_or_not(name: str) -> None:
 def test_an_interval_without_ends_is_null_in_json() -> None:
     assert interval(0.5, np.full(3, np.nan)).json is None
     assert interval(0.5, np.full(3, 0.25)).json == {"value": 0.5, "low": 0.25, "high": 0.25}
+
+
+def test_the_floor_is_the_error_of_a_model_that_is_right() -> None:
+    rng = np.random.default_rng(0)
+    probabilities = np.tile(rng.uniform(0.01, 0.4, 3000)[:, np.newaxis], 2)
+    labels = np.zeros_like(probabilities)
+    labels[500:, 1] = np.nan
+    least = calibration_floors(labels, probabilities)
+    assert 0 < least[0] < 0.02
+    assert least[1] / least[0] == pytest.approx(np.sqrt(6), rel=0.25)

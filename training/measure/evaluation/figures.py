@@ -13,7 +13,15 @@ from training.calibration.scaling import negative_log_likelihood
 from training.measure.evaluation.sample import Record, Sample, by_finding, mean_of
 from training.predictions.cross_fitting import out_of_fold
 from training.statistics.decisions import Counts, count, samples_f1, youden_thresholds
-from training.statistics.metrics import Floats, aucs, average_precisions, brier_scores, calibration_errors, interval
+from training.statistics.metrics import (
+    Floats,
+    aucs,
+    average_precisions,
+    brier_scores,
+    calibration_errors,
+    calibration_floors,
+    interval,
+)
 
 
 def ranking(sample: Sample) -> Record:
@@ -54,11 +62,22 @@ def ranking_compared(sample: Sample, common: NDArray[np.bool_]) -> Record:
 def calibration(sample: Sample) -> Record:
     """Measure negative log-likelihood, calibration error (15 bins) and Brier score, before and after calibration.
 
-    Before is the sigmoid of the logit; after is the calibrated probability at the prevalence of the fit.
+    Before is the sigmoid of the logit; after is the calibrated probability at the prevalence of the fit. ``floor`` is
+    the calibration error of a perfect model of the same size.
     """
-    weights = sample.weights()
+    weights, floors = sample.weights(), calibration_floors(sample.labels, sample.probabilities)
     before, after = (_calibration(sample, p, weights) for p in (sigmoid(sample.logits), sample.probabilities))
-    return {f.label: {"before": b, "after": a} for f, b, a in zip(sample.findings, before, after, strict=True)}
+    rows = zip(sample.findings, before, after, floors.tolist(), strict=True)
+    return {f.label: {"before": b, "after": a, "floor": None if np.isnan(floor) else floor} for f, b, a, floor in rows}
+
+
+def calibration_against_floor(sample: Sample) -> Record:
+    """Return the mean calibration error over the findings with a known label, its floor, and their ratio."""
+    errors = calibration_errors(sample.labels, sample.probabilities)[0]
+    floors = calibration_floors(sample.labels, sample.probabilities)
+    known = ~np.isnan(floors)
+    ece, floor = float(errors[known].mean()), float(floors[known].mean())
+    return {"ece": ece, "floor": floor, "ratio": ece / floor}
 
 
 def _calibration(sample: Sample, probabilities: Floats, weights: Floats) -> list[Record]:

@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
+from candor.study.findings import Finding
 from training.measure.evaluation.radiologists import FEWEST_POSITIVES, Reads
 from training.measure.evaluation.sample import Sample
 from training.statistics.curves import (
@@ -125,24 +126,24 @@ def _name(axes: Axes, x: str, y: str, title: str) -> None:
     axes.set_aspect("equal")
 
 
-def plot_reliability(sample: Sample, raw: Floats, path: Path) -> Path:
+def plot_reliability(findings: Sequence[Finding], labels: Floats, before: Floats, after: Floats, path: Path) -> Path:
     """Draw the observed frequency of each finding against its probability in bins, before and after calibration.
 
     Parameters
     ----------
-    sample
-        Pictures with labels and calibrated probabilities.
-    raw
-        ``(images, findings)`` probabilities before calibration.
+    findings
+        One panel each.
+    labels, before, after
+        ``(images, findings)``: labels, and probabilities before and after calibration.
     path
         The PNG file to write.
     """
     with style.context(STYLE):
-        figure, panels = _grid(len(sample.findings), 5, 1.75)
-        for k, (axes, finding) in enumerate(zip(panels, sample.findings, strict=True)):
+        figure, panels = _grid(len(findings), 5, 1.75)
+        for k, (axes, finding) in enumerate(zip(panels, findings, strict=True)):
             axes.plot([0, 1], [0, 1], color=BLACK, linestyle=":", linewidth=0.8)
-            for p, colour, marker, name in ((raw, ORANGE, "x", "before"), (sample.probabilities, BLUE, "o", "after")):
-                mean, share, size = reliability(sample.labels[:, k], p[:, k])
+            for p, colour, marker, name in ((before, ORANGE, "x", "before"), (after, BLUE, "o", "after")):
+                mean, share, size = reliability(labels[:, k], p[:, k])
                 axes.scatter(mean, share, s=6 + 60 * size, color=colour, marker=marker, linewidths=1, label=name)
             axes.set(
                 title=finding.display, xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1)

@@ -121,16 +121,23 @@ def _answered(figures: Json) -> list[str]:
 
 def _calibration(folder: Path, unseen: Json) -> Iterable[str]:
     yield "## Calibration"
+    mean = unseen["calibration_error"]
+    yield (
+        f"Mean expected calibration error: {mean['ece']:.4f}, which is {mean['ratio']:.2f} times the floor of "
+        f"{mean['floor']:.4f}: the error of a perfect model on as many pictures."
+    )
     yield (
         "Expected calibration error (15 bins) and Brier score out of fold, at the prevalence of the fit. "
         "Resampling adds noise to the bins, which biases the calibration error's intervals upwards."
     )
     yield table(
-        ("finding", "ECE before", "ECE after", "Brier before", "Brier after"),
+        ("finding", "ECE before", "ECE after", "floor", "Brier before", "Brier after"),
         [
             (
                 display(label),
-                *(with_interval(f[when][name]) for name in ("ece", "brier") for when in ("before", "after")),
+                *(with_interval(f[when]["ece"]) for when in ("before", "after")),
+                "-" if f["floor"] is None else f"{f['floor']:.3f}",
+                *(with_interval(f[when]["brier"]) for when in ("before", "after")),
             )
             for label, f in unseen["calibration"].items()
         ],
