@@ -35,6 +35,7 @@ from training.calibration.choice import (
     has_slope_of_others,
     share_of,
 )
+from training.calibration.intervals import intervals
 from training.calibration.prevalence import Prevalence
 from training.calibration.scaling import Floats, negative_log_likelihood
 from training.data.readers import Dataset
@@ -166,7 +167,9 @@ def recalibrate(model: Model, predictions: Predictions, prevalence: Prevalence, 
         "folds": FOLDS,
         "assumed_prevalence": prevalence.source,
     }
-    write_calibration(model, refit.calibration, facts, refit.facts)
+    bands = intervals(predictions, kept, maps)
+    stored = {f: {**by_finding[f], **({"interval": bands[f]} if f in bands else {})} for f in maps}
+    write_calibration(model, refit.calibration, facts, stored)
     return refit
 
 

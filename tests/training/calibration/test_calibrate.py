@@ -75,6 +75,9 @@ def test_a_refit_fits_the_frequent_and_keeps_the_rare(bundle: Path) -> None:
     told = record(bundle)["findings"]
     for k, finding in enumerate(THREE):
         facts = told[finding.label]
+        band = facts["interval"]
+        own = expit(maps[k].curve.log_odds(np.asarray(band["logits"])) + maps[k].shift)
+        assert ((band["low"] <= own) & (own <= band["high"])).mean() > 0.9
         assert facts["positives"] == np.nansum(cases.labels[:, k])
         assert facts["known"] == (~np.isnan(cases.labels[:, k])).sum()
         if k < 2:
