@@ -13,6 +13,9 @@ DATASET_KINDS: Final = ("nih-shared", "nih", "chexpert", "mimic", "hannover", "c
 WEIGHT_LAYOUTS: Final = ("chexnet", "torchxrayvision")
 """The layouts of published weights, keys of :data:`training.bundles.layouts.LAYOUTS`."""
 
+HALF_TOLERANCE: Final = 1e-3
+"""The change of 99% of the logits, at most, where tensors are stored in half precision."""
+
 PROBE_ATTRIBUTES: Final = ("view", "sex", "site", "disease")
 """What a probe may look for, besides a finding."""
 

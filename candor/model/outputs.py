@@ -42,5 +42,5 @@ class Engine(Protocol):
         Parameters
         ----------
         images
-            ``(n, 1, side, side)`` float32, from :func:`candor.model.preprocess.to_network_input`.
+            ``(n, sizes, side, side)`` float32, from :func:`candor.model.preprocess.to_network_input`.
         """

@@ -7,6 +7,7 @@ standardised with the mean and the standard deviation of the training images. Re
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -20,6 +21,9 @@ from candor.study.errors import Refused
 from candor.study.radiograph import Radiograph
 from candor.study.reasons import Reason
 
+Floats = NDArray[np.float32]
+Side = Annotated[Whole, Field(ge=16, le=4096)]
+
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
@@ -31,14 +35,22 @@ class InputSpec:
         Rows and columns, in pixels.
     mean, std
         Mean and standard deviation of pixels in [0, 1] over the training images.
+    smaller_sides
+        Further sizes of the picture, the largest first, where the members of an ensemble read several.
     """
 
-    side: Annotated[Whole, Field(ge=16, le=4096)]
+    side: Side
     mean: Annotated[float, Field(ge=0, le=1)]
     std: Annotated[float, Field(ge=1e-3, le=1)]
+    smaller_sides: tuple[Side, ...] = ()
+
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """All sizes of the picture, the largest first."""
+        return (self.side, *self.smaller_sides)
 
 
-def to_network_input(image: Radiograph, spec: InputSpec) -> NDArray[np.float32]:
+def to_network_input(image: Radiograph, spec: InputSpec) -> Floats:
     """Return one radiograph as the network's input.
 
     Parameters
@@ -50,7 +62,8 @@ def to_network_input(image: Radiograph, spec: InputSpec) -> NDArray[np.float32]:
 
     Returns
     -------
-    ``(1, side, side)`` float32, channel first.
+    ``(sizes, side, side)`` float32: the picture at each size. A smaller one is in the upper left of its channel, and
+    the rest of the channel is 0.
 
     Raises
     ------
@@ -61,5 +74,52 @@ def to_network_input(image: Radiograph, spec: InputSpec) -> NDArray[np.float32]:
         raise Refused(
             Reason.TOO_SMALL, f"{image.rows} x {image.columns} pixels, and the network needs {spec.side} a side"
         )
-    resized = cv2.resize(image.pixels, (spec.side, spec.side), interpolation=cv2.INTER_AREA)
-    return np.asarray((resized - np.float32(spec.mean)) / np.float32(spec.std), np.float32)[np.newaxis]
+    return _stacked([_resized(image.pixels, side) for side in spec.sides], spec)
+
+
+def with_change(network_input: Floats, spec: InputSpec, pixels: Floats) -> Floats:
+    """Return a network input in which the picture is changed.
+
+    Parameters
+    ----------
+    network_input
+        From :func:`to_network_input`.
+    spec
+        The form of the input.
+    pixels
+        ``(side, side)`` float32 in [0, 1]: the changed picture at the largest size. The smaller ones change by as much
+        as its area average does, so that they keep their own detail elsewhere.
+    """
+    change = pixels - network_pixels(network_input, spec)
+    pictures = [
+        network_pixels(channel[np.newaxis, :side, :side], spec) + _resized(change, side)
+        for channel, side in zip(network_input[1:], spec.smaller_sides, strict=True)
+    ]
+    return _stacked([pixels, *pictures], spec)
+
+
+def network_pixels(network_input: Floats, spec: InputSpec) -> Floats:
+    """Return the picture ``(side, side)`` in [0, 1] of a network input, at the largest size.
+
+    Parameters
+    ----------
+    network_input
+        From :func:`to_network_input`.
+    spec
+        The form of the input.
+    """
+    return np.asarray(network_input[0] * np.float32(spec.std) + np.float32(spec.mean), np.float32)
+
+
+def _resized(pixels: Floats, side: int) -> Floats:
+    if pixels.shape == (side, side):
+        return pixels
+    return np.asarray(cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _stacked(pictures: Sequence[Floats], spec: InputSpec) -> Floats:
+    stacked = np.zeros((len(pictures), spec.side, spec.side), np.float32)
+    for channel, picture in zip(stacked, pictures, strict=True):
+        rows, columns = picture.shape
+        channel[:rows, :columns] = (picture - np.float32(spec.mean)) / np.float32(spec.std)
+    return stacked

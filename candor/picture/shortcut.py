@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from candor.decide.calibration import Calibration
 from candor.model.outputs import Engine
-from candor.model.preprocess import InputSpec
+from candor.model.preprocess import InputSpec, network_pixels, with_change
 from candor.picture.lungs import LungField, field
 from candor.picture.marks import Marks, candidates, in_corners, inner, outside, without, without_borders
 from candor.study.result import ShortcutAudit
@@ -41,7 +41,7 @@ class Blanked:
     what
         What was blanked, in words: ``"the marks in the upper left corner and the borders"``.
     network_input
-        ``(1, side, side)`` float32.
+        ``(sizes, side, side)`` float32.
     """
 
     what: str
@@ -67,8 +67,8 @@ class Auditor:
         self._calibration = calibration
 
     def blank(self, network_input: Floats) -> Blanked | None:
-        """Return the network input ``(1, side, side)`` with marks and borders blanked; None where there are none."""
-        pixels = np.asarray(network_input[0] * np.float32(self._spec.std) + np.float32(self._spec.mean), np.float32)
+        """Return a network input ``(sizes, side, side)`` without its marks and borders; None where there are none."""
+        pixels = network_pixels(network_input, self._spec)
         marks, within = self._marks(pixels), inner(pixels)
         if marks is None and within is None:
             return None
@@ -76,8 +76,8 @@ class Auditor:
             pixels = without(pixels, marks.mask)
         if within is not None:
             pixels = without_borders(pixels, within)
-        again = np.asarray((pixels - np.float32(self._spec.mean)) / np.float32(self._spec.std), np.float32)
-        return Blanked(_in_words(marks, borders=within is not None), again[np.newaxis])
+        blanked = with_change(network_input, self._spec, pixels)
+        return Blanked(_in_words(marks, borders=within is not None), blanked)
 
     def compare(self, blanked: Blanked, logits: Floats, logits_without: Floats) -> ShortcutAudit:
         """Return the changes of an image's answers.
@@ -129,7 +129,7 @@ def region_map(
     calibration
         The calibration of its logits.
     network_input
-        ``(1, side, side)`` float32.
+        ``(sizes, side, side)`` float32.
     spec
         The form of the network's input.
     grid
@@ -149,12 +149,12 @@ def region_map(
     ----------
     Zech et al. 2018, whose maps compare a region's probability with the baseline's by the same logarithm.
     """
-    pixels = np.asarray(network_input[0] * spec.std + spec.mean, np.float32)
+    pixels = network_pixels(network_input, spec)
     if not 1 <= grid <= len(pixels):
         raise ValueError(f"a grid has 1 to {len(pixels)} regions a side, not {grid}")
-    inputs = [pixels, *(without(pixels, region) for region in _regions(len(pixels), grid))]
-    scaled = np.asarray((np.stack(inputs) - spec.mean) / spec.std, np.float32)[:, np.newaxis]
-    logits = [engine.run(scaled[start : start + BATCH]).logits for start in range(0, len(scaled), BATCH)]
+    blanked = (with_change(network_input, spec, without(pixels, region)) for region in _regions(len(pixels), grid))
+    inputs = np.stack([network_input, *blanked])
+    logits = [engine.run(inputs[start : start + BATCH]).logits for start in range(0, len(inputs), BATCH)]
     baseline, *regions = np.log(calibration.probabilities(np.concatenate(logits)))
     return np.asarray(np.stack(regions, axis=-1) - baseline[:, np.newaxis], np.float64).reshape(-1, grid, grid)
 

@@ -58,7 +58,7 @@ class CaseImage:
     radiograph
         Set by reading.
     network_input
-        Set by preprocessing: ``(1, side, side)`` float32.
+        Set by preprocessing: ``(sizes, side, side)`` float32.
     logits, activation, features
         Set by classifying: ``(findings,)``, ``(findings, height, width)`` and ``(channels,)`` float32.
     shortcut

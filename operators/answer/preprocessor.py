@@ -17,7 +17,7 @@ class Preprocessor(ImageOperator):
         case: a study with radiographs.
 
     Named output:
-        case: the same with network inputs, ``(1, side, side)`` float32.
+        case: the same with network inputs, ``(sizes, side, side)`` float32.
 
     Parameters
     ----------

@@ -57,7 +57,7 @@ class BatchOperator(ImageOperator):
         raise NotImplementedError
 
     def classify(self, inputs: Sequence[NDArray[np.float32]]) -> Outputs:
-        """Run the network on inputs ``(1, side, side)``.
+        """Run the network on inputs ``(sizes, side, side)``.
 
         Raises
         ------

@@ -15,13 +15,14 @@ from candor.model.networks.registry import reads_two_views, trunk_of
 from candor.model.torch_engine import build_network
 from candor.study.errors import BundleError, OutputError
 from training.bundles.fitted import identity_calibration, write_calibration
+from training.bundles.half import Smaller, halve
 from training.bundles.metadata import SPLITS, TEMPLATE, metadata
 from training.bundles.onnx_export import write_graph
 from training.bundles.trained import TRAIN_AGAIN, Trained
 from training.records import write_json
 
 
-def export(trained: Trained, bundle: Path) -> Path:
+def export(trained: Trained, bundle: Path, smaller: Smaller | None = None) -> Path:
     """Write a bundle; an existing one is replaced once the new one is complete.
 
     Parameters
@@ -30,6 +31,8 @@ def export(trained: Trained, bundle: Path) -> Path:
         The result of training.
     bundle
         The bundle's folder; its parent is made if needed.
+    smaller
+        How small the weights must be; None keeps them as they are.
 
     Returns
     -------
@@ -38,7 +41,8 @@ def export(trained: Trained, bundle: Path) -> Path:
     Raises
     ------
     BundleError
-        The result of training is incomplete or reads two views, or the exported graph answers differently from torch.
+        The result of training is incomplete or reads two views, its weights cannot be made so small, or the exported
+        graph answers differently from torch.
     OutputError
         ``bundle`` exists and is not a bundle.
     """
@@ -52,7 +56,7 @@ def export(trained: Trained, bundle: Path) -> Path:
     bundle.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{bundle.name}-", dir=bundle.parent) as scratch:
         made = Path(scratch, "new")
-        _assemble(trained, made)
+        _assemble(trained, made, smaller)
         load_bundle(made)
         if bundle.exists():
             bundle.rename(Path(scratch, "old"))
@@ -60,13 +64,15 @@ def export(trained: Trained, bundle: Path) -> Path:
     return bundle
 
 
-def _assemble(trained: Trained, bundle: Path) -> None:
+def _assemble(trained: Trained, bundle: Path, smaller: Smaller | None) -> None:
     shutil.copytree(TEMPLATE, bundle, ignore=shutil.ignore_patterns("metadata.json"))
     (bundle / WEIGHTS).parent.mkdir()
     for source, target in ((trained.weights, WEIGHTS), (trained.folder / "splits.json", SPLITS)):
         _copy(source, bundle / target)
+    if smaller is not None:
+        halve(trained, bundle / WEIGHTS, smaller)
     network = build_network(trained.architecture, len(trained.shares), bundle / WEIGHTS)
-    outputs = write_graph(network, trained.input.side, bundle / WEIGHTS, bundle / GRAPH)
+    outputs = write_graph(network, trained.input, bundle / WEIGHTS, bundle / GRAPH)
     write_json(bundle / METADATA, metadata(bundle, trained, outputs))
     write_calibration(load_model(bundle), identity_calibration(trained.shares), {})
 

@@ -51,7 +51,7 @@ class Preprocess(MapTransform):
         self._spec = spec
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Return the dictionary with arrays ``(1, side, side)`` float32 in place of the paths."""
+        """Return the dictionary with arrays ``(sizes, side, side)`` float32 in place of the paths."""
         done = dict(data)
         for key in self.key_iterator(done):
             done[key] = to_network_input(as_radiograph(read_picture(Path(done[key]))), self._spec)
@@ -65,7 +65,7 @@ class Evaluator:
     Parameters
     ----------
     network
-        ``(n, 1, side, side)`` to logits ``(n, findings)``.
+        ``(n, sizes, side, side)`` to logits ``(n, findings)``.
     inferer
         MONAI's: called with the inputs and the network.
     dataloader

@@ -66,13 +66,17 @@ def _image(spec: InputSpec) -> dict[str, object]:
         "type": "image",
         "format": "magnitude",
         "modality": "X-ray",
-        "num_channels": 1,
+        "num_channels": len(spec.sides),
         "spatial_shape": [spec.side, spec.side],
         "dtype": "float32",
         "value_range": [-spec.mean / spec.std, (1 - spec.mean) / spec.std],
         "is_patch_data": False,
-        "channel_def": {"0": "radiograph"},
+        "channel_def": {str(k): _channel(side, spec) for k, side in enumerate(spec.sides)},
     }
+
+
+def _channel(side: int, spec: InputSpec) -> str:
+    return "radiograph" if side == spec.side else f"radiograph at {side} x {side}, upper left"
 
 
 def output_formats(labels: list[str], outputs: Outputs) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """Export the network as an ONNX graph whose tensors are offsets into the safetensors file.
 
-So the bundle holds the weights once, both engines read the same bytes, and the graph itself stays small.
+So the bundle holds the weights once, both engines read the same bytes, and the graph itself stays small. A tensor that
+the file holds in half precision is cast to float32 in the graph; ONNX Runtime does so once, when it loads the graph.
 
 References
 ----------
@@ -14,8 +15,10 @@ import io
 import json
 import struct
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -25,6 +28,7 @@ from numpy.typing import NDArray
 from candor.model.networks.class_activation import Answering, ClassActivationNetwork
 from candor.model.onnx_engine import OnnxEngine
 from candor.model.outputs import Engine, Outputs
+from candor.model.preprocess import InputSpec
 from candor.study.errors import BundleError
 
 TOLERANCE = 1e-4
@@ -36,21 +40,22 @@ PREFIX = "network."
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """Position and length of a tensor in a file, in bytes."""
+    """Position and length of a tensor in a file, in bytes, and whether it is stored in half precision."""
 
     offset: int
     length: int
+    half: bool
 
 
-def write_graph(network: ClassActivationNetwork, side: int, weights: Path, graph: Path) -> Outputs:
+def write_graph(network: ClassActivationNetwork, spec: InputSpec, weights: Path, graph: Path) -> Outputs:
     """Export a network beside its weights, and check that ONNX Runtime answers as torch does.
 
     Parameters
     ----------
     network
         Holds the same values as ``weights``.
-    side
-        Side of the network's input in pixels.
+    spec
+        The network's input.
     weights
         The safetensors file, in the folder of ``graph``: the graph names it by its file name.
     graph
@@ -65,24 +70,25 @@ def write_graph(network: ClassActivationNetwork, side: int, weights: Path, graph
     BundleError
         A tensor of the graph is not in ``weights``, or the engines differ by more than ``TOLERANCE``.
     """
-    model = _trace(network.eval(), side)
+    shape = (len(spec.sides), spec.side, spec.side)
+    model = _trace(network.eval(), shape)
     point_into(model, weights)
     graph.write_bytes(model.SerializeToString(deterministic=True))
-    images = np.random.default_rng(0).standard_normal((3, 1, side, side), np.float32)
+    images = np.random.default_rng(0).standard_normal((3, *shape), np.float32)
     difference, outputs = compare_engines(network, OnnxEngine(graph), images)
     if not difference <= TOLERANCE:  # NaN is refused too
         raise BundleError(f"{graph.name} differs from torch by {difference:.1e}, more than {TOLERANCE:g}; not exported")
     return outputs
 
 
-def _trace(network: ClassActivationNetwork, side: int) -> onnx.ModelProto:
+def _trace(network: ClassActivationNetwork, shape: tuple[int, ...]) -> onnx.ModelProto:
     # The other exporter folds batch normalisation into the convolutions: its tensors are not those of the file.
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(
             Answering(network).eval(),
-            (torch.zeros(1, 1, side, side),),
+            (torch.zeros(1, *shape),),
             buffer,  # type: ignore[arg-type]  # the stub knows paths only
             dynamo=False,
             do_constant_folding=False,
@@ -114,25 +120,42 @@ def point_into(model: onnx.ModelProto, weights: Path) -> None:
     """
     extents = tensor_extents(weights)
     content = np.memmap(weights, np.uint8, mode="r")
+    casts = []
     for tensor in model.graph.initializer:
         name = tensor.name.removeprefix(PREFIX)
         extent = extents.get(name)
-        if extent is None or bytes(content[extent.offset : extent.offset + extent.length]) != tensor.raw_data:
+        stored = None if extent is None else content[extent.offset : extent.offset + extent.length]
+        if extent is None or stored is None or _as_float32(stored, extent) != tensor.raw_data:
             raise BundleError(f"the graph's tensor {name} is not that of {weights.name}; not exported")
+        if extent.half:
+            full, tensor.name = tensor.name, f"{tensor.name}.half"
+            tensor.data_type = onnx.TensorProto.FLOAT16
+            casts.append(onnx.helper.make_node("Cast", [tensor.name], [full], to=onnx.TensorProto.FLOAT))
         tensor.ClearField("raw_data")
         tensor.data_location = onnx.TensorProto.EXTERNAL
         for key, value in (("location", weights.name), ("offset", extent.offset), ("length", extent.length)):
             tensor.external_data.add(key=key, value=str(value))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def _as_float32(stored: NDArray[np.uint8], extent: Extent) -> bytes:
+    return (stored.view(np.float16).astype(np.float32) if extent.half else stored).tobytes()
 
 
 def tensor_extents(weights: Path) -> dict[str, Extent]:
     """Read the position of each tensor from the header of a safetensors file."""
     with weights.open("rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
-        header: dict[str, dict[str, list[int]]] = json.loads(file.read(length))
+        header: dict[str, dict[str, Any]] = json.loads(file.read(length))
     header.pop("__metadata__", None)
-    spans = {name: entry["data_offsets"] for name, entry in header.items()}
-    return {name: Extent(8 + length + start, end - start) for name, (start, end) in spans.items()}
+    return {name: _extent(entry, 8 + length) for name, entry in header.items()}
+
+
+def _extent(entry: Mapping[str, Any], begin: int) -> Extent:
+    start, end = entry["data_offsets"]
+    return Extent(begin + start, end - start, entry["dtype"] == "F16")
 
 
 def compare_engines(
@@ -147,7 +170,7 @@ def compare_engines(
     engine
         Answers to the same images.
     images
-        ``(n, 1, side, side)`` float32.
+        ``(n, sizes, side, side)`` float32.
 
     Returns
     -------

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from candor.command_line import AddVerb
+from candor.study.errors import SettingsError
 from training.cli.options import add_bundle, add_data, add_date, occasion_of
-from training.names import WEIGHT_LAYOUTS
+from training.names import HALF_TOLERANCE, WEIGHT_LAYOUTS
 
 
 def add_bundle_verbs(add: AddVerb) -> None:
@@ -37,7 +39,23 @@ def _import_weights(options: argparse.Namespace) -> None:
 def _add_export(add: AddVerb) -> None:
     text = "Make a bundle from the result of training. Its gate defers every finding until fit-gate has run."
     verb = add(_export, "export", text)
-    verb.add_argument("--work", type=Path, default=Path("work"), help="folder that training wrote")
+    source = verb.add_mutually_exclusive_group()
+    source.add_argument("--work", type=Path, default=Path("work"), help="folder that training wrote")
+    source.add_argument(
+        "--members",
+        type=Path,
+        nargs="+",
+        metavar="WORK",
+        help="folders of several trainings, whose networks are served together: their mean logit counts",
+    )
+    verb.add_argument(
+        "--most-mb",
+        type=float,
+        metavar="MB",
+        help="store the largest tensors in half precision, as few as needed for weights of this size; refused where "
+        f"over 1%% of the logits of the --pictures change by more than {HALF_TOLERANCE:g}",
+    )
+    verb.add_argument("--pictures", type=Path, metavar="FOLDER", help="pictures on which --most-mb is checked")
     verb.add_argument(
         "--bundle", type=Path, default=Path("models/cxr"), help="folder to write; an existing bundle is replaced"
     )
@@ -45,9 +63,19 @@ def _add_export(add: AddVerb) -> None:
 
 def _export(options: argparse.Namespace) -> None:
     from training.bundles.export import export
+    from training.bundles.half import Smaller
+    from training.bundles.members import join
     from training.bundles.trained import read_trained
 
-    print(export(read_trained(options.work), options.bundle))
+    if (options.most_mb is None) != (options.pictures is None):
+        raise SettingsError("--most-mb and --pictures belong together; give both or neither")
+    smaller = None if options.most_mb is None else Smaller(options.most_mb, options.pictures)
+    if not options.members:
+        print(export(read_trained(options.work), options.bundle, smaller))
+        return
+    with TemporaryDirectory() as scratch:
+        joined = join([read_trained(folder) for folder in options.members], Path(scratch))
+        print(export(joined, options.bundle, smaller))
 
 
 def _add_evaluate(add: AddVerb) -> None:

@@ -39,7 +39,8 @@ class ClassActivationNetwork(nn.Module):
     Parameters
     ----------
     trunk
-        Maps ``(n, 1, side, side)`` to ``(n, channels, height, width)``, including the last activation.
+        Maps ``(n, 1, side, side)`` to ``(n, channels, height, width)``, including the last activation; an ensemble's
+        takes a channel for each size of the picture.
     head
         Linear layer from channels to findings.
     neck

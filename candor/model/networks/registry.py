@@ -4,6 +4,7 @@
 ``densenet121/conv64``     with another head of :data:`candor.model.networks.heads.HEADS`
 ``mimo3:densenet121``      three members in one trunk, see :mod:`candor.model.networks.mimo`
 ``two-view:densenet121``   two trunks, see :mod:`candor.model.networks.two_view`
+``vgg16@160+vgg16@128``    members trained one by one and served together, see :mod:`candor.model.networks.ensemble`
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from torch import nn
+
 from candor.model.networks.class_activation import ClassActivationNetwork
+from candor.model.networks.ensemble import EnsembleTrunk, members_of
 from candor.model.networks.heads import HEADS, linear
 from candor.model.networks.mimo import MimoNetwork
 from candor.model.networks.trunk import Trunk
@@ -61,7 +65,7 @@ def build(architecture: str, findings: int) -> ClassActivationNetwork:
     Parameters
     ----------
     architecture
-        A name of :data:`NETWORKS`.
+        A name of :data:`NETWORKS`, or of an ensemble.
     findings
         Number of findings.
 
@@ -70,6 +74,10 @@ def build(architecture: str, findings: int) -> ClassActivationNetwork:
     BundleError
         The name is unknown.
     """
+    members = members_of(architecture)
+    if members and all(member.trunk in TRUNKS for member in members):
+        trunk = EnsembleTrunk([TRUNKS[member.trunk](1) for member in members], [member.side for member in members])
+        return ClassActivationNetwork(trunk, nn.Linear(trunk.channels, findings))
     try:
         builder = NETWORKS[architecture]
     except KeyError:
@@ -81,7 +89,8 @@ def known() -> str:
     """Return one line with the names that there are."""
     heads = ", ".join(f"/{key}" for key, head in HEADS.items() if head is not linear)
     members = ", ".join(f"mimo{members}:" for members in MEMBERS)
-    return f"{', '.join(TRUNKS)}; each alone, or with {heads} after it, or with {members} or two-view: before it"
+    alone = f"each alone, or with {heads} after it, or with {members} or two-view: before it"
+    return f"{', '.join(TRUNKS)}; {alone}; several trunks in one bundle as NAME@160+NAME@128"
 
 
 def reads_two_views(architecture: str) -> bool:

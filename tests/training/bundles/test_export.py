@@ -102,7 +102,7 @@ def test_a_graph_of_other_weights_is_not_written(tmp_path: Path) -> None:
     trained = make_trained(tmp_path / "work")
     torch.manual_seed(9)
     with pytest.raises(BundleError, match=r"the graph's tensor .* is not that of model.safetensors"):
-        write_graph(NETWORKS["benchmark-cnn"](3), 64, trained.weights, tmp_path / "work" / "model.onnx")
+        write_graph(NETWORKS["benchmark-cnn"](3), trained.input, trained.weights, tmp_path / "work" / "model.onnx")
 
 
 def _remove(name: str) -> Callable[[Path], object]:

@@ -14,6 +14,7 @@ from candor.model.bundle import load_bundle
 from candor.model.networks.heads import HEADS, ConcatPoolHead, ConcatPoolNetwork
 from candor.model.networks.registry import build
 from candor.model.onnx_engine import OnnxEngine
+from candor.model.preprocess import InputSpec
 from candor.model.torch_engine import TorchEngine
 from tests.bundles import make_bundle
 from tests.candor.model.networks.gradcam import GradCamNetwork
@@ -97,7 +98,7 @@ def exported(architecture: str, folder: Path, side: int) -> None:
     network = awake(build(architecture, 3), side)
     state = {k: v for k, v in network.state_dict().items() if not k.endswith("num_batches_tracked")}
     save_file(state, folder / "model.safetensors")
-    write_graph(network, side, folder / "model.safetensors", folder / "model.onnx")
+    write_graph(network, InputSpec(side, 0.5, 0.25), folder / "model.safetensors", folder / "model.onnx")
     images = patches(5, side, seed=3)[0]
     with torch.inference_mode():
         expected = network.answer(images)
