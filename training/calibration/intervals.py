@@ -1,8 +1,8 @@
 """Intervals of the calibrated probabilities: the maps are fitted again to bootstrap resamples of the patients.
 
 A map's kind stays. Where a finding has few positives, its slope was not fitted to them; the interval still shows how
-far they leave it open. Where a map is kept, only its height is fitted again. The interval is at the assumed prevalence: it
-shows chance in the patients of the fit, and neither a wrong prevalence nor other patients.
+far they leave it open. Where a map is kept, only its height is fitted again. The interval is at the assumed prevalence:
+it shows chance in the patients of the fit, and neither a wrong prevalence nor other patients.
 
 References
 ----------
