@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -42,43 +43,113 @@ def test_mutants_know_their_line() -> None:
     )
 
 
-def test_every_target_is_there_and_has_tests() -> None:
+def test_every_target_is_there() -> None:
     for target in mutations.TARGETS:
         assert (mutations.ROOT / target).exists()
-    for name in mutations.files_of(mutations.TARGETS):
-        assert mutations.tests_of(name)
+        assert mutations.files_of([target])
+
+
+TESTS = mutations.Tests(
+    seconds={
+        "tests/a/test_b.py::test_slow": 9.0,
+        "tests/a/test_b.py::test_mirror": 1.0,
+        "tests/a/test_c.py::test_folder": 0.5,
+        "tests/d/test_d.py::test_fast": 0.1,
+        "tests/d/test_d.py::test_slow_elsewhere": 9.0,
+        "tests/a/test_b.py::test_other_process": 0.2,
+    },
+    lines={
+        "a/b.py": {
+            "1": [],
+            "2": ["tests/a/test_c.py::test_folder"],
+            "3": [
+                "tests/a/test_b.py::test_mirror",
+                "tests/a/test_b.py::test_slow",
+                "tests/a/test_c.py::test_folder",
+                "tests/a/test_c.py::test_fails",
+                "tests/d/test_d.py::test_fast",
+                "tests/d/test_d.py::test_slow_elsewhere",
+            ],
+        }
+    },
+)
+
+
+def test_a_mutant_gets_the_tests_that_run_its_line_the_nearest_and_fastest_first() -> None:
+    assert TESTS.of("a/b.py", 2) == ["tests/a/test_c.py::test_folder"]
+    assert TESTS.of("a/b.py", 3) == [
+        "tests/a/test_b.py::test_mirror",
+        "tests/a/test_c.py::test_folder",
+        "tests/d/test_d.py::test_fast",
+        "tests/a/test_b.py::test_slow",
+    ]
+
+
+def test_a_line_that_no_test_runs_gets_the_tests_of_its_file() -> None:
+    near = ["tests/a/test_b.py::test_other_process", "tests/a/test_b.py::test_mirror"]
+    assert TESTS.of("a/b.py", 1) == [*near, *TESTS.of("a/b.py", 3)[1:]]
+
+
+def test_tests_are_no_more_than_the_budget_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mutations, "_BUDGET_S", 1.5)
+    assert TESTS.of("a/b.py", 3) == ["tests/a/test_b.py::test_mirror", "tests/a/test_c.py::test_folder"]
+
+
+def test_the_files_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mutations, "ROOT", tmp_path)
+    (tmp_path / "one.py").write_text("a = b < c\nd = e < f\n")
+    (tmp_path / "two.py").write_text("a = b < c\n")
+    assert [name for name, _ in mutations.drawn(["one.py", "two.py"], 0)] == ["one.py", "two.py", "one.py"]
+    assert [mutant.line for _, mutant in mutations.drawn(["one.py", "two.py"], 0, line=2)] == [2]
 
 
 def test_a_mutant_is_noticed_by_a_test_that_fails(tmp_path: Path) -> None:
-    (tmp_path / "test_one.py").write_text("def test_one():\n    assert 1 < 2\n")
-    assert not mutations.is_noticed(tmp_path, "test_one.py")
-    (tmp_path / "test_one.py").write_text("def test_one():\n    assert 1 > 2\n")
-    assert mutations.is_noticed(tmp_path, "test_one.py")
+    tree = _tree(tmp_path, **{"test_one.py": "def test_one():\n    assert 1 < 2\ndef test_two():\n    assert 1 > 2\n"})
+    assert not mutations.is_noticed(tree, ["test_one.py::test_one"])
+    assert mutations.is_noticed(tree, ["test_one.py::test_one", "test_one.py::test_two"])
+
+
+def test_a_mutant_without_tests_is_not_noticed(tmp_path: Path) -> None:
+    assert not mutations.is_noticed(_tree(tmp_path), [])
 
 
 def test_a_mutant_whose_tests_hang_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "test_one.py").write_text("import threading\ndef test_one():\n    threading.Event().wait()\n")
+    hanging = "import threading\ndef test_one():\n    threading.Event().wait()\n"
     monkeypatch.setattr(mutations, "_LONGEST_S", 0.1)
-    assert mutations.is_noticed(tmp_path, "test_one.py")
+    assert mutations.is_noticed(_tree(tmp_path, **{"test_one.py": hanging}), ["test_one.py::test_one"])
 
 
 def test_survivors_are_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name, text in {
-        "pkg/code.py": "def f(a, b):\n    return a < b\n",
-        "tests/pkg/test_code.py": "from pkg.code import f\ndef test_f():\n    assert f(1, 2) is True\n",
-    }.items():
-        path = tmp_path / "root" / name
-        path.parent.mkdir(parents=True)
-        path.write_text(text)
-    monkeypatch.setattr(mutations, "ROOT", tmp_path / "root")
-    assert mutations.main(["pkg/code.py"]) == 1
+    root = _tree(
+        tmp_path,
+        **{
+            "pkg/code.py": "def f(a, b):\n    return a < b\n",
+            "tests/pkg/test_code.py": "from pkg.code import f\ndef test_f():\n    assert f(1, 2) is True\n",
+        },
+    )
+    monkeypatch.setattr(mutations, "ROOT", root)
+    monkeypatch.setattr(mutations, "_WARM", ())
+    table = tmp_path / "map.json"
+    assert mutations.main(["pkg/code.py", "--map", str(table)]) == 1
     assert capsys.readouterr().out == (
         "--- pkg/code.py:2\n+++ pkg/code.py:2\n@@ -2 +2 @@\n-    return a < b\n+    return (a <= b)\n"
+        "pkg/code.py: 2 mutants were run; 1 survived\n"
         "2 of 2 mutants were run; 1 survived\n"
     )
-    assert (tmp_path / "root/pkg/code.py").read_text() == "def f(a, b):\n    return a < b\n"
+    assert (root / "pkg/code.py").read_text() == "def f(a, b):\n    return a < b\n"
+    tests = mutations.Tests(**json.loads(table.read_text()))
+    assert tests.of("pkg/code.py", 2) == ["tests/pkg/test_code.py::test_f"]
+
+
+def _tree(folder: Path, **files: str) -> Path:
+    for name, text in files.items():
+        path = folder / "root" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (folder / "root").mkdir(exist_ok=True)
+    return folder / "root"
 
 
 def test_the_command_says_how_it_is_bounded() -> None:
