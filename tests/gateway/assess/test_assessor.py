@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -175,6 +177,31 @@ def test_who_was_paused_past_the_end_of_his_lease_writes_nothing(node: Node) -> 
     assert objects(node) == []
 
 
+@pytest.mark.parametrize("error", [InputError("unreadable"), ValueError(), ApplicationStopped()])
+def test_who_was_paused_and_then_fails_parks_and_queues_nothing(node: Node, error: Exception) -> None:
+    uid = waiting(node)
+
+    def slow(*_: Any) -> Any:
+        node.put(uid, executor="successor", tries=2)
+        raise error
+
+    assessor = node.assessor
+    assessor._application = slow
+    with suppress(ApplicationStopped):
+        assessor.assess(Study(uid, 1))
+    assert (node.study(uid).state, node.study(uid).executor) == ("running", "successor")
+    assert objects(node) == []
+    assert alarms(node) == []
+    assert node.jobs.under_way(STUDIES) == []
+
+
+def test_a_result_ends_no_try_at_another_study(node: Node) -> None:
+    uid, other = waiting(node, "a"), waiting(node, "b")
+    node.put(other, state="running", executor=node.jobs.executor_id, tries=1)
+    node.assessor.assess(Study(uid, 1))
+    assert (node.study(uid).state, node.study(other).state) == ("stored", "running")
+
+
 def test_a_try_that_its_own_process_has_begun_anew_writes_nothing(node: Node) -> None:
     """The job came back to the process that was at it: the executor is the same, the try is not."""
     uid = waiting(node)
@@ -296,6 +323,29 @@ def test_a_study_that_takes_too_long_ends_the_process(node: Node) -> None:
     node.settings = node.settings.model_copy(update={"work": Work()})
     node.assessor.assess(Study(uid, 1))  # a study in time ends nothing
     assert len(node.timeouts) == 1
+
+
+@pytest.mark.parametrize("error", [None, InputError("unreadable")])
+def test_a_study_that_has_ended_is_watched_no_more(
+    node: Node, monkeypatch: pytest.MonkeyPatch, error: Exception | None
+) -> None:
+    """Else it ends the process minutes later, in the middle of another study."""
+    seen: list[object] = []
+
+    class Watchdog:
+        def __init__(self, seconds: float, _: object) -> None:
+            seen.append(seconds)
+
+        def start(self) -> None:
+            seen.append("start")
+
+        def cancel(self) -> None:
+            seen.append("cancel")
+
+    node.application.error = error
+    monkeypatch.setattr("gateway.assess.assessor.threading", SimpleNamespace(Timer=Watchdog))
+    node.assessor.assess(Study(waiting(node), 1))
+    assert seen == [node.settings.work.study_timeout_s, "start", "cancel"]
 
 
 def test_a_uid_is_never_given_to_other_content(node: Node) -> None:
@@ -505,6 +555,20 @@ def test_a_study_with_too_many_images_is_not_assessed_and_its_report_says_so(nod
     assert (node.scalars(schema.studies.c.version), node.study(uid).images) == ([1], 4)
     assert len(objects(node)) == 1
     assert alarms(node) == []
+
+
+def test_a_study_with_too_many_images_whose_report_cannot_be_made_is_parked(node: Node) -> None:
+    node.settings = node.settings.model_copy(update={"studies": Studies(max_images=1)})
+    uid = node.receive(image("a"))
+    node.receive(image("b", study="a"))
+    for path in (node.spool.root / "instances").glob("*/*.dcm"):
+        path.unlink()
+    node.wait(uid)
+    node.assessor.assess(Study(uid, 1))
+    row = node.study(uid)
+    assert (row.state, row.finished) == ("failed", node.clock())
+    assert row.reason.endswith("; no report could be made")
+    assert [kind for kind, _ in alarms(node)] == ["study_failed"]
 
 
 def test_its_report_at_the_deadline_is_the_same(node: Node) -> None:

@@ -180,12 +180,35 @@ def test_a_failed_instance_is_sent_again(sender: Sender, committing: Any) -> Non
     assert sender.states() == ["committed", "committed"]
 
 
-@pytest.mark.parametrize("reason", [0x0122, 0x0119])
-def test_a_failure_that_sending_again_cannot_mend_is_dead(sender: Sender, committing: Any, reason: int) -> None:
+@pytest.mark.parametrize(
+    ("reason", "state"),
+    [
+        (0x0110, "due"),
+        (0x0112, "due"),
+        (0x0213, "due"),
+        (0x0131, "due"),
+        (0x0122, "dead"),
+        (0x0119, "dead"),
+        (0x4242, "due"),
+    ],
+)
+def test_only_a_failure_that_sending_again_cannot_mend_is_dead(
+    sender: Sender, committing: Any, reason: int, state: str
+) -> None:
     archive = committing(silent)
     committer(sender).ask()
-    take(sender.database, 2, report(archive.actions[0], failed={archive.uids()[0]: reason}), sender.clock())
-    assert sender.states() == ["committed", "dead"]
+    overlay = archive.uids()[0]
+    take(sender.database, 2, report(archive.actions[0], failed={overlay: reason}), sender.clock())
+    assert sender.states() == ["committed", state]
+    assert sender.delivery(overlay).state == state
+
+
+def test_what_was_recalled_stays_so_whatever_is_reported(sender: Sender, committing: Any) -> None:
+    archive = committing(silent)
+    committer(sender).ask()
+    sender.change("deliveries", state="recalled")
+    take(sender.database, 2, report(archive.actions[0], failed={archive.uids()[0]: 0x0112}), sender.clock())
+    assert sender.states() == ["recalled", "recalled"]
 
 
 def test_an_unknown_failure_reason_is_a_processing_failure() -> None:

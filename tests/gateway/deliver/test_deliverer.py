@@ -31,6 +31,7 @@ from tests.gateway.network import Authority
 from tests.gateway.stalled import Stall, finished, stalling
 
 DAY_S = 86400.0
+OTHER = f"{STUDY[:-1]}7" if STUDY[-1] != "7" else f"{STUDY[:-1]}8"
 
 
 def nobody(sender: Sender) -> Sender:
@@ -483,3 +484,28 @@ def test_no_two_jobs_of_a_destination_have_one_number(sender: Sender, archive: A
     assert len(numbers) == 3
     assert len(set(numbers)) == 3
     assert sender.states() == ["sent", "sent"]
+
+
+def test_a_job_is_about_one_study_and_one_destination(sender: Sender, archive: Archive) -> None:
+    """What another destination or another study waits for is neither sent here nor called sent."""
+    report, overlay = sender.both()
+    for uid in (report, overlay):
+        copy = {"sop_instance_uid": uid, "destination": "other", "state": "due", "due": sender.clock(), "tries": 0}
+        sender.execute(deliveries.insert().values(copy | {"reason": ""}))
+    elsewhere = sender.result("sc", study=sender.study(uid=OTHER))
+    sender.deliver()
+    assert archive.uids() == [report, overlay]
+    waiting = sender.rows(sa.select(deliveries).where(deliveries.c.state == "due"))
+    assert sorted((row.destination, row.sop_instance_uid, row.tries) for row in waiting) == sorted(
+        [("other", report, 0), ("other", overlay, 0), ("pacs", elsewhere, 0)]
+    )
+
+
+def test_what_one_report_calls_failed_gets_a_job_for_each_study(sender: Sender) -> None:
+    sender.both()
+    sender.study(uid=OTHER, version=2)
+    sender.result("sc", version=2, study=OTHER)
+    sender.change("deliveries", transaction_uid="1.2.3", tries=1, since=sender.clock())
+    assert sender.deliverer.requeue_uncommitted() == 3
+    assert {version for version, *_ in sender.queue.queued} == {1, 2}
+    assert sender.deliverer.requeue_uncommitted() == 0

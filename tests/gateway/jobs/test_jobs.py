@@ -248,3 +248,14 @@ def test_a_lease_without_its_database_goes_on_turning_and_says_so_once(
     lease.stop()
     said = [record for record in caplog.records if record.message == "lease could not be extended"]
     assert 1 <= len(said) <= 2  # the lease may look while the table is being renamed
+
+
+def test_a_lease_holds_from_its_start_and_nothing_turns_after_its_end(database: sa.Engine) -> None:
+    lease = Lease(database, "here", lambda dead: 0, ttl_s=60.0)
+    lease.start()
+    with database.connect() as connection:
+        assert connection.execute(live_executors(database)).scalars().all() == ["here"]
+    lease.stop()
+    assert not lease._thread.is_alive()
+    with database.connect() as connection:
+        assert connection.execute(live_executors(database)).scalars().all() == []

@@ -108,6 +108,32 @@ def test_who_sent_it_is_filled_in_when_it_comes_again(
     assert (row.calling_ae_title, row.called_ae_title, row.peer) == ("MODALITY", "CANDOR", "192.0.2.1")
 
 
+def test_a_sender_is_filled_in_where_it_is_missing_and_nowhere_else(
+    database: sa.Engine, spool: Spool, journal: Journal, clock: Clock
+) -> None:
+    """Where results go may depend on who sent the images."""
+    files = [spool.store(file_of(image(seed))).file for seed in "ab"]
+    journal.reconcile(database, spool)
+    for title in ("FIRST", "SECOND"):
+        stored = spool.store(file_of(image("a")))
+        again = Received(stored, read_head(spool.path(stored.file)), clock(), Priority.ROUTINE, title, "CANDOR", "C")
+        with writing(database) as connection:
+            journal.record(connection, again)
+    assert {row.file: row.calling_ae_title for row in rows(database)} == {files[0]: "FIRST", files[1]: ""}
+
+
+def test_an_image_that_comes_again_keeps_the_time_when_it_came_first(
+    database: sa.Engine, spool: Spool, journal: Journal, clock: Clock
+) -> None:
+    stored = spool.store(file_of(image()))
+    head, first = read_head(spool.path(stored.file)), clock()
+    for _ in range(2):
+        with writing(database) as connection:
+            journal.record(connection, Received(stored, head, clock(), Priority.ROUTINE, "A", "B", "C"))
+        clock.pass_s(60)
+    assert [row.received for row in rows(database)] == [first]
+
+
 def test_a_row_found_by_its_file_has_the_files_time_and_urgency(
     database: sa.Engine, spool: Spool, journal: Journal
 ) -> None:

@@ -199,6 +199,21 @@ def test_connections_without_an_association_are_limited(
     eventually(lambda: serves(receiver, database, spool))
 
 
+def test_a_connection_that_gets_no_thread_gives_its_slot_back(
+    receiver: Receiver, database: sa.Engine, spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("socketserver.ThreadingMixIn.process_request", exhausted)
+        for _ in range(40):  # more than there are slots
+            with socket.create_connection(("127.0.0.1", receiver.port), 60) as connection:
+                assert connection.recv(1) == b""
+    assert receiver._slots.taken == 0
+    assert serves(receiver, database, spool)
+
+
 def test_a_handshake_that_is_not_made_holds_nobody_up(
     settings: Settings, database: sa.Engine, spool: Spool, tokens: Tokens, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

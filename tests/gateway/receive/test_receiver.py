@@ -34,13 +34,14 @@ from gateway.receive.bounded_pdu import BoundedSocket
 from gateway.receive.receiver import Receiver
 from gateway.settings import Caller, Settings, Tls
 from gateway.store import schema
+from gateway.store.alarms import AlarmKind, raise_alarm
 from gateway.store.database import writing
 from gateway.store.spool import Part, Spool, Stored
 from gateway.store.states import InstanceState, Priority
 from gateway.store.tokens import Tokens
 from gateway.watch.retention import retain
 from tests.gateway.conftest import Clock
-from tests.gateway.network import Authority, association, image, reread, store
+from tests.gateway.network import Authority, association, file_of, image, reread, store
 
 Start = Callable[..., Receiver]
 P_DATA_TF = 0x04
@@ -224,6 +225,31 @@ def test_the_alarm_ends_when_there_is_room_again(
     monkeypatch.setattr(Spool, "free_bytes", lambda self: 1 << 40)
     assert store(port, image()).Status == 0x0000
     assert rows(database, schema.alarms)[0].cleared is not None
+
+
+def test_a_start_finds_what_a_crash_has_left(start: Start, database: sa.Engine, spool: Spool) -> None:
+    """The file without a row gets one, half a file goes, and the disk is no trouble until it refuses something."""
+    spool.store(file_of(image()))
+    os.utime(spool.begin().path, (0.0, 0.0))
+    raise_alarm(database, AlarmKind.DISK, "", "images are refused", 0.0)
+    start()
+    assert [row.sop_instance_uid for row in rows(database)] == [image().SOPInstanceUID]
+    assert not parts(spool)
+    assert [row.cleared is None for row in rows(database, schema.alarms)] == [False]
+
+
+def test_every_image_that_is_acknowledged_is_a_sign_of_life(
+    settings: Settings, database: sa.Engine, spool: Spool, tokens: Tokens, reports: Reports
+) -> None:
+    acknowledged: list[bool] = []
+    receiver = Receiver(
+        settings, database, spool, tokens, reports, acknowledged=lambda: acknowledged.append(bool(rows(database)))
+    )
+    receiver.start()
+    assert store(receiver.port, image()).Status == 0x0000
+    assert store(receiver.port, _report_document(Manufacturer="Somebody")).Status == 0x0122
+    receiver.stop(0.0)
+    assert acknowledged == [True]
 
 
 def test_a_disk_that_fails_while_writing(start: Start, spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -445,7 +471,7 @@ def test_addresses_that_nobody_has_are_not_listened_to(start: Start) -> None:
 
 
 def test_nothing_is_taken_from_an_association_that_was_never_admitted(
-    start: Start, database: sa.Engine, monkeypatch: pytest.MonkeyPatch
+    start: Start, database: sa.Engine, reports: Reports, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """pynetdicom goes on after an error in the handler that admits; the others do not."""
     monkeypatch.setattr("gateway.receive.callers.Callers.admit", lambda *_: 1 / 0)
@@ -453,7 +479,10 @@ def test_nothing_is_taken_from_an_association_that_was_never_admitted(
     assert store(port, image()).Status == 0x0124
     with association(port, (Verification, ImplicitVRLittleEndian)) as opened:
         assert opened.send_c_echo().Status == 0x0124
+    with _commitment(port) as opened:
+        assert _send_report(opened, 1).Status == 0x0124
     assert not rows(database)
+    assert not reports.taken
 
 
 def test_too_many_associations(start: Start) -> None:
@@ -496,6 +525,12 @@ def test_storage_commitment_reports(start: Start, reports: Reports, clock: Clock
         reports.error = AttributeError("no TransactionUID")
         assert _send_report(opened, 2).Status == 0x0115
     assert reports.taken == [(1, "1.2.3", clock.time)]
+
+
+def test_one_association_may_bring_many_reports(start: Start, reports: Reports) -> None:
+    with _commitment(start().port) as opened:
+        assert [_send_report(opened, 1).Status for _ in range(20)] == [0x0000] * 20
+    assert len(reports.taken) == 20
 
 
 def test_a_report_that_is_too_long(start: Start, reports: Reports, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,3 +111,36 @@ def test_no_file_lies_outside(spool: Spool, file: str) -> None:
 
 def test_there_is_some_disk(spool: Spool) -> None:
     assert spool.free_bytes() > 0
+
+
+def test_the_folders_that_files_are_named_in_outlast_a_power_loss(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synchronised: list[Path] = []
+    monkeypatch.setattr("gateway.store.spool.sync_folder", synchronised.append)
+    spool = Spool(tmp_path / "spool")
+    assert {spool.root, spool.root / "instances"} <= set(synchronised)
+    part = spool.begin()
+    part.write(b"x")
+    stored = spool.keep(part)
+    folder = spool.path(stored.file).parent
+    synchronised.clear()
+    spool.put_back(part, stored)
+    assert synchronised == []
+    spool.path(stored.file).unlink()  # as retention does
+    spool.put_back(part, stored)
+    assert synchronised == [folder]
+    assert spool.path(stored.file).read_bytes() == b"x"
+    part.discard()
+
+
+def test_what_is_deleted_is_gone_with_what_was_set_aside_of_it(spool: Spool) -> None:
+    file = spool.store(b"x").file
+    spool.set_aside(file)
+    assert not spool.path(file).exists()
+    assert [path.name for path in (spool.root / "damaged").iterdir()] == [Path(file).name]
+    spool.set_aside(file)
+    spool.store(b"x")
+    spool.delete(file)
+    spool.delete(file)
+    assert list(spool.instances()) == list((spool.root / "damaged").iterdir()) == []
