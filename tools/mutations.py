@@ -298,6 +298,7 @@ def _forked(what: Callable[..., int], tree: Path, *values: Any, limit_s: float |
 
 
 def _in_tree(what: Callable[..., int], tree: Path, values: Any) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.setpgid(0, 0)
     os.chdir(tree)
     sys.path.insert(0, str(tree))
@@ -346,6 +347,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--line", type=int, help="only mutants of this line")
     parser.add_argument("--map", type=Path, help="which tests run which line; written where it is missing")
     options = parser.parse_args(words)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # nothing stays in memory
     every = drawn(files_of(options.files), options.seed, options.line)
     chosen, done, survived = every[: options.most], Counter[str](), Counter[str]()
     with tempfile.TemporaryDirectory(prefix="candor-mutants-", dir=_MEMORY if _MEMORY.is_dir() else None) as folder:

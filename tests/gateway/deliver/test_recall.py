@@ -8,7 +8,7 @@ from pydicom import Dataset
 
 from candor.dicom.write.rejection_note import Rejection
 from candor.study.errors import ObjectIncomplete
-from gateway.deliver.recall import Answered, answered_with, answers_to, recall
+from gateway.deliver.recall import Answered, answered_with, answers_to, line_of, recall
 from gateway.deliver.resend import Selection, resend
 from gateway.store.schema import alarms, audit_trail, counters, deliveries, objects, studies
 from gateway.store.study import Study
@@ -70,6 +70,25 @@ def test_a_note_goes_to_whoever_has_the_results(sender: Sender, archive: Archive
     assert archive.uids() == [report, overlay, str(note.SOPInstanceUID)]
     assert sender.states() == ["recalled", "recalled", "sent"]
     assert acts(sender) == [("ann", "recall", "Rejected for Patient Safety Reasons: pacs")]
+
+
+def test_a_destination_that_was_sent_nothing_gets_no_note(sender: Sender, archive: Archive) -> None:
+    uids = sender.both()
+    sender.deliver()
+    for uid in uids:
+        copy = {"sop_instance_uid": uid, "destination": "other", "state": "due", "due": sender.clock(), "tries": 0}
+        sender.execute(deliveries.insert().values(copy | {"reason": ""}))
+    assert recall_study(sender)
+    assert [item[1] for item in sender.queue.queued] == ["pacs"]
+    assert sender.column(deliveries.c.state, deliveries.c.destination == "other") == ["recalled", "recalled"]
+
+
+def test_results_that_go_nowhere_are_not_called_recalled(sender: Sender) -> None:
+    sender.study()
+    sender.result("sr", due=False)
+    (found,) = answers_to(sender.database, STUDY)
+    assert (found.unsent, found.destinations, found.is_recalled) == (0, (), False)
+    assert line_of(found).endswith("sent nowhere, 0 deliveries not tried yet")
 
 
 def test_results_of_all_kinds_are_rejected_after_what_refers_to_them(sender: Sender, archive: Archive) -> None:
