@@ -119,7 +119,13 @@ def labelled_part(model: Model, dataset: Dataset) -> Dataset:
     return part
 
 
-def recalibrate(model: Model, predictions: Predictions, prevalence: Prevalence, occasion: Occasion) -> Refit:
+def recalibrate(
+    model: Model,
+    predictions: Predictions,
+    prevalence: Prevalence,
+    occasion: Occasion,
+    shipped: Calibration | None = None,
+) -> Refit:
     """Fit ``calibration.json`` to predictions of the model, and close the gate.
 
     Parameters
@@ -133,6 +139,8 @@ def recalibrate(model: Model, predictions: Predictions, prevalence: Prevalence, 
         fitted, as before.
     occasion
         Date and command, written into the file.
+    shipped
+        The calibration to start from; None is the bundle's.
 
     Raises
     ------
@@ -141,7 +149,7 @@ def recalibrate(model: Model, predictions: Predictions, prevalence: Prevalence, 
     """
     if predictions.findings != model.findings:
         raise DataError("the predictions are not of the bundle's findings in its order; read them with its findings")
-    shipped = _shipped(model)
+    shipped = shipped_calibration(model) if shipped is None else shipped
     _require_enough(predictions, refit=shipped.origin is not None)
     first = shipped.origin is None
     kept = [
@@ -173,7 +181,7 @@ def recalibrate(model: Model, predictions: Predictions, prevalence: Prevalence, 
     return refit
 
 
-def _shipped(model: Model) -> Calibration:
+def shipped_calibration(model: Model) -> Calibration:
     """Load the bundle's calibration; if it belongs to other weights or is damaged, print so and return the identity."""
     try:
         return load_calibration(model)

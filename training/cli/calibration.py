@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 
 from candor.command_line import AddVerb
+from candor.study.errors import SettingsError
 from training.cli.options import add_bundle, add_data, add_date, add_predictions, add_site, occasion_of
 from training.names import CALIBRATION_HALVINGS
 
@@ -36,6 +38,12 @@ def _add_calibrate(add: AddVerb) -> None:
         "ChestX-ray14 for its pictures, and the share of positives for other data",
     )
     verb.add_argument(
+        "--refit-head",
+        action="store_true",
+        help="refit the network's last layer too, for each finding where that does better on patients left out; needs "
+        "--data; replaces it in models/model.safetensors and keeps the shipped one in models/heads.safetensors",
+    )
+    verb.add_argument(
         "--reliability", type=Path, metavar="PNG", help="draw each finding's reliability diagram, out of fold, here"
     )
 
@@ -45,13 +53,22 @@ def _calibrate(options: argparse.Namespace) -> None:
     from training.calibration.calibrate import calibrate, recalibrate
     from training.calibration.prevalence import assumed_prevalence, table_or_own
     from training.calibration.report import refit_report
+    from training.calibration.site_head import calibrate_with_head, head_report
     from training.cli.inputs import data_of, predictions_of, require_one_source
 
     require_one_source(options, "calibrate")
     model, occasion = load_model(options.bundle), occasion_of(options)
+    head: Iterable[str] = ()
+    if options.refit_head and options.data is None:
+        raise SettingsError("--refit-head needs --data: scores alone do not show what the last layer sees")
     if options.predictions is None:
         dataset = data_of(options, model)
-        refit = calibrate(model, dataset, assumed_prevalence(options.data, dataset, options.prevalence), occasion)
+        prevalence = assumed_prevalence(options.data, dataset, options.prevalence)
+        if options.refit_head:
+            made = calibrate_with_head(model, dataset, prevalence, occasion)
+            head, refit = head_report(made), made.refit
+        else:
+            refit = calibrate(model, dataset, prevalence, occasion)
     else:
         predictions = predictions_of(options, model)
         refit = recalibrate(model, predictions, table_or_own(options.prevalence, model.findings), occasion)
@@ -59,7 +76,7 @@ def _calibrate(options: argparse.Namespace) -> None:
         from training.measure.evaluation.plots import plot_reliability
 
         plot_reliability(model.findings, refit.labels, refit.before, refit.after, options.reliability)
-    print("\n\n".join([*refit_report(refit), _next(options)]))
+    print("\n\n".join([*head, *refit_report(refit), _next(options)]))
 
 
 def _next(options: argparse.Namespace) -> str:

@@ -13,6 +13,7 @@ from candor.model.bundle import Model
 from candor.study.errors import DataError, SettingsError
 from candor.words.results_json import read_results
 from training.data.readers import Dataset, read_dataset
+from training.predictions.fold_heads import refitted_to
 from training.predictions.table import Predictions, read_predictions
 
 
@@ -47,10 +48,17 @@ def predictions_of(options: argparse.Namespace, model: Model) -> Predictions:
     Raises
     ------
     DataError
-        A table cannot be used; see :func:`training.predictions.table.read_predictions`.
+        A table cannot be used; see :func:`training.predictions.table.read_predictions`. Or the scores are of a head
+        that was refitted to this site.
     """
     predictions = read_predictions(options.predictions, options.labels, model.findings)
-    return replace(predictions, source=options.site or predictions.source)
+    predictions = replace(predictions, source=options.site or predictions.source)
+    if refitted_to(model) == predictions.source:
+        raise DataError(
+            f"the head of {model.root} was refitted to {predictions.source}, so its scores of the same patients look too "
+            "good; give --data"
+        )
+    return predictions
 
 
 def require_one_source(options: argparse.Namespace, verb: str) -> None:

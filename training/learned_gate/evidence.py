@@ -17,6 +17,7 @@ from training.calibration.scaling import Bools
 from training.data.dataset import Dataset
 from training.data.pictures import as_radiograph, read_picture
 from training.gate.out_of_fold import log_odds_out_of_fold
+from training.predictions.fold_heads import logits_out_of_fold
 from training.predictions.predict import predict
 from training.predictions.table import with_logits
 from training.statistics.metrics import Floats
@@ -92,7 +93,7 @@ def evidence_of(model: Model, dataset: Dataset, lung_fields: Sequence[Mask | Non
         As for :func:`training.predictions.predict.predict`, or the calibration belongs to other weights.
     """
     calibration, outputs = load_calibration(model), predict(model, dataset)
-    predictions = with_logits(dataset, outputs.logits, dataset.source)
+    predictions = with_logits(dataset, logits_out_of_fold(model, dataset, outputs), dataset.source)
     log_odds = log_odds_out_of_fold(calibration, predictions)
     return Evidence(outputs.activation, log_odds, predictions.labels, predictions.patients, lung_fields)
 

@@ -40,6 +40,7 @@ from training.measure.selective.sources import audited, radiologists, read_answe
 from training.measure.selective.team_intervals import calibrated, cross_fitted, team_record
 from training.measure.selective.verdict import verdict
 from training.predictions.cross_fitting import out_of_fold
+from training.predictions.fold_heads import logits_out_of_fold
 from training.predictions.predict import predict
 from training.predictions.table import Predictions, read_predictions, with_logits
 from training.records import Occasion
@@ -158,7 +159,7 @@ def audit_bundle(bundle: Bundle, dataset: Dataset, extras: Extras, occasion: Occ
     """
     part = unseen_part(bundle, dataset)
     outputs = predict(bundle, part)
-    measured = with_logits(part, outputs.logits, part.source)
+    measured = with_logits(part, logits_out_of_fold(bundle, part, outputs), part.source)
     answers = answers_out_of_fold(bundle, measured)
     probabilities = answers.probabilities
     signals = {"heatmap spread": spread(outputs.activation)[..., 0]} | _signals(measured, extras)

@@ -35,6 +35,7 @@ from training.measure.evaluation.populations import groups, modes
 from training.measure.evaluation.radiologists import beside_readers, read_reads
 from training.measure.evaluation.report import REPORT, write_report
 from training.measure.evaluation.sample import RESAMPLES, SEED, Record, Sample, sample_of
+from training.predictions.fold_heads import logits_out_of_fold
 from training.predictions.predict import predict
 from training.predictions.table import with_logits
 from training.records import Occasion, write_json
@@ -67,7 +68,8 @@ def evaluate(bundle: Bundle, dataset: Dataset, occasion: Occasion, folder: Path 
         The bundle does not say who trained it.
     """
     part = unseen_part(bundle, dataset)
-    logits, activation, _ = predict(bundle, part)
+    outputs = predict(bundle, part)
+    logits = logits_out_of_fold(bundle, part, outputs)
     answered = answers_out_of_fold(bundle, with_logits(part, logits, part.source))
     sample = sample_of(part, logits, answered.probabilities)
     thresholds = youden_out_of_fold(sample)
@@ -90,7 +92,7 @@ def evaluate(bundle: Bundle, dataset: Dataset, occasion: Occasion, folder: Path 
             "decisions": _decisions(sample, answered),
         },
         "readers": None if reads is None else beside_readers(sample, reads, thresholds),
-        "localisation": None if folder is None else _localisation(folder, sample, activation),
+        "localisation": None if folder is None else _localisation(folder, sample, outputs.activation),
     }
     write_json(bundle.root / EVALUATION, record)
     (bundle.root / REPORT).parent.mkdir(exist_ok=True)

@@ -6,7 +6,6 @@ import sys
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from candor.model.bundle import Model
 from candor.model.onnx_engine import OnnxEngine
@@ -15,22 +14,6 @@ from training.data.pictures import as_radiograph, network_input, read_picture
 from training.data.readers import Dataset
 
 BATCH: Final = 8
-
-
-def predict_logits(model: Model, dataset: Dataset) -> NDArray[np.float32]:
-    """Return the logits of every picture, ``(images, findings)``.
-
-    Parameters
-    ----------
-    model, dataset
-        As for :func:`predict`.
-
-    Raises
-    ------
-    BundleError, DataError
-        As for :func:`predict`.
-    """
-    return predict(model, dataset).logits
 
 
 def predict(model: Model, dataset: Dataset) -> Outputs:

@@ -33,7 +33,8 @@ from training.data.groups import AGES, ATTRIBUTES
 from training.data.readers.cells import Mark, mark_of, marks_of_labels, sex_of, view_of, years
 from training.data.readers.tables import Cells, read_table
 from training.data.splits import unit_hash
-from training.predictions.predict import predict_logits
+from training.predictions.fold_heads import logits_out_of_fold
+from training.predictions.predict import predict
 
 Floats = NDArray[np.float64]
 Names = NDArray[np.str_]
@@ -108,7 +109,7 @@ class Predictions:
 
 
 def predictions_of(model: Model, dataset: Dataset, source: str = "the data set") -> Predictions:
-    """Run a bundle's network over a data set of its findings.
+    """Run a bundle's network over a data set of its findings; a head refitted to its patients answers out of fold.
 
     Parameters
     ----------
@@ -124,7 +125,7 @@ def predictions_of(model: Model, dataset: Dataset, source: str = "the data set")
     BundleError, DataError, Refused
         As for :func:`training.predictions.predict.predict`.
     """
-    return with_logits(dataset, predict_logits(model, dataset), source)
+    return with_logits(dataset, logits_out_of_fold(model, dataset, predict(model, dataset)), source)
 
 
 def with_logits(dataset: Dataset, logits: NDArray[np.float32], source: str) -> Predictions:

@@ -29,7 +29,7 @@ from training.bundles.metadata import TEMPLATE
 from training.bundles.onnx_export import PREFIX, tensor_extents, write_graph
 from training.bundles.trained import read_trained
 from training.learn.recipe import Recipe
-from training.predictions.predict import predict_logits
+from training.predictions.predict import predict
 
 
 def test_a_new_bundle_defers_everything(tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_monai_runs_the_inference_as_the_application_would(random_bundle: Path, 
     assert header[:-1] == ["image", *(finding.label for finding in THREE)]
     dataset = read_nih(mini_nih)
     bundle = load_bundle(random_bundle)
-    expected = bundle.calibration.probabilities(predict_logits(load_model(random_bundle), dataset))
+    expected = bundle.calibration.probabilities(predict(load_model(random_bundle), dataset).logits)
     by_name = {image.path.name: row for image, row in zip(dataset.images, expected, strict=True)}
     assert len(rows) == len(by_name)
     for name, *values in rows:

@@ -17,7 +17,7 @@ from tests.bundles import THREE
 from tests.nih import read_nih
 from tests.results import write_results_json
 from tests.training.predictions.written import write_predictions
-from training.predictions.predict import predict_logits
+from training.predictions.predict import predict
 from training.predictions.table import CLIP, Predictions, predictions_of, read_predictions
 
 PUBLISHED = """Image Index,prob_Effusion,prob_Mass
@@ -127,7 +127,7 @@ def test_a_bundles_own_predictions(mini_nih: Path, random_bundle: Path) -> None:
     dataset = read_nih(mini_nih, model.findings)
     mine = replace(dataset, images=dataset.images[:9])
     read = predictions_of(model, mine, "a site")
-    np.testing.assert_array_equal(read.logits, predict_logits(model, mine))
+    np.testing.assert_array_equal(read.logits, predict(model, mine).logits)
     np.testing.assert_array_equal(read.labels, mine.labels())
     assert read.images.tolist() == [image.name for image in mine.images]
     assert set(read.groups) == {"sex", "age group", "view"}
