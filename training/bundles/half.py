@@ -6,6 +6,7 @@ batch normalisation change the answers most, and cost little.
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -78,7 +79,10 @@ def halve(trained: Trained, weights: Path, smaller: Smaller) -> None:
         return
     inputs = _inputs(smaller.pictures, trained.input)
     before = _logits(trained, weights, inputs)
-    write_weights(weights, {name: t.half() if name in chosen else t for name, t in state.items()})
+    scratch = weights.with_suffix(".half")
+    write_weights(scratch, {name: t.half() if name in chosen else t for name, t in state.items()})
+    shutil.copyfile(scratch, weights)  # keeps the mode: safetensors' own files are for their owner alone
+    scratch.unlink()
     changes = np.abs(_logits(trained, weights, inputs) - before)
     most = float(np.quantile(changes, MOST))
     print(
