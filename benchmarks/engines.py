@@ -42,7 +42,7 @@ class PlainForward(torch.nn.Module):
         self.trunk, self.head = network.trunk, network.head
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Classify ``(n, 1, side, side)`` to ``(n, findings)``."""
+        """Classify ``(n, sizes, side, side)`` to ``(n, findings)``."""
         return torch.as_tensor(self.head(self.trunk(images).mean(dim=(2, 3))))
 
 
@@ -50,7 +50,7 @@ def plain_session(bundle: Bundle) -> onnxruntime.InferenceSession:
     """Export the plain forward and load it, on one thread."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    example = torch.zeros(1, 1, bundle.input.side, bundle.input.side)
+    example = torch.zeros(1, len(bundle.input.sides), bundle.input.side, bundle.input.side)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's word on its own exporter
         path = Path(folder, "plain.onnx")
@@ -67,7 +67,7 @@ def plain_session(bundle: Bundle) -> onnxruntime.InferenceSession:
 
 def pictures(bundle: Bundle, batch: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     """Make a batch of noise as the network takes it."""
-    shape = (batch, 1, bundle.input.side, bundle.input.side)
+    shape = (batch, len(bundle.input.sides), bundle.input.side, bundle.input.side)
     return np.random.default_rng(0).normal(size=shape).astype(np.float32)
 
 

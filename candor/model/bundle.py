@@ -8,7 +8,7 @@ A bundle is a MONAI bundle whose JSON files name each other by SHA-256::
     models/calibration.json   names the weights that it was fitted to
     models/gate.json          names the weights and the calibration that it was fitted to
     models/error_model.json   optional: the learned gate; names both too, and its own weights in the same folder
-    models/percentiles.json   optional: quantiles of the logits of the test images; names the weights
+    models/percentiles.json   optional: quantiles of the logits of unseen patients' images; names the weights
     models/familiarity.json   optional: the out-of-distribution check; names the weights that it was fitted to, and its
                               own tensors in the same folder
 

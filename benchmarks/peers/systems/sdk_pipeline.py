@@ -44,6 +44,7 @@ from monai.deploy.operators.dicom_utils import EquipmentInfo, ModelInfo
 from monai.transforms import Compose, EnsureChannelFirst, NormalizeIntensity, Resize, ScaleIntensity
 from monai.visualize import GradCAM
 from pydicom.uid import generate_uid
+from torch.nn.functional import pad
 
 from benchmarks.engines import PlainForward
 from candor.model.bundle import Bundle, find_bundle, load_bundle
@@ -61,15 +62,24 @@ class Model:
         self.name, self.version = bundle.name, bundle.version
         self.network = PlainForward(bundle).eval()
         self.grad_cam = GradCAM(self.network, target_layers="trunk")
-        side = (bundle.input.side, bundle.input.side)
-        self.transforms = Compose(
-            [
-                EnsureChannelFirst(channel_dim="no_channel"),
-                ScaleIntensity(),
-                Resize(side, mode="area"),
-                NormalizeIntensity(np.array([bundle.input.mean]), np.array([bundle.input.std])),
-            ]
-        )
+        mean, std = (np.array([value]) for value in (bundle.input.mean, bundle.input.std))
+        self._transforms = [
+            Compose(
+                [
+                    EnsureChannelFirst(channel_dim="no_channel"),
+                    ScaleIntensity(),
+                    Resize((side, side), mode="area"),
+                    NormalizeIntensity(mean, std),
+                ]
+            )
+            for side in bundle.input.sides
+        ]
+
+    def picture(self, pixels: Any) -> torch.Tensor:
+        """Return a batch of one picture: a channel for each size that the network reads, in its upper left."""
+        sizes = [transform(pixels).as_tensor() for transform in self._transforms]
+        side = sizes[0].shape[-1]
+        return torch.cat([pad(size, (0, side - size.shape[-1]) * 2) for size in sizes])[None]
 
 
 class ChestClassifierOperator(Operator):  # type: ignore[misc]
@@ -98,7 +108,7 @@ class ChestClassifierOperator(Operator):  # type: ignore[misc]
         """Work on one study."""
         pixels = op_input.receive("image").asnumpy()[0]
         series = op_input.receive("study_selected_series_list")[0].selected_series[0].series
-        picture = self._model.transforms(pixels.astype(np.float32)).as_tensor()[None]
+        picture = self._model.picture(pixels.astype(np.float32))
         with torch.inference_mode():
             logits = self._model.network(picture)[0]
         self.logits = logits.tolist()
