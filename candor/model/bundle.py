@@ -51,7 +51,7 @@ FAMILIARITY_TENSORS: Final = Path("models", "familiarity.safetensors")
 _EXPORT: Final = "export the bundle again (python -m training export)"
 _CALIBRATE: Final = "calibrate it again (python -m training calibrate)"
 _FIT_GATE: Final = "fit the gate again (python -m training fit-gate)"
-_EVALUATE: Final = "evaluate again (python -m training evaluate), or delete it"
+_FIT_PERCENTILES: Final = "fit them again (python -m training fit-percentiles), or delete it"
 _FIT_FAMILIARITY: Final = "fit it again (python -m training fit-familiarity), or delete it"
 _FIT_LEARNED_GATE: Final = "fit it again (python -m training fit-error-model), or delete it"
 
@@ -258,7 +258,7 @@ def _load_learned_gate(model: Model) -> LearnedGate | None:
 
 
 def _load_percentiles(model: Model) -> Percentiles | None:
-    file = JsonFile(model.root / PERCENTILES, _EVALUATE)
+    file = JsonFile(model.root / PERCENTILES, _FIT_PERCENTILES)
     if not file.path.exists():
         return None
     record = file.read(PercentilesFile)

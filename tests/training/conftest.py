@@ -41,6 +41,7 @@ def made(mini_nih: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
         ["export", "--work", str(work), *target],
         ["calibrate", *data, *target, "--date", DAY],
         ["fit-gate", *data, *target, "--date", DAY],
+        ["fit-percentiles", *data, *target],
         ["evaluate", *data, *target, "--date", DAY],
     )
     for arguments in runs:

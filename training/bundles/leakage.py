@@ -28,9 +28,10 @@ class _Patients(Record):
 
 
 def unseen_part(model: Model, dataset: Dataset) -> Dataset:
-    """Return the UNSEEN patients of a data set.
+    """Return the patients of a data set whom the network never saw.
 
-    Patients of another data set are taken for other people, whatever their identifiers.
+    Of the data set that trained it, these are the UNSEEN patients. Patients of another data set are taken for other
+    people, whatever their identifiers, and all of them are used.
 
     Parameters
     ----------
@@ -46,6 +47,8 @@ def unseen_part(model: Model, dataset: Dataset) -> Dataset:
     BundleError
         The bundle does not list the patients who trained it.
     """
+    if from_elsewhere(model, dataset):
+        return dataset
     part = dataset.only(Subset.UNSEEN)
     if not part.images:
         raise DataError(
@@ -56,9 +59,25 @@ def unseen_part(model: Model, dataset: Dataset) -> Dataset:
     return part
 
 
+def from_elsewhere(model: Model, dataset: Dataset) -> bool:
+    """Return whether a data set is another one than that which trained the network.
+
+    Parameters
+    ----------
+    model
+        The network.
+    dataset
+        The data to fit to or to measure on.
+
+    Raises
+    ------
+    BundleError
+        The bundle's metadata cannot be read.
+    """
+    return JsonFile(model.root / METADATA, _EXPORT).read(_Training, at="candor.training").data != dataset.source
+
+
 def _require_unseen(model: Model, dataset: Dataset) -> None:
-    if JsonFile(model.root / METADATA, _EXPORT).read(_Training, at="candor.training").data != dataset.source:
-        return
     listed = JsonFile(model.root / SPLITS, _EXPORT).read(_Patients, at="patients")
     seen = set(dataset.patients().tolist()) & {*listed.train, *listed.validation}
     if seen:

@@ -1,4 +1,4 @@
-"""The verbs about a bundle: import-weights, export and evaluate."""
+"""The verbs about a bundle: import-weights, export, fit-percentiles and evaluate."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ def add_bundle_verbs(add: AddVerb) -> None:
     """Add the verbs to a command line."""
     _add_import_weights(add)
     _add_export(add)
+    _add_fit_percentiles(add)
     _add_evaluate(add)
 
 
@@ -78,20 +79,49 @@ def _export(options: argparse.Namespace) -> None:
         print(export(joined, options.bundle, smaller))
 
 
+def _add_fit_percentiles(add: AddVerb) -> None:
+    text = (
+        "Fit the percentiles of each finding's score to the unseen patients of a data set. Write "
+        "models/percentiles.json; other parts of the bundle stay as they are."
+    )
+    verb = add(_fit_percentiles, "fit-percentiles", text)
+    add_bundle(verb)
+    add_data(verb)
+
+
+def _fit_percentiles(options: argparse.Namespace) -> None:
+    from candor.model.bundle import load_model
+    from training.cli.inputs import data_of
+    from training.measure.percentiles import fit_percentiles
+
+    model = load_model(options.bundle)
+    print(f"fitted to {fit_percentiles(model, data_of(options, model))}")
+
+
 def _add_evaluate(add: AddVerb) -> None:
-    text = "Measure a bundle on the unseen patients. Write figures, a report and the model card, and print the card."
+    text = (
+        "Measure a bundle on the unseen patients, or on all patients of another data set. Write figures, a report and "
+        "the model card, and print the card. The bundle's hash stays the same."
+    )
     verb = add(_evaluate, "evaluate", text)
     add_bundle(verb)
     add_data(verb)
     add_date(verb)
+    verb.add_argument(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="folder to write, instead of models/evaluation.json and docs/ in the bundle",
+    )
 
 
 def _evaluate(options: argparse.Namespace) -> None:
     from candor.model.bundle import load_bundle
     from training.cli.inputs import data_of
     from training.measure.evaluate import evaluate
-    from training.model_card.card import write_card
+    from training.model_card.card import require_facts, write_card
 
     bundle = load_bundle(options.bundle)
-    evaluate(bundle, data_of(options, bundle), occasion_of(options), options.data)
-    print(write_card(options.bundle).read_text(), end="")
+    require_facts(bundle.root)
+    evaluate(bundle, data_of(options, bundle), occasion_of(options), options.data, options.out)
+    print(write_card(bundle.root, options.out).read_text(), end="")

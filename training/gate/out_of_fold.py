@@ -60,11 +60,14 @@ class Answers:
         Calibrated, at the prevalence of the fit.
     absent, present
         Which answers are so; the others are deferred.
+    fitted_here
+        Whether the bundle's calibration or gate was fitted to these data, so that the answers are out of fold.
     """
 
     log_odds: Floats
     absent: Bools
     present: Bools
+    fitted_here: bool
 
     @property
     def probabilities(self) -> Floats:
@@ -102,7 +105,7 @@ def answers_out_of_fold(bundle: Bundle, predictions: Predictions, shown: Floats 
 
     fitted_here = goal is not None or _fitted_to(bundle.calibration, predictions)
     answers = out_of_fold(predictions.patients, answer) if fitted_here else _answered(bundle.calibration, pairs, logits)
-    return Answers(answers[..., 0], answers[..., 1] > 0, answers[..., 2] > 0)
+    return Answers(answers[..., 0], answers[..., 1] > 0, answers[..., 2] > 0, fitted_here)
 
 
 def log_odds_out_of_fold(calibration: Calibration, predictions: Predictions) -> Floats:

@@ -1,7 +1,8 @@
-"""Measure a bundle on patients that the classifier never saw; write ``evaluation.json``, the report and its plots.
+"""Measure a bundle on patients that the network never saw; write ``evaluation.json``, the report and its plots.
 
-All is measured on the UNSEEN patients, by the official test list or by hash: the network saw none of them. Calibration,
-gate and thresholds were fitted to them, and are measured out of fold (:mod:`training.gate.out_of_fold`).
+Of the data set that trained the network these are the UNSEEN patients, by the official test list or by hash; of another
+data set, all patients. Calibration and gate are measured out of fold where they were fitted to these patients
+(:mod:`training.gate.out_of_fold`). No file of the bundle's hash is written.
 
 References
 ----------
@@ -10,15 +11,15 @@ Efron 1979 (bootstrap), here of patients. Guo et al. 2017 (expected calibration 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from candor.decide.percentiles import quantiles_of
-from candor.model.bundle import PERCENTILES, Bundle, load_bundle
-from training.bundles.leakage import unseen_part
+from candor.model.bundle import Bundle
+from training.bundles.leakage import from_elsewhere, unseen_part
 from training.data.dataset import Dataset
 from training.data.splits import FOLDS
 from training.gate.out_of_fold import Answers, answers_out_of_fold
@@ -30,11 +31,12 @@ from training.measure.evaluation.figures import (
     youden_out_of_fold,
 )
 from training.measure.evaluation.gallery import draw
-from training.measure.evaluation.localisation import localisation, maps_of, read_boxes
+from training.measure.evaluation.localisation import Box, localisation, maps_of, read_boxes
 from training.measure.evaluation.populations import groups, modes
-from training.measure.evaluation.radiologists import beside_readers, read_reads
+from training.measure.evaluation.radiologists import Reads, beside_readers, read_reads
 from training.measure.evaluation.report import REPORT, write_report
 from training.measure.evaluation.sample import RESAMPLES, SEED, Record, Sample, sample_of
+from training.predictions.cross_fitting import require_folds
 from training.predictions.fold_heads import logits_out_of_fold
 from training.predictions.predict import predict
 from training.predictions.table import with_logits
@@ -44,13 +46,17 @@ EVALUATION: Final = Path("models", "evaluation.json")
 """Path of the figures in a bundle."""
 
 
-def evaluate(bundle: Bundle, dataset: Dataset, occasion: Occasion, folder: Path | None = None) -> Record:
-    """Measure ranking, calibration, answers and localisation, and write figures, report and plots into the bundle.
+def evaluate(
+    bundle: Bundle, dataset: Dataset, occasion: Occasion, folder: Path | None = None, out: Path | None = None
+) -> Record:
+    """Measure ranking, calibration, answers and localisation, and write figures, report and plots.
+
+    Everything that can be refused is checked before the network runs.
 
     Parameters
     ----------
     bundle
-        A calibrated bundle with a gate; its folder gets the files.
+        The bundle. Without a calibration the figures that need one are left out.
     dataset
         Data of the bundle's findings, in the bundle's order.
     occasion
@@ -58,64 +64,84 @@ def evaluate(bundle: Bundle, dataset: Dataset, occasion: Occasion, folder: Path 
     folder
         May hold the radiologists' reads (``experts_*.csv``) and boxes (``boxes.csv``); without them the bundle is not
         compared with those.
+    out
+        Folder that gets ``models/evaluation.json``, the report and its plots in ``docs``; None for the bundle's.
 
     Raises
     ------
     DataError
-        The data set has no UNSEEN patient or too few of them, some of them trained the network, or a table of the
+        The data set has no unseen patient or too few of them, some of them trained the network, or a table of the
         radiologists cannot be used.
     BundleError
         The bundle does not say who trained it.
     """
-    part = unseen_part(bundle, dataset)
+    part, root = unseen_part(bundle, dataset), out or bundle.root
+    require_folds(part.patients())
+    beside = _Beside.read(folder, part)
+    for file in (EVALUATION, REPORT):
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
     outputs = predict(bundle, part)
-    logits = logits_out_of_fold(bundle, part, outputs)
+    activation, logits = outputs.activation, logits_out_of_fold(bundle, part, outputs)
     answered = answers_out_of_fold(bundle, with_logits(part, logits, part.source))
     sample = sample_of(part, logits, answered.probabilities)
-    thresholds = youden_out_of_fold(sample)
-    reads = None if folder is None else read_reads(folder, sample)
-    _write_percentiles(bundle, sample)
     record: Record = {
-        "bundle_sha256": load_bundle(bundle.root).sha256,
+        "bundle_sha256": bundle.sha256,
         **occasion.facts,
         "data": dataset.source,
-        "held_out_by": "official list" if dataset.split.needs_lists else "hash",
+        "held_out_by": _held_out_by(bundle, dataset),
+        "calibrated": bundle.calibration.origin is not None,
+        "fitted_here": answered.fitted_here,
         "resamples": RESAMPLES,
         "folds": FOLDS,
+        **_figures(sample, answered, activation, beside, calibrated=bundle.calibration.origin is not None),
+    }
+    write_json(root / EVALUATION, record)
+    draw((root / REPORT).parent, sample, beside.reads, record)
+    write_report(root, record)
+    return record
+
+
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """What radiologists said of the pictures, read before the network runs."""
+
+    reads: Reads | None = None
+    boxes: list[Box] | None = None
+
+    @classmethod
+    def read(cls, folder: Path | None, part: Dataset) -> _Beside:
+        if folder is None:
+            return cls()
+        nothing = np.zeros((len(part.images), len(part.findings)))
+        pictures = Sample(part.images, part.findings, nothing, nothing, nothing)
+        return cls(read_reads(folder, pictures), read_boxes(folder, pictures))
+
+
+def _held_out_by(bundle: Bundle, dataset: Dataset) -> str:
+    if from_elsewhere(bundle, dataset):
+        return "another data set"
+    return "official list" if dataset.split.needs_lists else "hash"
+
+
+def _figures(
+    sample: Sample, answered: Answers, activation: NDArray[np.float32], beside: _Beside, *, calibrated: bool
+) -> Record:
+    thresholds = youden_out_of_fold(sample)
+    reads, boxes = beside.reads, beside.boxes
+    maps = None if boxes is None else maps_of(activation, boxes)
+    return {
         "unseen": {
             **ranking(sample),
             "groups": groups(sample),
             "modes": modes(sample),
-            "calibration": calibration(sample),
-            "calibration_error": calibration_against_floor(sample),
             "answers": answers(sample, thresholds),
-            "decisions": _decisions(sample, answered),
+            "calibration": calibration(sample) if calibrated else None,
+            "calibration_error": calibration_against_floor(sample) if calibrated else None,
+            "decisions": _decisions(sample, answered) if calibrated else None,
         },
         "readers": None if reads is None else beside_readers(sample, reads, thresholds),
-        "localisation": None if folder is None else _localisation(folder, sample, outputs.activation),
+        "localisation": None if boxes is None or maps is None else localisation(sample, boxes, maps, RESAMPLES, SEED),
     }
-    write_json(bundle.root / EVALUATION, record)
-    (bundle.root / REPORT).parent.mkdir(exist_ok=True)
-    draw((bundle.root / REPORT).parent, sample, reads, record)
-    write_report(bundle.root, record)
-    return record
-
-
-def _write_percentiles(bundle: Bundle, sample: Sample) -> None:
-    """Write ``percentiles.json``: the quantiles of each finding's logits over the UNSEEN patients' pictures.
-
-    The file is part of the bundle's hash, so it names neither date nor command.
-    """
-    pictures = f"{len(sample.images)} pictures of {len(set(sample.patients))} unseen patients"
-    columns = zip(sample.findings, sample.logits.T, strict=True)
-    spread = {finding.label: [round(q, 6) for q in quantiles_of(logits).tolist()] for finding, logits in columns}
-    record = {"description": pictures, "weights_sha256": bundle.weights_sha256, "findings": spread}
-    write_json(bundle.root / PERCENTILES, record)
-
-
-def _localisation(folder: Path, sample: Sample, activation: NDArray[np.float32]) -> Record | None:
-    boxes = read_boxes(folder, sample)
-    return None if boxes is None else localisation(sample, boxes, maps_of(activation, boxes), RESAMPLES, SEED)
 
 
 def _decisions(sample: Sample, answered: Answers) -> Record:

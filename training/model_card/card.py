@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from candor.model.bundle import CALIBRATION, GATE, METADATA
+from candor.study.errors import BundleError
 from training.bundles.metadata import SPLITS
 from training.markdown import alone, spaced, table, with_interval
 from training.measure.evaluate import EVALUATION
-from training.measure.evaluation.report import REPORT, held_out, out_of_fold
+from training.measure.evaluation.report import REPORT, UNCALIBRATED, held_out, out_of_fold
 from training.model_card.checks import checks
 from training.model_card.origin import limits, origin, training_command, unseen
 
@@ -23,22 +24,52 @@ COIN: Final = 0.5
 Json = dict[str, Any]
 
 
-def write_card(root: Path) -> Path:
-    """Write the model card of an evaluated bundle, and return its path."""
-    files = {name: json.loads((root / path).read_text()) for name, path in _FILES.items()}
-    path = root / CARD
+def write_card(root: Path, out: Path | None = None) -> Path:
+    """Write the model card of an evaluated bundle, and return its path.
+
+    Parameters
+    ----------
+    root
+        The bundle's folder.
+    out
+        The folder that the evaluation was written to; the card goes there too. None for the bundle's.
+    """
+    evaluated = out or root
+    files, evaluation = _files(root), json.loads((evaluated / EVALUATION).read_text())
+    path = evaluated / CARD
     path.parent.mkdir(exist_ok=True)
-    path.write_text("\n\n".join(_sections(**files, more=checks(root))) + "\n")
+    path.write_text("\n\n".join(_sections(**files, evaluation=evaluation, more=checks(root))) + "\n")
     return path
 
 
-_FILES: Final = {
-    "metadata": METADATA,
-    "splits": SPLITS,
-    "calibration": CALIBRATION,
-    "gate": GATE,
-    "evaluation": EVALUATION,
-}
+def require_facts(root: Path) -> None:
+    """Check that a bundle states what its card needs, apart from the evaluation.
+
+    Parameters
+    ----------
+    root
+        The bundle's folder.
+
+    Raises
+    ------
+    BundleError
+        A file or a fact is missing.
+    """
+    try:
+        files = _files(root)
+        list(origin(files["metadata"], files["splits"]))
+        training_command(files["metadata"])
+        list(checks(root))
+    except (OSError, KeyError) as error:
+        missing = error.filename if isinstance(error, OSError) else error.args[0]
+        raise BundleError(f"{root} lacks {missing}, which its card needs; export the bundle again") from error
+
+
+def _files(root: Path) -> dict[str, Json]:
+    return {name: json.loads((root / path).read_text()) for name, path in _FILES.items()}
+
+
+_FILES: Final = {"metadata": METADATA, "splits": SPLITS, "calibration": CALIBRATION, "gate": GATE}
 
 
 def _sections(
@@ -102,15 +133,19 @@ def _experts(evaluation: Json) -> Iterable[str]:
 
 def _calibration(calibration: Json, evaluation: Json) -> Iterable[str]:
     yield "## What its probabilities mean"
+    measured = evaluation["unseen"]["calibration"]
+    if measured is None:
+        yield UNCALIBRATED
+        return
     yield (
         f"The bundle was {calibration['description']}. The kind of each finding's map is chosen by "
         "cross-validation over patients; one with few positives is shifted to its prevalence, shares the slope of "
         "the others where that does better, or keeps its map. "
         "The report's probability is then shifted from the prevalence of the fit to the assumed one, the "
         f"{calibration.get('assumed_prevalence', 'prevalence of all ChestX-ray14')}. Expected calibration error "
-        "(15 bins) and Brier score are out of fold, before and after, at the prevalence of the fit."
+        f"(15 bins) and Brier score are {'out of fold, ' * evaluation['fitted_here']}before and after, at the "
+        "prevalence of the fit."
     )
-    measured = evaluation["unseen"]["calibration"]
     rows = [_calibration_row(label, m, measured[label]) for label, m in calibration["findings"].items()]
     header = ("finding", "map", "slope", "prevalence, fit", "assumed", "ECE before", "after", "Brier before", "after")
     yield table(header, rows)
@@ -142,12 +177,15 @@ def _calibration_row(label: str, fitted: Json, measured: Json) -> Sequence[objec
 
 def _gate(gate: Json, evaluation: Json) -> Iterable[str]:
     yield "## When it answers"
+    counts = evaluation["unseen"]["decisions"]
+    if counts is None or gate["kind"] == "closed":
+        yield f"The gate: {gate['description']}."
+        return
+    folds = " The counts are out of fold: each patient is answered by a calibration and a gate of the other patients."
     yield (
         f"The gate: {gate['description']}. {_assumption(gate)} A site fits its own gate to its own patients. A finding "
-        "without a threshold is never answered that way: it is deferred. The counts are out of fold: each patient is "
-        "answered by a calibration and a gate of the other patients."
+        f"without a threshold is never answered that way: it is deferred.{folds * evaluation['fitted_here']}"
     )
-    counts = evaluation["unseen"]["decisions"]
     rows = [_gate_row(label, pair, counts[label]) for label, pair in gate["findings"].items()]
     header = ("finding", "absent up to", "present from", "absent", "deferred", "present", "missed", "right of present")
     yield table(header, rows)
@@ -179,7 +217,8 @@ def _unsupported(pair: Json) -> Iterable[str]:
 
 def _commands(metadata: Json, calibration: Json, gate: Json, evaluation: Json) -> Iterable[str]:
     yield "## The commands behind the numbers"
-    dated = [f"{record['command']}  # {record['date']}" for record in (calibration, gate, evaluation)]
+    records = (record for record in (calibration, gate, evaluation) if "command" in record)
+    dated = [f"{record['command']}  # {record['date']}" for record in records]
     yield "\n".join(["```", training_command(metadata), "python -m training export", *dated, "```"])
     yield f"Bundle SHA-256 {evaluation['bundle_sha256']}."
 

@@ -27,6 +27,23 @@ def folds_of(patients: Names) -> NDArray[np.int64]:
     return np.asarray([fold_of(str(patient)) for patient in patients], np.int64)
 
 
+def require_folds(patients: Names) -> None:
+    """Check that patients can be cross-fitted.
+
+    Parameters
+    ----------
+    patients
+        ``(images,)``: the patient of each image.
+
+    Raises
+    ------
+    DataError
+        All of them are in one fold.
+    """
+    if len(np.unique(folds_of(patients))) < 2:
+        raise DataError(f"{len(np.unique(patients))} patients are too few for cross-fitting; give more patients")
+
+
 def out_of_fold(patients: Names, fit_and_apply: Callable[[Bools, Bools], NDArray[np.float64]]) -> NDArray[np.float64]:
     """Return what each image gets from a fit to the patients of the other folds.
 
@@ -47,9 +64,8 @@ def out_of_fold(patients: Names, fit_and_apply: Callable[[Bools, Bools], NDArray
     DataError
         All patients are in one fold, so that none are left to fit to.
     """
+    require_folds(patients)
     folds = folds_of(patients)
-    if len(np.unique(folds)) < 2:
-        raise DataError(f"{len(np.unique(patients))} patients are too few for cross-fitting; give more patients")
     parts = {fold: fit_and_apply(folds != fold, folds == fold) for fold in np.unique(folds)}
     whole = np.empty((len(patients), *next(iter(parts.values())).shape[1:]))
     for fold, rows in parts.items():

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from candor.model.bundle import CALIBRATION, GATE, METADATA, WEIGHTS, load_bundle
+from candor.model.bundle import CALIBRATION, GATE, METADATA, PERCENTILES, WEIGHTS, load_bundle
 from candor.study.errors import DataError, SettingsError
 from candor.study.findings import Finding
 from tests.nih import PLANTED, make_nih, read_nih
@@ -22,7 +22,9 @@ from training.data.splits import Subset
 from training.learn.recipe import Recipe, Stage
 from training.learn.train import train
 from training.measure.evaluate import EVALUATION
+from training.measure.evaluation.report import REPORT
 from training.model_card.card import CARD, write_card
+from training.predictions.predict import predict_logits
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -97,6 +99,74 @@ def test_the_card_shows_the_numbers_of_the_files(made: Made) -> None:
     assert "--stage 48 1 0.01 --stage 64 3 0.01" in card
     for record in (read(made.bundle / CALIBRATION), gate, evaluation):
         assert record["command"] in card
+
+
+def test_measuring_leaves_the_bundle_alone(made: Made, tmp_path: Path) -> None:
+    bundle, out = Path(shutil.copytree(made.bundle, tmp_path / "cxr")), tmp_path / "out"
+    (bundle / PERCENTILES).unlink()
+    before = {path: path.read_bytes() for path in bundle.rglob("*") if path.is_file()}
+    assert main(["evaluate", "--data", str(made.data), "--bundle", str(bundle), "--out", str(out), "--date", DAY]) == 0
+    assert {path: path.read_bytes() for path in bundle.rglob("*") if path.is_file()} == before
+    sha256 = load_bundle(bundle).sha256
+    assert read(out / EVALUATION)["bundle_sha256"] == sha256
+    assert f"Bundle SHA-256 {sha256}." in (out / CARD).read_text()
+    assert {"README.md", "evaluation.md", "evaluation-auc.png"} <= {path.name for path in (out / "docs").iterdir()}
+    assert main(["evaluate", "--data", str(made.data), "--bundle", str(bundle), "--date", DAY]) == 0
+    assert load_bundle(bundle).sha256 == sha256  # its own figures are no part of the hash
+
+
+def test_percentiles_have_a_verb_of_their_own(made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bundle = Path(shutil.copytree(made.bundle, tmp_path / "cxr"))
+    (bundle / PERCENTILES).unlink()
+    assert main(["fit-percentiles", "--data", str(made.data), "--bundle", str(bundle)]) == 0
+    part = read_nih(made.data).only(Subset.UNSEEN)
+    words = f"{len(part.images)} pictures of {len(set(part.patients().tolist()))} unseen patients"
+    assert capsys.readouterr().out == f"fitted to {words}\n"
+    assert (bundle / PERCENTILES).read_bytes() == (made.bundle / PERCENTILES).read_bytes()
+    percentiles = load_bundle(bundle).percentiles
+    assert percentiles is not None
+    assert percentiles.description == words
+    logits = predict_logits(load_bundle(bundle), part)
+    for k, finding in enumerate(Finding):
+        assert percentiles.quantiles[finding][[0, -1]] == pytest.approx(
+            [logits[:, k].min(), logits[:, k].max()], abs=1e-5
+        )
+
+
+def test_a_bundle_without_calibration_is_measured_as_far_as_it_goes(made: Made, tmp_path: Path) -> None:
+    bundle = tmp_path / "cxr"
+    assert main(["export", "--work", str(made.work), "--bundle", str(bundle)]) == 0
+    assert main(["evaluate", "--data", str(made.data), "--bundle", str(bundle), "--date", DAY]) == 0
+    figures, calibrated = read(bundle / EVALUATION)["unseen"], read(made.bundle / EVALUATION)["unseen"]
+    assert figures["findings"] == calibrated["findings"]  # ranking needs no calibration
+    assert figures["calibration"] is figures["calibration_error"] is figures["decisions"] is None
+    for page in (bundle / CARD, bundle / REPORT):
+        assert "figures that need a calibration are left out" in page.read_text()
+    assert "not fitted: every finding is deferred." in (bundle / CARD).read_text()
+    assert not (bundle / "docs" / "evaluation-reliability.png").exists()
+
+
+def test_what_is_missing_is_told_before_the_network_runs(
+    made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def runs(*arguments: object) -> None:
+        raise AssertionError("the network ran")
+
+    monkeypatch.setattr("training.measure.evaluate.predict", runs)
+    bundle, data = (
+        Path(shutil.copytree(made.bundle, tmp_path / "cxr")),
+        Path(shutil.copytree(made.data, tmp_path / "nih")),
+    )
+    command = ["evaluate", "--data", str(data), "--bundle", str(bundle)]
+    (data / "boxes.csv").write_text("image,finding\n")
+    assert main(command) == EXIT_UNUSABLE
+    assert "boxes.csv" in capsys.readouterr().err
+    (data / "boxes.csv").unlink()
+    metadata = read(bundle / METADATA)
+    del metadata["candor"]["training"]["patients"]
+    (bundle / METADATA).write_text(json.dumps(metadata))
+    assert main(command) == EXIT_UNUSABLE
+    assert "lacks patients, which its card needs; export the bundle again" in capsys.readouterr().err
 
 
 def test_the_card_names_what_is_not_told_from_chance(made: Made, tmp_path: Path) -> None:

@@ -44,8 +44,9 @@ def draw(folder: Path, sample: Sample, reads: Reads | None, record: Json) -> Non
         old.unlink()
     _draw_aucs(_path(folder, "auc"), record)
     plot_curves(sample, _path(folder, "curves"))
-    before, after = sigmoid(sample.logits), sample.probabilities
-    plot_reliability(sample.findings, sample.labels, before, after, _path(folder, "reliability"))
+    if record["calibrated"]:
+        before, after = sigmoid(sample.logits), sample.probabilities
+        plot_reliability(sample.findings, sample.labels, before, after, _path(folder, "reliability"))
     plot_cooccurrence(sample, _path(folder, "cooccurrence"))
     _draw_groups(_path(folder, "groups"), record["unseen"]["groups"])
     if reads is not None:

@@ -13,6 +13,11 @@ from training.measure.evaluation.report_experts import beside_radiologists, loca
 REPORT: Final = Path("docs", "evaluation.md")
 """Path of the report in a bundle; its plots are beside it."""
 
+UNCALIBRATED: Final = (
+    "The bundle is not calibrated yet (`candor model calibrate`): figures that need a calibration are left out, and "
+    "the probabilities are the network's own."
+)
+
 Json = dict[str, Any]
 
 
@@ -41,7 +46,7 @@ def _sections(folder: Path, record: Json) -> Iterable[str]:
     )
     yield from _ranking(folder, record)
     yield from _answers(record["unseen"])
-    yield from _calibration(folder, record["unseen"])
+    yield from _calibration(folder, record)
     yield from _modes(record["unseen"]["modes"])
     yield from _groups(folder, record["unseen"]["groups"])
     yield from beside_radiologists(folder, record["readers"])
@@ -76,12 +81,18 @@ def _ranking(folder: Path, record: Json) -> Iterable[str]:
 
 def held_out(record: Json) -> str:
     """Return in words which pictures were held out from training."""
-    source = record["data"]
-    return f"held out from {source}" + (" by its official test list" if record["held_out_by"] != "hash" else " by hash")
+    source, by = record["data"], record["held_out_by"]
+    if by == "another data set":
+        return f"all of {source}, which is another data set than that of the training"
+    return f"held out from {source}" + (" by its official test list" if by != "hash" else " by hash")
 
 
 def out_of_fold(record: Json) -> str:
     """Return in words how figures avoid the patients to whom calibration and gate were fitted."""
+    if not record["calibrated"]:
+        return UNCALIBRATED
+    if not record["fitted_here"]:
+        return "Calibration and gate are the bundle's, which were not fitted to these patients."
     return (
         f"Calibration, gate and thresholds were fitted to these patients; their figures are out of {record['folds']} "
         "folds: fitted again without each fold, and measured on it."
@@ -119,15 +130,19 @@ def _answered(figures: Json) -> list[str]:
     return [with_interval(figures[name]) for name in ("sensitivity", "specificity", "f1")]
 
 
-def _calibration(folder: Path, unseen: Json) -> Iterable[str]:
+def _calibration(folder: Path, record: Json) -> Iterable[str]:
     yield "## Calibration"
-    mean = unseen["calibration_error"]
+    unseen, mean = record["unseen"], record["unseen"]["calibration_error"]
+    if mean is None:
+        yield UNCALIBRATED
+        return
+    how = "out of fold, " * record["fitted_here"]
     yield (
         f"Mean expected calibration error: {mean['ece']:.4f}, which is {mean['ratio']:.2f} times the floor of "
         f"{mean['floor']:.4f}: the error of a perfect model on as many pictures."
     )
     yield (
-        "Expected calibration error (15 bins) and Brier score out of fold, at the prevalence of the fit. "
+        f"Expected calibration error (15 bins) and Brier score, {how}at the prevalence of the fit. "
         "Resampling adds noise to the bins, which biases the calibration error's intervals upwards."
     )
     yield table(
