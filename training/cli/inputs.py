@@ -55,8 +55,8 @@ def predictions_of(options: argparse.Namespace, model: Model) -> Predictions:
     predictions = replace(predictions, source=options.site or predictions.source)
     if refitted_to(model) == predictions.source:
         raise DataError(
-            f"the head of {model.root} was refitted to {predictions.source}, so its scores of the same patients look too "
-            "good; give --data"
+            f"the head of {model.root} was refitted to {predictions.source}, so its scores of the same patients look "
+            "too good; give --data"
         )
     return predictions
 

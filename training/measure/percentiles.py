@@ -8,7 +8,8 @@ from candor.decide.percentiles import quantiles_of
 from candor.model.bundle import PERCENTILES, Model
 from training.bundles.leakage import unseen_part
 from training.data.dataset import Dataset
-from training.predictions.predict import predict_logits
+from training.predictions.fold_heads import logits_out_of_fold
+from training.predictions.predict import predict
 from training.records import write_json
 
 
@@ -34,7 +35,7 @@ def fit_percentiles(model: Model, dataset: Dataset) -> str:
         The data set has no unseen patient, or some of them trained the network.
     """
     part = unseen_part(model, dataset)
-    logits = predict_logits(model, part).astype(np.float64)
+    logits = logits_out_of_fold(model, part, predict(model, part)).astype(np.float64)
     pictures = f"{len(part.images)} pictures of {len(set(part.patients().tolist()))} unseen patients"
     columns = zip(part.findings, logits.T, strict=True)
     spread = {finding.label: [round(q, 6) for q in quantiles_of(column).tolist()] for finding, column in columns}
