@@ -41,6 +41,7 @@ from operators.answer.explainer import Explainer
 from operators.answer.familiarity_check import FamiliarityCheck
 from operators.answer.preprocessor import Preprocessor
 from operators.answer.shortcut_check import ShortcutCheck
+from operators.answer.study_answerer import StudyAnswerer
 from operators.graph.base import CASE, CaseOperator
 from operators.graph.jobs import Job, JobQueue, JobResult
 from operators.graph.publish import prepare_output
@@ -141,6 +142,7 @@ class ChestXrayApp(Application):
                 percentiles=bundle.percentiles,
                 lungs=lungs,
             ),
+            StudyAnswerer(self, name="answer study", model=bundle.study_answer, max_missed=settings.rule_out_missed),
             OverlayWriter(self, name="write overlays", max_overlays=settings.max_overlays, **writing),
             PresentationStateWriter(self, name="write outlines", **writing),
             ParametricMapWriter(self, name="write heatmaps", **writing),
@@ -178,7 +180,13 @@ def provenance_of(bundle: Bundle, engine: Engine, settings: Settings) -> Provena
         The engine that runs its network.
     settings
         The application's settings.
+
+    Raises
+    ------
+    SettingsError
+        The bundle was not fitted to the promise that the settings name.
     """
+    study = bundle.study_answer
     return Provenance(
         application_version=__version__,
         model_name=bundle.name,
@@ -189,6 +197,7 @@ def provenance_of(bundle: Bundle, engine: Engine, settings: Settings) -> Provena
         calibration=bundle.calibration.description,
         gate=effective_gate(bundle, settings).description,
         familiarity=bundle.familiarity.description if bundle.familiarity else None,
+        study_answer=study.describe(settings.rule_out_missed) if study else None,
     )
 
 
@@ -210,12 +219,16 @@ class ResidentApplication:
     ------
     BundleError
         The model bundle cannot be used.
+    SettingsError
+        The settings do not fit the bundle.
     """
 
     def __init__(self, models: Path, settings: Settings, profiles: Sequence[Profile] | None = None) -> None:
         bundle = load_bundle(find_bundle(models))
+        engine = open_engine(bundle, settings.engine)
+        provenance_of(bundle, engine, settings)  # the graph hides the error of a setting that does not fit
         self._jobs = JobQueue()
-        self._app = ChestXrayApp(self._jobs, bundle, open_engine(bundle, settings.engine), settings, profiles)
+        self._app = ChestXrayApp(self._jobs, bundle, engine, settings, profiles)
 
     def __enter__(self) -> ResidentApplication:
         self._run = self._app.run_async()

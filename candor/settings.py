@@ -76,6 +76,14 @@ class Settings(Block):
         "false_alarm: 1, deferral: 0.2}`. Findings without costs keep the bundle's thresholds. Instead of "
         "`deferral_cost`.",
     )
+    rule_out_missed: float | None = Field(
+        default=0.05,
+        gt=0,
+        lt=1,
+        description="Largest share of abnormal studies that may be called unremarkable: one of the promises that the "
+        "bundle was fitted to, 0.05 or 0.1 for the one that ships. null rules no study out. Without effect where the "
+        "bundle has no answer for the study.",
+    )
     images_per_batch: int = Field(
         default=8,
         ge=1,

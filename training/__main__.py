@@ -17,6 +17,7 @@ from training.cli.checks import add_check_verbs
 from training.cli.gate import add_gate_verbs
 from training.cli.learned_gate import add_fit_learned_gate
 from training.cli.shortcut import add_shortcut_verbs
+from training.cli.study_answer import add_study_answer_verb
 from training.cli.train import add_training_verbs
 
 __all__ = ["EXIT_UNUSABLE", "main"]
@@ -27,6 +28,7 @@ GROUPS: Final = (
     add_calibration_verbs,
     add_gate_verbs,
     add_fit_learned_gate,
+    add_study_answer_verb,
     add_audit_verb,
     add_shortcut_verbs,
     add_check_verbs,

@@ -49,14 +49,26 @@ class Percentiles:
         logit
             The network's logit; between two quantiles the share is interpolated.
         """
-        quantiles = self.quantiles[finding]
-        below = float(np.searchsorted(quantiles, logit, side="left"))
-        above = float(np.searchsorted(quantiles, logit, side="right"))
-        if below != above:  # on one quantile, or on several that are equal
-            return (below + above - 1) / 2
-        if below in (0, POINTS):
-            return 0.0 if below == 0 else 100.0
-        return float(np.interp(logit, quantiles, np.arange(POINTS)))
+        return rank_among(self.quantiles[finding], logit)
+
+
+def rank_among(quantiles: Floats, score: float) -> float:
+    """Return the share of scores below one, in percent.
+
+    Parameters
+    ----------
+    quantiles
+        ``(POINTS,)`` quantiles of the scores, rising.
+    score
+        The score; between two quantiles the share is interpolated.
+    """
+    below = float(np.searchsorted(quantiles, score, side="left"))
+    above = float(np.searchsorted(quantiles, score, side="right"))
+    if below != above:  # on one quantile, or on several that are equal
+        return (below + above - 1) / 2
+    if below in (0, POINTS):
+        return 0.0 if below == 0 else 100.0
+    return float(np.interp(score, quantiles, np.arange(POINTS)))
 
 
 def quantiles_of(logits: Floats) -> Floats:
@@ -70,12 +82,16 @@ def _rising(values: tuple[float, ...]) -> tuple[float, ...]:
     return values
 
 
+Quantiles = Annotated[tuple[float, ...], AfterValidator(_rising)]
+"""The quantiles of a file."""
+
+
 class PercentilesFile(Record):
     """The bundle's ``percentiles.json``."""
 
     description: Text
     weights_sha256: Text
-    findings: dict[str, Annotated[tuple[float, ...], AfterValidator(_rising)]]
+    findings: dict[str, Quantiles]
 
     def percentiles(self, findings: tuple[Finding, ...]) -> Percentiles:
         """Return the quantiles of the model's findings."""

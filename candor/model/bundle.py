@@ -11,6 +11,7 @@ A bundle is a MONAI bundle whose JSON files name each other by SHA-256::
     models/percentiles.json   optional: quantiles of the logits of unseen patients' images; names the weights
     models/familiarity.json   optional: the out-of-distribution check; names the weights that it was fitted to, and its
                               own tensors in the same folder
+    models/study_answer.json  optional: the answer for the study as a whole; names the weights that it was fitted to
 
 Files that do not belong together are refused. Nothing is ever unpickled, and torch is not needed.
 """
@@ -29,6 +30,7 @@ from candor.decide.calibration import Calibration, Origin
 from candor.decide.gate import Gate
 from candor.decide.learned_gate import LearnedGate, LearnedGateFile, LearnedGateHead
 from candor.decide.percentiles import Percentiles, PercentilesFile
+from candor.decide.study_answer import StudyAnswerFile, StudyModel
 from candor.files.hashes import file_sha256
 from candor.files.reader import JsonFile
 from candor.model.bundle_files import CalibrationFile, GateFile, MetadataFile, OriginPart, logit_map
@@ -46,6 +48,7 @@ LEARNED_GATE: Final = Path("models", "error_model.json")
 LEARNED_GATE_WEIGHTS: Final = Path("models", "error_model.safetensors")
 FAMILIARITY: Final = Path("models", "familiarity.json")
 PERCENTILES: Final = Path("models", "percentiles.json")
+STUDY_ANSWER: Final = Path("models", "study_answer.json")
 FAMILIARITY_TENSORS: Final = Path("models", "familiarity.safetensors")
 
 _EXPORT: Final = "export the bundle again (python -m training export)"
@@ -53,6 +56,7 @@ _CALIBRATE: Final = "calibrate it again (python -m training calibrate)"
 _FIT_GATE: Final = "fit the gate again (python -m training fit-gate)"
 _FIT_PERCENTILES: Final = "fit them again (python -m training fit-percentiles), or delete it"
 _FIT_FAMILIARITY: Final = "fit it again (python -m training fit-familiarity), or delete it"
+_FIT_STUDY_ANSWER: Final = "fit it again (python -m training fit-study-answer), or delete it"
 _FIT_LEARNED_GATE: Final = "fit it again (python -m training fit-error-model), or delete it"
 
 
@@ -115,6 +119,8 @@ class Bundle(Model):
         The out-of-distribution check; None where there is none.
     percentiles
         The quantiles of the test images' logits; None where there are none.
+    study_answer
+        The answer for the study as a whole; None where there is none.
     """
 
     calibration: Calibration
@@ -123,6 +129,7 @@ class Bundle(Model):
     learned_gate: LearnedGate | None = None
     familiarity: Familiarity | None = None
     percentiles: Percentiles | None = None
+    study_answer: StudyModel | None = None
 
 
 def find_bundle(models: Path) -> Path:
@@ -167,7 +174,13 @@ def load_bundle(path: Path) -> Bundle:
     model = load_model(path)
     calibration, gate, learned_gate = load_calibration(model), _load_gate(model), _load_learned_gate(model)
     familiarity, percentiles = load_familiarity(model), _load_percentiles(model)
-    optional = ((LEARNED_GATE, learned_gate), (FAMILIARITY, familiarity), (PERCENTILES, percentiles))
+    study_answer = load_study_answer(model)
+    optional = (
+        (LEARNED_GATE, learned_gate),
+        (FAMILIARITY, familiarity),
+        (PERCENTILES, percentiles),
+        (STUDY_ANSWER, study_answer),
+    )
     return Bundle(
         **{field.name: getattr(model, field.name) for field in fields(Model)},
         calibration=calibration,
@@ -176,6 +189,7 @@ def load_bundle(path: Path) -> Bundle:
         learned_gate=learned_gate,
         familiarity=familiarity,
         percentiles=percentiles,
+        study_answer=study_answer,
     )
 
 
@@ -285,6 +299,24 @@ def load_familiarity(model: Model) -> Familiarity | None:
         return record.familiarity(tensors)
     except (SafetensorError, ValueError) as error:
         file.refuse("", f"cannot be used with {tensors.name}: {error}")
+
+
+def load_study_answer(model: Model) -> StudyModel | None:
+    """Load ``study_answer.json`` and check that it was fitted to the model's weights; None where there is none.
+
+    Raises
+    ------
+    BundleError
+        As for :func:`load_bundle`.
+    """
+    file = JsonFile(model.root / STUDY_ANSWER, _FIT_STUDY_ANSWER)
+    if not file.path.exists():
+        return None
+    record = file.read(StudyAnswerFile)
+    file.require_hash("weights_sha256", record.weights_sha256, model.weights, model.weights_sha256)
+    if record.inputs == "logits" and len(record.weights) != len(model.findings):
+        file.refuse("weights", f"has {len(record.weights)} values for {len(model.findings)} findings")
+    return record.model()
 
 
 def _joint_sha256(root: Path, *more: Path) -> str:

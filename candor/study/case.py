@@ -16,7 +16,17 @@ from candor.study.findings import Finding
 from candor.study.policy import Action
 from candor.study.radiograph import Radiograph
 from candor.study.reasons import Reason
-from candor.study.result import Decision, Disposition, FindingResult, Heatmap, Note, ShortcutAudit, disposition, roll_up
+from candor.study.result import (
+    Decision,
+    Disposition,
+    FindingResult,
+    Heatmap,
+    Note,
+    ShortcutAudit,
+    StudyAnswer,
+    disposition,
+    roll_up,
+)
 from candor.study.result_object import Predecessor, ResultObject
 
 T = TypeVar("T")
@@ -153,6 +163,8 @@ class Case:
         The job's time, with a time zone; all times in the results derive from it.
     predecessors
         The reports of earlier versions of the study's results, oldest first.
+    answer
+        The answer for the study as a whole; None where the bundle has no model for it.
     written
         The result objects that have been written.
     failure
@@ -168,6 +180,7 @@ class Case:
     output: Path
     time: datetime
     predecessors: tuple[Predecessor, ...] = ()
+    answer: StudyAnswer | None = None
     written: list[ResultObject] = field(default_factory=list)
     failure: str | None = None
     incomplete: ObjectIncomplete | None = None

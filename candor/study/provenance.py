@@ -47,6 +47,9 @@ class Provenance:
         One line for the report: what the thresholds promise.
     familiarity
         One line: what the familiarity check was fitted to. None where the bundle has none; the report says so.
+    study_answer
+        One line: what the answer for the study was fitted to, and the promise of its rule-out. None where the bundle
+        has none.
     """
 
     application_version: str
@@ -58,6 +61,7 @@ class Provenance:
     calibration: str
     gate: str
     familiarity: str | None = None
+    study_answer: str | None = None
 
     @property
     def device_uid(self) -> str:

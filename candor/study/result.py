@@ -96,6 +96,93 @@ class FindingResult:
     heatmap: Heatmap
 
 
+@unique
+class AnyAbnormality(Enum):
+    """The answer to whether a study shows any abnormality. None of them says that the study is normal."""
+
+    RULED_OUT = "ruled out"  # nothing that Candor looks for is likely; the promise is that of a rule-out
+    NOT_RULED_OUT = "not ruled out"
+    NOT_JUDGED = "not judged"  # no picture of it was judged
+
+
+@dataclass(frozen=True, slots=True)
+class LookFirst:
+    """A finding that a reader should look at first, and why.
+
+    Parameters
+    ----------
+    finding
+        The finding.
+    odds_ratio
+        Its odds over those at the assumed prevalence.
+    probability, prevalence
+        Calibrated P(present) of the image where it is highest, and the assumed prevalence, in [0, 1].
+    region
+        Where the strongest evidence lies in that image (:attr:`Heatmap.region`).
+    sop_instance_uid
+        SOP Instance UID (0008,0018) of that image.
+    """
+
+    finding: Finding
+    odds_ratio: float
+    probability: float
+    prevalence: float
+    region: str
+    sop_instance_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class RuleOutAnswer:
+    """Whether a study is ruled out under one promise.
+
+    Parameters
+    ----------
+    max_missed
+        Largest share of the abnormal studies that may be called unremarkable.
+    confidence
+        Probability that the fitted threshold keeps the promise.
+    ruled_out
+        Whether the study is called unremarkable under it.
+    """
+
+    max_missed: float
+    confidence: float
+    ruled_out: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StudyAnswer:
+    """The answer for a study as a whole: any abnormality, its place in the worklist, and what to look at first.
+
+    Parameters
+    ----------
+    any_abnormality
+        The answer under the promise that the site has set.
+    score
+        The highest score of its judged images, in log-odds; None where none was judged.
+    priority
+        Share of the calibration studies that score lower, from 0 to 100.
+    look_first
+        At most three findings, the first first; empty where the study is ruled out.
+    rule_outs
+        The answer under every promise that the bundle was fitted to.
+    max_missed
+        Which of them counts; None where the site rules nothing out.
+    """
+
+    any_abnormality: AnyAbnormality
+    score: float | None
+    priority: float
+    look_first: tuple[LookFirst, ...]
+    rule_outs: tuple[RuleOutAnswer, ...]
+    max_missed: float | None
+
+    @property
+    def rule_out(self) -> RuleOutAnswer | None:
+        """The answer under the promise that counts; None where there is none."""
+        return next((answer for answer in self.rule_outs if answer.max_missed == self.max_missed), None)
+
+
 def roll_up(decisions: Iterable[Decision]) -> Decision:
     """Return one finding's decision for a study, from those for its images.
 

@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 from candor import RESEARCH_USE
 from candor.study.case import Case, CaseImage, assert_set
 from candor.study.findings import Finding
-from candor.study.result import Decision, Disposition, FindingResult, Note, ShortcutAudit, disposition, roll_up
+from candor.study.result import (
+    Decision,
+    Disposition,
+    FindingResult,
+    Note,
+    ShortcutAudit,
+    StudyAnswer,
+    disposition,
+    roll_up,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +94,8 @@ class StudyResult:
         The assessed images, in the order of their names.
     refused
         The files that were not assessed, in the order of their names.
+    answer
+        The answer for the study as a whole; None where the bundle has no model for it.
     objects
         The result objects that were written; empty where no output folder was given.
     failure
@@ -94,6 +105,7 @@ class StudyResult:
     study_instance_uid: str
     images: tuple[ImageResult, ...]
     refused: tuple[RefusedFile, ...]
+    answer: StudyAnswer | None = None
     objects: tuple[Path, ...] = ()
     failure: str | None = None
     notice: ClassVar[str] = RESEARCH_USE
@@ -123,6 +135,7 @@ def study_result(case: Case) -> StudyResult:
             for image in case.images
             if not image.assessed
         ),
+        answer=case.answer,
         objects=tuple(case.output.parent / written.file for written in case.written),
         failure=case.failure,
     )

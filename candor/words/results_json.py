@@ -19,7 +19,7 @@ from candor.study.errors import DataError
 from candor.study.findings import finding_named
 from candor.study.provenance import APPLICATION_NAME, NO_FAMILIARITY, Provenance
 from candor.study.reasons import Reason
-from candor.study.result import FindingResult, Note, ShortcutAudit
+from candor.study.result import FindingResult, LookFirst, Note, RuleOutAnswer, ShortcutAudit, StudyAnswer
 from candor.study.result_object import ObjectKind, ResultObject
 
 FILE_NAME: Final = "results.json"
@@ -48,6 +48,7 @@ class ModelEntry(Entry):
     calibration: str
     gate: str
     familiarity: str | None
+    study_answer: str | None = None
     notes: list[str]
 
     @classmethod
@@ -61,6 +62,7 @@ class ModelEntry(Entry):
             calibration=provenance.calibration,
             gate=provenance.gate,
             familiarity=provenance.familiarity,
+            study_answer=provenance.study_answer,
             notes=[] if provenance.familiarity else [NO_FAMILIARITY],
         )
 
@@ -207,11 +209,71 @@ class ObjectEntry(Entry):
         )
 
 
+class LookFirstEntry(Entry):
+    """A finding that a reader should look at first, and why."""
+
+    finding: str
+    odds_over_prevalence: float
+    probability: float
+    prevalence: float
+    region: str
+    sop_instance_uid: str
+
+    @classmethod
+    def of(cls, look: LookFirst) -> Self:
+        """Return the entry of a finding, with rounded numbers."""
+        return cls(
+            finding=look.finding.label,
+            odds_over_prevalence=round(look.odds_ratio, 3),
+            probability=round(look.probability, 6),
+            prevalence=round(look.prevalence, 6),
+            region=look.region,
+            sop_instance_uid=look.sop_instance_uid,
+        )
+
+
+class RuleOutEntry(Entry):
+    """Whether a study is ruled out under one promise."""
+
+    max_missed: float
+    confidence: float
+    ruled_out: bool
+
+    @classmethod
+    def of(cls, answer: RuleOutAnswer) -> Self:
+        """Return the entry of the answer under a promise."""
+        return cls(max_missed=answer.max_missed, confidence=answer.confidence, ruled_out=answer.ruled_out)
+
+
+class StudyAnswerEntry(Entry):
+    """The answer for a study as a whole."""
+
+    any_abnormality: str
+    worklist_priority: float
+    score: float | None
+    look_first: list[LookFirstEntry]
+    max_missed: float | None
+    promises: list[RuleOutEntry]
+
+    @classmethod
+    def of(cls, answer: StudyAnswer) -> Self:
+        """Return the entry of an answer, with rounded numbers."""
+        return cls(
+            any_abnormality=answer.any_abnormality.value,
+            worklist_priority=round(answer.priority, 1),
+            score=None if answer.score is None else round(answer.score, 6),
+            look_first=[LookFirstEntry.of(look) for look in answer.look_first],
+            max_missed=answer.max_missed,
+            promises=[RuleOutEntry.of(under) for under in answer.rule_outs],
+        )
+
+
 class StudyEntry(Entry):
     """The results of one study."""
 
     study_instance_uid: str
     disposition: str
+    answer: StudyAnswerEntry | None = None
     time: str
     failure: str | None
     findings: dict[str, str]
@@ -224,6 +286,7 @@ class StudyEntry(Entry):
         return cls(
             study_instance_uid=case.study_instance_uid,
             disposition=case.disposition.value,
+            answer=None if case.answer is None else StudyAnswerEntry.of(case.answer),
             time=case.time.isoformat(),
             failure=case.failure,
             findings={

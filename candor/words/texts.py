@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 from candor import RESEARCH_USE
 from candor.study.findings import Coded, Finding
 from candor.study.reasons import Reason
-from candor.study.result import Decision
+from candor.study.result import AnyAbnormality, Decision
 
 Key = TypeVar("Key")
 
@@ -60,6 +60,17 @@ class Texts:
         ``{prevalence}``, in %; with ``{region}``.
     evidence, contour, no_evidence
         The words of an overlay's colour scale (:class:`candor.evidence.overlay.ScaleWords`).
+    priority
+        The study's place in the worklist; with ``{priority}``, from 0 to 100.
+    priority_reference
+        What that number is.
+    look_first
+        With ``{findings}``, each in the words of ``look_first_finding``: with ``{finding}``, ``{ratio}``,
+        ``{probability}`` and ``{prevalence}`` in %, and ``{region}``.
+    rule_out_promise
+        With ``{missed}`` and ``{confidence}``, in %.
+    any_abnormality
+        A sentence for each answer; none of them may say that a study is normal.
     findings, decisions, reasons, regions
         A name for each, of at most 64 characters, so that it fits an LO and a Code Meaning.
 
@@ -85,6 +96,12 @@ class Texts:
     evidence: str
     contour: str
     no_evidence: str
+    priority: str
+    priority_reference: str
+    look_first: str
+    look_first_finding: str
+    rule_out_promise: str
+    any_abnormality: Mapping[AnyAbnormality, str]
     findings: Mapping[Finding, str]
     decisions: Mapping[Decision, str]
     reasons: Mapping[Reason, str]
@@ -92,6 +109,7 @@ class Texts:
 
     def __post_init__(self) -> None:
         """Check that no table lacks a name."""
+        _check_complete(self.any_abnormality, AnyAbnormality, self.language)
         _check_complete(self.findings, Finding, self.language)
         _check_complete(self.decisions, Decision, self.language)
         _check_complete(self.reasons, Reason, self.language)
@@ -151,6 +169,27 @@ ENGLISH: Final = Texts(
     evidence="Evidence",
     contour="contour",
     no_evidence="No evidence for the finding anywhere in the image",
+    priority="Worklist priority {priority} of 100.",
+    priority_reference=(
+        "Worklist priority: share of the calibration studies that score lower, in %; 50 is their median. A study that "
+        "could not be judged gets that of a typical abnormal one."
+    ),
+    look_first="Look first: {findings}.",
+    look_first_finding=(
+        "{finding} (odds {ratio} times those at the assumed prevalence: {probability} % against {prevalence} %, "
+        "strongest evidence: {region})"
+    ),
+    rule_out_promise=(
+        "Unremarkable by rule-out does not mean normal. Its promise: at most {missed} % of the abnormal studies are "
+        "called unremarkable, with {confidence} % confidence, for patients like those of the calibration."
+    ),
+    any_abnormality={
+        AnyAbnormality.RULED_OUT: (
+            "Unremarkable by rule-out: nothing that Candor looks for is likely; a radiologist's reading is needed."
+        ),
+        AnyAbnormality.NOT_RULED_OUT: "An abnormality is not ruled out.",
+        AnyAbnormality.NOT_JUDGED: "Candor could not judge this study; a radiologist's reading is needed.",
+    },
     findings={finding: finding.display for finding in Finding},
     decisions={
         Decision.PRESENT: "Present",
@@ -185,6 +224,31 @@ GERMAN: Final = Texts(
     evidence="Evidenz",
     contour="Kontur",
     no_evidence="Nirgends im Bild Evidenz für den Befund",
+    priority="Priorität in der Arbeitsliste: {priority} von 100.",
+    priority_reference=(
+        "Priorität in der Arbeitsliste: Anteil der Kalibrieruntersuchungen mit niedrigerem Wert, in %; 50 ist ihr "
+        "Median. Eine Untersuchung, die nicht beurteilt werden konnte, erhält die einer typischen auffälligen."
+    ),
+    look_first="Zuerst ansehen: {findings}.",
+    look_first_finding=(
+        "{finding} (Chance {ratio}-mal so hoch wie bei der angenommenen Prävalenz: {probability} % gegenüber "
+        "{prevalence} %, stärkste Evidenz: {region})"
+    ),
+    rule_out_promise=(
+        "Unauffällig nach Ausschluss heißt nicht normal. Die Zusage: Höchstens {missed} % der auffälligen "
+        "Untersuchungen werden unauffällig genannt, mit {confidence} % Konfidenz, für Patienten wie die der "
+        "Kalibrierung."
+    ),
+    any_abnormality={
+        AnyAbnormality.RULED_OUT: (
+            "Unauffällig nach Ausschluss: Nichts, wonach Candor sucht, ist wahrscheinlich; radiologische Befundung "
+            "erforderlich."
+        ),
+        AnyAbnormality.NOT_RULED_OUT: "Eine Auffälligkeit ist nicht ausgeschlossen.",
+        AnyAbnormality.NOT_JUDGED: (
+            "Candor konnte diese Untersuchung nicht beurteilen; radiologische Befundung erforderlich."
+        ),
+    },
     findings={
         Finding.ATELECTASIS: "Atelektase",
         Finding.CARDIOMEGALY: "Kardiomegalie",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from pydicom.sr.coding import Code
@@ -14,7 +14,8 @@ from candor.dicom.shared import codes
 from candor.study.case import CaseImage
 from candor.study.findings import Finding
 from candor.study.reasons import Reason
-from candor.study.result import Decision, Disposition, Note
+from candor.study.result import Decision, Disposition, Note, StudyAnswer
+from candor.words.study_answer import answer_lines, reference_lines
 
 _NAMED_IMAGES: Final = 3
 """The most images that a group's label names; for more, it has their number."""
@@ -51,8 +52,21 @@ def _study_group(study: ReportedStudy, assessed: Sequence[CaseImage]) -> bytes:
     # The summary is the first item after the two tracking items, because people look for it.
     tracking = study.tracking(study.texts.study_name, "study")
     summary = study.texts.nothing_assessed if nothing else _summary(study, decisions)
-    heading = [*tracking, _text(study, codes.SUMMARY, summary)]
-    return _group(study, heading, assessed, evaluations, [f"{study.texts.research_use}."])
+    answer = study.case.answer
+    lines = [summary] if answer is None else [*answer_lines(study.texts, answer), summary]
+    heading = [*tracking, _text(study, codes.SUMMARY, " ".join(lines)), *_answer_items(answer)]
+    comments = [*reference_lines(study.texts, answer), f"{study.texts.research_use}."]
+    return _group(study, heading, assessed, evaluations, comments)
+
+
+def _answer_items(answer: StudyAnswer | None) -> Iterator[bytes]:
+    """Yield the coded answer for the study: any abnormality, the priority, and the findings to look at first."""
+    if answer is None:
+        return
+    yield content_items.code("CONTAINS", codes.ANY_ABNORMALITY, codes.any_abnormality_code(answer.any_abnormality))
+    yield content_items.number(codes.PRIORITY, round(answer.priority, 1), codes.PERCENT)
+    for look in answer.look_first:
+        yield content_items.code("CONTAINS", codes.LOOK_FIRST, codes.concept(look.finding.code))
 
 
 def _refusal_groups(study: ReportedStudy) -> list[bytes]:

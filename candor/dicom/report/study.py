@@ -138,7 +138,8 @@ class ReportedStudy:
 def _algorithm(provenance: Provenance) -> bytes:
     """Return the identification of the algorithm (TID 4019), with everything that changes the numbers."""
     checked = [] if provenance.familiarity else [NO_FAMILIARITY]
-    lines = (provenance.calibration, provenance.gate, *checked, f"engine {provenance.engine}", RESEARCH_USE)
+    answered = [provenance.study_answer] if provenance.study_answer else []
+    lines = (provenance.calibration, provenance.gate, *answered, *checked, f"engine {provenance.engine}", RESEARCH_USE)
     identification = AlgorithmIdentification(
         name=plain(f"{APPLICATION_NAME}, {provenance.model_name}"),
         version=provenance.software_versions,

@@ -14,7 +14,7 @@ from candor import RESEARCH_USE
 from candor.study.findings import PRIVATE_SCHEME, Coded
 from candor.study.provenance import MANUFACTURER
 from candor.study.reasons import Reason
-from candor.study.result import Decision, Disposition
+from candor.study.result import AnyAbnormality, Decision, Disposition
 
 
 def _dicom(value: str, meaning: str) -> Code:
@@ -66,6 +66,10 @@ _PRESENT: Final = _snomed("52101004", "Present")
 _ABSENT: Final = _snomed("272519000", "Absent")
 _UNDETERMINED: Final = _snomed("373068000", "Undetermined")
 
+PRIORITY: Final = _snomed("260870009", "Priority")
+ANY_ABNORMALITY: Final = _private("ANYABNORMALITY", "Any abnormality")
+LOOK_FIRST: Final = _private("LOOKFIRST", "Look first")
+
 DISPOSITION: Final = _private("DISPOSITION", "Disposition of the study")
 DEFERRAL_REASON: Final = _private("DEFERREASON", "Reason for deferral to a radiologist")
 REFUSAL_REASON: Final = _private("REFUSEREASON", "Reason for not assessing the image")
@@ -85,6 +89,11 @@ _DISPOSITIONS: Final = {
     Disposition.DEFERRED: _private("DEFERRED", "Findings deferred to a radiologist"),
     Disposition.NOT_ASSESSED: _private("NOTASSESSED", "Not assessed"),
 }
+_ANY_ABNORMALITY: Final = {
+    AnyAbnormality.RULED_OUT: _private("RULEDOUT", "Unremarkable by rule-out, radiologist's reading needed"),
+    AnyAbnormality.NOT_RULED_OUT: _private("NOTRULEDOUT", "Abnormality not ruled out"),
+    AnyAbnormality.NOT_JUDGED: _private("NOTJUDGED", "Not judged, radiologist's reading needed"),
+}
 _PRESENCES: Final = {Decision.PRESENT: _PRESENT, Decision.ABSENT: _ABSENT}
 
 
@@ -101,6 +110,11 @@ def reason_code(reason: Reason) -> Code:
 def disposition_code(disposition: Disposition) -> Code:
     """Return the code of the study's disposition in Candor's coding scheme."""
     return _DISPOSITIONS[disposition]
+
+
+def any_abnormality_code(answer: AnyAbnormality) -> Code:
+    """Return the code of the answer for the study in Candor's coding scheme: none of them means normal."""
+    return _ANY_ABNORMALITY[answer]
 
 
 def presence_code(decision: Decision) -> Code:
@@ -123,6 +137,6 @@ def private_scheme() -> CodingSchemeIdentificationItem:
     """Return the item of Coding Scheme Identification Sequence for Candor's codes (PS3.3 C.12.1.1.1)."""
     return CodingSchemeIdentificationItem(
         designator=PRIVATE_SCHEME,
-        name="Candor: reasons, dispositions and findings without a public code",
+        name="Candor: reasons, answers and findings without a public code",
         responsible_organization=MANUFACTURER,
     )
