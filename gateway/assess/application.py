@@ -74,6 +74,7 @@ class Worker:
             findings={
                 finding.label: case.decision(finding).value for finding in sorted(labelled, key=lambda f: f.label)
             },
+            answer=case.answer,
             written=tuple(case.written),
             bundle_sha256=self._bundle_sha256,
             failure=case.failure,

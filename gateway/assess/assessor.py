@@ -21,7 +21,7 @@ from candor.dicom.check.write_checked import QUARANTINE
 from candor.files.privacy import name_of, place_of
 from candor.study.errors import CandorError, ObjectIncomplete
 from candor.study.reasons import Reason
-from candor.study.result import Disposition
+from candor.study.result import Disposition, StudyAnswer
 from candor.study.result_object import Predecessor, ResultObject
 from gateway.assess.duplicates import (
     Received,
@@ -58,6 +58,17 @@ _ROOM_BYTES: Final = 256 << 20
 _SUBJECT: Final = "work"
 _ANSWERED: Final = (StudyState.DELIVERING, StudyState.DELIVERED, StudyState.STORED, StudyState.NOT_ASSESSED)
 _USED: Final = (InstanceState.KEPT, InstanceState.QUARANTINED)
+_RESULT: Final = (
+    "disposition",
+    "findings",
+    "worklist_priority",
+    "any_abnormality",
+    "look_first",
+    "bundle_sha256",
+    "results",
+)
+"""The columns of a version that say what its result is."""
+
 _TOO_MANY: Final = "it has more images than studies.max_images; none is assessed"
 _REUSED: Final = (
     "another study has another picture under a SOP Instance UID of this one; nobody knows which is right. "
@@ -91,6 +102,8 @@ class Assessed:
         Why results are missing; None where none is. It holds no patient's data.
     incomplete
         The failure, where an object lacks what it must have; the object is in quarantine below the output folder.
+    answer
+        The answer for the study as a whole; None where the bundle has no model for it.
     """
 
     disposition: Disposition
@@ -99,6 +112,18 @@ class Assessed:
     bundle_sha256: str
     failure: str | None = None
     incomplete: ObjectIncomplete | None = None
+    answer: StudyAnswer | None = None
+
+    @property
+    def answer_values(self) -> dict[str, object]:
+        """The answer for the study as columns of its row."""
+        if self.answer is None:
+            return {}
+        return {
+            "worklist_priority": self.answer.priority,
+            "any_abnormality": self.answer.any_abnormality.value,
+            "look_first": [look.finding.label for look in self.answer.look_first],
+        }
 
 
 Application = Callable[[str, Path, Path, datetime, tuple[Predecessor, ...]], Assessed]
@@ -385,7 +410,7 @@ class Assessor:
                 StudyState(before.state),  # the same objects are on their way, or are there
                 reason=f"nothing new came; the results of version {before.version} hold",
                 finished=before.finished and self._now(),
-                **{name: getattr(before, name) for name in ("disposition", "findings", "bundle_sha256", "results")},
+                **{name: getattr(before, name) for name in _RESULT},
                 mode=before.mode,
             )
         log_event("study holds already", study=attempt.token, version=attempt.study.version)
@@ -419,6 +444,7 @@ class Assessor:
                 assessed=now,
                 disposition=assessed.disposition.value,
                 findings=assessed.findings,
+                **assessed.answer_values,
                 bundle_sha256=assessed.bundle_sha256,
                 results=output.relative_to(self._spool.root).as_posix(),
                 mode=mode.value,
@@ -428,6 +454,8 @@ class Assessor:
             state = self._answer(connection, attempt, assessed.disposition, objects, mode, now)
             for decision, number in Counter(assessed.findings.values()).items():
                 count(connection, "findings_total", number, decision=decision)
+            if assessed.answer is not None:
+                count(connection, "study_answers_total", any_abnormality=assessed.answer.any_abnormality.value)
         log_event("study assessed", study=attempt.token, version=attempt.study.version, state=state.value)
         clear_alarm(self._database, AlarmKind.STUDY_FAILED, attempt.token, now)
         clear_alarm(self._database, AlarmKind.INCOMPLETE, attempt.token, now)

@@ -64,6 +64,10 @@ studies = sa.Table(
     sa.Column("images", sa.Integer, nullable=False, default=0),
     sa.Column("disposition", sa.String(16)),  # candor.study.result.Disposition
     sa.Column("findings", sa.JSON),  # {finding label: decision}
+    # The answer for the study (candor.study.result.StudyAnswer); null where there is none.
+    sa.Column("worklist_priority", sa.Double),  # 0 to 100
+    sa.Column("any_abnormality", sa.String(16)),
+    sa.Column("look_first", sa.JSON(none_as_null=True)),  # [finding label]
     sa.Column("bundle_sha256", sa.String(64)),
     sa.Column("results", sa.String(255)),  # folder below the spool
     sa.Column("mode", sa.String(8)),  # states.Mode when it was assessed

@@ -30,6 +30,7 @@ from gateway.watch.kept_alarms import KeptAlarm
 _PREFIX: Final = "candor_"
 _LABEL: Final = re.compile(r'([a-z_]+)="([^"]*)"')
 _BUCKETS_S: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0)
+_DECILES: Final = tuple(float(bound) for bound in range(10, 101, 10))
 _RECENT_STUDIES: Final = 100
 
 
@@ -139,6 +140,9 @@ def _studies(connection: sa.Connection, now: float) -> Iterator[Metric]:
         connection, "result_seconds", "From the last image to the result.", studies.c.assessed - studies.c.last_image
     )
     yield _histogram(
+        connection, "worklist_priority", "The priorities of studies, 0 to 100.", studies.c.worklist_priority, _DECILES
+    )
+    yield _histogram(
         connection,
         "finish_seconds",
         "From the last image until every destination has the results, or they are stored.",
@@ -146,12 +150,18 @@ def _studies(connection: sa.Connection, now: float) -> Iterator[Metric]:
     )
 
 
-def _histogram(connection: sa.Connection, name: str, text: str, seconds: sa.ColumnElement[float]) -> Metric:
+def _histogram(
+    connection: sa.Connection,
+    name: str,
+    text: str,
+    values: sa.ColumnElement[float],
+    bounds: tuple[float, ...] = _BUCKETS_S,
+) -> Metric:
     """Count all studies ever; their rows stay, so the counts only rise, as a counter's must."""
-    within = [sa.func.coalesce(sa.func.sum(sa.case((seconds <= bound, 1), else_=0)), 0) for bound in _BUCKETS_S]
-    query = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(seconds), 0.0), *within)
-    total, summed, *counts = connection.execute(query.where(seconds.is_not(None))).one()
-    buckets = [(str(bound), float(count)) for bound, count in zip(_BUCKETS_S, counts, strict=True)]
+    within = [sa.func.coalesce(sa.func.sum(sa.case((values <= bound, 1), else_=0)), 0) for bound in bounds]
+    query = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(values), 0.0), *within)
+    total, summed, *counts = connection.execute(query.where(values.is_not(None))).one()
+    buckets = [(str(bound), float(count)) for bound, count in zip(bounds, counts, strict=True)]
     family = HistogramMetricFamily(_PREFIX + name, text)
     family.add_metric([], [*buckets, ("+Inf", float(total))], float(summed))
     return family

@@ -9,7 +9,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from candor.study.findings import finding_named
-from candor.study.result import Decision
+from candor.study.result import AnyAbnormality, Decision
 from gateway.store.schema import alarms, audit_trail, deliveries, instances, objects, studies, study_instances
 from gateway.store.states import DeliveryState, StudyState
 from gateway.store.study import Study, same_version
@@ -19,6 +19,17 @@ PAGE: Final = 50
 MOST: Final = 200
 """Rows of a table that has no pages: the page says so where there are more."""
 
+WORKLIST_S: Final = 86400.0
+"""The list is sorted by priority for studies whose last image is no older; earlier ones follow, the latest first."""
+
+ANSWERS: Final = {
+    AnyAbnormality.RULED_OUT.value: "unremarkable by rule-out",
+    AnyAbnormality.NOT_RULED_OUT.value: "abnormal?",
+    AnyAbnormality.NOT_JUDGED.value: "not judged",
+}
+"""What the page calls the answers to whether there is any abnormality."""
+
+_BEFORE_ALL: Final = 101.0
 _ALARMS: Final = 5
 _FILES: Final = 20
 
@@ -55,13 +66,26 @@ class StudyRow:
         """The findings that are absent."""
         return self._named(Decision.ABSENT)
 
+    @property
+    def look_first(self) -> list[str]:
+        """The findings to look at first."""
+        return [finding_named(label).display for label in self.row.look_first or ()]
+
+    @property
+    def answer(self) -> str:
+        """Whether there is any abnormality, in words; "" where nothing is said."""
+        return ANSWERS.get(self.row.any_abnormality, "")
+
     def _named(self, decision: Decision) -> list[str]:
         found: dict[str, str] = self.row.findings or {}
         return [finding_named(label).display for label, here in found.items() if here == decision.value]
 
 
-def list_studies(connection: sa.Connection, narrowed: str, page: int) -> tuple[list[StudyRow], bool]:
-    """List the newest version of each study, the latest first; and return whether there are more.
+def list_studies(connection: sa.Connection, narrowed: str, page: int, now: float) -> tuple[list[StudyRow], bool]:
+    """List the newest version of each study in the order of the worklist; and return whether there are more.
+
+    Those of the last day come first, by priority. One without a priority comes before all others, so that what has no
+    answer yet, or none at all, does not sink. Older studies follow, the latest first.
 
     Parameters
     ----------
@@ -71,11 +95,15 @@ def list_studies(connection: sa.Connection, narrowed: str, page: int) -> tuple[l
         One of :data:`FILTERS`.
     page
         From 1.
+    now
+        Seconds since 1970.
     """
+    is_recent = studies.c.last_image >= now - WORKLIST_S
+    priority = sa.case((is_recent, sa.func.coalesce(studies.c.worklist_priority, _BEFORE_ALL)), else_=-1.0)
     query = (
         sa.select(studies)
         .where(_is_newest(), FILTERS[narrowed][1])
-        .order_by(studies.c.last_image.desc(), studies.c.token)
+        .order_by(priority.desc(), studies.c.last_image.desc(), studies.c.token)
         .limit(PAGE + 1)
         .offset(PAGE * (page - 1))
     )

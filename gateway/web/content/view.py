@@ -7,6 +7,7 @@ from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from gateway.web.content.queries import ANSWERS
 from gateway.web.content.results import MOST_LINES, file_name, finding_name, object_name, ranked
 
 _STATES: Final = {
@@ -25,6 +26,8 @@ _STATES: Final = {
     "deferred": "warn",
     "not assessed": "warn",
     "present": "alert",
+    "abnormal?": "alert",
+    "not judged": "warn",
     "failed": "bad",
     "dead": "bad",
     "down": "bad",
@@ -37,6 +40,7 @@ def environment() -> Environment:
     made = Environment(loader=PackageLoader("gateway.web"), autoescape=True, undefined=StrictUndefined)
     made.trim_blocks = made.lstrip_blocks = True
     made.filters |= {"tone": tone, "span": span, "percent": percent, "moment": moment, "iso": iso}
+    made.filters["answer_name"] = ANSWERS.__getitem__
     made.filters |= {"ranked": ranked, "finding_name": finding_name, "file_name": file_name}
     made.globals |= {"object_name": object_name, "most_lines": MOST_LINES}
     return made

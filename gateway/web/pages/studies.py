@@ -39,7 +39,7 @@ def routes(node: Node) -> APIRouter:
         page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
     ) -> Response:
         with node.database.connect() as connection:
-            rows, more = queries.list_studies(connection, show, page)
+            rows, more = queries.list_studies(connection, show, page, node.now())
             counts = figures.count_states(connection)
         filters = {name: words for name, (words, _) in queries.FILTERS.items()}
         return node.page(
