@@ -57,6 +57,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "objects_incomplete_total": "Result objects that failed the check and went into quarantine.",
     "scrubs_total": "Nights in which the scrubber compared everything.",
     "studies_assessed_total": "Versions of studies that got results.",
+    "study_answers_total": "Studies by their answer for any abnormality; ruled out: called unremarkable, never normal.",
     "studies_failed_total": "Versions of studies that were parked after their tries.",
 }
 """The meaning of each counter."""

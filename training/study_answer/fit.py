@@ -15,13 +15,11 @@ import numpy as np
 from candor.decide.percentiles import POINTS
 from candor.decide.study_answer import RuleOut, StudyModel
 from candor.model.bundle import STUDY_ANSWER, Model
-from candor.study.errors import DataError
-from training.bundles.leakage import require_unseen
+from training.bundles.leakage import unseen_part
 from training.data.dataset import Dataset
 from training.data.readers import nih
 from training.data.readers.cells import parse_labels
 from training.data.readers.tables import read_table
-from training.data.splits import Subset
 from training.records import Occasion, write_json
 from training.statistics.metrics import aucs, interval, patient_weights
 from training.study_answer.cases import Bools, Cases, Floats, cases_of
@@ -81,11 +79,7 @@ def fit_study_answer(model: Model, dataset: Dataset, folder: Path, options: Opti
     BundleError
         The bundle does not say who trained it.
     """
-    unseen = dataset.only(Subset.GATE, Subset.CALIBRATION, Subset.TEST)
-    if not unseen.images:
-        raise DataError("no picture belongs to a patient that was kept from training; give data with test patients")
-    require_unseen(model, unseen)
-    cases = cases_of(model, unseen, folder)
+    cases = cases_of(model, unseen_part(model, dataset), folder)
     prevalence = options.prevalence or _prevalence(nih.label_table(folder), cases)
     cross = CrossFit(cases)
     fitted = _fit(cross, options, prevalence, _description(cases, occasion))
