@@ -179,8 +179,9 @@ class StudyModel:
         promise = self.rule_out(max_missed)
         if promise is None:
             return f"{self.description}; nothing is ruled out"
-        known = "" if promise.threshold is not None else ", which the cases support by no threshold: nothing is"
-        return f"{self.description}; ruled out: {promise.text}{known}"
+        if promise.threshold is None:
+            return f"{self.description}; nothing is ruled out: the cases of the fit support no threshold"
+        return f"{self.description}; ruled out: {promise.text}"
 
     def answer(self, judged: Sequence[JudgedImage], *, not_judged: int, max_missed: float | None) -> StudyAnswer:
         """Return the answer for a study.

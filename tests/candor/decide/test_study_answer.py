@@ -144,7 +144,7 @@ def test_the_description_says_what_is_promised() -> None:
         "ruled out: at most 5% of the abnormal studies are called unremarkable, with 90% confidence"
     )
     assert MODEL.describe(None) == "made up; nothing is ruled out"
-    assert "supported by no threshold" in replace(MODEL, rule_outs=(RuleOut(0.05, 0.9, None),)).describe(0.05)
+    assert "support no threshold" in replace(MODEL, rule_outs=(RuleOut(0.05, 0.9, None),)).describe(0.05)
 
 
 def test_a_promise_that_the_bundle_was_not_fitted_to_is_refused() -> None:
