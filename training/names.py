@@ -24,3 +24,6 @@ CALIBRATION_HALVINGS: Final = 20
 
 GATE_HALVINGS: Final = 100
 """How many random halvings of the patients measure how often a guarantee is kept."""
+
+SIMULATED_SITES: Final = 1000
+"""How many sites of each kind are simulated to measure how often a guarantee is broken."""

@@ -3,6 +3,9 @@
 Every finding has its own two thresholds: PRESENT from ``hi`` up, ABSENT up to ``lo``, DEFERRED between. Costs
 (:mod:`candor.decide.costs`) are turned into such thresholds.
 
+A promise that holds for all patients together may be broken in a part of them. So each group of patients and views may
+have thresholds of its own, and an image is answered where the thresholds of the finding and of all its groups agree.
+
 References
 ----------
 Chow 1970. Madras et al. 2018. Levin, Ruh and Yin 2020.
@@ -11,13 +14,14 @@ Chow 1970. Madras et al. 2018. Levin, Ruh and Yin 2020.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Final
 
 from pydantic import Field
 
 from candor.decide.costs import Costs
+from candor.decide.groups import UNKNOWN, Groups
 from candor.study.findings import Finding
 from candor.study.reasons import Reason
 from candor.study.result import Decision
@@ -30,11 +34,18 @@ EVEN: Final = 0.5
 class Thresholds:
     """One finding's thresholds on the calibrated probability; None where none is supported.
 
-    ``lo`` below ``hi``, both in [0, 1].
+    Parameters
+    ----------
+    lo, hi
+        ``lo`` below ``hi``, both in [0, 1].
+    groups
+        Thresholds of single groups by attribute and name, which have no groups of their own. An attribute that is
+        missing was not looked at in the fit.
     """
 
     lo: Annotated[float, Field(ge=0, le=1)] | None
     hi: Annotated[float, Field(ge=0, le=1)] | None
+    groups: Mapping[str, Mapping[str, Thresholds]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for threshold in (self.lo, self.hi):
@@ -43,8 +54,28 @@ class Thresholds:
         if self.lo is not None and self.hi is not None and self.lo >= self.hi:
             raise ValueError(f"lo {self.lo} must be below hi {self.hi}")
 
-    def decide(self, probability: float) -> tuple[Decision, Reason | None]:
-        """Return the decision for one calibrated probability, and the reason where it is deferred."""
+    def within(self, groups: Groups) -> Thresholds:
+        """Return the thresholds that hold in all of an image's groups; where one is not known, in every one."""
+        pairs = [self]
+        for attribute, by_name in self.groups.items():
+            own = by_name.get(groups.get(attribute, ""))
+            pairs += by_name.values() if own is None else [own]
+        return Thresholds(_lowest([pair.lo for pair in pairs]), _highest([pair.hi for pair in pairs]))
+
+    def decide(self, probability: float, groups: Groups = UNKNOWN) -> tuple[Decision, Reason | None]:
+        """Return the decision for one calibrated probability, and the reason where it is deferred.
+
+        Parameters
+        ----------
+        probability
+            In [0, 1].
+        groups
+            The groups of the image.
+        """
+        if self.groups:
+            decision, reason = Thresholds(self.lo, self.hi).decide(probability)
+            held = self.within(groups).decide(probability)[0]
+            return (decision, reason) if held is decision else (Decision.DEFERRED, Reason.GROUP)
         if self.hi is not None and probability >= self.hi:
             return Decision.PRESENT, None
         if self.lo is not None and probability <= self.lo:
@@ -52,6 +83,16 @@ class Thresholds:
         if self.lo is None and self.hi is None:
             return Decision.DEFERRED, Reason.UNSUPPORTED
         return Decision.DEFERRED, Reason.BETWEEN_THRESHOLDS
+
+
+def _lowest(thresholds: Sequence[float | None]) -> float | None:
+    known = [threshold for threshold in thresholds if threshold is not None]
+    return min(known) if len(known) == len(thresholds) else None
+
+
+def _highest(thresholds: Sequence[float | None]) -> float | None:
+    known = [threshold for threshold in thresholds if threshold is not None]
+    return max(known) if len(known) == len(thresholds) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +117,7 @@ class Gate:
     wrong_allowed: float = 0.5
 
     def decide(
-        self, finding: Finding, probability: float, wrong: float | None = None
+        self, finding: Finding, probability: float, wrong: float | None = None, groups: Groups = UNKNOWN
     ) -> tuple[Decision, Reason | None]:
         """Return the decision for one finding, and the reason where it is deferred.
 
@@ -90,6 +131,8 @@ class Gate:
             P(wrong) by the learned gate, in [0, 1]; None where there is none. For a finding with costs it replaces
             the P(wrong) of the probability. For others it can only turn an answer into a deferral, so that the
             promise of the thresholds still holds.
+        groups
+            The groups of the image; a finding with costs has the same thresholds in all.
         """
         costs = self.costs.get(finding)
         if costs is not None and wrong is not None:
@@ -97,7 +140,7 @@ class Gate:
             if wrong > costs.wrong_allowed(present=present):
                 return Decision.DEFERRED, Reason.COST
             return (Decision.PRESENT if present else Decision.ABSENT), None
-        decision, reason = self.thresholds[finding].decide(probability)
+        decision, reason = self.thresholds[finding].decide(probability, groups)
         if costs is not None and decision is Decision.DEFERRED:
             reason = Reason.COST
         if decision is not Decision.DEFERRED and wrong is not None and wrong > self.wrong_allowed:

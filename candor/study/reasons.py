@@ -64,7 +64,7 @@ class Reason(Enum):
     # Deferrals
     BETWEEN_THRESHOLDS = ("BETWEEN", "Neither likely nor unlikely enough to answer", ReasonKind.DEFERRAL)
     UNSUPPORTED = ("UNSUPPORTED", "The calibration cases support no threshold", ReasonKind.DEFERRAL)
-
+    GROUP = ("GROUP", "The promise is not shown for this view, sex or age", ReasonKind.DEFERRAL)
     LIKELY_WRONG = ("LIKELYWRONG", "The answer is too likely to be wrong", ReasonKind.DEFERRAL)
     COST = ("COST", "Answering would cost more than deferring", ReasonKind.DEFERRAL)
 

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from candor.decide.calibration import Calibration
 from candor.decide.gate import Gate
+from candor.decide.groups import Groups
 from candor.decide.learned_gate import LearnedGate, p_wrong
 from candor.decide.percentiles import Percentiles
+from candor.dicom.shared.groups import header_groups
 from candor.picture.lungs import LungField, implausible
 from candor.study.case import CaseImage, assert_set
 from candor.study.findings import Finding
@@ -68,9 +70,9 @@ class DeferralGate(ImageOperator):
 
     def work_on(self, image: CaseImage) -> None:
         """Decide every finding of one image."""
-        wrong = self._wrong(image)
+        wrong, groups = self._wrong(image), header_groups(assert_set(image.header))
         image.results = tuple(
-            self._result(image, k, finding, None if wrong is None else float(wrong[k]))
+            self._result(image, k, finding, None if wrong is None else float(wrong[k]), groups)
             for k, finding in enumerate(self._calibration.maps)
         )
 
@@ -94,9 +96,9 @@ class DeferralGate(ImageOperator):
         mask = self._lungs.mask(assert_set(image.radiograph))
         return None if implausible(mask) else mask
 
-    def _result(self, image: CaseImage, k: int, finding: Finding, wrong: float | None) -> FindingResult:
+    def _result(self, image: CaseImage, k: int, finding: Finding, wrong: float | None, groups: Groups) -> FindingResult:
         probability, logit = float(assert_set(image.probabilities)[k]), float(assert_set(image.logits)[k])
-        decision, reason = self._decide(image, finding, probability, wrong)
+        decision, reason = self._decide(image, finding, probability, wrong, groups)
         return FindingResult(
             finding=finding,
             logit=logit,
@@ -110,8 +112,8 @@ class DeferralGate(ImageOperator):
         )
 
     def _decide(
-        self, image: CaseImage, finding: Finding, probability: float, wrong: float | None
+        self, image: CaseImage, finding: Finding, probability: float, wrong: float | None, groups: Groups
     ) -> tuple[Decision, Reason | None]:
         if image.deferrals:
             return Decision.DEFERRED, image.deferrals[0].reason
-        return self._gate.decide(finding, probability, wrong)
+        return self._gate.decide(finding, probability, wrong, groups)

@@ -6,6 +6,7 @@ from typing import Any
 
 from candor.decide.calibration import Calibration
 from candor.decide.gate import Gate
+from candor.dicom.shared.groups import header_groups
 from candor.model.outputs import Engine
 from candor.picture.shortcut import Auditor, Blanked
 from candor.study.case import CaseImage, assert_set
@@ -98,8 +99,10 @@ class ShortcutCheck(BatchOperator):
 
     def _matters(self, image: CaseImage) -> list[bool]:
         """Return for each finding whether the gate may answer it."""
+        groups = header_groups(assert_set(image.header))
         pairs = zip(self._findings, assert_set(image.probabilities), strict=True)
         return [
-            finding in self._gate.costs or self._gate.decide(finding, float(probability))[0] is not Decision.DEFERRED
+            finding in self._gate.costs
+            or self._gate.decide(finding, float(probability), groups=groups)[0] is not Decision.DEFERRED
             for finding, probability in pairs
         ]

@@ -63,7 +63,7 @@ def write_gate(model: Model, gate: Gate, facts: Facts, by_finding: Mapping[Findi
         Added to the file as they are.
     """
     thresholds = {
-        finding.label: {"lo": pair.lo, "hi": pair.hi} | dict(by_finding.get(finding, {}))
+        finding.label: _threshold_record(pair) | dict(by_finding.get(finding, {}))
         for finding, pair in gate.thresholds.items()
     }
     hashes = {
@@ -71,6 +71,14 @@ def write_gate(model: Model, gate: Gate, facts: Facts, by_finding: Mapping[Findi
         "calibration_sha256": file_sha256(model.root / CALIBRATION),
     }
     write_json(model.root / GATE, {"description": gate.description, **hashes, **facts, "findings": thresholds})
+
+
+def _threshold_record(pair: Thresholds) -> dict[str, object]:
+    groups = {
+        attribute: {name: {"lo": own.lo, "hi": own.hi} for name, own in by_name.items()}
+        for attribute, by_name in pair.groups.items()
+    }
+    return {"lo": pair.lo, "hi": pair.hi, "groups": groups}
 
 
 def identity_calibration(shares: Mapping[Finding, float]) -> Calibration:

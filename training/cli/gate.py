@@ -1,4 +1,4 @@
-"""The verbs about the gate: fit-gate and gate-evidence."""
+"""The verbs about the gate: fit-gate, gate-evidence and simulate-promise."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from candor.files.durable import whole_file
 from candor.study.errors import SettingsError
 from training.cli.options import add_bundle, add_data, add_date, add_predictions, add_site, occasion_of
 from training.gate.guarantee import Promise
-from training.names import GATE_HALVINGS
+from training.names import GATE_HALVINGS, SIMULATED_SITES
 from training.records import write_json
 
 
@@ -19,6 +19,7 @@ def add_gate_verbs(add: AddVerb) -> None:
     """Add the verbs to a command line."""
     _add_fit_gate(add)
     _add_evidence(add)
+    _add_simulate(add)
 
 
 def _add_fit_gate(add: AddVerb) -> None:
@@ -46,6 +47,8 @@ def _add_promise(verb: argparse.ArgumentParser) -> None:
         "max_missed": "largest share of a finding's positives that may be called absent",
         "min_precision": "smallest share of positives among the images called present",
         "confidence": "confidence of each promise",
+        "min_auc": "a finding is answered only where its AUC surely lies above this",
+        "group_confidence": "confidence of each promise in each view, sex and age band",
     }
     for name, text in helps.items():
         verb.add_argument(
@@ -73,7 +76,7 @@ def _fit_gate(options: argparse.Namespace) -> None:
     if promised and hasattr(options, "coverage"):
         raise SettingsError(
             "--coverage sets a workload and promises nothing about errors; leave it out, or --max-missed, "
-            "--min-precision and --confidence"
+            "--min-precision, --confidence, --min-auc and --group-confidence"
         )
     goal = Coverage(options.coverage) if hasattr(options, "coverage") else Promise(**promised)
     model, occasion = load_model(options.bundle), occasion_of(options)
@@ -86,26 +89,55 @@ def _fit_gate(options: argparse.Namespace) -> None:
 
 
 def _add_evidence(add: AddVerb) -> None:
-    text = "Measure how often the guarantee is kept: fit to one half of the patients and count errors on the other."
+    text = (
+        "Measure how often the guarantee is kept: at simulated sites, and with real patients, fitted to one half of "
+        "them and counted on the other. Write a page and its figures."
+    )
     verb = add(_evidence, "gate-evidence", text)
     add_predictions(verb, required=True)
     _add_promise(verb)
     verb.add_argument("--splits", type=int, default=GATE_HALVINGS, help="how many random halvings of the patients")
+    _add_sites(verb)
     verb.add_argument("--out", type=Path, help="page to write, .md; the figures are written beside it as .json")
     add_date(verb)
 
 
 def _evidence(options: argparse.Namespace) -> None:
-    from training.gate.evidence import gate_evidence
+    from training.gate.evidence import halvings
     from training.gate.evidence_report import as_json, page
+    from training.gate.simulation import simulate
     from training.predictions.table import read_predictions
 
     promise, occasion = Promise(**_given(options)), occasion_of(options)
     predictions = read_predictions(options.predictions, options.labels)
-    found = gate_evidence(predictions, promise, options.splits)
-    text = "\n\n".join(page(predictions, promise, found, occasion)) + "\n"
+    kinds = list(simulate(promise, options.sites, options.seed))
+    found = halvings(predictions, promise, options.splits)
+    text = "\n\n".join(page(predictions, promise, found, kinds, occasion)) + "\n"
     if options.out is not None:
         with whole_file(options.out) as file:
             file.write(text.encode())
-        write_json(options.out.with_suffix(".json"), as_json(predictions, promise, found, occasion))
+        write_json(options.out.with_suffix(".json"), as_json(predictions, promise, found, kinds, occasion))
     print(text, end="")
+
+
+def _add_simulate(add: AddVerb) -> None:
+    text = (
+        "Simulate sites whose true rates are known, and print how often the promise is broken where a threshold is "
+        "shown, for all patients, in each group and in other populations. Reads and writes nothing."
+    )
+    verb = add(_simulate, "simulate-promise", text)
+    _add_promise(verb)
+    _add_sites(verb)
+
+
+def _add_sites(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--sites", type=int, default=SIMULATED_SITES, help="how many simulated sites of each kind")
+    verb.add_argument("--seed", type=int, default=0, help="seed of the simulated sites")
+
+
+def _simulate(options: argparse.Namespace) -> None:
+    from training.gate.evidence_report import simulation_page
+    from training.gate.simulation import simulate
+
+    promise = Promise(**_given(options))
+    print("\n\n".join(simulation_page(list(simulate(promise, options.sites, options.seed)), promise)))

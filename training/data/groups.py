@@ -11,7 +11,7 @@ import numpy as np
 from training.data.dataset import LabelledImage
 
 AGES: Final = MappingProxyType(
-    {"under 18": (0.0, 18.0), "18 to 39": (18.0, 40.0), "40 to 64": (40.0, 65.0), "65 and over": (65.0, np.inf)}
+    {"under 18": (0.0, 18.0), "18 to 39": (18.0, 40.0), "40 to 59": (40.0, 60.0), "60 and over": (60.0, np.inf)}
 )
 """Age groups in years; the lower end is included."""
 

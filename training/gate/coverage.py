@@ -17,11 +17,11 @@ from typing import Final
 
 import numpy as np
 
-from candor.decide.gate import Thresholds
+from candor.decide.gate import EVEN, Thresholds
 from candor.study.errors import SettingsError
 from training.calibration.scaling import Floats
 from training.gate.guarantee import percent
-from training.gate.thresholds import EVEN, called
+from training.gate.thresholds import called
 
 NO_PROMISE: Final = "it promises nothing about errors"
 

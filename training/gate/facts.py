@@ -6,111 +6,97 @@ import math
 
 import numpy as np
 
-from candor.decide.gate import Thresholds
+from candor.decide.gate import EVEN, Thresholds
 from training.calibration.calibrate import NOBODY_KNOWS
-from training.calibration.scaling import Bools, Floats
-from training.gate.guarantee import Promise
-from training.gate.one_image_per_patient import Draws, column
-from training.gate.thresholds import EVEN, called, lower_threshold
+from training.gate.guarantee import Promise, percent
+from training.gate.thresholds import Cases, lower_threshold, upper_threshold
+from training.statistics.metrics import Interval
+from training.statistics.patient_auc import patient_auc, patient_shares
 
 
-def guarantee_facts(
-    probabilities: Floats, labels: Floats, drawn: Draws, promise: Promise, pair: Thresholds, k: int
-) -> dict[str, object]:
-    """Return the counts of one finding's thresholds; see :func:`lower_facts` and :func:`upper_facts`.
+def guarantee_facts(cases: Cases, promise: Promise, pair: Thresholds) -> dict[str, object]:
+    """Return the counts of one finding's thresholds on the patients of the fit, each patient counted once.
 
     Parameters
     ----------
-    probabilities, labels
-        ``(images, findings)``.
-    drawn
-        Which images count.
+    cases
+        The images of the fit.
     promise
         What the thresholds were fitted to.
     pair
         The thresholds.
-    k
-        Column of the finding.
-    """
-    return lower_facts(*column(probabilities, labels, drawn.showing, k), pair.lo, promise) | upper_facts(
-        *column(probabilities, labels, drawn.whatever, k), pair.hi, promise
-    )
-
-
-def lower_facts(probabilities: Floats, labels: Bools, lo: float | None, promise: Promise) -> dict[str, object]:
-    """Return the counts of the lower threshold, or why there is none.
-
-    Parameters
-    ----------
-    probabilities, labels
-        ``(images,)``, one image of each patient.
-    lo
-        The threshold, or None.
-    promise
-        What it was fitted to.
 
     Returns
     -------
-    Among others ``patients_needed``: how many patients would have enough positives, at the share of positives among
-    these; None if there are enough, or none at all.
+    A patient with some of the images called so counts in part. Among others ``patients_needed``: how many patients
+    would have enough positives, at the share of positives among these; None if there are enough, or none at all.
     """
-    positives = int(labels.sum())
+    auc = patient_auc(cases.probabilities, cases.labels, cases.owner)
+    patients, positives = (cases.patients, cases.take(cases.labels).patients)
     few = 0 < positives < promise.positives_needed
-    absent = called(probabilities, Thresholds(lo, None))[0]
+    absent = cases.probabilities <= (-1.0 if pair.lo is None else pair.lo)
+    present = cases.probabilities >= (2.0 if pair.hi is None else pair.hi)
+    shown = cases.take(cases.labels)
     return {
-        "images": len(labels),
+        "patients": patients,
         "positives": positives,
-        "absent": int(absent.sum()),
-        "missed": int((absent & labels).sum()),
+        "auc": auc.json,
+        "absent": _patients(cases, absent),
+        "missed": _patients(shown, absent[cases.labels]),
         "positives_needed": promise.positives_needed,
-        "patients_needed": math.ceil(promise.positives_needed * len(labels) / positives) if few else None,
-        "lo_unsupported": None if lo is not None else _why_no_lower(probabilities, labels, promise),
+        "patients_needed": math.ceil(promise.positives_needed * patients / positives) if few else None,
+        "lo_unsupported": None if pair.lo is not None else _why_no_lower(cases, promise, auc),
+        "present": _patients(cases, present),
+        "present_and_positive": _patients(cases, present & cases.labels),
+        "hi_unsupported": None if pair.hi is not None else _why_no_upper(cases, promise, auc),
     }
 
 
-def upper_facts(probabilities: Floats, labels: Bools, hi: float | None, promise: Promise) -> dict[str, object]:
-    """Return the counts of the upper threshold, or why there is none.
-
-    Parameters
-    ----------
-    probabilities, labels
-        ``(images,)``, one image of each patient.
-    hi
-        The threshold, or None.
-    promise
-        What it was fitted to.
-    """
-    present = called(probabilities, Thresholds(None, hi))[1]
-    return {
-        "present": int(present.sum()),
-        "present_and_positive": int((present & labels).sum()),
-        "hi_unsupported": None if hi is not None else _why_no_upper(probabilities, promise),
-    }
+def _patients(cases: Cases, counted: np.ndarray) -> float:
+    """Return for how many patients images count, each patient by the share of the images."""
+    return round(float(patient_shares(cases.owner)[counted].sum()), 2)
 
 
-def _why_no_lower(probabilities: Floats, labels: Bools, promise: Promise) -> str:
-    if not len(labels):
+def _why_no_lower(cases: Cases, promise: Promise, auc: Interval) -> str:
+    patients, positives = (cases.patients, cases.take(cases.labels).patients)
+    if not patients:
         return NOBODY_KNOWS
-    positives = int(labels.sum())
     if positives < promise.positives_needed:
         why = f"{positives} positives; at least {promise.positives_needed} are needed, with none missed"
-        return why + (_among(len(labels), positives, promise.positives_needed) if positives else "")
-    lo = lower_threshold(probabilities, labels, promise)
-    if lo is None:
+        return why + (_among(patients, positives, promise.positives_needed) if positives else "")
+    if not auc.low > promise.min_auc:
+        return _weak(auc, promise)
+    if lower_threshold(cases, promise) is None:
         return "no image scores below the positives that may be missed"
-    absent = probabilities <= lo
-    missed, called = np.count_nonzero(absent & labels), np.count_nonzero(absent)
-    return f"{missed} of the {called} images that could be called absent are positive, no fewer than by chance"
+    return _no_group(promise)
 
 
-def _why_no_upper(probabilities: Floats, promise: Promise) -> str:
-    if not len(probabilities):
+def _why_no_upper(cases: Cases, promise: Promise, auc: Interval) -> str:
+    patients = cases.patients
+    if not patients:
         return NOBODY_KNOWS
-    likely = int(np.count_nonzero(probabilities >= EVEN))
-    if likely < promise.present_needed:
-        why = f"{likely} images reach a probability of {EVEN}; at least {promise.present_needed} are needed"
-        return why + (_among(len(probabilities), likely, promise.present_needed) if likely else "")
-    return f"too few of the {likely} images that reach a probability of {EVEN} are positive"
+    likely = cases.take(cases.probabilities >= EVEN)
+    having = likely.patients
+    if having < promise.present_needed:
+        why = (
+            f"the images of {having} patients reach a probability of {EVEN}; those of at least "
+            f"{promise.present_needed} are needed"
+        )
+        return why + (_among(patients, having, promise.present_needed) if having else "")
+    if not auc.low > promise.min_auc:
+        return _weak(auc, promise)
+    if upper_threshold(cases, promise) is None:
+        return f"too few of the {len(likely.labels)} images that reach a probability of {EVEN} are positive"
+    return _no_group(promise)
+
+
+def _weak(auc: Interval, promise: Promise) -> str:
+    stated = "not defined" if math.isnan(auc.value) else str(auc)
+    return f"the AUC is {stated}, not surely above {promise.min_auc:g}"
+
+
+def _no_group(promise: Promise) -> str:
+    return f"no view, sex or age band keeps the promise with {percent(promise.group_confidence)} confidence"
 
 
 def _among(patients: int, found: int, needed: int) -> str:

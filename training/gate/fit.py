@@ -8,8 +8,7 @@ date.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from itertools import compress
+from dataclasses import asdict, dataclass
 from typing import Final
 
 import numpy as np
@@ -25,8 +24,7 @@ from training.data.readers import Dataset
 from training.gate.coverage import Coverage, workload_facts, workload_thresholds
 from training.gate.facts import guarantee_facts
 from training.gate.guarantee import Promise
-from training.gate.one_image_per_patient import draws
-from training.gate.thresholds import guaranteed
+from training.gate.thresholds import cases_of, gate_groups, guaranteed
 from training.predictions.table import Predictions, predictions_of
 from training.records import Occasion
 
@@ -34,8 +32,10 @@ Goal = Promise | Coverage
 
 ASSUMPTION: Final = (
     "It holds for each finding by itself, not for all at once, and for patients exchangeable with those of the fit "
-    "(drawn as they were, at the same site, with the same devices and referrals), one image a patient: of a patient "
-    "who has the finding an image that shows it. The confidence is over the draw of the patients of the fit."
+    "(drawn as they were, at the same site, with the same devices and referrals), for one image of a patient: of a "
+    "patient who has the finding one that shows it, each as likely. The confidence is over the draw of the patients of "
+    "the fit. In each view, sex and age band it holds with less confidence, if log-odds are normal there. For another "
+    "population it is no promise."
 )
 NO_GUARANTEE: Final = "A workload: how much is answered was chosen, and no bound on errors comes with it."
 
@@ -56,7 +56,7 @@ def fit_gate(model: Model, dataset: Dataset, goal: Goal, occasion: Occasion) -> 
     model
         The bundle.
     dataset
-        Labels of the model's findings, in the model's order. For a guarantee only the drawn images are classified.
+        Labels of the model's findings, in the model's order.
     goal
         The guarantee or the workload.
     occasion
@@ -70,10 +70,6 @@ def fit_gate(model: Model, dataset: Dataset, goal: Goal, occasion: Occasion) -> 
         The data set has no UNSEEN patient, or no known label of them, or some of them trained the network.
     """
     part = labelled_part(model, dataset)
-    if isinstance(goal, Promise):
-        names = np.asarray([image.name for image in part.images], np.str_)
-        needed = draws(names, part.patients(), part.labels()).needed
-        part = replace(part, images=tuple(compress(part.images, needed.tolist())))
     return fit_gate_to(model, predictions_of(model, part, part.source), goal, occasion)
 
 
@@ -119,14 +115,13 @@ def fit_pairs(probabilities: Floats, predictions: Predictions, goal: Goal) -> li
     probabilities
         ``(images, findings)``, calibrated, at the assumed prevalence.
     predictions
-        Gives labels and patients.
+        Gives labels, patients and groups.
     goal
         The guarantee or the workload.
     """
     if isinstance(goal, Coverage):
         return [workload_thresholds(column, goal) for column in probabilities.T]
-    drawn = draws(predictions.images, predictions.patients, predictions.labels)
-    return guaranteed(probabilities, predictions.labels, drawn, goal)
+    return guaranteed(probabilities, predictions.labels, predictions.patients, gate_groups(predictions.groups), goal)
 
 
 def _counts(
@@ -135,8 +130,8 @@ def _counts(
     labels = predictions.labels
     if isinstance(goal, Coverage):
         return [workload_facts(*column) for column in zip(probabilities.T, labels.T, pairs, strict=True)]
-    drawn = draws(predictions.images, predictions.patients, labels)
-    return [guarantee_facts(probabilities, labels, drawn, goal, pair, k) for k, pair in enumerate(pairs)]
+    cases = cases_of(probabilities, labels, predictions.patients, {})
+    return [guarantee_facts(of, goal, pair) for of, pair in zip(cases, pairs, strict=True)]
 
 
 def _description(predictions: Predictions, goal: Goal, occasion: Occasion) -> str:
@@ -145,7 +140,7 @@ def _description(predictions: Predictions, goal: Goal, occasion: Occasion) -> st
         return f"workload: {goal.text}; set on {predictions.description} ({occasion.day})"
     return (
         f"guarantee, for each finding by itself: {goal.text}, for patients like the {patients:,} of "
-        f"{predictions.source} of its fit, one image a patient ({occasion.day})"
+        f"{predictions.source} of its fit, each patient counted once ({occasion.day})"
     )
 
 

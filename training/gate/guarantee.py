@@ -20,6 +20,10 @@ class Promise:
         Least share of positives among the images called present, in (0, 1).
     confidence
         Probability, over the draw of the patients, that a fitted threshold keeps its promise, in (0, 1).
+    min_auc
+        A finding is answered only where its AUC surely lies above this, in (0, 1).
+    group_confidence
+        Confidence with which a threshold must keep the promise in each group of patients and views, in (0, 1).
 
     Raises
     ------
@@ -30,6 +34,8 @@ class Promise:
     max_missed: float = 0.10
     min_precision: float = 0.50
     confidence: float = 0.90
+    min_auc: float = 0.60
+    group_confidence: float = 0.85
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():

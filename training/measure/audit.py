@@ -134,8 +134,7 @@ def audit_predictions(predictions: Predictions, extras: Extras, promise: Promise
 
 
 def _pairs(fit: Predictions, promise: Promise) -> list[Thresholds]:
-    single = fit.one_image_a_patient()
-    return fitted_pairs(single.labels, calibrated(fit.labels, fit.logits, single.logits), promise)
+    return fitted_pairs(fit.labels, calibrated(fit.labels, fit.logits, fit.logits), fit.patients, promise)
 
 
 def audit_bundle(bundle: Bundle, dataset: Dataset, extras: Extras, occasion: Occasion) -> Record:

@@ -32,7 +32,6 @@ from training.data.dataset import Dataset
 from training.data.groups import AGES, ATTRIBUTES
 from training.data.readers.cells import Mark, mark_of, marks_of_labels, sex_of, view_of, years
 from training.data.readers.tables import Cells, read_table
-from training.data.splits import unit_hash
 from training.predictions.fold_heads import logits_out_of_fold
 from training.predictions.predict import predict
 
@@ -92,13 +91,6 @@ class Predictions:
             logits=self.logits[mask],
             groups={name: values[mask] for name, values in self.groups.items()},
         )
-
-    def one_image_a_patient(self) -> Predictions:
-        """Keep one image of each patient, the first by a hash: an exact test needs independent draws."""
-        order = np.argsort([unit_hash(str(image), "one image a patient") for image in self.images], kind="stable")
-        mask = np.zeros(len(self.images), np.bool_)
-        mask[order[np.unique(self.patients[order], return_index=True)[1]]] = True
-        return self.take(mask)
 
     def halves(self, seed: int) -> tuple[Predictions, Predictions]:
         """Divide the patients in two at random; all of a patient's images go together."""

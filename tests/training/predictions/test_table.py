@@ -111,17 +111,6 @@ def test_halves_are_of_patients_and_of_the_seed() -> None:
     assert made().halves(3)[0].images.tolist() == first.images.tolist() != made().halves(4)[0].images.tolist()
 
 
-def test_one_image_a_patient_does_not_depend_on_the_order() -> None:
-    before = made()
-    one = before.one_image_a_patient()
-    assert sorted(one.patients) == sorted(set(before.patients))
-    turned = before.take(np.ones(40, np.bool_))
-    turned = replace(turned, images=before.images[::-1], patients=before.patients[::-1])
-    assert set(turned.one_image_a_patient().images) == set(one.images)
-    assert one.groups["sex"].shape == one.images.shape
-    assert set(one.images) != {f"i{k}" for k in range(15)}
-
-
 def test_a_bundles_own_predictions(mini_nih: Path, random_bundle: Path) -> None:
     model = load_model(random_bundle)
     dataset = read_nih(mini_nih, model.findings)
