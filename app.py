@@ -19,6 +19,7 @@ from types import FrameType, TracebackType
 from typing import Any, NoReturn
 
 from candor import RESEARCH_USE, __version__
+from candor.decide.calibration import Calibration
 from candor.decide.gate import Gate
 from candor.dicom.read.folder import input_files
 from candor.files.privacy import Unexpected, cause_of
@@ -110,7 +111,8 @@ class ChestXrayApp(Application):
     def compose(self) -> None:
         """Construct the operators and connect them in the order in which a study passes them."""
         bundle, settings = self._bundle, self._settings
-        gate, provenance = effective_gate(bundle, settings), provenance_of(bundle, self._engine, settings)
+        calibration, gate = effective_calibration(bundle, settings), effective_gate(bundle, settings)
+        provenance = provenance_of(bundle, self._engine, settings)
         lungs, texts = LungField(), texts_of(Language(settings.language))
         writing: dict[str, Any] = {"provenance": provenance, "profiles": self._profiles, "texts": texts}
         path: list[CaseOperator] = [
@@ -121,15 +123,15 @@ class ChestXrayApp(Application):
             Classifier(self, name="classify", engine=self._engine, images_per_batch=settings.images_per_batch),
             FamiliarityCheck(self, name="check familiarity", familiarity=bundle.familiarity, policy=settings.policy),
             Explainer(self, name="explain"),
-            Calibrator(self, name="calibrate", calibration=bundle.calibration),
+            Calibrator(self, name="calibrate", calibration=calibration),
             ShortcutCheck(
                 self,
                 name="check shortcuts",
                 engine=self._engine,
                 images_per_batch=settings.images_per_batch,
-                auditor=Auditor(bundle.input, lungs, bundle.calibration),
+                auditor=Auditor(bundle.input, lungs, calibration),
                 gate=gate,
-                calibration=bundle.calibration,
+                calibration=calibration,
                 limit=settings.shortcut_limit,
                 policy=settings.policy,
             ),
@@ -137,7 +139,7 @@ class ChestXrayApp(Application):
                 self,
                 name="gate",
                 gate=gate,
-                calibration=bundle.calibration,
+                calibration=calibration,
                 learned_gate=bundle.learned_gate,
                 percentiles=bundle.percentiles,
                 lungs=lungs,
@@ -156,17 +158,32 @@ class ChestXrayApp(Application):
             self.add_flow(before, after, {(CASE, CASE)})
 
 
-def effective_gate(bundle: Bundle, settings: Settings) -> Gate:
-    """Return the bundle's gate, with costs instead of thresholds where the site sets them.
+def effective_calibration(bundle: Bundle, settings: Settings) -> Calibration:
+    """Return the bundle's calibration, at the site's own prevalence where it is set.
 
     Parameters
     ----------
     bundle
         The model bundle.
     settings
-        The application's settings, with the site's costs.
+        The application's settings, with the site's prevalence.
     """
-    return bundle.gate.with_costs(settings.cost_table)
+    return bundle.calibration.at_prevalence(settings.prevalences)
+
+
+def effective_gate(bundle: Bundle, settings: Settings) -> Gate:
+    """Return the bundle's gate at the site's own prevalence, with costs instead of thresholds where the site sets them.
+
+    Parameters
+    ----------
+    bundle
+        The model bundle.
+    settings
+        The application's settings, with the site's prevalence and costs.
+    """
+    calibration = effective_calibration(bundle, settings)
+    shifts = {finding: calibration.maps[finding].shift - m.shift for finding, m in bundle.calibration.maps.items()}
+    return bundle.gate.at_prevalence(shifts).with_costs(settings.cost_table)
 
 
 def provenance_of(bundle: Bundle, engine: Engine, settings: Settings) -> Provenance:
@@ -194,7 +211,7 @@ def provenance_of(bundle: Bundle, engine: Engine, settings: Settings) -> Provena
         bundle_sha256=bundle.sha256,
         engine=engine.name,
         settings_sha256=settings.sha256,
-        calibration=bundle.calibration.description,
+        calibration=effective_calibration(bundle, settings).description,
         gate=effective_gate(bundle, settings).description,
         familiarity=bundle.familiarity.description if bundle.familiarity else None,
         study_answer=study.describe(settings.rule_out_missed) if study else None,

@@ -14,8 +14,8 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from candor.decide.costs import Costs, costs_of, equal_costs
 from candor.files.reader import Block, read_settings
-from candor.study.errors import SettingsError
-from candor.study.findings import Finding
+from candor.study.errors import DataError, SettingsError
+from candor.study.findings import Finding, finding_named, findings_named
 from candor.study.policy import CHECKS, DEFAULT_POLICY, Action, Policy
 from candor.study.profile import Profile, ReportClass
 from candor.study.reasons import Reason
@@ -62,6 +62,12 @@ class Settings(Block):
         le=14,
         description="Most heatmap overlays for a study, 0 to 14; PRESENT before DEFERRED, then the likeliest against "
         "prevalence.",
+    )
+    prevalence: dict[str, Any] | None = Field(
+        default=None,
+        description="How frequent findings are among the site's own images, by finding, in (0, 1): `{Effusion: 0.12}`. "
+        "Probabilities and thresholds follow. null, and findings that are not named: the prevalence that the bundle "
+        "assumes.",
     )
     deferral_cost: float | None = Field(
         default=None,
@@ -145,6 +151,24 @@ class Settings(Block):
             raise ValueError("it must hold sr: every study gets a report")
         return tuple(kind for kind in KINDS if kind in named)
 
+    @field_validator("prevalence")
+    @classmethod
+    def _prevalences_by_label(cls, table: dict[str, Any] | None) -> dict[str, float] | None:
+        """Name the findings by label and in one order, so that neither makes a difference to the hash."""
+        if not table:
+            return None
+        try:
+            findings = findings_named(table)
+        except DataError as error:
+            raise ValueError(str(error)) from None
+        if len(set(findings)) < len(findings):
+            raise ValueError("it must name each finding once")
+        for name, share in table.items():
+            if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < 1:
+                raise ValueError(f"the prevalence of {name} is {share!r}; it must lie between 0 and 1, both excluded")
+        shares = dict(zip(findings, table.values(), strict=True))
+        return {finding.label: float(shares[finding]) for finding in Finding if finding in shares}
+
     @field_validator("costs")
     @classmethod
     def _costs_are_whole(cls, table: dict[str, Any] | None, others: ValidationInfo) -> dict[str, Any] | None:
@@ -164,6 +188,11 @@ class Settings(Block):
         return Profile(frozenset(self.objects), ReportClass(self.report_class), None, self.flag_deferrals)
 
     @property
+    def prevalences(self) -> dict[Finding, float]:
+        """The site's own prevalence of the findings that it has set."""
+        return {finding_named(name): share for name, share in (self.prevalence or {}).items()}
+
+    @property
     def cost_table(self) -> dict[Finding | None, Costs]:
         """The costs of errors and of deferring, by finding; the key None holds for all others."""
         if self.deferral_cost is not None:
@@ -177,8 +206,11 @@ class Settings(Block):
 
     @property
     def sha256(self) -> str:
-        """Hash of the settings that change results, in hexadecimal: part of every result UID."""
-        values = self.model_dump(exclude=_WITHOUT_EFFECT)
+        """Hash of the settings that change results, in hexadecimal: part of every result UID.
+
+        ``prevalence`` came later than the others and counts where it is set, so that the hash of older settings stays.
+        """
+        values = self.model_dump(exclude=_WITHOUT_EFFECT | ({"prevalence"} if self.prevalence is None else set()))
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 

@@ -24,7 +24,7 @@ from candor.study.profile import Profile
 from candor.study.provenance import Provenance
 from candor.study.radiograph import Radiograph
 from candor.study.reasons import Reason
-from candor.study.result import Decision, FindingResult, Heatmap, Note
+from candor.study.result import Decision, FindingResult, Heatmap, Interval, Note
 from candor.study.result_object import KINDS, Kind, ResultObject
 from candor.words.texts import ENGLISH, Texts
 from tests.factory import chest_like, radiograph_dataset
@@ -64,6 +64,7 @@ def result(finding: Finding, decision: Decision, **changes: Any) -> FindingResul
         "percentile": 97.0,
         "reason": Reason.BETWEEN_THRESHOLDS if decision is Decision.DEFERRED else None,
         "heatmap": heatmap(),
+        "interval": Interval(0.8 * _PROBABILITY[decision], 1.1 * _PROBABILITY[decision]),
     }
     return FindingResult(finding=finding, decision=decision, **{**fields, **changes})
 

@@ -1,7 +1,8 @@
 """Calibration: from logits to probabilities at a stated prevalence.
 
 Each finding has a curve from the network's logit to calibrated log-odds, fitted at one prevalence. Its log-odds are
-then shifted to the prevalence that the site has, by the difference of the two prevalences' log-odds.
+then shifted to the prevalence that the site has, by the difference of the two prevalences' log-odds. The bundle states
+the prevalence that it assumes; a site may set its own.
 
 References
 ----------
@@ -12,15 +13,19 @@ Flournoy 2017 (isotonic steps joined at their centres). Saerens et al. 2002 (pri
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import Enum, unique
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from candor.study.findings import Finding
+from candor.study.result import Interval
+
+INTERVAL_CONFIDENCE: Final = 0.9
+"""The share of fits whose interval covers the curve that unlimited patients would give."""
 
 Floats = NDArray[np.float64]
 
@@ -139,6 +144,50 @@ class Isotonic:
 
 
 @dataclass(frozen=True, slots=True)
+class Band:
+    """The interval around a curve. It is interpolated between its knots, and keeps its width beyond them.
+
+    Parameters
+    ----------
+    logits
+        The knots: logits that rise.
+    below, above
+        How far the interval reaches from the curve at each knot, in log-odds, at least 0.
+
+    Raises
+    ------
+    ValueError
+        There is no knot, a knot does not rise above the one before, or a value is negative or not finite.
+    """
+
+    logits: tuple[float, ...]
+    below: tuple[float, ...]
+    above: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not len(self.logits) == len(self.below) == len(self.above) > 0:
+            raise ValueError("an interval needs as many values below and above as logits, at least one")
+        if not (np.isfinite([self.logits, self.below, self.above]).all() and (np.diff(self.logits) > 0).all()):
+            raise ValueError("an interval's values must be finite, and its logits must rise")
+        if min(*self.below, *self.above) < 0:
+            raise ValueError("an interval must hold its probability")
+
+    def around(self, logit: float, log_odds: float) -> Interval:
+        """Return the interval of one probability.
+
+        Parameters
+        ----------
+        logit
+            The network's logit.
+        log_odds
+            Its calibrated log-odds, at any prevalence; the interval is at the same.
+        """
+        below, above = (float(np.interp(logit, self.logits, reach)) for reach in (self.below, self.above))
+        low, high = sigmoid(np.asarray([log_odds - below, log_odds + above]))
+        return Interval(float(low), float(high))
+
+
+@dataclass(frozen=True, slots=True)
 class LogitMap:
     """One finding's calibration.
 
@@ -148,11 +197,14 @@ class LogitMap:
         Maps the network's logits to log-odds at the fitting prevalence.
     fitted_prevalence, assumed_prevalence
         Share of positives in (0, 1) in the data of the fit, and where the curve is used.
+    band
+        The interval around the curve; None where there is none.
     """
 
     curve: Curve
     fitted_prevalence: float
     assumed_prevalence: float
+    band: Band | None = None
 
     def __post_init__(self) -> None:
         for prevalence in (self.fitted_prevalence, self.assumed_prevalence):
@@ -168,6 +220,12 @@ class LogitMap:
     def shift(self) -> float:
         """The prior shift, which is added to the log-odds."""
         return log_odds(self.assumed_prevalence) - log_odds(self.fitted_prevalence)
+
+    def interval(self, logit: float) -> Interval | None:
+        """Return the 90% interval of the probability at the assumed prevalence; None where there is none."""
+        if self.band is None:
+            return None
+        return self.band.around(logit, float(self.curve.log_odds(np.asarray(logit, np.float64))) + self.shift)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +287,23 @@ class Calibration:
         P(present) at the assumed prevalence, in [0, 1], the same shape, float64.
         """
         return sigmoid(self.log_odds(logits) + [m.shift for m in self.maps.values()])
+
+    def at_prevalence(self, shares: Mapping[Finding, float]) -> Calibration:
+        """Return this calibration where a site has its own prevalence; the description says so.
+
+        Parameters
+        ----------
+        shares
+            The prevalence in (0, 1) by finding. Other findings keep theirs, and findings without a map are left out.
+        """
+        own = {finding: share for finding, share in shares.items() if finding in self.maps}
+        if not own:
+            return self
+        moved = {finding: replace(self.maps[finding], assumed_prevalence=share) for finding, share in own.items()}
+        told = ", ".join(f"{finding.label} ({100 * share:g}%)" for finding, share in own.items())
+        return replace(
+            self, maps={**self.maps, **moved}, description=f"{self.description}; the site sets that of {told}"
+        )
 
 
 def log_odds(probability: float) -> float:

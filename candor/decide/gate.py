@@ -18,8 +18,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Final
 
+import numpy as np
 from pydantic import Field
 
+from candor.decide.calibration import log_odds, sigmoid
 from candor.decide.costs import Costs
 from candor.decide.groups import UNKNOWN, Groups
 from candor.study.findings import Finding
@@ -28,6 +30,11 @@ from candor.study.result import Decision
 
 EVEN: Final = 0.5
 """The probability from which "present" is the better answer, where both errors cost the same."""
+
+_JUST_BELOW_EVEN: Final = math.nextafter(EVEN, 0)
+
+_ROUNDING: Final = 1e-9
+"""A moved threshold keeps the image that it was set at: this much, in log-odds, is more than any rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +91,32 @@ class Thresholds:
             return Decision.DEFERRED, Reason.UNSUPPORTED
         return Decision.DEFERRED, Reason.BETWEEN_THRESHOLDS
 
+    def moved(self, shift: float) -> Thresholds:
+        """Return the thresholds at another prevalence, where every probability has moved by the same shift.
+
+        The same images are called absent and present as before. Only an answer that its new probability contradicts,
+        ABSENT from 0.5 up or PRESENT below, is deferred. So the share of positives that is called absent never grows.
+
+        Parameters
+        ----------
+        shift
+            By how much all log-odds have moved.
+        """
+        lo = hi = None
+        if self.lo is not None:
+            lo = min(_moved(self.lo, shift + _ROUNDING), max(self.lo, _JUST_BELOW_EVEN))
+        if self.hi is not None:
+            hi = max(_moved(self.hi, shift - _ROUNDING), min(self.hi, EVEN))
+        if lo is not None and hi is not None and lo >= hi:
+            lo = math.nextafter(hi, -1)
+        return Thresholds(lo, hi)
+
+
+def _moved(probability: float, shift: float) -> float:
+    if probability in (0.0, 1.0):
+        return probability
+    return float(sigmoid(np.asarray(log_odds(probability) + shift)))
+
 
 def _lowest(thresholds: Sequence[float | None]) -> float | None:
     known = [threshold for threshold in thresholds if threshold is not None]
@@ -109,12 +142,15 @@ class Gate:
         The costs of the findings whose thresholds come from costs.
     wrong_allowed
         The highest P(wrong) by a learned gate at which a finding without costs is answered, in [0, 1].
+    fitted_to
+        The site or the data set whose patients the thresholds were fitted to; None where it is not known.
     """
 
     thresholds: Mapping[Finding, Thresholds]
     description: str
     costs: Mapping[Finding, Costs] = field(default_factory=dict)
     wrong_allowed: float = 0.5
+    fitted_to: str | None = None
 
     def decide(
         self, finding: Finding, probability: float, wrong: float | None = None, groups: Groups = UNKNOWN
@@ -163,6 +199,26 @@ class Gate:
             Calibrated P(present).
         """
         return 1 - probability if probability >= self.even(finding) else probability
+
+    def at_prevalence(self, shifts: Mapping[Finding, float]) -> Gate:
+        """Return this gate where a site has its own prevalence; the description says what then holds.
+
+        Parameters
+        ----------
+        shifts
+            By how much the log-odds of each finding have moved; a finding that is missing has not moved.
+        """
+        moved = [finding for finding in self.thresholds if shifts.get(finding)]
+        if not moved:
+            return self
+        thresholds = {finding: self.thresholds[finding].moved(shifts[finding]) for finding in moved}
+        return replace(
+            self,
+            thresholds={**self.thresholds, **thresholds},
+            description=f"{self.description}; thresholds moved with the site's prevalence of {_names(moved)}: a bound "
+            "on missed positives holds, one on the share of positives among those called present holds only where the "
+            "finding is at least as frequent as in the fit",
+        )
 
     def with_costs(self, table: Mapping[Finding | None, Costs]) -> Gate:
         """Return a gate that decides by costs; findings that are not in the table keep their thresholds.

@@ -249,7 +249,8 @@ def _load_gate(model: Model) -> Gate:
     file.require_hash("weights_sha256", record.weights_sha256, model.weights, model.weights_sha256)
     file.require_hash("calibration_sha256", record.calibration_sha256, model.root / CALIBRATION)
     _require_findings(file, record.findings, model)
-    return Gate({finding: record.findings[finding.label] for finding in model.findings}, record.description)
+    thresholds = {finding: record.findings[finding.label] for finding in model.findings}
+    return Gate(thresholds, record.description, fitted_to=record.data)
 
 
 def _load_learned_gate(model: Model) -> LearnedGate | None:

@@ -6,12 +6,14 @@ The models of the optional files are in the modules that use them: :mod:`candor.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import AfterValidator, Field, field_validator
 
-from candor.decide.calibration import Beta, CalibrationKind, Curve, Isotonic, Line, LogitMap
+from candor.decide.calibration import Band, Beta, CalibrationKind, Curve, Isotonic, Line, LogitMap
 from candor.decide.gate import Thresholds
 from candor.files.reader import Record, Text, Whole
 from candor.model.preprocess import InputSpec
@@ -19,6 +21,7 @@ from candor.study.errors import DataError
 from candor.study.findings import findings_named
 
 Share = Annotated[float, Field(ge=0, le=1)]
+InnerShare = Annotated[float, Field(gt=0, lt=1)]
 
 
 class ModelPart(Record):
@@ -51,35 +54,45 @@ class MetadataFile(Record):
     candor: ModelPart
 
 
-class LinePart(Record):
+class IntervalPart(Record):
+    """The 90% interval of one finding's probability in ``calibration.json``, at the prevalence assumed there."""
+
+    logits: tuple[float, ...]
+    low: tuple[InnerShare, ...]
+    high: tuple[InnerShare, ...]
+
+
+class MapPart(Record):
+    """What every finding in ``calibration.json`` has, whatever its curve."""
+
+    fitted_prevalence: Share
+    assumed_prevalence: Share
+    interval: IntervalPart | None = None
+
+
+class LinePart(MapPart):
     """One finding in ``calibration.json`` whose curve is a line."""
 
     kind: Literal["identity", "temperature", "platt"]
     slope: float
     intercept: float
-    fitted_prevalence: Share
-    assumed_prevalence: Share
 
 
-class BetaPart(Record):
+class BetaPart(MapPart):
     """One finding in ``calibration.json`` with a beta curve."""
 
     kind: Literal["beta"]
     a: float
     b: float
     c: float
-    fitted_prevalence: Share
-    assumed_prevalence: Share
 
 
-class IsotonicPart(Record):
+class IsotonicPart(MapPart):
     """One finding in ``calibration.json`` with an isotonic curve, by its knots."""
 
     kind: Literal["isotonic"]
     logits: tuple[float, ...]
     log_odds: tuple[float, ...]
-    fitted_prevalence: Share
-    assumed_prevalence: Share
 
 
 CurvePart = LinePart | BetaPart | IsotonicPart
@@ -91,7 +104,7 @@ def logit_map(part: CurvePart) -> LogitMap:
     Raises
     ------
     ValueError
-        The values do not form a curve.
+        The values do not form a curve, or an interval around it.
     """
     match part:
         case LinePart():
@@ -100,7 +113,21 @@ def logit_map(part: CurvePart) -> LogitMap:
             curve = Beta(part.a, part.b, part.c)
         case IsotonicPart():
             curve = Isotonic(part.logits, part.log_odds)
-    return LogitMap(curve, part.fitted_prevalence, part.assumed_prevalence)
+    plain = LogitMap(curve, part.fitted_prevalence, part.assumed_prevalence)
+    return plain if part.interval is None else replace(plain, band=_band(plain, part.interval))
+
+
+def _band(plain: LogitMap, part: IntervalPart) -> Band:
+    """Return an interval as distances from the curve; a bound on its wrong side, as of a bootstrap, has none."""
+    if not len(part.logits) == len(part.low) == len(part.high):
+        raise ValueError("interval must have as many values in low and high as in logits")
+    if any(low > high for low, high in zip(part.low, part.high, strict=True)):
+        raise ValueError("interval.low must not lie above interval.high")
+    centre = plain.curve.log_odds(np.asarray(part.logits, np.float64)) + plain.shift
+    low, high = np.asarray([part.low, part.high], np.float64)
+    below = np.maximum(centre - (np.log(low) - np.log1p(-low)), 0.0)
+    above = np.maximum(np.log(high) - np.log1p(-high) - centre, 0.0)
+    return Band(part.logits, tuple(below.tolist()), tuple(above.tolist()))
 
 
 def _makes_a_map(part: CurvePart) -> CurvePart:
@@ -131,4 +158,5 @@ class GateFile(Record):
     description: Text
     weights_sha256: Text
     calibration_sha256: Text
+    data: Text | None = None
     findings: dict[str, Thresholds]

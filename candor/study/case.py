@@ -14,6 +14,7 @@ from pydicom import Dataset
 from candor.study.errors import ObjectIncomplete
 from candor.study.findings import Finding
 from candor.study.policy import Action
+from candor.study.provenance import ForeignFit
 from candor.study.radiograph import Radiograph
 from candor.study.reasons import Reason
 from candor.study.result import (
@@ -165,6 +166,8 @@ class Case:
         The reports of earlier versions of the study's results, oldest first.
     answer
         The answer for the study as a whole; None where the bundle has no model for it.
+    foreign_fit
+        The permission to answer by a fit to other patients, which the report names; None where there is none.
     written
         The result objects that have been written.
     failure
@@ -181,6 +184,7 @@ class Case:
     time: datetime
     predecessors: tuple[Predecessor, ...] = ()
     answer: StudyAnswer | None = None
+    foreign_fit: ForeignFit | None = None
     written: list[ResultObject] = field(default_factory=list)
     failure: str | None = None
     incomplete: ObjectIncomplete | None = None

@@ -10,6 +10,7 @@ Wang et al. 2017 (ChestX-ray14, the labels and their order).
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, unique
@@ -97,11 +98,14 @@ def finding_named(name: str) -> Finding:
     DataError
         No finding has that name.
     """
+    plain = name.replace("_", " ").casefold().strip()
     try:
-        return _BY_NAME[name.replace("_", " ").casefold().strip()]
+        return _BY_NAME[plain]
     except KeyError:
+        close = [_BY_NAME[known].label for known in difflib.get_close_matches(plain, _BY_NAME, n=1)]
         known = ", ".join(finding.label for finding in Finding)
-        raise DataError(f"unknown finding {name!r}; known findings are {known}") from None
+        advice = f"did you mean {close[0]!r}?" if close else f"known findings are {known}"
+        raise DataError(f"unknown finding {name!r}; {advice}") from None
 
 
 def findings_named(names: Iterable[str]) -> tuple[Finding, ...]:

@@ -97,6 +97,25 @@ class Provenance:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class ForeignFit:
+    """The permission of an operator to answer by a fit to other patients than the site's own.
+
+    Parameters
+    ----------
+    bundle_sha256
+        The bundle that it is for, in hexadecimal.
+    fitted_to
+        The site or the data set of the fit.
+    reason
+        Why it is used here, in the operator's words; it holds no patient's data.
+    """
+
+    bundle_sha256: str
+    fitted_to: str
+    reason: str
+
+
 def study_fingerprint(instances: dict[str, str]) -> str:
     """Return the hash of a study's input, a table from SOP Instance UID to the hash of pixels and identity."""
     digest = hashlib.sha256()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum, unique
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +68,13 @@ class Heatmap:
         return float(self.grid.max())
 
 
+class Interval(NamedTuple):
+    """The interval of a probability: two probabilities in [0, 1]."""
+
+    low: float
+    high: float
+
+
 @dataclass(frozen=True, slots=True)
 class FindingResult:
     """The answer for one finding on one image.
@@ -83,6 +91,9 @@ class FindingResult:
         Share of the bundle's test images that score lower, in percent; None where the bundle does not say.
     reason
         Why the finding was deferred; None where it was answered.
+    interval
+        The 90% interval of the probability, by chance in the patients of the calibration; None where the bundle has
+        none.
     """
 
     finding: Finding
@@ -94,6 +105,7 @@ class FindingResult:
     decision: Decision
     reason: Reason | None
     heatmap: Heatmap
+    interval: Interval | None = None
 
 
 @unique

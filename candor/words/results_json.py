@@ -17,10 +17,11 @@ from candor import RESEARCH_USE
 from candor.study.case import Case, CaseImage
 from candor.study.errors import DataError
 from candor.study.findings import finding_named
-from candor.study.provenance import APPLICATION_NAME, NO_FAMILIARITY, Provenance
+from candor.study.provenance import APPLICATION_NAME, NO_FAMILIARITY, ForeignFit, Provenance
 from candor.study.reasons import Reason
 from candor.study.result import FindingResult, LookFirst, Note, RuleOutAnswer, ShortcutAudit, StudyAnswer
 from candor.study.result_object import ObjectKind, ResultObject
+from candor.words.texts import ENGLISH
 
 FILE_NAME: Final = "results.json"
 
@@ -52,8 +53,19 @@ class ModelEntry(Entry):
     notes: list[str]
 
     @classmethod
-    def of(cls, provenance: Provenance) -> Self:
-        """Return the entry of the model in a provenance."""
+    def of(cls, provenance: Provenance, foreign_fit: ForeignFit | None = None) -> Self:
+        """Return the entry of a model.
+
+        Parameters
+        ----------
+        provenance
+            The model, and what it was fitted to.
+        foreign_fit
+            The permission to answer by a fit to other patients; None where there is none.
+        """
+        notes = [] if provenance.familiarity else [NO_FAMILIARITY]
+        if foreign_fit is not None:
+            notes.append(ENGLISH.foreign_fit.format(fitted_to=foreign_fit.fitted_to, reason=foreign_fit.reason))
         return cls(
             name=provenance.model_name,
             version=provenance.model_version,
@@ -63,7 +75,7 @@ class ModelEntry(Entry):
             gate=provenance.gate,
             familiarity=provenance.familiarity,
             study_answer=provenance.study_answer,
-            notes=[] if provenance.familiarity else [NO_FAMILIARITY],
+            notes=notes,
         )
 
 
@@ -92,11 +104,19 @@ class NoteEntry(Entry):
         return cls(code=note.reason.code, meaning=note.reason.meaning, detail=note.detail)
 
 
+class IntervalEntry(Entry):
+    """The 90% interval of a probability."""
+
+    low: float
+    high: float
+
+
 class FindingEntry(Entry):
     """The answer for one finding on one image."""
 
     finding: str
     probability: float
+    interval: IntervalEntry | None = None
     prevalence: float
     probability_over_prevalence: float
     percentile: float | None
@@ -113,6 +133,7 @@ class FindingEntry(Entry):
         return cls(
             finding=result.finding.label,
             probability=round(result.probability, 6),
+            interval=_interval(result),
             prevalence=round(result.prevalence, 6),
             probability_over_prevalence=round(result.probability / result.prevalence, 3),
             percentile=None if result.percentile is None else round(result.percentile, 1),
@@ -123,6 +144,12 @@ class FindingEntry(Entry):
             region=result.heatmap.region,
             peak=round(result.heatmap.peak, 6),
         )
+
+
+def _interval(result: FindingResult) -> IntervalEntry | None:
+    if result.interval is None:
+        return None
+    return IntervalEntry(low=round(result.interval.low, 6), high=round(result.interval.high, 6))
 
 
 class ShortcutEntry(Entry):
@@ -360,7 +387,7 @@ def summarise(cases: Iterable[Case], provenance: Provenance) -> Results:
     return Results(
         notice=RESEARCH_USE,
         application=ApplicationEntry(name=APPLICATION_NAME, version=provenance.application_version),
-        model=ModelEntry.of(provenance),
+        model=ModelEntry.of(provenance, next((case.foreign_fit for case in cases if case.foreign_fit), None)),
         studies=[StudyEntry.of(case) for case in cases if case.study_instance_uid],
         files=sorted((FileEntry.of(case, image) for case in cases for image in case.images), key=lambda f: f.name),
     )

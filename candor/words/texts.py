@@ -53,6 +53,10 @@ class Texts:
         The name of an image, and a number of images; with ``{number}``.
     reference_values
         The values to compare a finding's numbers with; with ``{prevalence}``, in %.
+    interval
+        The 90% interval of a finding's certainty; with ``{low}`` and ``{high}``, in %.
+    foreign_fit
+        That the answers rest on a fit to other patients; with ``{fitted_to}`` and ``{reason}``.
     outline_level
         Where a finding's outline is drawn; with ``{level}``, in % of the peak.
     overlay_title, overlay_prevalence, overlay_region
@@ -89,6 +93,8 @@ class Texts:
     image_count: str
     notices: str
     reference_values: str
+    interval: str
+    foreign_fit: str
     outline_level: str
     overlay_title: str
     overlay_prevalence: str
@@ -160,8 +166,10 @@ ENGLISH: Final = Texts(
     notices="Notices",
     reference_values=(
         "Reference values: certainty {prevalence} % (the assumed prevalence), ratio 1, "
-        "share of test images 50 % (their median)."
+        "share of test images 50 % (their median). Where the prevalence differs, so does the certainty."
     ),
+    interval="90 % interval of the certainty: {low} % to {high} %, by chance in the patients of the calibration alone.",
+    foreign_fit="The answers rest on a fit to {fitted_to}, not to this site's own cases. Why it is used: {reason}",
     outline_level="The outline runs where the evidence is {level} % of its peak; it is no border of the finding.",
     overlay_title="{finding}: {decision}, P(present) {probability} %",
     overlay_prevalence="Assumed prevalence {prevalence} %",
@@ -212,7 +220,12 @@ GERMAN: Final = Texts(
     notices="Hinweise",
     reference_values=(
         "Bezugswerte: Sicherheit {prevalence} % (die angenommene Prävalenz), Verhältnis 1, "
-        "Anteil der Testbilder 50 % (ihr Median)."
+        "Anteil der Testbilder 50 % (ihr Median). Wo die Prävalenz anders ist, ist es auch die Sicherheit."
+    ),
+    interval="90-%-Intervall der Sicherheit: {low} % bis {high} %, nur für den Zufall der Kalibrierpatienten.",
+    foreign_fit=(
+        "Die Antworten beruhen auf einer Anpassung an {fitted_to}, nicht an Fälle dieses Hauses. "
+        "Warum sie genutzt wird: {reason}"
     ),
     outline_level=(
         "Die Umrisslinie verläuft dort, wo die Evidenz {level} % ihres Höchstwerts hat; "

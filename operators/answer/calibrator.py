@@ -11,7 +11,7 @@ from operators.graph.sdk import Fragment
 
 
 class Calibrator(ImageOperator):
-    """Applies the bundle's calibration at the prevalence that it assumes.
+    """Applies the bundle's calibration at the prevalence of the site, or at the one that the bundle assumes.
 
     Named input:
         case: a study with logits.
@@ -24,7 +24,7 @@ class Calibrator(ImageOperator):
     fragment
         The application.
     calibration
-        The bundle's.
+        The bundle's, at that prevalence.
     """
 
     def __init__(self, fragment: Fragment, *args: Any, calibration: Calibration, **kwargs: Any) -> None:

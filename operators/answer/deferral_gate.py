@@ -109,6 +109,7 @@ class DeferralGate(ImageOperator):
             decision=decision,
             reason=reason,
             heatmap=image.heatmaps[k],
+            interval=self._calibration.maps[finding].interval(logit),
         )
 
     def _decide(

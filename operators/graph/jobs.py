@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from candor.study.case import Case
+from candor.study.provenance import ForeignFit
 from candor.study.result_object import Predecessor
 from operators.graph.publish import remove_unfinished
 
@@ -28,6 +29,8 @@ class Job:
         The time that all results carry, with a time zone; None takes the newest file's of each study.
     predecessors
         The reports that studies of the folder got before, oldest first: theirs take their place.
+    foreign_fit
+        The permission to answer by a fit to other patients, which the reports name; None where there is none.
     index
         Whether ``results.json`` is written.
     """
@@ -36,6 +39,7 @@ class Job:
     output: Path
     time: datetime | None = None
     predecessors: tuple[Predecessor, ...] = ()
+    foreign_fit: ForeignFit | None = None
     index: bool = True
 
 

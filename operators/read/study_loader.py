@@ -62,6 +62,7 @@ class StudyLoader(Operator):
         job = ticket.job
         cases = readable(scan(job.input, job.output, job.time))
         for case in cases:
+            case.foreign_fit = job.foreign_fit
             case.predecessors = tuple(
                 each for each in job.predecessors if each.study_instance_uid == case.study_instance_uid
             )

@@ -11,6 +11,7 @@ import pytest
 from candor.decide.costs import Costs
 from candor.settings import Settings, load_settings
 from candor.study.errors import SettingsError
+from candor.study.findings import Finding
 from candor.study.policy import Action
 from candor.study.profile import Profile, ReportClass
 from candor.words.texts import Language
@@ -63,7 +64,7 @@ def test_the_order_of_the_kinds_is_no_other_setting() -> None:
         ("candour:\n  engine: onnx\n", "line 1: unknown setting 'candour'; did you mean 'candor'?"),
         (
             "candor:\n  zzz: 1\n",
-            "known are engine, max_overlays, deferral_cost, costs, images_per_batch",
+            "known are engine, max_overlays, prevalence, deferral_cost, costs, images_per_batch",
         ),
         ("candor:\n  engine: gpu\n", "line 2: candor.engine is 'gpu'; it must be 'auto', 'onnx' or 'torch'"),
         ("candor:\n  engine: onnx\n  engine: torch\n", "line 3: 'engine' stands there twice"),
@@ -91,6 +92,16 @@ def test_the_order_of_the_kinds_is_no_other_setting() -> None:
         ("candor:\n  flag_deferrals: 1\n", "line 2: candor.flag_deferrals is 1; it must be true or false"),
         ("candor:\n  language: en\n", "line 2: candor.language is 'en'; it must be 'en-US' or 'de-DE'"),
         ("candor:\n  costs: {Mas: {}}\n", "line 2: candor.costs: unknown finding 'Mas'"),
+        (
+            "candor:\n  prevalence: {Efusion: 0.1}\n",
+            "line 2: candor.prevalence: unknown finding 'Efusion'; did you mean 'Effusion'?",
+        ),
+        ("candor:\n  prevalence: {Effusion: 1}\n", "the prevalence of Effusion is 1; it must lie between 0 and 1"),
+        ("candor:\n  prevalence: {Effusion: 0.0}\n", "the prevalence of Effusion is 0.0"),
+        ("candor:\n  prevalence: {Effusion: true}\n", "the prevalence of Effusion is True"),
+        ("candor:\n  prevalence: {Effusion: 12%}\n", "the prevalence of Effusion is '12%'"),
+        ("candor:\n  prevalence: {Effusion: 0.1, pleural effusion: 0.1}\n", "it must name each finding once"),
+        ("candor:\n  prevalence: 0.1\n", "candor.prevalence is 0.1; it must be"),
         ("candor: [1, 2]\n", "line 1: candor is [1, 2]; it must be a block of names and values"),
         ("candor: {\n", "is not valid YAML"),
         ("- 1\n", "line 1: it must be a block of names and values"),
@@ -161,3 +172,12 @@ def test_what_a_setting_may_say_is_what_the_code_knows() -> None:
     fields = Settings.model_fields
     for name, words in (("report_class", ReportClass), ("language", Language), ("on_rotated", Action)):
         assert list(get_args(fields[name].annotation)) == [word.value for word in words]
+
+
+def test_a_prevalence_is_read_by_any_name_and_in_any_order(tmp_path: Path) -> None:
+    text = "candor:\n  prevalence: {hiatal hernia: 0.002, Effusion: 0.12}\n"
+    settings = load_settings(written(tmp_path, text))
+    assert settings.prevalences == {Finding.EFFUSION: 0.12, Finding.HERNIA: 0.002}
+    assert settings == Settings(prevalence={"Effusion": 0.12, "Hernia": 0.002})
+    assert settings.sha256 == Settings(prevalence={"Effusion": 0.12, "Hernia": 0.002}).sha256 != Settings().sha256
+    assert Settings().prevalences == {}

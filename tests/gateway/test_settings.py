@@ -93,7 +93,7 @@ def test_a_node_whose_destinations_take_no_report_has_one_for_itself(tmp_path: P
         (f"destinations:\n{PEER}  kinds: [pdf]\n", "line 6: destinations.0.kinds.0 is 'pdf'"),
         (f"destinations:\n{PEER}  report_class: pdf\n", "line 6: destinations.0.report_class is 'pdf'"),
         (f"destinations:\n{PEER}  flag_deferrals: 1\n", "line 6: destinations.0.flag_deferrals is 1"),
-        (f"destinations:\n{PEER}  findings: [Mas]\n", "unknown finding 'Mas'; known findings are Atelectasis"),
+        (f"destinations:\n{PEER}  findings: [Mas]\n", "unknown finding 'Mas'; did you mean 'Mass'?"),
         (
             "receive:\n  callers:\n  - ae_title: A\n    addresses: [here]\n",
             "'here' is neither an IP address nor a netw",

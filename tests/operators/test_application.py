@@ -12,7 +12,8 @@ from highdicom.sc import SCImage
 from pydicom import Dataset, dcmread
 from pydicom.uid import CTImageStorage, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
-from app import ResidentApplication, effective_gate
+from app import ResidentApplication, effective_calibration, effective_gate
+from candor.decide.calibration import log_odds
 from candor.dicom.shared.file import write
 from candor.dicom.write.overlay import build_overlay
 from candor.files.privacy import Unexpected
@@ -23,6 +24,7 @@ from candor.settings import Settings
 from candor.study.case import Case, CaseImage
 from candor.study.errors import InputError
 from candor.study.findings import Finding
+from candor.study.provenance import ForeignFit
 from candor.study.reasons import Reason
 from candor.study.result import Decision, Disposition, FindingResult, Note
 from operators.graph.jobs import Job
@@ -237,6 +239,41 @@ def test_a_cost_of_deferring_replaces_the_bundles_thresholds(models: Path) -> No
     gate = effective_gate(bundle, Settings(deferral_cost=0.2))
     assert {(pair.lo, pair.hi) for pair in gate.thresholds.values()} == {(0.2, 0.8)}
     assert effective_gate(bundle, Settings()) is bundle.gate
+
+
+def test_a_sites_prevalence_moves_the_numbers_and_keeps_the_answers(models: Path, tmp_path: Path) -> None:
+    bundle, shares = load_bundle(models / "cxr"), {"Effusion": 0.3, "Pneumothorax": 0.02}
+    found = {}
+    for name, settings in (("shipped", Settings()), ("site", Settings(prevalence=shares))):
+        with ResidentApplication(models, settings) as resident:
+            (case,) = run_job(resident, tmp_path / name, (radiograph_dataset(),)).cases
+        found[name] = {result.finding: result for result in case.images[0].results}
+        report = (tmp_path / name / "out" / case.written[0].file).read_bytes()
+        assert (b"the site sets that of Effusion (30%), Pneumothorax (2%)" in report) == (name == "site")
+    for finding, before in found["shipped"].items():
+        after = found["site"][finding]
+        share = shares.get(finding.label, before.prevalence)
+        assert (after.decision, after.reason, after.prevalence) == (before.decision, before.reason, share)
+        odds = [log_odds(each.probability) - log_odds(each.prevalence) for each in (before, after)]
+        assert odds[0] == pytest.approx(odds[1])
+    assert effective_calibration(bundle, Settings()) is bundle.calibration
+
+
+def test_costs_are_weighed_at_the_sites_prevalence(models: Path) -> None:
+    bundle = load_bundle(models / "cxr")
+    settings = Settings(deferral_cost=0.2, prevalence={"Effusion": 0.3})
+    assert {(pair.lo, pair.hi) for pair in effective_gate(bundle, settings).thresholds.values()} == {(0.2, 0.8)}
+
+
+def test_a_permitted_fit_stands_in_every_report_of_the_job(application: ResidentApplication, tmp_path: Path) -> None:
+    fit = ForeignFit("a" * 64, "NIH ChestX-ray14", "a trial until May")
+    source = save(tmp_path / "in", radiograph_dataset(), radiograph_dataset(seed="2", study="2"))
+    (tmp_path / "out").mkdir()
+    result = application.submit(Job(source, tmp_path / "out", foreign_fit=fit)).result(timeout=60)
+    reports = [case.written[0].file for case in result.cases]
+    assert len(reports) == 2
+    for file in reports:
+        assert b"a fit to NIH ChestX-ray14" in (tmp_path / "out" / file).read_bytes()
 
 
 def test_logits_that_are_no_numbers_are_a_failure(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

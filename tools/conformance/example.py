@@ -30,7 +30,7 @@ from candor.study.profile import Profile, ReportClass
 from candor.study.provenance import Provenance, derived_uid
 from candor.study.radiograph import Radiograph
 from candor.study.reasons import Reason
-from candor.study.result import Decision, FindingResult, Heatmap, Note
+from candor.study.result import Decision, FindingResult, Heatmap, Interval, Note
 from candor.study.result_object import KINDS, Kind, Predecessor, ResultObject
 from candor.words.texts import ENGLISH, GERMAN, Texts
 from tools.conformance.sources import BARE, FILLED, source
@@ -185,4 +185,5 @@ def _result(finding: Finding, place: int, number: int) -> FindingResult:
         percentile=None if number == BARE else 97.0,
         reason=Reason.BETWEEN_THRESHOLDS if decision is Decision.DEFERRED else None,
         heatmap=Heatmap(grid, "left lower zone"),
+        interval=None if number == BARE else Interval(0.001, 0.85),
     )

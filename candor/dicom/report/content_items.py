@@ -26,7 +26,7 @@ from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
 from candor.dicom.shared import codes
 
-Relationship = Literal["CONTAINS", "HAS CONCEPT MOD", "HAS OBS CONTEXT", "SELECTED FROM"]
+Relationship = Literal["CONTAINS", "HAS CONCEPT MOD", "HAS OBS CONTEXT", "HAS PROPERTIES", "SELECTED FROM"]
 Template = Literal["1501", "1410"]
 
 _ITEM: Final = b"\xfe\xff\x00\xe0"
@@ -98,7 +98,9 @@ def code(relationship: Relationship, name: Code, value: Code) -> bytes:
     return _content_item(relationship, "CODE", name, _code_sequence("ConceptCodeSequence", value))
 
 
-def number(name: Code, value: float, unit: Code) -> bytes:
+def number(
+    name: Code, value: float, unit: Code, relationship: Relationship = "CONTAINS", properties: Iterable[bytes] = ()
+) -> bytes:
     """Return a NUM item.
 
     Parameters
@@ -109,13 +111,19 @@ def number(name: Code, value: float, unit: Code) -> bytes:
         The number, of at most 16 characters when written.
     unit
         The unit (UCUM).
+    relationship
+        Relationship Type to the parent item.
+    properties
+        The encoded items below it.
     """
     measured = _item(
         _code_sequence("MeasurementUnitsCodeSequence", unit),
         _element("FloatingPointValue", struct.pack("<d", value)),
         _element("NumericValue", str(value).encode()),
     )
-    return _content_item("CONTAINS", "NUM", name, _element("MeasuredValueSequence", measured))
+    below = b"".join(properties)
+    content = [_element("ContentSequence", below)] if below else []
+    return _content_item(relationship, "NUM", name, _element("MeasuredValueSequence", measured), *content)
 
 
 def image(relationship: Relationship, name: Code, reference: Reference) -> bytes:

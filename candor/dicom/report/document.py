@@ -156,7 +156,10 @@ def _refer(report: Dataset, study: ReportedStudy) -> None:
 
 
 def _uid(study: ReportedStudy, predecessors: Sequence[Predecessor]) -> str:
-    """Return the SOP Instance UID, derived from the study, the outcome, the form, the language and the references."""
+    """Return the SOP Instance UID, derived from all that may differ between reports of the same images.
+
+    That is the outcome, the form, the language, the references, and a fit to other patients where there is one.
+    """
     return study.provenance.result_uid(
         "sr",
         study.fingerprint,
@@ -165,6 +168,7 @@ def _uid(study: ReportedStudy, predecessors: Sequence[Predecessor]) -> str:
         study.texts.language.value,
         ",".join(written.sop_instance_uid for written in study.objects),
         ",".join(earlier.sop_instance_uid for earlier in predecessors),
+        *filter(None, [study.foreign_fit]),
     )
 
 

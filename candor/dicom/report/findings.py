@@ -67,14 +67,27 @@ def _heading(study: ReportedStudy, image: CaseImage, result: FindingResult) -> I
 
 
 def _measurements(result: FindingResult) -> Iterator[bytes]:
-    """Yield the numbers of a finding: certainty, prevalence, their ratio, P(wrong) and percentile."""
+    """Yield the numbers of a finding: certainty with its interval, prevalence, their ratio, P(wrong) and percentile."""
     ratio = result.probability / result.prevalence
-    yield _percent(codes.CERTAINTY, result.probability)
+    yield _certainty(result)
     yield _percent(codes.PREVALENCE, result.prevalence)
     yield content_items.number(codes.PREVALENCE_RATIO, codes.ratio(ratio), codes.RATIO)
     yield _percent(codes.WRONG, result.wrong)
     if result.percentile is not None:
         yield _percent(codes.PERCENTILE, result.percentile / 100)
+
+
+def _certainty(result: FindingResult) -> bytes:
+    """Return the certainty; its 90% interval stands below it as distances (PS3.16 TID 310 row 5, CID 225)."""
+    shown, reaches = codes.percent(result.probability), []
+    if result.interval is not None:
+        low, high = (codes.percent(bound) for bound in result.interval)
+        reaches = [(codes.UNCERTAINTY_ABOVE, high - shown), (codes.UNCERTAINTY_BELOW, shown - low)]
+    properties = [
+        content_items.number(name, max(0.0, round(reach, 2)), codes.PERCENT, "HAS PROPERTIES")
+        for name, reach in reaches
+    ]
+    return content_items.number(codes.CERTAINTY, shown, codes.PERCENT, properties=properties)
 
 
 def _percent(name: Code, share: float) -> bytes:
@@ -90,7 +103,11 @@ def _evaluations(result: FindingResult) -> Iterator[bytes]:
 def _texts(study: ReportedStudy, result: FindingResult, *, outlined: bool) -> Iterator[bytes]:
     """Yield the texts: reference values, the reason of a deferral, and the region of the evidence."""
     texts = study.texts
-    said = [(codes.REFERENCE_VALUES, texts.reference_values.format(prevalence=codes.percent(result.prevalence)))]
+    reference = texts.reference_values.format(prevalence=codes.percent(result.prevalence))
+    if result.interval is not None:
+        low, high = (codes.percent(bound) for bound in result.interval)
+        reference += " " + texts.interval.format(low=low, high=high)
+    said = [(codes.REFERENCE_VALUES, reference)]
     if result.reason:
         said.append((codes.COMMENT, texts.reason(result.reason)))
     if result.decision in (Decision.PRESENT, Decision.DEFERRED) and result.heatmap.peak > 0:

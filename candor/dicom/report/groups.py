@@ -56,6 +56,8 @@ def _study_group(study: ReportedStudy, assessed: Sequence[CaseImage]) -> bytes:
     lines = [summary] if answer is None else [*answer_lines(study.texts, answer), summary]
     heading = [*tracking, _text(study, codes.SUMMARY, " ".join(lines)), *_answer_items(answer)]
     comments = [*reference_lines(study.texts, answer), f"{study.texts.research_use}."]
+    if study.foreign_fit and not nothing:
+        comments.append(study.foreign_fit)
     return _group(study, heading, assessed, evaluations, comments)
 
 

@@ -71,6 +71,12 @@ class ReportedStudy:
         return _algorithm(self.provenance)
 
     @cached_property
+    def foreign_fit(self) -> str:
+        """That the answers rest on a fit to other patients, and why, as a sentence; "" where they do not."""
+        fit = self.case.foreign_fit
+        return self.texts.foreign_fit.format(fitted_to=fit.fitted_to, reason=fit.reason) if fit else ""
+
+    @cached_property
     def objects(self) -> list[ResultObject]:
         """The overlays, outlines and heatmaps that the report refers to."""
         return evidence_of(self.case, self.profile)

@@ -61,6 +61,8 @@ REJECTED_FOR_PATIENT_SAFETY: Final = _dicom("113037", "Rejected for Patient Safe
 REJECTED_FOR_QUALITY: Final = _dicom("113001", "Rejected for Quality Reasons")
 
 CERTAINTY: Final = _dicom("111012", "Certainty of Finding")
+UNCERTAINTY_ABOVE: Final = _snomed("371886008", "+, range of upper measurement uncertainty")
+UNCERTAINTY_BELOW: Final = _snomed("371885007", "-, range of lower measurement uncertainty")
 PRESENCE: Final = _snomed("705057003", "Presence")
 _PRESENT: Final = _snomed("52101004", "Present")
 _ABSENT: Final = _snomed("272519000", "Absent")

@@ -13,6 +13,7 @@ from scipy.special import expit, logit
 
 from candor.decide.calibration import (
     IDENTITY,
+    Band,
     Beta,
     Calibration,
     CalibrationKind,
@@ -193,3 +194,63 @@ def test_a_line_is_no_other_kind() -> None:
 
 def test_an_origin_reads_as_site_day_and_number() -> None:
     assert str(Origin("St Elsewhere", date(2026, 1, 2), 1234)) == "St Elsewhere, 2026-01-02, 1,234 images"
+
+
+KNOTS = (-2.0, 0.0, 3.0)
+BAND = Band(KNOTS, (0.5, 0.2, 1.0), (0.4, 0.3, 2.0))
+
+
+@given(st.floats(-30, 30), SHARES)
+def test_an_interval_holds_its_probability_at_any_prevalence(z: float, assumed: float) -> None:
+    map_ = LogitMap(Line(CalibrationKind.PLATT, 0.8, -0.3), 0.2, assumed, BAND)
+    interval = map_.interval(z)
+    assert interval is not None
+    assert 0 <= interval.low <= calibration(map_).probabilities(np.float64([[z]]))[0, 0] <= interval.high <= 1
+
+
+@given(st.sampled_from(range(3)), SHARES)
+def test_at_a_knot_an_interval_reaches_as_far_as_it_says(k: int, assumed: float) -> None:
+    map_ = LogitMap(IDENTITY, 0.2, assumed, BAND)
+    interval = map_.interval(KNOTS[k])
+    assert interval is not None
+    centre = KNOTS[k] + map_.shift
+    assert interval.low == pytest.approx(float(expit(centre - BAND.below[k])), rel=1e-9)
+    assert interval.high == pytest.approx(float(expit(centre + BAND.above[k])), rel=1e-9)
+
+
+def test_an_interval_is_interpolated_and_keeps_its_width_beyond_its_knots() -> None:
+    assert BAND.around(1.5, 0.0) == pytest.approx((float(expit(-0.6)), float(expit(1.15))))
+    assert BAND.around(99.0, 4.0) == pytest.approx((float(expit(3.0)), float(expit(6.0))))
+    assert LogitMap(IDENTITY, 0.2, 0.2).interval(1.0) is None
+
+
+@pytest.mark.parametrize(
+    ("knots", "below", "above", "says"),
+    [
+        ((), (), (), "at least one"),
+        ((0.0, 1.0), (0.1,), (0.1, 0.1), "as many"),
+        ((1.0, 1.0), (0.1, 0.1), (0.1, 0.1), "must rise"),
+        ((0.0,), (math.inf,), (0.1,), "finite"),
+        ((0.0,), (-0.1,), (0.1,), "hold its probability"),
+    ],
+)
+def test_an_interval_that_cannot_be_is_refused(
+    knots: tuple[float, ...], below: tuple[float, ...], above: tuple[float, ...], says: str
+) -> None:
+    with pytest.raises(ValueError, match=says):
+        Band(knots, below, above)
+
+
+def test_a_site_sets_the_prevalence_of_the_findings_that_it_names() -> None:
+    shipped = calibration(platt(0.7, -0.2, 0.3, 0.1), platt(0.7, -0.2, 0.3, 0.1))
+    first, second = shipped.maps
+    site = shipped.at_prevalence({first: 0.4, Finding.HERNIA: 0.5})
+    assert site.maps[first].assumed_prevalence == 0.4
+    assert site.maps[second] == shipped.maps[second]
+    logits = np.float64([[1.2, 1.2]])
+    before, after = shipped.probabilities(logits)[0], site.probabilities(logits)[0]
+    odds = [p / (1 - p) for p in (before[0], after[0])]
+    assert odds[1] / odds[0] == pytest.approx((0.4 / 0.6) / (0.1 / 0.9))
+    assert after[1] == before[1]
+    assert site.description == f"made up; the site sets that of {first.label} (40%)"
+    assert shipped.at_prevalence({Finding.HERNIA: 0.5}) is shipped

@@ -106,7 +106,7 @@ def test_a_table_is_read_by_the_names_of_findings() -> None:
     [
         ([], r"costs is \[\]; it must be null, or costs for findings by name, or for 'default'"),
         ({}, "costs is {}"),
-        ({"Mas": {}}, "unknown finding 'Mas'; known findings are"),
+        ({"Mas": {}}, "unknown finding 'Mas'; did you mean 'Mass'?"),
         ({"Mass": {"missed": 1}}, "costs of Mass are .* give missed, false_alarm, deferral"),
         ({"Mass": 1}, "costs of Mass are 1; give missed"),
         ({"Mass": {"missed": 1, "false_alarm": 0, "deferral": 1}}, "costs of Mass: false_alarm is 0; it must be a fin"),

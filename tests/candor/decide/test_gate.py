@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from candor.decide.gate import Thresholds
+from candor.decide.calibration import sigmoid
+from candor.decide.gate import EVEN, Gate, Thresholds
+from candor.study.findings import Finding
 from candor.study.reasons import Reason
 from candor.study.result import Decision
 
@@ -60,3 +63,60 @@ def test_a_reason_stands_with_every_deferral_and_with_nothing_else(
 def test_thresholds_that_cross_or_leave_the_range_are_refused(lo: float, hi: float) -> None:
     with pytest.raises(ValueError, match=r"must be below|lies in"):
         Thresholds(lo, hi)
+
+
+ODDS = st.floats(-12, 12)
+SHIFTS = st.floats(-6, 6)
+
+
+def at(odds: float) -> float:
+    """The probability of log-odds."""
+    return float(sigmoid(np.asarray(odds)))
+
+
+@given(ODDS, ODDS, ODDS, SHIFTS)
+def test_a_prevalence_changes_no_answer_but_one_that_its_probability_contradicts(
+    one: float, other: float, odds: float, shift: float
+) -> None:
+    lo, hi = sorted((min(one, -1e-6), max(other, 0.0)))
+    pair = Thresholds(at(lo), at(hi))
+    for score in (odds, lo, hi):  # the images that the thresholds were set at are among them
+        before, after = pair.decide(at(score))[0], pair.moved(shift).decide(at(score + shift))[0]
+        contradicted = (before is Decision.ABSENT and score + shift >= 0) or (
+            before is Decision.PRESENT and score + shift < 0
+        )
+        if abs(score + shift) > 1e-6:
+            assert after is (Decision.DEFERRED if contradicted else before)
+
+
+@given(PAIRS, PROBABILITY, SHIFTS)
+def test_no_answer_is_new_at_another_prevalence(
+    pair: tuple[float | None, float | None], probability: float, shift: float
+) -> None:
+    thresholds = Thresholds(*pair)
+    moved = thresholds.moved(shift)
+    assert (moved.lo is None, moved.hi is None) == (thresholds.lo is None, thresholds.hi is None)
+    if 1e-6 < probability < 1 - 1e-6:
+        odds = math.log(probability / (1 - probability))
+        nearest = min((abs(odds - math.log(t / (1 - t))) for t in pair if t is not None and 0 < t < 1), default=1.0)
+        if nearest > 1e-6:
+            assert moved.decide(at(odds + shift))[0] in (thresholds.decide(probability)[0], Decision.DEFERRED)
+
+
+def test_the_ends_stay_and_a_hand_made_gate_is_not_raised_to_even() -> None:
+    assert Thresholds(0.0, 1.0).moved(2.0) == Thresholds(0.0, 1.0)
+    moved = Thresholds(0.1, 0.3).moved(0.5)
+    assert moved.hi == pytest.approx(at(math.log(0.3 / 0.7) + 0.5))
+    assert Thresholds(0.1, 0.3).moved(-0.5).hi == 0.3
+    assert Thresholds(math.nextafter(EVEN, 0), EVEN).moved(3.0).lo == math.nextafter(EVEN, 0)
+
+
+def test_a_gate_moves_the_findings_of_the_site_and_says_what_then_holds() -> None:
+    gate = Gate(dict.fromkeys((Finding.MASS, Finding.NODULE), Thresholds(0.1, 0.8)), "a promise", fitted_to="here")
+    assert gate.at_prevalence({Finding.MASS: 0.0}) is gate
+    site = gate.at_prevalence({Finding.MASS: -0.5})
+    assert site.thresholds == {Finding.MASS: Thresholds(0.1, 0.8).moved(-0.5), Finding.NODULE: Thresholds(0.1, 0.8)}
+    assert site.description.startswith(
+        "a promise; thresholds moved with the site's prevalence of Mass: a bound on miss"
+    )
+    assert site.fitted_to == "here"

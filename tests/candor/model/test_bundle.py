@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from candor.decide.calibration import CalibrationKind
+from candor.decide.calibration import CalibrationKind, sigmoid
 from candor.files.hashes import file_sha256
 from candor.model.bundle import CALIBRATION, GATE, GRAPH, METADATA, WEIGHTS, find_bundle, load_bundle, load_model
 from candor.model.preprocess import InputSpec
@@ -240,6 +240,27 @@ LINE = {"kind": "platt", "slope": 1, "intercept": 0, "fitted_prevalence": 0.5, "
         (CALIBRATION, _set(f"{EFFUSION}.intercept", None), r"findings.Effusion.intercept is None; it must be a number"),
         (CALIBRATION, _set(f"{EFFUSION}.fitted_prevalence", 0), r"Effusion: a prevalence lies between"),
         (CALIBRATION, _set(f"{EFFUSION}.assumed_prevalence", 1.5), r"assumed_prevalence is 1.5; it must be at most 1"),
+        (
+            CALIBRATION,
+            _set(f"{EFFUSION}.interval", {"logits": [0, 1], "low": [0.1], "high": [0.2, 0.3]}),
+            "Effusion: interval must have as many values",
+        ),
+        (
+            CALIBRATION,
+            _set(f"{EFFUSION}.interval", {"logits": [0], "low": [0.3], "high": [0.2]}),
+            r"Effusion: interval.low must not lie above interval.high",
+        ),
+        (
+            CALIBRATION,
+            _set(f"{EFFUSION}.interval", {"logits": [1, 0], "low": [0.1, 0.1], "high": [0.2, 0.2]}),
+            "Effusion: .*logits must rise",
+        ),
+        (
+            CALIBRATION,
+            _set(f"{EFFUSION}.interval", {"logits": [0], "low": [0], "high": [0.2]}),
+            r"Effusion.interval.low.0 is 0; it must be greater than 0",
+        ),
+        (GATE, _set("data", " "), r"data is ' '; it must not be blank"),
         (GATE, _drop(f"{EFFUSION}.lo"), r"gate.json line \d+: findings.Effusion.lo is missing; fit the gate again"),
         (GATE, _set(f"{EFFUSION}.hi", 2), r"findings.Effusion.hi is 2; it must be at most 1"),
         (GATE, _set(f"{EFFUSION}.hi", False), r"findings.Effusion.hi is False; it must be a number"),
@@ -312,3 +333,21 @@ def test_whatever_a_value_is_replaced_by_the_bundle_loads_or_says_why(
     with contextlib.suppress(BundleError):
         load_bundle(bundle)
     (bundle / file).write_text(original)
+
+
+def test_an_interval_is_read_at_the_prevalence_that_the_file_assumes(bundle: Path) -> None:
+    part = {"logits": [-2.0, 1.0], "low": [0.01, 0.2], "high": [0.03, 0.4]}
+    edit(bundle, CALIBRATION, lambda values: values["findings"]["Effusion"].update(interval=part))
+    bind(bundle)
+    maps = load_bundle(bundle).calibration.maps
+    for logit, low, high in zip(part["logits"], part["low"], part["high"], strict=True):
+        probability = sigmoid(maps[Finding.EFFUSION].curve.log_odds(np.asarray(logit)) + maps[Finding.EFFUSION].shift)
+        expected = (min(low, probability), max(high, probability))
+        assert maps[Finding.EFFUSION].interval(logit) == pytest.approx(expected)
+    assert maps[THREE[0]].interval(1.0) is None
+
+
+def test_a_gate_says_what_it_was_fitted_to_where_it_is_known(bundle: Path) -> None:
+    assert load_bundle(bundle).gate.fitted_to is None
+    edit(bundle, GATE, lambda values: values.update(data="St Elsewhere"))
+    assert load_bundle(bundle).gate.fitted_to == "St Elsewhere"

@@ -61,6 +61,8 @@ def test_findings_are_found_by_label_and_by_display_name_in_any_case() -> None:
 
 
 def test_an_unknown_finding_names_the_known_ones() -> None:
+    with pytest.raises(DataError, match="unknown finding 'pleural efusion'; did you mean 'Effusion'"):
+        finding_named("pleural efusion")
     with pytest.raises(DataError, match="unknown finding 'Fracture'; known findings are Atelectasis"):
         finding_named("Fracture")
 

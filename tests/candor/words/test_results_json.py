@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,7 +13,7 @@ import pytest
 from pydantic import BaseModel
 
 from candor.study.errors import DataError
-from candor.study.provenance import NO_FAMILIARITY
+from candor.study.provenance import NO_FAMILIARITY, ForeignFit
 from candor.study.reasons import Reason
 from candor.words.results_json import Results, read_results, summarise
 from tests.cases import PROVENANCE, case_of, header_of, pa_and_lateral, refused, write_results
@@ -30,6 +31,26 @@ def test_a_model_without_one_says_so() -> None:
     model = summarise([], replace(PROVENANCE, familiarity=None)).model
     assert model.familiarity is None
     assert model.notes == [NO_FAMILIARITY]
+
+
+def test_a_fit_to_other_patients_is_named_with_its_reason() -> None:
+    case = pa_and_lateral()
+    case.foreign_fit = ForeignFit("a" * 64, "NIH ChestX-ray14", "a trial until May")
+    (note,) = summarise([case], PROVENANCE).model.notes
+    assert "a fit to NIH ChestX-ray14, not to this site" in note
+    assert note.endswith("a trial until May")
+
+
+def test_results_of_before_have_no_interval(tmp_path: Path) -> None:
+    summary = summarise([pa_and_lateral()], PROVENANCE)
+    (finding, *_) = summary.studies[0].images[0].findings
+    assert finding.interval is not None
+    assert finding.interval.low < finding.probability < finding.interval.high
+    content = json.loads(summary.to_json())
+    for each in content["studies"][0]["images"][0]["findings"]:
+        del each["interval"]
+    (tmp_path / "results.json").write_text(json.dumps(content))
+    assert read_results(tmp_path / "results.json").studies[0].images[0].findings[0].interval is None
 
 
 def test_what_was_written_is_read(tmp_path: Path) -> None:

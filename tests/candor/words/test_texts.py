@@ -26,7 +26,7 @@ OTHERS = [language for language in Language if language is not Language.ENGLISH]
 SAME = {"Pneumothorax"}
 """Words that are the same in other languages."""
 
-LONG = {"nothing_assessed", "reference_values", "outline_level"}
+LONG = {"nothing_assessed", "reference_values", "interval", "foreign_fit", "outline_level"}
 """Sentences that stand in a text of the report alone, which has no limit (UT, PS3.5 6.2); all others fit an LO."""
 
 TECHNICAL = {

@@ -45,6 +45,14 @@ def expected_image(frame: int | None = None) -> ContentItem:
     return ImageContentItem(codes.BEST_ILLUSTRATION, DX, "1.2.3", frame, relationship_type=CONTAINS)
 
 
+def expected_uncertain_number() -> ContentItem:
+    item = NumContentItem(codes.CERTAINTY, 81.2, codes.PERCENT, relationship_type=CONTAINS)
+    relationship = RelationshipTypeValues.HAS_PROPERTIES
+    above = NumContentItem(codes.UNCERTAINTY_ABOVE, 4.5, codes.PERCENT, relationship_type=relationship)
+    item.ContentSequence = ContentSequence([above])
+    return item
+
+
 def expected_region() -> ContentItem:
     return ImageRegion(GraphicTypeValues.POLYLINE, LINE, source_image=SourceImageForRegion(DX, "1.2.3"))
 
@@ -71,6 +79,15 @@ ITEMS: dict[str, tuple[bytes, Callable[[], ContentItem]]] = {
     "tiny number": (
         content_items.number(codes.PREVALENCE_RATIO, 1.2e-07, codes.RATIO),
         lambda: NumContentItem(codes.PREVALENCE_RATIO, 1.2e-07, codes.RATIO, relationship_type=CONTAINS),
+    ),
+    "number with a property": (
+        content_items.number(
+            codes.CERTAINTY,
+            81.2,
+            codes.PERCENT,
+            properties=[content_items.number(codes.UNCERTAINTY_ABOVE, 4.5, codes.PERCENT, "HAS PROPERTIES")],
+        ),
+        expected_uncertain_number,
     ),
     "image": (content_items.image("CONTAINS", codes.BEST_ILLUSTRATION, Reference(DX, "1.2.3")), expected_image),
     "frame": (

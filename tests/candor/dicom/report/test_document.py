@@ -14,6 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from highdicom.sr import MeasurementProperties
 from pydicom import Dataset, dcmread
 
 from candor import RESEARCH_USE
@@ -22,9 +23,9 @@ from candor.dicom.report.document import build_report
 from candor.study.case import Case
 from candor.study.errors import ReportError
 from candor.study.findings import Finding
-from candor.study.provenance import NO_FAMILIARITY
+from candor.study.provenance import NO_FAMILIARITY, ForeignFit
 from candor.study.reasons import Reason
-from candor.study.result import Decision, Note
+from candor.study.result import Decision, Interval, Note
 from tests.cases import (
     PROVENANCE,
     assessed,
@@ -158,6 +159,27 @@ class TestFindings:
         report = build_report(case_of(assessed(header_of(), results=[found])), PROVENANCE)
         stated = value(groups(report)[1], "Reference values of the finding's numbers")
         assert "certainty 1.2 % (the assumed prevalence)" in stated
+
+    def test_an_interval_stands_below_its_certainty_as_highdicom_puts_it(self) -> None:
+        found = result(Finding.MASS, Decision.ABSENT, probability=0.042, interval=Interval(0.0291, 0.06))
+        report = build_report(case_of(assessed(header_of(), results=[found])), PROVENANCE)
+        (certainty,) = items(groups(report)[1], "Certainty of Finding")
+        expected = MeasurementProperties(upper_measurement_uncertainty=1.8, lower_measurement_uncertainty=1.3)
+        assert [(item.RelationshipType, item.ConceptNameCodeSequence[0].CodeValue) for item in expected] == [
+            (item.RelationshipType, item.ConceptNameCodeSequence[0].CodeValue) for item in certainty.ContentSequence
+        ]
+        numbers = [item.MeasuredValueSequence[0] for item in certainty.ContentSequence]
+        assert [float(number.NumericValue) for number in numbers] == [1.8, 1.3]
+        assert {number.MeasurementUnitsCodeSequence[0].CodeValue for number in numbers} == {"%"}
+        stated = value(groups(report)[1], "Reference values of the finding's numbers")
+        assert "90 % interval of the certainty: 2.9 % to 6.0 %" in stated
+        assert "Where the prevalence differs, so does the certainty" in stated
+
+    def test_a_finding_without_an_interval_has_a_bare_certainty(self) -> None:
+        found = result(Finding.MASS, Decision.ABSENT, interval=None)
+        report = build_report(case_of(assessed(header_of(), results=[found])), PROVENANCE)
+        assert "ContentSequence" not in items(groups(report)[1], "Certainty of Finding")[0]
+        assert "interval" not in value(groups(report)[1], "Reference values of the finding's numbers")
 
     def test_an_image_without_a_percentile_has_no_share(self) -> None:
         found = result(Finding.MASS, Decision.ABSENT, percentile=None)
@@ -314,6 +336,23 @@ class TestObject:
         reports.append(build_report(failed, PROVENANCE))
         assert [one.SOPInstanceUID == two.SOPInstanceUID for one, two in pairwise(reports)] == [True, False]
         assert len({report.SeriesInstanceUID for report in reports}) == 1
+
+    def test_a_fit_to_other_patients_is_named_and_changes_the_uid(self) -> None:
+        case = pa_and_lateral()
+        plain = build_report(case, PROVENANCE)
+        case.foreign_fit = ForeignFit("a" * 64, "NIH ChestX-ray14", "a trial until May")
+        report = build_report(case, PROVENANCE)
+        comments = [item.TextValue for item in items(groups(report)[0], "Comment")]
+        assert comments[1].startswith("The answers rest on a fit to NIH ChestX-ray14, not to this site's own cases.")
+        assert comments[1].endswith("a trial until May")
+        assert report.SOPInstanceUID != plain.SOPInstanceUID
+        case.foreign_fit = ForeignFit("a" * 64, "NIH ChestX-ray14", "another")
+        assert build_report(case, PROVENANCE).SOPInstanceUID != report.SOPInstanceUID
+
+    def test_a_report_without_an_answer_names_no_fit(self) -> None:
+        case = nothing_assessed()
+        case.foreign_fit = ForeignFit("a" * 64, "NIH ChestX-ray14", "a trial until May")
+        assert len(items(groups(build_report(case, PROVENANCE))[0], "Comment")) == 1
 
     def test_a_study_that_cannot_be_named_has_no_report(self) -> None:
         broken = header_of()
