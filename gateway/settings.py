@@ -299,6 +299,13 @@ class Settings(Block):
         description="sqlite:///FILE on a local disk, or postgresql://USER:PASSWORD@HOST/NAME for several machines.",
     )
     spool: str = Field(default="spool", description="Folder for images and results, shared by all machines.")
+    site: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=64,
+        description="The site's name, as `calibrate` and `fit-gate` got it with `--site`. `live` asks for a bundle "
+        "that is fitted to it, or for `--foreign-fit`.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged.")
     receive: Receive = Receive()
     studies: Studies = Studies()

@@ -100,7 +100,7 @@ def configure(folder: Path, port: int, page: int, pacs_port: int) -> Path:
         "web": {"port": page, "health_port": None, "upload": True},
     }
     config.write_text(yaml.safe_dump(settings))
-    gateway(config, "live", "--reason", "demonstration")
+    gateway(config, "live", "--reason", "demonstration", "--foreign-fit", "a demonstration on one machine")
     gateway(config, "user", "add", "demo", "--role", "operator", said=f"{PASSWORD}\n{PASSWORD}\n")
     return config
 
@@ -157,12 +157,14 @@ def wait_for_ever() -> None:
 def show(study: StudyEntry, model: ModelEntry) -> None:
     """Print the table of findings, likeliest against prevalence first."""
     print(f"\nStudy: {study.disposition}    model {model.name} {model.version} on {model.engine}\n")
-    print(f"{'finding':<20}{'P(present)':>11}{'prevalence':>12}  {'decision':<10}{'hottest region':<22}reason")
+    columns = f"{'finding':<20}{'P(present)':>11}{'90% interval':>16}{'prevalence':>12}"
+    print(f"{columns}  {'decision':<10}{'hottest region':<22}reason")
     rows = [row for image in study.images for row in image.findings]
     for row in sorted(rows, key=lambda row: -row.probability / row.prevalence):
         reason = row.reason.meaning if row.reason else ""
+        interval = f"{row.interval.low:.1%} to {row.interval.high:.1%}" if row.interval else "none"
         print(
-            f"{finding_named(row.finding).display:<20}{row.probability:>10.1%} {row.prevalence:>11.1%}  "
+            f"{finding_named(row.finding).display:<20}{row.probability:>10.1%} {interval:>16}{row.prevalence:>11.1%}   "
             f"{row.decision:<10}{row.region:<22}{reason}"
         )
 

@@ -417,7 +417,7 @@ def shadow(trial: Trial) -> None:
         trial.pause(8.0)
         if sent := trial.delivered():
             trial.broken.append(f"{sent} results went out in shadow mode")
-        node.command("live", "--reason", "a test")
+        node.command("live", "--reason", "a test", "--foreign-fit", "a test")
 
 
 @dataclass(frozen=True)

@@ -164,7 +164,7 @@ def _commands() -> Iterator[tuple[int, list[str]]]:
 def running(node: Node, pacs: Pacs) -> Iterator[None]:
     """Start the PACS and the node, live, and end both."""
     pacs.start()
-    node.command("live", "--reason", "a test")
+    node.command("live", "--reason", "a test", "--foreign-fit", "a test")
     node.start()
     try:
         wait_for(lambda: accepts(node.port), 60.0, "the receiver")

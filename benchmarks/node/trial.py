@@ -151,7 +151,7 @@ class Trial:
         for archive in self.archives.values():
             archive.start()
         try:
-            node.command("live", "--reason", "a test")
+            node.command("live", "--reason", "a test", "--foreign-fit", "a test")
             node.start()
             wait_for(lambda: accepts(node.port), _START_S, "the receiver")
             wait_for(lambda: "worker ready" in node.log(), _START_S, "the worker")

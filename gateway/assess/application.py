@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import CancelledError
 from datetime import datetime
 from pathlib import Path
@@ -13,8 +14,10 @@ from candor.model.bundle import find_bundle, load_bundle
 from candor.settings import load_settings
 from candor.study.case import Case
 from candor.study.errors import InputError
+from candor.study.provenance import ForeignFit
 from candor.study.result_object import Predecessor
 from gateway.assess.assessor import ApplicationStopped, Assessed
+from gateway.assess.fit import fit_of
 from gateway.settings import Settings
 
 
@@ -26,6 +29,9 @@ class Worker:
     settings
         The node's; ``work.models`` and ``work.application`` name the model bundle and the application's settings. What
         the destinations take is written; without one, what the application's settings name.
+    permission
+        Returns the permission to answer by a fit to other patients for a bundle's hash, where there is one: the reports
+        name it. None for a worker whose results go nowhere.
 
     Raises
     ------
@@ -33,11 +39,12 @@ class Worker:
         The model bundle or the application's settings cannot be used.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, permission: Callable[[str], ForeignFit | None] | None = None) -> None:
         quiet_libraries()
         models = Path(settings.work.models)
-        self._bundle_sha256 = load_bundle(find_bundle(models)).sha256
         own = load_settings(Path(settings.work.application))
+        self.fit = fit_of(load_bundle(find_bundle(models)), own, settings.site)
+        self._permission = permission
         self._application = ResidentApplication(models, own, settings.profiles or None)
 
     def __enter__(self) -> Self:
@@ -61,8 +68,9 @@ class Worker:
         ApplicationStopped
             The graph has ended.
         """
+        foreign_fit = self._permission(self.fit.bundle_sha256) if self._permission and self.fit.foreign else None
         try:
-            result = self._application.submit(Job(source, output, time, predecessors)).result()
+            result = self._application.submit(Job(source, output, time, predecessors, foreign_fit)).result()
         except (CancelledError, InterruptedError):
             raise ApplicationStopped("the application has ended") from None
         return self._assessed(_case_of(result, study_instance_uid))
@@ -76,9 +84,11 @@ class Worker:
             },
             answer=case.answer,
             written=tuple(case.written),
-            bundle_sha256=self._bundle_sha256,
+            bundle_sha256=self.fit.bundle_sha256,
             failure=case.failure,
             incomplete=case.incomplete,
+            fit=self.fit,
+            foreign_fit=case.foreign_fit,
         )
 
 

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from candor.dicom.check.write_checked import QUARANTINE
 from candor.files.privacy import name_of, place_of
 from candor.study.errors import CandorError, ObjectIncomplete
+from candor.study.provenance import ForeignFit
 from candor.study.reasons import Reason
 from candor.study.result import Disposition, StudyAnswer
 from candor.study.result_object import Predecessor, ResultObject
@@ -33,6 +34,7 @@ from gateway.assess.duplicates import (
     received_files,
     tell_apart,
 )
+from gateway.assess.fit import Fit, hold_unless_permitted
 from gateway.assess.outcome import ResultConflict, earlier_reports, plan_deliveries, record_objects
 from gateway.assess.unassessed import WHAT_TO_DO, time_of, unassessed_reports
 from gateway.jobs.jobs import Jobs
@@ -43,7 +45,7 @@ from gateway.store.alarms import AlarmKind, clear_alarm, open_alarm, raise_alarm
 from gateway.store.counters import count
 from gateway.store.database import writing
 from gateway.store.integrity import set_aside_damaged
-from gateway.store.mode import mode_of
+from gateway.store.mode import foreign_fit_of, mode_of
 from gateway.store.result_objects import in_spool
 from gateway.store.schema import studies
 from gateway.store.spool import Spool
@@ -104,6 +106,10 @@ class Assessed:
         The failure, where an object lacks what it must have; the object is in quarantine below the output folder.
     answer
         The answer for the study as a whole; None where the bundle has no model for it.
+    fit
+        What the answers rest on; None where it needs no permission.
+    foreign_fit
+        The permission that the report names; None where it names none.
     """
 
     disposition: Disposition
@@ -113,6 +119,8 @@ class Assessed:
     failure: str | None = None
     incomplete: ObjectIncomplete | None = None
     answer: StudyAnswer | None = None
+    fit: Fit | None = None
+    foreign_fit: ForeignFit | None = None
 
     @property
     def answer_values(self) -> dict[str, object]:
@@ -428,14 +436,19 @@ class Assessor:
 
         Returns
         -------
-        False where the study has got a report since ``earlier``, at its deadline: the results do not name it.
+        False where the study has got a report since ``earlier``, at its deadline, or an operator has permitted a fit to
+        other patients meanwhile: the results do not name it.
         """
         now, row = self._now(), attempt.study.row
         with writing(self._database) as connection:
             connection.execute(sa.select(studies.c.version).where(row).with_for_update())
             if earlier_reports(connection, attempt.study) != earlier:
                 return False
+            if assessed.fit is not None:
+                hold_unless_permitted(connection, assessed.fit, now)
             mode = mode_of(connection)
+            if mode is Mode.LIVE and foreign_fit_of(connection, assessed.bundle_sha256) != assessed.foreign_fit:
+                return False
             if not self._close(
                 connection,
                 attempt,

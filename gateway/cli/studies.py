@@ -37,6 +37,12 @@ def add_live(add: AddVerb) -> None:
     """Add going live."""
     verb = with_config(add(_live, "live", "Deliver results from now on; written into the audit trail."))
     verb.add_argument("--reason", metavar="TEXT", default="", help="why, for the audit trail")
+    verb.add_argument(
+        "--foreign-fit",
+        metavar="REASON",
+        help="go live with a bundle that was fitted to other patients than this site's; the audit trail and every "
+        "report name the reason, so it holds no patient's data",
+    )
 
 
 def add_shadow(add: AddVerb) -> None:
@@ -85,6 +91,7 @@ def _replay(options: argparse.Namespace) -> None:
 
 
 def _live(options: argparse.Namespace) -> None:
+    from gateway.assess.fit import load_fit
     from gateway.deliver.requeue import queue_held
     from gateway.processes.queue import opened_queue
     from gateway.processes.start import opened_database
@@ -96,11 +103,16 @@ def _live(options: argparse.Namespace) -> None:
     settings = load_settings(options.config)
     if not settings.destinations:
         raise SettingsError(f"{options.config} names no destination; results could go nowhere")
+    foreign_fit = load_fit(settings).permit(options.foreign_fit)
     with opened_database(settings) as database:
         now = database_clock(database)()
-        changed = set_mode(database, Mode.LIVE, getpass.getuser(), now, options.reason)
+        changed = set_mode(database, Mode.LIVE, getpass.getuser(), now, options.reason, foreign_fit)
         held = count_held(database) if changed else 0
         print("the node is live" + ("" if changed else " already"))
+        if foreign_fit is not None:
+            print(f"every report says that the answers rest on a fit to {foreign_fit.fitted_to}, and your reason")
+        elif options.foreign_fit:
+            print("no reason was needed, and none is kept: the gate was fitted to this site, or answers nothing")
         if held:
             with opened_queue(database, settings) as jobs:
                 queue_held(database, jobs, now)

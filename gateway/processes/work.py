@@ -5,18 +5,22 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
 
+from candor.study.provenance import ForeignFit
 from gateway.assess.assessor import Application, ApplicationStopped, Assessor
+from gateway.assess.fit import hold_unless_permitted
 from gateway.jobs.lease import TTL_S
 from gateway.logs import log_event
 from gateway.processes.queue import Busy, opened_queue
 from gateway.processes.start import started, stop_event
 from gateway.settings import Settings
-from gateway.store.database import database_clock
+from gateway.store.database import database_clock, writing
+from gateway.store.mode import foreign_fit_of
 from gateway.store.spool import Spool
 from gateway.store.study import Study
 from gateway.watch.heartbeats import WORKED, Heartbeat
@@ -30,8 +34,13 @@ def run_work(settings: Settings) -> None:
     """Run the process until a signal ends it."""
     from gateway.assess.application import Worker  # torch comes with it, and whoever needs work() alone needs no torch
 
-    with started(settings, "work") as (database, spool), Worker(settings) as application:
+    with (
+        started(settings, "work") as (database, spool),
+        Worker(settings, partial(_permission, database)) as application,
+    ):
         stopping = stop_event()  # after the application's start: holoscan traps the signals for itself
+        with writing(database) as connection:
+            hold_unless_permitted(connection, application.fit, database_clock(database)())
         log_event("worker ready")
         work(settings, database, spool, application, stopping)
 
@@ -80,6 +89,11 @@ def work(
 
         jobs.run_studies(assess)
         busy.beat_until(stopping, beat)
+
+
+def _permission(database: sa.Engine, bundle_sha256: str) -> ForeignFit | None:
+    with database.connect() as connection:
+        return foreign_fit_of(connection, bundle_sha256)
 
 
 def _end_process() -> None:

@@ -29,6 +29,7 @@ class AlarmKind(Enum):
     DRIFT = "drift"  # the share of deferrals left its baseline
     DAMAGED = "damaged"  # a stored image is missing or is not what was received
     DAMAGED_RESULT = "damaged_result"  # a result object is missing or is not what was written
+    FOREIGN_FIT = "foreign_fit"  # the bundle was fitted to other patients, and nobody has permitted it: back in shadow
     FOREIGN_RESULT = "foreign_result"  # an object says that it is a result of ours, and is none
     PROCESS = "process"  # a process of the node keeps dying, or hangs
     STANDSTILL = "standstill"  # images are acknowledged, and nothing moves
@@ -77,20 +78,33 @@ def open_alarm(
 
 
 def clear_alarm(database: sa.Engine, kind: AlarmKind, subject: str, now: float) -> None:
-    """Close the alarm for a subject, where one is open.
+    """Close an alarm in a transaction of its own; see :func:`close_alarm`.
 
     Parameters
     ----------
     database
         The node's database.
+    kind, subject, now
+        See :func:`close_alarm`.
+    """
+    with writing(database) as connection:
+        close_alarm(connection, kind, subject, now)
+
+
+def close_alarm(connection: sa.Connection, kind: AlarmKind, subject: str, now: float) -> None:
+    """Close the alarm for a subject, where one is open.
+
+    Parameters
+    ----------
+    connection
+        In a transaction.
     kind, subject
         Of the alarm.
     now
         Seconds since 1970.
     """
-    with writing(database) as connection:
-        open_rows = sa.and_(alarms.c.kind == kind.value, alarms.c.subject == subject, alarms.c.cleared.is_(None))
-        connection.execute(alarms.update().where(open_rows).values(cleared=now))
+    open_rows = sa.and_(alarms.c.kind == kind.value, alarms.c.subject == subject, alarms.c.cleared.is_(None))
+    connection.execute(alarms.update().where(open_rows).values(cleared=now))
 
 
 def _open(kind: AlarmKind, subject: str) -> sa.Select[tuple[int]]:

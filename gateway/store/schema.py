@@ -192,7 +192,7 @@ node_state = sa.Table(
     sa.Column("key", sa.String(32), primary_key=True),
     sa.Column("value", sa.Text, nullable=False),
 )
-"""Facts about the node as a whole: ``mode`` (states.Mode), the token key's fingerprint, the drift baseline."""
+"""Facts about the node as a whole: ``mode``, ``foreign_fit``, the token key's fingerprint, the drift baseline."""
 
 users = sa.Table(
     "users",

@@ -143,6 +143,7 @@ def weights(path: Path) -> Path:
 def settings(folder: Path, pacs_port: int, address: str) -> None:
     """Write ``gateway.yaml`` for this machine alone; whatever a page has in its example stays as it ships."""
     shipped = yaml.safe_load((ROOT / "gateway.yaml").read_text())
+    shipped["site"] = load_bundle(ROOT / "models" / "cxr").gate.fitted_to  # its pages go live with a fit to their site
     shipped["receive"] |= {"host": "127.0.0.1", "port": free_port()}
     shipped["web"] |= {"port": free_port(), "health_port": free_port()}
     shipped["studies"] |= {"quiet_s": 0.5, "max_study_age_d": 36500.0}

@@ -112,7 +112,7 @@ def round_trip(folder: Path, database: str, restored: str | None) -> None:
 
 def start(node: Node) -> None:
     """Start it live."""
-    node.command("live", "--reason", "a test")
+    node.command("live", "--reason", "a test", "--foreign-fit", "a test")
     node.start()
     wait_for(lambda: accepts(node.port), 60.0, "the receiver")
 

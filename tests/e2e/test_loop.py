@@ -78,7 +78,7 @@ def loop(
     node.settings["receive"]["callers"] = [{"ae_title": "MODALITY"}, {"ae_title": AE_TITLE}]
     node.write()
     with orthanc.running():
-        node.command("live", "--reason", "a test")
+        node.command("live", "--reason", "a test", "--foreign-fit", "a test")
         node.start()
         try:
             wait_for(lambda: accepts(node.port), 60.0, "the receiver")

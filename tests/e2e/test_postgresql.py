@@ -27,7 +27,7 @@ def test_the_studies_of_a_dead_worker_are_taken_over(tmp_path: Path) -> None:
         pacs = Pacs(tmp_path / "pacs")
         node = Node(tmp_path / "node", ROOT / "models", pacs.port, database=database)
         pacs.start()
-        node.command("live", "--reason", "a test")
+        node.command("live", "--reason", "a test", "--foreign-fit", "a test")
         node.start("--without", "work")
         workers = [node.another_worker() for _ in range(2)]
         try:

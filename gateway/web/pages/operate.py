@@ -8,10 +8,12 @@ from fastapi import APIRouter, HTTPException, Query
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from candor.study.errors import CandorError
+from gateway.assess.fit import load_fit
 from gateway.jobs.lease import live_executors
 from gateway.logs import log_event
 from gateway.store.database import writing
-from gateway.store.mode import note_act, set_mode
+from gateway.store.mode import is_shadow, note_act, set_mode
 from gateway.store.schema import alarms
 from gateway.store.states import Mode
 from gateway.store.study import Study
@@ -51,13 +53,12 @@ def routes(node: Node) -> APIRouter:
 
     @router.get("/mode")
     def mode(request: Request, user: Operator) -> Response:
-        return node.page(request, "mode.html", problem="", destinations=node.settings.destinations)
+        return _mode_page(node, request)
 
     @router.post("/mode")
     def change_mode(request: Request, form: Form, user: Operator) -> Response:
-        return _change_mode(
-            node, request, user.name, field_of(form, "mode"), field_of(form, "reason"), field_of(form, "confirmed")
-        )
+        fields = (field_of(form, name) for name in ("mode", "reason", "confirmed", "foreign_fit"))
+        return _change_mode(node, request, user.name, *fields)
 
     @router.post("/alarms/{number}")
     def clear(number: Number, form: Form, user: Operator) -> Response:
@@ -124,11 +125,30 @@ def _replay(node: Node, token: str, version: str, destination: str, who: str) ->
     return RedirectResponse("/dead-letter", 303)
 
 
-def _change_mode(node: Node, request: Request, who: str, word: str, reason: str, confirmed: str) -> Response:
-    problem = _problem(node, word, reason, confirmed)
+def _mode_page(node: Node, request: Request, status_code: int = 200, problem: str = "") -> Response:
+    """Show the form; in shadow mode with what speaks against going live with this bundle."""
+    foreign = ""
+    if is_shadow(node.database):  # the way back never depends on the bundle
+        try:
+            foreign = load_fit(node.settings).problem
+        except CandorError as error:
+            problem = problem or str(error)
+    values = {"problem": problem, "foreign": foreign, "destinations": node.settings.destinations}
+    return node.page(request, "mode.html", status_code, **values)
+
+
+def _change_mode(
+    node: Node, request: Request, who: str, word: str, reason: str, confirmed: str, why_foreign: str
+) -> Response:
+    problem, foreign_fit = _problem(node, word, reason, confirmed), None
+    if not problem and word == Mode.LIVE.value:
+        try:
+            foreign_fit = load_fit(node.settings).permit(why_foreign)
+        except CandorError as error:
+            problem = str(error)
     if problem:
-        return node.page(request, "mode.html", 400, problem=problem, destinations=node.settings.destinations)
-    if set_mode(node.database, Mode(word), who, node.now(), reason):
+        return _mode_page(node, request, 400, problem)
+    if set_mode(node.database, Mode(word), who, node.now(), reason, foreign_fit):
         log_event("mode changed", "warning", user=who, what=f"mode {word}")
         if word == Mode.LIVE.value and node.acts is not None:
             node.acts.queue_held()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,10 +17,11 @@ from pydicom import dcmread
 from pydicom.uid import EnhancedSRStorage
 
 from app import JobResult
-from candor.model.bundle import load_bundle
+from candor.model.bundle import GATE, load_bundle
 from candor.study.case import Case
 from candor.study.errors import InputError
 from candor.study.findings import Finding
+from candor.study.provenance import ForeignFit
 from candor.study.result import Decision, Disposition
 from candor.study.result_object import Predecessor
 from gateway.assess.application import Worker, _case_of
@@ -98,3 +101,30 @@ def test_the_process_ends_in_good_order(settings: Settings, tmp_path: Path) -> N
 def test_files_of_no_study_are_no_result(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="none of the received files"):
         _case_of(JobResult((Case("", [], tmp_path, TIME),), tmp_path), "1.2.3")
+
+
+def test_a_permitted_fit_stands_in_the_report_and_an_own_one_needs_no_permission(
+    settings: Settings, tmp_path: Path
+) -> None:
+    dataset, asked = radiograph_dataset(), []
+
+    def permission(bundle_sha256: str) -> ForeignFit:
+        asked.append(bundle_sha256)
+        return ForeignFit(bundle_sha256, "other patients", "a trial")
+
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "001.dcm").write_bytes(file_of(dataset))
+    for site, named in ((None, True), ("St Elsewhere", False)):
+        models = tmp_path / f"models-{named}"
+        shutil.copytree(settings.work.models, models)
+        gate = json.loads((models / GATE).read_text())
+        (models / GATE).write_text(json.dumps(gate | {"data": site} if site else gate))
+        work, output = settings.work.model_copy(update={"models": str(models)}), tmp_path / f"out-{named}"
+        output.mkdir()
+        with Worker(settings.model_copy(update={"work": work, "site": site}), permission) as worker:
+            assessed = worker(dataset.StudyInstanceUID, tmp_path / "in", output, TIME, ())
+        assert assessed.fit is worker.fit
+        assert bool(worker.fit.foreign) == bool(assessed.foreign_fit) == named
+        (report,) = (output / each.file for each in assessed.written if each.kind == "sr")
+        assert (b"Why it is used: a trial" in report.read_bytes()) == named
+    assert len(asked) == 1

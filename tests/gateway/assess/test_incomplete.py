@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pydicom import dcmread
 
+from candor.study.provenance import ForeignFit
 from candor.study.result import Disposition
 from candor.study.result_object import KINDS, Kind
 from gateway.assess.application import Worker
@@ -34,12 +35,17 @@ from tests.spoilt import spoil, spoil_function, without_context
 PACS = Destination(name="pacs", ae_title="PACS", host="192.0.2.9", port=104, kinds=KINDS)
 
 
+def permission(bundle_sha256: str) -> ForeignFit:
+    """The permission to use the small bundle, which was fitted to nobody."""
+    return ForeignFit(bundle_sha256, "nobody", "a test")
+
+
 @pytest.fixture(scope="module")
 def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
     """The real application, which writes objects of every kind."""
     bundle = make_bundle(tmp_path_factory.mktemp("model") / "bundle", thresholds=ALWAYS)
     work = Work(models=str(bundle), application=str(ROOT / "app.yaml"))
-    with Worker(Settings(work=work, destinations=(PACS,))) as resident:
+    with Worker(Settings(work=work, destinations=(PACS,)), permission) as resident:
         yield resident
 
 
@@ -47,7 +53,7 @@ def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
 def node(settings: Settings, clock: Clock, worker: Worker) -> Iterator[Node]:
     node = Node(settings.model_copy(update={"destinations": (PACS,), "work": Work(max_tries=3)}), clock)
     node.application = worker  # type: ignore[assignment]
-    set_mode(node.database, Mode.LIVE, "operator", node.clock())
+    set_mode(node.database, Mode.LIVE, "operator", node.clock(), "", permission(worker.fit.bundle_sha256))
     yield node
     node.close()
 

@@ -17,6 +17,8 @@ import pytest
 import yaml
 
 from candor.study.errors import CandorError, SettingsError
+from candor.study.provenance import ForeignFit
+from gateway.assess.fit import Fit
 from gateway.cli.studies import (
     add_live,
     add_replay,
@@ -29,18 +31,29 @@ from gateway.jobs.jobs import DELIVERIES
 from gateway.settings import Settings, load_settings
 from gateway.store import schema
 from gateway.store.alarms import AlarmKind, raise_alarm
+from gateway.store.mode import foreign_fit_of, mode_of
+from gateway.store.states import Mode
 from gateway.store.study import Study
+from tests.conftest import ROOT
 from tests.gateway.conftest import PACS, Clock
 from tests.gateway.network import image
 from tests.gateway.node import FakeApplication, Node
 from tests.gateway.test_recovery import wait_for
+
+FITTED_TO = "NIH ChestX-ray14"
+"""What the shipped bundle is fitted to."""
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     file = tmp_path / "gateway.yaml"
     destination = PACS.model_dump(include={"name", "ae_title", "host", "port"})
-    values: dict[str, Any] = {"destinations": [destination], "studies": {"quiet_s": 0.0}}
+    values: dict[str, Any] = {
+        "site": FITTED_TO,
+        "destinations": [destination],
+        "studies": {"quiet_s": 0.0},
+        "work": {"models": str(ROOT / "models"), "application": str(ROOT / "app.yaml")},
+    }
     file.write_text(yaml.safe_dump(values))
     return file
 
@@ -137,8 +150,10 @@ def test_replay_starts_what_is_parked(node: Node, config: Path, capsys: pytest.C
 class FakeWorker(FakeApplication):
     """Stands for the resident application: a context that is called."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, permission: Callable[[str], ForeignFit | None]) -> None:
         super().__init__()
+        self.fit = Fit("b" * 64, FITTED_TO, settings.site)
+        self.permission = permission
 
     def __enter__(self) -> FakeWorker:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as holoscan takes the signals for itself
@@ -146,6 +161,37 @@ class FakeWorker(FakeApplication):
 
     def __exit__(self, *error: object) -> None:
         return
+
+
+def test_a_bundle_that_was_fitted_to_other_patients_goes_live_for_a_reason_alone(
+    node: Node, config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config.write_text(config.read_text().replace(FITTED_TO, "St Elsewhere"))
+    with pytest.raises(SettingsError, match=f"fitted to {FITTED_TO}, not to this site .* say `live --foreign-fit REAS"):
+        call("live", "--reason", "because", "--config", config)
+    with node.database.connect() as connection:
+        assert mode_of(connection) is Mode.SHADOW
+    call("live", "--reason", "because", "--foreign-fit", "a trial", "--config", config)
+    call("status", "--config", config)
+    assert capsys.readouterr().out.splitlines() == [
+        "the node is live",
+        f"every report says that the answers rest on a fit to {FITTED_TO}, and your reason",
+        "mode: live",
+        f"fitted to {FITTED_TO}, not to this site: a trial",
+    ]
+    config.write_text(config.read_text().replace("St Elsewhere", FITTED_TO))
+    call("live", "--foreign-fit", "a trial", "--config", config)
+    assert capsys.readouterr().out.splitlines()[1].startswith("no reason was needed, and none is kept")
+    with node.database.connect() as connection:
+        assert foreign_fit_of(connection) is None
+
+
+def test_the_stop_needs_no_bundle(node: Node, config: Path, tmp_path: Path) -> None:
+    call("live", "--config", config)
+    config.write_text(config.read_text().replace(str(ROOT / "models"), str(tmp_path / "nowhere")))
+    call("shadow", "--config", config)
+    with node.database.connect() as connection:
+        assert mode_of(connection) is Mode.SHADOW
 
 
 @pytest.mark.usefixtures("process_state")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
@@ -13,7 +14,9 @@ from fastapi.testclient import TestClient
 
 from gateway.store.alarms import AlarmKind, raise_alarm
 from gateway.store.database import upsert
+from gateway.store.mode import foreign_fit_of, set_mode
 from gateway.store.schema import alarms, destinations, node_state, studies
+from gateway.store.states import Mode
 from gateway.store.study import Study
 from gateway.watch.heartbeats import Heartbeat, Heartbeats
 from gateway.watch.kept_alarms import KeptAlarms
@@ -235,6 +238,35 @@ def test_going_live_needs_a_reason_and_a_confirmation_and_stands_in_the_trail(pa
     assert page.calls == [("queue held",)]
     assert [what for _, what, _ in page.trail() if what.startswith("mode")] == ["mode live", "mode shadow"]
     assert "drift" in client.get("/trail").text
+
+
+def test_going_live_with_a_fit_to_other_patients_needs_a_reason_for_that_too(page: Page) -> None:
+    page.settings = page.settings.model_copy(update={"site": "St Elsewhere"})
+    client = page.browser(Role.OPERATOR)
+    form = client.get("/mode").text
+    assert "the gate was fitted to NIH ChestX-ray14, not to this site (St Elsewhere)" in form
+    assert 'name="foreign_fit"' in form
+    fields = {"mode": "live", "reason": "audited", "confirmed": "yes"}
+    answer = posted(client, "/mode", "/mode", **fields)
+    assert answer.status_code == 400
+    assert "--foreign-fit REASON" in answer.text
+    assert posted(client, "/mode", "/mode", **fields, foreign_fit="a trial").status_code == 303
+    with page.database.connect() as connection:
+        fit = foreign_fit_of(connection)
+    assert (fit.fitted_to, fit.reason) == ("NIH ChestX-ray14", "a trial")
+    assert "foreign fit" in [what for _, what, _ in page.trail()]
+    assert 'name="foreign_fit"' not in client.get("/mode").text
+
+
+def test_the_page_goes_back_to_shadow_without_a_bundle(page: Page, tmp_path: Path) -> None:
+    set_mode(page.database, Mode.LIVE, "ann", page.now())
+    work = page.settings.work.model_copy(update={"models": str(tmp_path / "nowhere")})
+    page.settings = page.settings.model_copy(update={"work": work})
+    client = page.browser(Role.OPERATOR)
+    fields = {"reason": "drift", "confirmed": "yes"}
+    assert posted(client, "/mode", "/mode", mode="shadow", **fields).status_code == 303
+    assert "is not a folder" in client.get("/mode").text
+    assert posted(client, "/mode", "/mode", mode="live", **fields).status_code == 400
 
 
 def test_going_live_without_a_destination_is_refused(page: Page) -> None:
