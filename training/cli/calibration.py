@@ -82,7 +82,7 @@ def _calibrate(options: argparse.Namespace) -> None:
 def _next(options: argparse.Namespace) -> str:
     """Return the command that must follow a new calibration."""
     bundle = shlex.quote(str(options.bundle))
-    pairs = (("--data", options.data), ("--predictions", options.predictions), ("--labels", options.labels))
+    pairs = [(f"--{name}", getattr(options, name)) for name in ("data", "predictions", "labels", "site")]
     source = " ".join(f"{name} {shlex.quote(str(path))}" for name, path in pairs if path is not None)
     return (
         "The gate is closed: every finding is deferred until the gate is fitted to the new probabilities. Next:\n\n"
