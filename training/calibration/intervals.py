@@ -1,8 +1,8 @@
 """Intervals of the calibrated probabilities: the maps are fitted again to bootstrap resamples of the patients.
 
 A map's kind stays. Where a finding has few positives, its slope was not fitted to them; the interval still shows how
-far they leave it open. Where a map is kept, only its height is fitted again. The interval is at the assumed prevalence:
-it shows chance in the patients of the fit, and neither a wrong prevalence nor other patients.
+far they leave it open. A map that is kept keeps the interval of its own fit, if it has one. The interval is at the
+assumed prevalence: it shows chance in the patients of the fit, and neither a wrong prevalence nor other patients.
 
 References
 ----------
@@ -11,16 +11,16 @@ Efron 1979 (bootstrap), here of patients.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
 import numpy as np
 
-from candor.decide.calibration import CalibrationKind, LogitMap, log_odds, sigmoid
+from candor.decide.calibration import Band, CalibrationKind, LogitMap, log_odds, sigmoid
 from candor.study.findings import Finding
 from training.calibration.choice import Kept, enough, share_of
-from training.calibration.scaling import FLAT, PRIOR, Floats, Prior, fit_curve, line_with_slope
+from training.calibration.scaling import FLAT, PRIOR, Floats, Prior, fit_curve
 from training.predictions.table import Predictions
 from training.statistics.metrics import patient_weights
 
@@ -62,7 +62,11 @@ def intervals(
         if np.isnan(labels).all():
             continue
         knots = np.unique(np.quantile(logits, np.linspace(0, 1, KNOTS)).round(6))
-        fit = _fit_of(m, kept[k], bool(alone[k]))
+        before = kept[k]
+        if before is not None and before.band is not None and m.curve is before.curve:
+            found[finding] = _as_it_was(m, before.band)
+            continue
+        fit = partial(_refit, m.kind, PRIOR) if alone[k] else partial(_refit, CalibrationKind.PLATT, FLAT)
         centre = m.curve.log_odds(knots) + m.shift - fit(logits, labels, knots)
         odds = centre + np.stack([fit(logits[rows], labels[rows], knots) for rows in drawn])
         low, high = np.percentile(sigmoid(odds), PERCENTILES, axis=0).clip(_LEAST, 1 - _LEAST).round(6)
@@ -70,21 +74,12 @@ def intervals(
     return found
 
 
-_Fit = Callable[[Floats, Floats, Floats], Floats]
-"""From the logits and labels of some images to log-odds at other logits, at a prevalence that is always the same."""
+def _as_it_was(m: LogitMap, band: Band) -> dict[str, list[float]]:
+    centre = m.curve.log_odds(np.asarray(band.logits)) + m.shift
+    low, high = (sigmoid(odds).clip(_LEAST, 1 - _LEAST).round(6) for odds in (centre - band.below, centre + band.above))
+    return {"logits": list(band.logits), "low": low.tolist(), "high": high.tolist()}
 
 
-def _fit_of(m: LogitMap, kept: LogitMap | None, alone: bool) -> _Fit:
-    if kept is not None and m.curve is kept.curve:
-        return partial(_height, m)
-    return partial(_line_or_curve, m.kind, PRIOR) if alone else partial(_line_or_curve, CalibrationKind.PLATT, FLAT)
-
-
-def _line_or_curve(kind: CalibrationKind, prior: Prior, logits: Floats, labels: Floats, knots: Floats) -> Floats:
+def _refit(kind: CalibrationKind, prior: Prior, logits: Floats, labels: Floats, knots: Floats) -> Floats:
+    """Return log-odds at the knots, of one kind of map fitted to some images, at always the same prevalence."""
     return fit_curve(kind, logits, labels, prior).log_odds(knots) - log_odds(share_of(labels))
-
-
-def _height(m: LogitMap, logits: Floats, labels: Floats, knots: Floats) -> Floats:
-    """Move a map so that it is right on average for these images."""
-    here = m.curve.log_odds(logits) + log_odds(share_of(labels)) - log_odds(m.fitted_prevalence)
-    return m.curve.log_odds(knots) + line_with_slope(1.0, here, labels).intercept

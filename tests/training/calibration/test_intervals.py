@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from candor.decide.calibration import CalibrationKind, Line, LogitMap, log_odds
+from candor.decide.calibration import Band, CalibrationKind, Line, LogitMap, log_odds
 from tests.bundles import THREE
 from tests.training.calibration.test_calibrate import site
 from training.calibration.choice import share_of
@@ -80,14 +80,24 @@ def test_it_is_at_the_assumed_prevalence() -> None:
     assert ((logit(low_rare) + logit(high_rare)) / 2 - centre).mean() == pytest.approx(shift, abs=0.05)
 
 
-def test_a_kept_map_moves_as_a_whole() -> None:
-    given, kept = cases(3, 150), LogitMap(TRUTH, 0.4, 0.1)
-    knots, low, high = band(given, kept, kept)
-    centre = TRUTH.log_odds(knots) + kept.shift
-    below, above = centre - logit(low), logit(high) - centre
-    assert np.ptp(below) == pytest.approx(0, abs=0.01)
-    assert np.ptp(above) == pytest.approx(0, abs=0.01)
-    assert 0.1 < (below + above).mean() < 1
+def test_a_kept_map_keeps_the_interval_of_its_own_fit() -> None:
+    given = cases(3, 150)
+    of_its_own = Band((-1.0, 0.0, 2.0), (0.1, 0.2, 0.4), (0.3, 0.2, 0.1))
+    kept = LogitMap(TRUTH, 0.4, 0.1, of_its_own)
+    m = replace(kept, assumed_prevalence=0.02)
+    knots, low, high = band(given, m, kept)
+    centre = TRUTH.log_odds(knots) + m.shift
+    np.testing.assert_array_equal(knots, of_its_own.logits)
+    np.testing.assert_allclose(centre - logit(low), of_its_own.below, atol=1e-3)
+    np.testing.assert_allclose(logit(high) - centre, of_its_own.above, atol=1e-3)
+
+
+def test_a_kept_map_without_one_has_as_wide_a_one_as_a_new_map() -> None:
+    given = cases(3, 150)
+    new = fitted(given)
+    (_, low, high), (_, low_kept, high_kept) = band(given, new), band(given, replace(new), replace(new))
+    np.testing.assert_array_equal(low, low_kept)
+    np.testing.assert_array_equal(high, high_kept)
 
 
 def test_few_positives_have_wide_intervals_and_unknown_findings_none() -> None:
