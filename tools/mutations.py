@@ -1,6 +1,6 @@
 """Change the code of the node in small ways, one at a time, and print the changes that no test notices.
 
-    python -m tools.mutations [FILE ...] [--most 300] [--seconds 3600] [--seed 0] [--line N] [--map FILE]
+    python -m tools.mutations [FILE ...] [--most 300] [--seconds 3600] [--seed 0] [--line N] ...
 
 A mutant lives in a copy of the tree: a comparison is turned, "and" becomes "or", a condition is negated or forgotten, a
 constant is moved, None is returned, or a call on a line of its own is left out. First the tests run on the code as it
@@ -46,9 +46,6 @@ _SLOW_S: Final = 2.0
 
 _BUDGET_S: Final = 30.0
 """A mutant gets tests that take so long together."""
-
-_LONGEST_S: Final = 300.0
-"""A mutant whose tests take longer hangs, and is noticed."""
 
 _WARM: Final = ("app", "dbos", "hypothesis", "pynetdicom")
 """Imported before the first fork: what takes long, and no mutant changes."""
@@ -261,7 +258,7 @@ def _examine(package: str, target: Path) -> int:
     return code
 
 
-def is_noticed(tree: Path, tests: Sequence[str]) -> bool:
+def is_noticed(tree: Path, tests: Sequence[str], longest_s: float = 300.0) -> bool:
     """Run tests in a copy of the tree, and return whether one fails, or they hang.
 
     Parameters
@@ -270,9 +267,11 @@ def is_noticed(tree: Path, tests: Sequence[str]) -> bool:
         With a mutant in it.
     tests
         Node IDs, in the order in which they run.
+    longest_s
+        Tests that take longer hang; that is noticed too.
     """
     unnoticed = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
-    return bool(tests) and _forked(_run, tree, tests, limit_s=_LONGEST_S) not in unnoticed
+    return bool(tests) and _forked(_run, tree, tests, limit_s=longest_s) not in unnoticed
 
 
 def _run(tests: Sequence[str]) -> int:
@@ -345,6 +344,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=3600.0, help="after which no mutant is begun")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--line", type=int, help="only mutants of this line")
+    parser.add_argument("--longest", type=float, default=300.0, help="seconds, after which a mutant's tests hang")
     parser.add_argument("--map", type=Path, help="which tests run which line; written where it is missing")
     options = parser.parse_args(words)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # nothing stays in memory
@@ -359,7 +359,7 @@ def main(words: Sequence[str] | None = None) -> int:
                 break
             began = time.monotonic()
             (tree / name).write_text(mutant.text)
-            if not is_noticed(tree, tests.of(name, mutant.line)):
+            if not is_noticed(tree, tests.of(name, mutant.line), options.longest):
                 survived[name] += 1
                 print(difference((ROOT / name).read_text(), mutant.text, f"{name}:{mutant.line}"), flush=True)
             shutil.copy2(ROOT / name, tree / name)

@@ -113,10 +113,9 @@ def test_a_mutant_without_tests_is_not_noticed(tmp_path: Path) -> None:
     assert not mutations.is_noticed(_tree(tmp_path), [])
 
 
-def test_a_mutant_whose_tests_hang_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mutant_whose_tests_hang_is_noticed(tmp_path: Path) -> None:
     hanging = "import threading\ndef test_one():\n    threading.Event().wait()\n"
-    monkeypatch.setattr(mutations, "_LONGEST_S", 0.1)
-    assert mutations.is_noticed(_tree(tmp_path, **{"test_one.py": hanging}), ["test_one.py::test_one"])
+    assert mutations.is_noticed(_tree(tmp_path, **{"test_one.py": hanging}), ["test_one.py::test_one"], 0.1)
 
 
 def test_survivors_are_printed(
