@@ -17,6 +17,7 @@ from candor.study.findings import Finding
 from training.bundles.export import export
 from training.bundles.fitted import write_calibration, write_gate
 from training.bundles.trained import Trained
+from training.data.readers import nih
 from training.records import write_json
 
 THREE = (Finding.CARDIOMEGALY, Finding.EFFUSION, Finding.PNEUMOTHORAX)
@@ -68,4 +69,5 @@ def make_trained(
     state = NETWORKS[architecture](len(findings)).state_dict()
     save_file({k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}, work / "model.safetensors")
     write_json(work / "splits.json", {"rule": "made up for a test", "patients": {}})
-    return Trained(work, architecture, InputSpec(side, 0.5, 0.25), dict.fromkeys(findings, 0.5), {})
+    record = {"recipe": {"network": architecture, "stages": []}, "images": 0, "patients": 0, "data": nih.NAME}
+    return Trained(work, architecture, InputSpec(side, 0.5, 0.25), dict.fromkeys(findings, 0.5), record)

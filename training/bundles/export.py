@@ -8,21 +8,27 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
+from pydantic import Field
+
+from candor.files.reader import JsonFile, Record
 from candor.model.bundle import GRAPH, METADATA, WEIGHTS, load_bundle, load_model
 from candor.model.networks.registry import reads_two_views, trunk_of
 from candor.model.torch_engine import build_network
 from candor.study.errors import BundleError, OutputError
 from training.bundles.fitted import identity_calibration, write_calibration
 from training.bundles.half import Smaller, halve
-from training.bundles.metadata import SPLITS, TEMPLATE, metadata
+from training.bundles.metadata import SPLITS, TEMPLATE, TRAIN, metadata
 from training.bundles.onnx_export import write_graph
+from training.bundles.provenance import AS_TRAINED, Edition, portable
+from training.bundles.train_config import train_configs
 from training.bundles.trained import TRAIN_AGAIN, Trained
 from training.records import write_json
 
 
-def export(trained: Trained, bundle: Path, smaller: Smaller | None = None) -> Path:
+def export(trained: Trained, bundle: Path, smaller: Smaller | None = None, edition: Edition = AS_TRAINED) -> Path:
     """Write a bundle; an existing one is replaced once the new one is complete.
 
     Parameters
@@ -33,6 +39,8 @@ def export(trained: Trained, bundle: Path, smaller: Smaller | None = None) -> Pa
         The bundle's folder; its parent is made if needed.
     smaller
         How small the weights must be; None keeps them as they are.
+    edition
+        What people call the bundle. The changelog of a bundle that is replaced goes before its own.
 
     Returns
     -------
@@ -56,7 +64,7 @@ def export(trained: Trained, bundle: Path, smaller: Smaller | None = None) -> Pa
     bundle.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{bundle.name}-", dir=bundle.parent) as scratch:
         made = Path(scratch, "new")
-        _assemble(trained, made, smaller)
+        _assemble(trained, made, smaller, replace(edition, earlier={**_changelog(bundle), **edition.earlier}))
         load_bundle(made)
         if bundle.exists():
             bundle.rename(Path(scratch, "old"))
@@ -64,8 +72,20 @@ def export(trained: Trained, bundle: Path, smaller: Smaller | None = None) -> Pa
     return bundle
 
 
-def _assemble(trained: Trained, bundle: Path, smaller: Smaller | None) -> None:
-    shutil.copytree(TEMPLATE, bundle, ignore=shutil.ignore_patterns("metadata.json"))
+def _changelog(bundle: Path) -> dict[str, str]:
+    if not (bundle / METADATA).is_file():
+        return {}
+    return JsonFile(bundle / METADATA, "give another folder").read(_Changelog).changelog
+
+
+class _Changelog(Record):
+    changelog: dict[str, str] = Field(default_factory=dict)
+
+
+def _assemble(trained: Trained, bundle: Path, smaller: Smaller | None, edition: Edition) -> None:
+    shutil.copytree(TEMPLATE, bundle, ignore=shutil.ignore_patterns("metadata.json", TRAIN.name))
+    for name, config in train_configs(portable(trained.record), (TEMPLATE / TRAIN).read_text()).items():
+        (bundle / TRAIN).with_name(name).write_text(config)
     (bundle / WEIGHTS).parent.mkdir()
     for source, target in ((trained.weights, WEIGHTS), (trained.folder / "splits.json", SPLITS)):
         _copy(source, bundle / target)
@@ -73,7 +93,7 @@ def _assemble(trained: Trained, bundle: Path, smaller: Smaller | None) -> None:
         halve(trained, bundle / WEIGHTS, smaller)
     network = build_network(trained.architecture, len(trained.shares), bundle / WEIGHTS)
     outputs = write_graph(network, trained.input, bundle / WEIGHTS, bundle / GRAPH)
-    write_json(bundle / METADATA, metadata(bundle, trained, outputs))
+    write_json(bundle / METADATA, metadata(bundle, trained, outputs, edition))
     write_calibration(load_model(bundle), identity_calibration(trained.shares), {})
 
 

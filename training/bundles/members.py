@@ -16,11 +16,12 @@ from candor.files.reader import JsonFile, Record, Text
 from candor.model.networks.ensemble import Member, ensemble_input, ensemble_name, joined_state
 from candor.model.networks.trunks import TRUNKS
 from candor.study.errors import BundleError
+from training.bundles.provenance import trained_on
 from training.bundles.trained import TRAIN_AGAIN, Trained, read_trained
 from training.learn.checkpoint import write_weights
 from training.records import write_json
 
-SAME: Final = "train all members on the same findings, with the same --split"
+SAME: Final = "train all members on the same data, with the same findings and --split"
 
 
 class Sets(Record):
@@ -43,7 +44,7 @@ def join(members: Sequence[Trained], folder: Path) -> Trained:
     Raises
     ------
     BundleError
-        A member has another head, the findings differ, a patient is in different sets, or a file is missing.
+        A member has another head, data or findings differ, a patient is in different sets, or a file is missing.
     """
     for member in members:
         if member.architecture not in TRUNKS:
@@ -51,6 +52,8 @@ def join(members: Sequence[Trained], folder: Path) -> Trained:
                 f"{member.folder} holds {member.architecture}; members are trunks with a linear head: "
                 f"{', '.join(TRUNKS)}"
             )
+        if trained_on(member.record) != trained_on(members[0].record) or "imported" in member.record:
+            raise BundleError(f"{member.folder} and {members[0].folder} were trained on other data; {SAME}")
         if list(member.shares) != list(members[0].shares):
             raise BundleError(f"{member.folder} and {members[0].folder} have other findings; {SAME}")
     specs = [member.input for member in members]
@@ -62,10 +65,9 @@ def join(members: Sequence[Trained], folder: Path) -> Trained:
         "recipe": {"network": architecture},
         "input": asdict(ensemble_input(specs)),
         "shares": shares,
+        "data": trained_on(members[0].record),
         "members": [dict(member.record) for member in members],
     }
-    if data := {str(member.record["data"]) for member in members if "data" in member.record}:
-        record["data"] = ", ".join(sorted(data))
     write_json(folder / "train.json", record)
     return read_trained(folder)
 

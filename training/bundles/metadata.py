@@ -18,10 +18,14 @@ from candor.files.hashes import file_sha256
 from candor.model.bundle import GRAPH, WEIGHTS
 from candor.model.outputs import Outputs
 from candor.model.preprocess import InputSpec
+from training.bundles.provenance import Edition, described, portable
 from training.bundles.trained import Trained
 
 TEMPLATE: Final = Path(__file__).parent / "template"
 """The files that are the same in every bundle."""
+
+TRAIN: Final = Path("configs", "train.yaml")
+"""Path of the recipe in a bundle, and in the template."""
 
 SPLITS: Final = Path("models", "splits.json")
 """File in a bundle that lists the patients of each set."""
@@ -29,7 +33,7 @@ SPLITS: Final = Path("models", "splits.json")
 _PACKAGES: Final = ("onnxruntime", "opencv-python-headless", "safetensors")
 
 
-def metadata(bundle: Path, trained: Trained, outputs: Outputs) -> dict[str, object]:
+def metadata(bundle: Path, trained: Trained, outputs: Outputs, edition: Edition) -> dict[str, object]:
     """Return the metadata of the weights, the graph and the splits in a bundle.
 
     Parameters
@@ -40,25 +44,34 @@ def metadata(bundle: Path, trained: Trained, outputs: Outputs) -> dict[str, obje
         The result of training.
     outputs
         The network's outputs for any batch, for their shapes.
+    edition
+        What people call the bundle.
     """
     labels = [finding.label for finding in trained.shares]
     template: dict[str, object] = json.loads((TEMPLATE / "configs" / "metadata.json").read_bytes())
-    return template | {
-        "monai_version": version("monai"),
-        "pytorch_version": version("torch").partition("+")[0],
-        "numpy_version": version("numpy"),
-        "required_packages_version": {name: version(name) for name in _PACKAGES} | {"candor-cxr": __version__},
-        "network_data_format": {"inputs": {"image": _image(trained.input)}, "outputs": output_formats(labels, outputs)},
-        "candor": {
-            "architecture": trained.architecture,
-            "findings": labels,
-            "input": asdict(trained.input),
-            "weights_sha256": file_sha256(bundle / WEIGHTS),
-            "graph_sha256": file_sha256(bundle / GRAPH),
-            "splits_sha256": file_sha256(bundle / SPLITS),
-            "training": dict(trained.record),
-        },
-    }
+    return (
+        template
+        | described(trained.record, labels, edition)
+        | {
+            "monai_version": version("monai"),
+            "pytorch_version": version("torch").partition("+")[0],
+            "numpy_version": version("numpy"),
+            "required_packages_version": {name: version(name) for name in _PACKAGES} | {"candor-cxr": __version__},
+            "network_data_format": {
+                "inputs": {"image": _image(trained.input)},
+                "outputs": output_formats(labels, outputs),
+            },
+            "candor": {
+                "architecture": trained.architecture,
+                "findings": labels,
+                "input": asdict(trained.input),
+                "weights_sha256": file_sha256(bundle / WEIGHTS),
+                "graph_sha256": file_sha256(bundle / GRAPH),
+                "splits_sha256": file_sha256(bundle / SPLITS),
+                "training": portable(trained.record),
+            },
+        }
+    )
 
 
 def _image(spec: InputSpec) -> dict[str, object]:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from candor import __version__
 from candor.command_line import AddVerb
 from candor.study.errors import SettingsError
 from training.cli.options import add_bundle, add_data, add_date, occasion_of
@@ -56,6 +57,9 @@ def _add_export(add: AddVerb) -> None:
         help="store the largest tensors in half precision, as few as needed for weights of this size; refused where "
         f"over 1%% of the logits of the --pictures change by more than {HALF_TOLERANCE:g}",
     )
+    verb.add_argument("--name", help="name of the bundle for reports; by default made of the network's")
+    verb.add_argument("--version", default=__version__, help="version of the bundle; by default Candor's")
+    verb.add_argument("--licence", metavar="TEXT", help="what else the weights' licence asks for, in words")
     verb.add_argument("--pictures", type=Path, metavar="FOLDER", help="pictures on which --most-mb is checked")
     verb.add_argument(
         "--bundle", type=Path, default=Path("models/cxr"), help="folder to write; an existing bundle is replaced"
@@ -66,17 +70,19 @@ def _export(options: argparse.Namespace) -> None:
     from training.bundles.export import export
     from training.bundles.half import Smaller
     from training.bundles.members import join
+    from training.bundles.provenance import Edition
     from training.bundles.trained import read_trained
 
     if (options.most_mb is None) != (options.pictures is None):
         raise SettingsError("--most-mb and --pictures belong together; give both or neither")
     smaller = None if options.most_mb is None else Smaller(options.most_mb, options.pictures)
+    edition = Edition(options.name, options.version, licence=options.licence)
     if not options.members:
-        print(export(read_trained(options.work), options.bundle, smaller))
+        print(export(read_trained(options.work), options.bundle, smaller, edition))
         return
     with TemporaryDirectory() as scratch:
         joined = join([read_trained(folder) for folder in options.members], Path(scratch))
-        print(export(joined, options.bundle, smaller))
+        print(export(joined, options.bundle, smaller, edition))
 
 
 def _add_fit_percentiles(add: AddVerb) -> None:

@@ -13,9 +13,10 @@ import yaml
 
 from candor.study.errors import CandorError, SettingsError
 from training.bundles.metadata import TEMPLATE
+from training.bundles.metadata import TRAIN as PLACE
 from training.monai import ConfigParser
 
-TRAIN: Final = TEMPLATE / "configs" / "train.yaml"
+TRAIN: Final = TEMPLATE / PLACE
 
 
 def configured(config: Path, overrides: Mapping[str, object]) -> ConfigParser:

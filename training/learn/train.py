@@ -8,11 +8,13 @@ Smith 2017 (one-cycle). Tan and Le 2021 (progressive sizes). Polyak and Juditsky
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+from training.data.policy import POLICIES
 from training.data.readers import Dataset
 from training.data.shares import shares
-from training.data.splits import Subset
+from training.data.splits import SPLITS, Subset
 from training.distributed import process_group, rank
 from training.learn.checkpoint import write_weights
 from training.learn.learner import make_learner
@@ -66,12 +68,19 @@ def train(dataset: Dataset, work: Path, recipe: Recipe, *, resume: bool = False,
     return work / "model.safetensors"
 
 
+def _rules(dataset: Dataset) -> Iterator[tuple[str, str | None]]:
+    """Return the names of the rules by which labels and patients were read; None where they have none."""
+    yield "policy", next((name for name, policy in POLICIES.items() if policy == dataset.policy), None)
+    yield "split", next((name for name, split in SPLITS.items() if split == dataset.split), None)
+
+
 def summary(dataset: Dataset) -> dict[str, object]:
     """Describe the training pictures: images, patients, and the share of positives of each finding, in (0, 1)."""
     learning = dataset.only(Subset.TRAIN)
     each = zip(dataset.findings, shares(learning.labels()), strict=True)
     return {
         "data": dataset.source,
+        **{key: name for key, name in _rules(dataset) if name is not None},
         "images": len(learning.images),
         "patients": len(set(learning.patients())),
         "shares": {finding.label: float(share) for finding, share in each},

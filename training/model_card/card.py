@@ -14,7 +14,7 @@ from training.markdown import alone, spaced, table, with_interval
 from training.measure.evaluate import EVALUATION
 from training.measure.evaluation.report import REPORT, UNCALIBRATED, held_out, out_of_fold
 from training.model_card.checks import checks
-from training.model_card.origin import limits, origin, training_command, unseen
+from training.model_card.origin import licence, limits, origin, training_command, unseen
 
 CARD: Final = Path("docs", "README.md")
 
@@ -86,6 +86,8 @@ def _sections(
     yield from more
     yield "## What it cannot do"
     yield limits(metadata, evaluation)
+    yield "## Licence"
+    yield from licence(metadata)
     yield from _commands(metadata, calibration, gate, evaluation)
 
 

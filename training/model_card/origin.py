@@ -3,46 +3,31 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import PurePath
 from typing import Any, Final
 
 from candor.model.networks.initial import imagenet_source
 from training.bundles.layouts import LAYOUTS
-from training.data.augmentation import PRESETS
+from training.bundles.provenance import NIH_CREDIT, run_in_words, runs, trained_on
+from training.bundles.train_config import preset_of
 from training.data.readers import nih
 from training.learn.recipe import IMAGENET, Recipe
 from training.markdown import table
 
-Json = dict[str, Any]
+Json = Mapping[str, Any]
 
 _NIH_LIMITS: Final = """\
 - Labels were mined from radiology reports by software, not read from the pictures; readers disagree with them often.
-- The pictures are a selection of ChestX-ray14 in which findings are far more frequent than in the whole: the figures
+- The pictures are a selection of ChestX-ray14 in which findings are more frequent than in the whole: the figures
   on it are no estimate of performance in any clinic, and precision would be lower at the assumed prevalence.
 - All patients come from one US research hospital, almost all of them adults, many of them very ill.
-- Only frontal views, reduced to 384 pixels before anything else."""
+- Only frontal views, reduced to 384 pixels or fewer before anything else."""
 
 _ALWAYS: Final = """\
 - Findings are not independent of each other, of the patient's position (AP or PA), or of tubes and lines: the network
   may have learned the company that a finding keeps."""
-
-_CREDIT: Final = {
-    nih.NAME: "Data: NIH Clinical Center, ChestX-ray14, https://nihcc.app.box.com/v/ChestXray-NIHCC, free to use with "
-    "attribution: Wang X, Peng Y, Lu L, Lu Z, Bagheri M, Summers RM. ChestX-ray8: hospital-scale chest X-ray "
-    "database and benchmarks on weakly-supervised classification and localization of common thorax diseases. "
-    "CVPR 2017."
-}
-
-
-def trained_on(metadata: Json) -> str | None:
-    """Return the name of the data set that trained the weights; None if it is unknown.
-
-    Records without a name were made before data sets had names; all of them are of ChestX-ray14.
-    """
-    record = metadata["candor"]["training"]
-    return None if "imported" in record else str(record.get("data", nih.NAME))
 
 
 def origin(metadata: Json, splits: Json) -> Iterable[str]:
@@ -55,29 +40,42 @@ def origin(metadata: Json, splits: Json) -> Iterable[str]:
     splits
         The content of ``models/splits.json``.
     """
-    ours, record = metadata["candor"], metadata["candor"]["training"]
-    side, mean, std = (ours["input"][name] for name in ("side", "mean", "std"))
-    squeezed = (
-        f"Pictures are squeezed to {side} x {side} pixels by area averaging and standardised (mean {mean:.4f}, "
-        f"standard deviation {std:.4f})."
-    )
-    source = trained_on(metadata)
+    record = metadata["candor"]["training"]
+    source, made = trained_on(record), runs(record)
     if source is None:
-        yield f"{ours['architecture']}, {_imported(record['imported'])} {squeezed}"
+        yield f"{metadata['candor']['architecture']}, {_imported(record['imported'])} {_squeezed(metadata)}"
         yield splits["rule"]
         return
-    stages = ", then ".join(f"{stage['epochs']} epochs at {stage['side']} px" for stage in record["recipe"]["stages"])
+    trained = [f"{run_in_words(run)}; {start(run['recipe'])}." for run in made]
+    if len(made) > 1:
+        yield f"{len(made)} networks that are served together: their mean logit is the answer. {_squeezed(metadata)}"
+        yield "\n".join(f"- {text}" for text in trained)
+    else:
+        yield f"{trained[0]} {_squeezed(metadata)}"
+    yield from dict.fromkeys(text for run in made for text in _taught(run))
+    yield f"Data: {NIH_CREDIT}" if source == nih.NAME else f"Data: {source}, under its publisher's own terms."
     yield (
-        f"{ours['architecture']}, {stages}, on {record['images']} radiographs of {record['patients']} train patients "
-        f"of {source}; {start(record['recipe'])}. {squeezed}"
-    )
-    yield from _taught(record)
-    yield _CREDIT.get(source, f"Data: {source}, under its publisher's own terms.")
-    yield (
-        "Patients, all sets disjoint (`models/splits.json` lists them and states the rule). Validation was only "
-        "watched. Everything that is fitted after training is fitted to the unseen patients, and measured out of fold:"
+        "Patients, all sets disjoint (`models/splits.json` lists them and states the rule). Those for validation chose "
+        "among networks. Everything that is fitted after training is fitted to the unseen patients, and measured out "
+        "of fold:"
     )
     yield table(("set", "patients"), [(name, len(ids)) for name, ids in splits["patients"].items()])
+
+
+def _squeezed(metadata: Json) -> str:
+    spec = metadata["candor"]["input"]
+    sides = " and ".join(f"{side} x {side}" for side in (spec["side"], *spec.get("smaller_sides", ())))
+    return (
+        f"Pictures are squeezed to {sides} pixels by area averaging and standardised (mean {spec['mean']:.4f}, "
+        f"standard deviation {spec['std']:.4f})."
+    )
+
+
+def licence(metadata: Json) -> Iterable[str]:
+    """Return the licence of the bundle, and what the weights ask for besides."""
+    if "weights_license" in metadata:
+        yield f"Licence: {metadata['license']}"
+        yield f"Licence of the weights: {metadata['weights_license']}"
 
 
 def _taught(record: Json) -> Iterable[str]:
@@ -120,9 +118,9 @@ def unseen(metadata: Json) -> str:
     record = metadata["candor"]["training"]
     if "imported" in record:
         return "whether the imported weights were trained on any of them is not known here"
-    if record.get("soft_labels"):
+    if any(run.get("soft_labels") for run in runs(record)):
         return "the classifier saw none of them; whether the one behind its soft labels did is not known here"
-    if record["recipe"].get("initial") not in (None, IMAGENET):
+    if any(run["recipe"].get("initial") not in (None, IMAGENET) for run in runs(record)):
         return "training here saw none of them, and what trained the weights that it started from is not known"
     return "the classifier saw none of them"
 
@@ -137,7 +135,7 @@ def limits(metadata: Json, evaluation: Json) -> str:
     evaluation
         The content of ``models/evaluation.json``.
     """
-    source, judged = trained_on(metadata), evaluation["data"]
+    source, judged = trained_on(metadata["candor"]["training"]), evaluation["data"]
     if source == judged == nih.NAME:
         return f"{_NIH_LIMITS}\n{_ALWAYS}"
     trained = "pictures that are not known here" if source is None else source
@@ -148,8 +146,11 @@ def limits(metadata: Json, evaluation: Json) -> str:
 
 
 def training_command(metadata: Json) -> str:
-    """Return the command that made the weights; the whole recipe is in ``configs/metadata.json``."""
-    record = metadata["candor"]["training"]
+    """Return the commands that made the weights; the whole recipe is in ``configs/train.yaml``."""
+    return "\n".join(_command(run) for run in runs(metadata["candor"]["training"]))
+
+
+def _command(record: Json) -> str:
     if "imported" in record:
         imported = record["imported"]
         own = imported["outputs"] != list(LAYOUTS[imported["layout"]].outputs)
@@ -167,14 +168,6 @@ def training_command(metadata: Json) -> str:
     )
 
 
-def _augmentation(recorded: Json | None) -> str | None:
-    """Find the name of a recipe's augmentation preset by its recorded values; old recipes recorded fewer of them."""
-    if recorded is None:
-        return "none"
-    presets = {name: asdict(how) for name, how in PRESETS.items() if how is not None}
-    return next((name for name, how in presets.items() if all(how.get(k) == v for k, v in recorded.items())), None)
-
-
 _OWN_OPTIONS: Final = ("network", "stages", "batch", "seed", "soft_labels", "soft_weight", "initial", "augmentation")
 
 
@@ -182,7 +175,7 @@ def _changed(recipe: Json) -> Iterable[tuple[str, object]]:
     """List the settings of a recipe that differ from the defaults and are not options of the command itself."""
     if recipe.get("initial") is not None:
         yield "initial", recipe["initial"]
-    name = _augmentation(recipe.get("augmentation"))
+    name = preset_of(recipe.get("augmentation"))
     if name not in (None, "plain"):
         yield "augmentation", name
     usual = asdict(Recipe())

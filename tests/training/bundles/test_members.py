@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -122,8 +123,11 @@ def test_members_must_find_the_same_and_have_linear_heads(tmp_path: Path) -> Non
     one, _ = trained_members(tmp_path)
     (tmp_path / "joined").mkdir()
     fewer = make_trained(tmp_path / "fewer", [Finding.MASS])
-    with pytest.raises(BundleError, match=r"have other findings; train all members on the same findings"):
+    with pytest.raises(BundleError, match=r"have other findings; train all members on the same data"):
         join([one, fewer], tmp_path / "joined")
+    elsewhere = replace(one, record={**one.record, "data": "clinic.csv"})
+    with pytest.raises(BundleError, match=r"were trained on other data; train all members on the same data"):
+        join([one, elsewhere], tmp_path / "joined")
     headed = make_trained(tmp_path / "headed", architecture="benchmark-cnn/conv64")
     with pytest.raises(BundleError, match=r"holds benchmark-cnn/conv64; members are trunks with a linear head"):
         join([headed, one], tmp_path / "joined")

@@ -17,10 +17,11 @@ from tests.training.conftest import Made
 from tests.training.published import densenet121
 from training.bundles.import_weights import import_weights
 from training.bundles.metadata import SPLITS
+from training.bundles.provenance import trained_on
 from training.data.augmentation import PRESETS, Augmentation
 from training.learn.recipe import Recipe
 from training.model_card.card import write_card
-from training.model_card.origin import limits, origin, start, trained_on, training_command, unseen
+from training.model_card.origin import limits, origin, start, training_command, unseen
 
 
 def recipe(initial: str | None, network: str = "densenet121") -> dict[str, Any]:
@@ -86,7 +87,7 @@ def test_imported_weights_are_nobodys_training_here(made: Made, tmp_path: Path) 
     assert "whether the imported weights were trained on any of them is not known here" in card
     assert "python -m training import-weights chexnet.safetensors --layout chexnet --labels TABLE\n" in card
     assert "Trained on pictures that are not known here, measured on NIH ChestX-ray14" in card
-    for wrong in ("no pretrained", "saw none of them", "training train", "Validation was only"):
+    for wrong in ("no pretrained", "saw none of them", "training train", "Those for validation"):
         assert wrong not in card
 
 
@@ -96,7 +97,7 @@ def test_outputs_that_were_named_stand_in_the_command() -> None:
     assert training_command(metadata).endswith(
         "import-weights 'a b.pt' --layout chexnet --labels TABLE --outputs Edema,,Effusion"
     )
-    assert trained_on(metadata) is None
+    assert trained_on(metadata["candor"]["training"]) is None
 
 
 def test_another_training_set_is_named_without_the_limits_of_chestxray14() -> None:

@@ -30,6 +30,7 @@ from tests.candor.model.networks.toys import awake
 from training.bundles.export import export
 from training.bundles.members import join
 from training.bundles.trained import Trained, read_trained
+from training.data.readers import nih
 from training.records import write_json
 
 SIDES = (96, 64, 96)
@@ -103,7 +104,8 @@ def trained_members(folder: Path) -> list[Trained]:
         state = awake(build("benchmark-cnn", len(THREE)), spec.side).state_dict()
         save_file({k: v for k, v in state.items() if not k.endswith("tracked")}, work / "model.safetensors")
         shares = {finding.label: 0.1 * (position + 1) for finding in THREE}
-        record = {"recipe": {"network": "benchmark-cnn"}, "shares": shares, "data": "a test", "images": 7}
+        record = {"recipe": {"network": "benchmark-cnn", "stages": []}, "shares": shares, "data": nih.NAME}
+        record |= {"images": 7, "patients": 5}
         record["input"] = {"side": spec.side, "mean": spec.mean, "std": spec.std}
         write_json(work / "train.json", record)
         found.append(read_trained(work))
@@ -136,6 +138,6 @@ def test_a_bundle_of_members_answers_as_they_do(tmp_path: Path) -> None:
 def test_the_record_keeps_each_members_training(tmp_path: Path) -> None:
     (tmp_path / "joined").mkdir()
     joined = join(trained_members(tmp_path), tmp_path / "joined")
-    assert joined.record["data"] == "a test"
+    assert joined.record["data"] == nih.NAME
     assert [one["input"]["side"] for one in joined.record["members"]] == [96, 64]  # type: ignore[attr-defined]
     assert set(load_file(joined.weights)) >= {"trunk.members.1.conv1.weight", "trunk.scale", "head.bias"}
