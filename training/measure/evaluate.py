@@ -157,7 +157,9 @@ def _decisions(sample: Sample, answered: Answers) -> Record:
         "present_and_positive": present & positive,
         "deferred": known & ~absent & ~present,
     }
+    patients = sample.positive_patients.tolist()
     return {
         finding.label: {name: int(which[:, k].sum()) for name, which in counts.items()}
+        | {"positive_patients": patients[k]}
         for k, finding in enumerate(sample.findings)
     }

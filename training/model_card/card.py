@@ -12,7 +12,7 @@ from candor.study.errors import BundleError
 from training.bundles.metadata import SPLITS
 from training.markdown import alone, spaced, table, with_interval
 from training.measure.evaluate import EVALUATION
-from training.measure.evaluation.report import REPORT, UNCALIBRATED, held_out, out_of_fold
+from training.measure.evaluation.report import REPORT, UNCALIBRATED, held_out, out_of_fold, too_few
 from training.model_card.checks import checks
 from training.model_card.origin import licence, limits, origin, training_command, unseen
 
@@ -99,8 +99,13 @@ def _discrimination(metadata: Json, evaluation: Json) -> Iterable[str]:
         f"{figures['images']} pictures ({figures['patients']} patients), {held_out(evaluation)}; {unseen(metadata)}. "
         f"{out_of_fold(evaluation)}"
     )
-    rows = [(spaced(label), of["positives"], with_interval(of["auc"])) for label, of in figures["findings"].items()]
-    yield table(("finding", "positives", "AUC"), [*rows, ("**mean**", "", with_interval(figures["mean_auc"]))])
+    rows = [
+        (spaced(label), of["positives"], of["positive_patients"], with_interval(of["auc"]))
+        for label, of in figures["findings"].items()
+    ]
+    mean = ("**mean**", "", "", with_interval(figures["mean_auc"]))
+    yield table(("finding", "positive pictures", "positive patients", "AUC"), [*rows, mean])
+    yield from too_few(figures)
     chance = [spaced(label) for label, of in figures["findings"].items() if of["auc"] and of["auc"]["low"] <= COIN]
     if chance:
         yield (
@@ -206,7 +211,7 @@ def _assumption(gate: Json) -> str:
 def _gate_row(label: str, pair: Json, counts: Json) -> Sequence[object]:
     pictures = counts["images"]
     shares = [f"{counts[name] / pictures:.0%}" if pictures else "-" for name in ("absent", "deferred", "present")]
-    missed = f"{counts['missed']} of {counts['positives']} positives"
+    missed = f"{counts['missed']} of {counts['positives']} pictures ({counts['positive_patients']} patients)"
     right = f"{counts['present_and_positive']} of {counts['present']}"
     return (spaced(label), _threshold(pair["lo"]), _threshold(pair["hi"]), *shares, missed, right)
 

@@ -25,22 +25,25 @@ from training.statistics.metrics import (
 
 
 def ranking(sample: Sample) -> Record:
-    """Measure AUC and average precision of every finding, and their means over the findings where they are defined."""
+    """Measure AUC and average precision of every finding, and their means over the findings where they are defined.
+
+    They are undefined for a finding of too few patients (:attr:`.sample.Sample.few`): the pictures of one patient say
+    little about others, however many they are.
+    """
     weights, positives = sample.weights(), (sample.labels > 0).sum(axis=0)
-    auc = aucs(sample.labels, sample.logits), aucs(sample.labels, sample.logits, weights)
-    precision = (
-        average_precisions(sample.labels, sample.logits),
-        average_precisions(sample.labels, sample.logits, weights),
-    )
-    rows = zip(sample.findings, positives, by_finding(*auc), by_finding(*precision), strict=True)
+    labels = np.where(sample.few, np.nan, sample.labels)
+    auc = aucs(labels, sample.logits), aucs(labels, sample.logits, weights)
+    precision = average_precisions(labels, sample.logits), average_precisions(labels, sample.logits, weights)
+    counts = zip(positives.tolist(), sample.positive_patients.tolist(), strict=True)
+    rows = zip(sample.findings, counts, by_finding(*auc), by_finding(*precision), strict=True)
     return {
         "images": len(sample.images),
         "patients": len(set(sample.patients.tolist())),
         "mean_auc": mean_of(*auc).json,
         "mean_average_precision": mean_of(*precision).json,
         "findings": {
-            finding.label: {"positives": int(n), "auc": a.json, "average_precision": p.json}
-            for finding, n, a, p in rows
+            finding.label: {"positives": n, "positive_patients": m, "auc": a.json, "average_precision": p.json}
+            for finding, (n, m), a, p in rows
         },
     }
 
@@ -103,9 +106,9 @@ def answers(sample: Sample, thresholds: Floats) -> Record:
         Pictures with labels and calibrated probabilities.
     thresholds
         ``(images, findings)`` calibrated probabilities from other patients, see :func:`youden_out_of_fold`; an answer
-        whose threshold is NaN is left out.
+        whose threshold is NaN is left out, and so is a finding of too few patients.
     """
-    chosen = ~np.isnan(thresholds)
+    chosen = ~(np.isnan(thresholds) | sample.few)
     labels = np.where(chosen, sample.labels, np.nan)
     called = sample.probabilities >= np.where(chosen, thresholds, np.inf)
     weights = sample.weights()

@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 from training.data.groups import AGES, ATTRIBUTES, Attribute
 from training.measure.evaluation.figures import ranking, ranking_compared
 from training.measure.evaluation.sample import Record, Sample
-from training.statistics.metrics import Floats
 
 FEWEST_IMAGES: Final = 50
 """A smaller group is counted, but not measured."""
 
 FEWEST_POSITIVES: Final = 5
-"""A finding with fewer positives or negatives in one group is left out of the means that compare the groups."""
+"""A finding with fewer positive patients or negatives in a group is left out of the means that compare the groups."""
 
 
 def groups(sample: Sample) -> Record:
@@ -37,7 +36,7 @@ def _compared(sample: Sample, attribute: Attribute) -> Record:
     names = np.asarray([attribute(image) for image in sample.images], np.str_)
     sizes = {name: int((names == name).sum()) for name in sorted(set(names.tolist()) - {""}, key=_position)}
     parts = {name: sample.take(names == name) for name, size in sizes.items() if size >= FEWEST_IMAGES}
-    common = np.all([_enough(part.labels) for part in parts.values()], axis=0) if parts else np.zeros(0, np.bool_)
+    common = np.all([_enough(part) for part in parts.values()], axis=0) if parts else np.zeros(0, np.bool_)
     return {
         "compared": [finding.label for finding, enough in zip(sample.findings, common, strict=False) if enough],
         "too_small": {name: size for name, size in sizes.items() if name not in parts},
@@ -49,8 +48,8 @@ def _position(name: str) -> tuple[int, str]:
     return (list(AGES).index(name) if name in AGES else 0, name)
 
 
-def _enough(labels: Floats) -> NDArray[np.bool_]:
-    fewest = np.minimum((labels > 0).sum(axis=0), (labels <= 0).sum(axis=0))
+def _enough(part: Sample) -> NDArray[np.bool_]:
+    fewest = np.minimum(part.positive_patients, (part.labels <= 0).sum(axis=0))
     return np.asarray(fewest >= FEWEST_POSITIVES, np.bool_)
 
 

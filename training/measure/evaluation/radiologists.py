@@ -33,7 +33,10 @@ IN_THE_MAJORITY: Final = frozenset({"4343882785", "4343883593", "4343883996"})
 """Readers whose majority is ``experts_labels.csv``; measured against it, they would look too good."""
 
 FEWEST_POSITIVES: Final = 10
-"""A finding with fewer positives, mined or by the majority, is left out of the means and of the plot."""
+"""A finding with fewer positives, mined or by the majority, is left out of the means and of the plot.
+
+So is one of fewer positive patients than :data:`.sample.FEWEST_PATIENTS`.
+"""
 
 _ANSWERS: Final = {"YES": 1.0, "NO": 0.0}
 
@@ -126,8 +129,10 @@ def beside_readers(sample: Sample, reads: Reads, thresholds: Floats) -> Record:
     """
     read = reads.read
     against = {"mined": sample, "majority": sample.labelled(reads.majority)}
-    common = np.all([(part.labels[read] > 0).sum(axis=0) >= FEWEST_POSITIVES for part in against.values()], axis=0)
-    record: Record = {"compared": [f.label for f, enough in zip(sample.findings, common, strict=True) if enough]}
+    parts = [part.take(read) for part in against.values()]
+    enough = [((part.labels > 0).sum(axis=0) >= FEWEST_POSITIVES) & ~part.few for part in parts]
+    common = np.all(enough, axis=0)
+    record: Record = {"compared": [f.label for f, kept in zip(sample.findings, common, strict=True) if kept]}
     for name, part in against.items():
         figures = ranking_compared(part.take(read), common)
         record[name] = {"ranking": figures, "answers": answers(part.take(read), thresholds[read])}
@@ -139,12 +144,13 @@ def beside_readers(sample: Sample, reads: Reads, thresholds: Floats) -> Record:
 def _reader(truth: Sample, given: Floats) -> Record:
     """Measure sensitivity, specificity and F1 of one reader; pictures that the reader did not read are left out."""
     weights = truth.weights()
-    labels = np.where(np.isnan(given), np.nan, truth.labels)
+    read = truth.labelled(np.where(np.isnan(given), np.nan, truth.labels))
+    labels = np.where(read.few, np.nan, read.labels)
     once, drawn = count(labels, given > 0), count(labels, given > 0, weights)
     columns = {
         name: by_finding(getattr(once, name), getattr(drawn, name)) for name in ("sensitivity", "specificity", "f1")
     }
     return {
-        finding.label: {"positives": int((labels[:, k] > 0).sum())} | {n: c[k].json for n, c in columns.items()}
+        finding.label: {"positives": int((read.labels[:, k] > 0).sum())} | {n: c[k].json for n, c in columns.items()}
         for k, finding in enumerate(truth.findings)
     }

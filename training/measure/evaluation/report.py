@@ -9,6 +9,7 @@ from typing import Any, Final
 from training.markdown import display, table, with_interval
 from training.measure.evaluation.populations import FEWEST_IMAGES, FEWEST_POSITIVES
 from training.measure.evaluation.report_experts import beside_radiologists, localised, picture
+from training.measure.evaluation.sample import FEWEST_PATIENTS
 
 REPORT: Final = Path("docs", "evaluation.md")
 """Path of the report in a bundle; its plots are beside it."""
@@ -65,12 +66,13 @@ def _ranking(folder: Path, record: Json) -> Iterable[str]:
         f"({unseen['patients']} patients), {held_out(record)}. {out_of_fold(record)}"
     )
     yield table(
-        ("finding", "positives", "AUC", "AP"),
+        ("finding", "positives", "patients", "AUC", "AP"),
         [
             *((display(label), *_ranked(figures)) for label, figures in unseen["findings"].items()),
             ("**mean**", *_means(unseen)),
         ],
     )
+    yield from too_few(unseen)
     yield from picture(folder, "auc", "AUC of every finding with its interval")
     yield (
         "Macro is the mean over the findings; micro takes all answers to all findings together, by calibrated "
@@ -100,11 +102,29 @@ def out_of_fold(record: Json) -> str:
 
 
 def _ranked(figures: Json) -> tuple[object, ...]:
-    return figures["positives"], with_interval(figures["auc"]), with_interval(figures["average_precision"])
+    ranked = with_interval(figures["auc"]), with_interval(figures["average_precision"])
+    return figures["positives"], figures["positive_patients"], *ranked
+
+
+def too_few(figures: Json) -> Iterable[str]:
+    """Return a sentence about the findings of too few patients, if there are any.
+
+    Parameters
+    ----------
+    figures
+        ``unseen`` of ``evaluation.json``.
+    """
+    counts = {label: of["positive_patients"] for label, of in figures["findings"].items()}
+    few = [f"{display(label)} ({n})" for label, n in counts.items() if n < FEWEST_PATIENTS]
+    if few:
+        yield (
+            f"Findings of fewer than {FEWEST_PATIENTS} positive patients get no figure and are in no mean, however "
+            f"many pictures they have: {', '.join(few)}."
+        )
 
 
 def _means(figures: Json) -> tuple[str, ...]:
-    return "", with_interval(figures["mean_auc"]), with_interval(figures["mean_average_precision"])
+    return "", "", with_interval(figures["mean_auc"]), with_interval(figures["mean_average_precision"])
 
 
 def _answers(unseen: Json) -> Iterable[str]:
@@ -178,7 +198,7 @@ def _modes(modes: Json) -> Iterable[str]:
 def _groups(folder: Path, groups: Json) -> Iterable[str]:
     yield "## By sex, age and view"
     yield (
-        f"Mean AUC over the findings with at least {FEWEST_POSITIVES} positives and negatives in "
+        f"Mean AUC over the findings with at least {FEWEST_POSITIVES} positive patients and negatives in "
         f"every group of the same kind; groups of fewer than {FEWEST_IMAGES} pictures are not measured. `models/"
         "evaluation.json` has every finding."
     )

@@ -15,6 +15,9 @@ from training.statistics.metrics import Floats, Interval, interval, mean_defined
 RESAMPLES: Final = 1000
 SEED: Final = 0
 
+FEWEST_PATIENTS: Final = 5
+"""A finding with fewer positive patients gets no figures of ranking and answers, and is in no mean."""
+
 Record = dict[str, object]
 """A part of ``evaluation.json``."""
 
@@ -59,6 +62,16 @@ class Sample:
         """Return the same sample with other labels, ``(images, findings)``."""
         return replace(self, labels=labels)
 
+    @property
+    def positive_patients(self) -> NDArray[np.int64]:
+        """``(findings,)``: how many patients have at least one picture with the finding."""
+        return positive_patients(self.labels, self.patients)
+
+    @property
+    def few(self) -> NDArray[np.bool_]:
+        """``(findings,)``: whether there are fewer positive patients than :data:`FEWEST_PATIENTS`."""
+        return np.asarray(self.positive_patients < FEWEST_PATIENTS, np.bool_)
+
     def weights(self) -> Floats:
         """Draw the patients with replacement: ``(RESAMPLES, images)``, the same at every call."""
         return patient_weights(self.patients, RESAMPLES, SEED)
@@ -76,6 +89,19 @@ def sample_of(dataset: Dataset, logits: NDArray[np.float32], probabilities: Floa
     """
     labels = dataset.labels().astype(np.float64)
     return Sample(dataset.images, dataset.findings, labels, logits.astype(np.float64), probabilities)
+
+
+def positive_patients(labels: Floats, patients: NDArray[np.str_]) -> NDArray[np.int64]:
+    """Return how many patients have each finding in at least one picture, ``(findings,)``.
+
+    Parameters
+    ----------
+    labels
+        ``(images, findings)``: over 0 where the finding is present.
+    patients
+        ``(images,)``: the patient of each picture.
+    """
+    return np.asarray([len(np.unique(patients[column > 0])) for column in labels.T], np.int64)
 
 
 def by_finding(values: Floats, resampled: Floats) -> list[Interval]:
