@@ -45,7 +45,7 @@ def test_forty_pictures_of_few_patients_give_no_figure_and_are_in_no_mean() -> N
     assert answered["findings"]["Hernia"]["sensitivity"] is None
     assert answered["findings"]["Effusion"]["sensitivity"] is not None
     (sentence,) = too_few(figures)
-    assert sentence.endswith("however many pictures they have: Hernia (4).")
+    assert sentence.endswith("however many pictures they have: Hiatal hernia (4).")
 
 
 def test_enough_patients_have_a_figure() -> None:
