@@ -24,7 +24,17 @@ from candor.study.profile import Profile
 from candor.study.provenance import Provenance
 from candor.study.radiograph import Radiograph
 from candor.study.reasons import Reason
-from candor.study.result import Decision, FindingResult, Heatmap, Interval, Note
+from candor.study.result import (
+    AnyAbnormality,
+    Decision,
+    FindingResult,
+    Heatmap,
+    Interval,
+    LookFirst,
+    Note,
+    RuleOutAnswer,
+    StudyAnswer,
+)
 from candor.study.result_object import KINDS, Kind, ResultObject
 from candor.words.texts import ENGLISH, Texts
 from tests.factory import chest_like, radiograph_dataset
@@ -75,6 +85,23 @@ def all_results() -> tuple[FindingResult, ...]:
         result(finding, tuple(_PROBABILITY)[number % 3], heatmap=heatmap(1 + number % 5, 1 + number % 4))
         for number, finding in enumerate(Finding)
     )
+
+
+def study_answer(any_abnormality: AnyAbnormality = AnyAbnormality.NOT_RULED_OUT, **changes: Any) -> StudyAnswer:
+    """The answer for a study; ``changes`` replace its other fields."""
+    looks = [
+        LookFirst(finding, 4.53 - number, 0.2, 0.052, "left lower zone", "1.2.3")
+        for number, finding in enumerate((Finding.MASS, Finding.NODULE))
+    ]
+    ruled_out = any_abnormality is AnyAbnormality.RULED_OUT
+    fields: dict[str, Any] = {
+        "score": None if any_abnormality is AnyAbnormality.NOT_JUDGED else 1.25,
+        "priority": 87.43,
+        "look_first": tuple(looks),
+        "rule_outs": (RuleOutAnswer(0.05, 0.9, ruled_out), RuleOutAnswer(0.1, 0.9, ruled_out)),
+        "max_missed": 0.05,
+    }
+    return StudyAnswer(any_abnormality, **{**fields, **changes})
 
 
 def header_of(**arguments: Any) -> Dataset:

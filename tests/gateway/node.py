@@ -18,7 +18,7 @@ from candor.files.hashes import file_sha256
 from candor.study.findings import Finding
 from candor.study.profile import Profile
 from candor.study.provenance import derived_uid
-from candor.study.result import Decision, Disposition
+from candor.study.result import Decision, Disposition, StudyAnswer
 from candor.study.result_object import Kind, Predecessor, ResultObject
 from gateway.assess.assessor import Assessed, Assessor
 from gateway.dimse.header import read_head
@@ -50,6 +50,7 @@ class FakeApplication:
     outputs: list[Path] = field(default_factory=list)
     profiles: Sequence[Profile] = ()
     predecessors: list[tuple[Predecessor, ...]] = field(default_factory=list)
+    answer: StudyAnswer | None = None
 
     def __call__(
         self, study_instance_uid: str, source: Path, output: Path, time: datetime, predecessors: tuple[Predecessor, ...]
@@ -66,7 +67,7 @@ class FakeApplication:
         written = [self._write(output, "sr", None, study_instance_uid, inputs, time, key) for key in keys]
         written.append(self._write(output, "sc", Finding.EFFUSION, study_instance_uid, inputs, time))
         findings = {"Effusion": Decision.PRESENT.value, "Nodule": Decision.DEFERRED.value}
-        return Assessed(self.disposition, findings, tuple(written), "b" * 64, self.failure)
+        return Assessed(self.disposition, findings, tuple(written), "b" * 64, self.failure, answer=self.answer)
 
     def _write(
         self,

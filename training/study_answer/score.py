@@ -17,6 +17,7 @@ from typing import Final
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
+from threadpoolctl import threadpool_limits
 
 from candor.decide.study_answer import Inputs
 from candor.study.errors import DataError
@@ -95,7 +96,8 @@ def fit_score(cases: Cases, rows: Bools, recipe: Recipe) -> Score:
     mean, spread = values.mean(axis=0), values.std(axis=0)
     scale = np.where(spread > 0, spread, 1.0)
     fitted = LogisticRegression(C=recipe.inverse_penalty, max_iter=1000)
-    fitted.fit((values - mean) / scale, abnormal, sample_weight=each / each.mean())
+    with threadpool_limits(1):  # the same result on any machine; these matrices are small
+        fitted.fit((values - mean) / scale, abnormal, sample_weight=each / each.mean())
     slopes = np.asarray(fitted.coef_[0] / scale, np.float64)
     return Score(recipe, slopes, float(fitted.intercept_[0] - slopes @ mean))
 

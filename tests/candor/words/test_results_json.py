@@ -16,7 +16,7 @@ from candor.study.errors import DataError
 from candor.study.provenance import NO_FAMILIARITY, ForeignFit
 from candor.study.reasons import Reason
 from candor.words.results_json import Results, read_results, summarise
-from tests.cases import PROVENANCE, case_of, header_of, pa_and_lateral, refused, write_results
+from tests.cases import PROVENANCE, case_of, header_of, pa_and_lateral, refused, study_answer, write_results
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "results.md"
 
@@ -62,6 +62,24 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     assert read_results(file) == written
     assert [each.result_object for each in read_results(file).studies[0].objects] == case.written
     assert read_results(file).to_json() == file.read_bytes()
+
+
+def test_the_answer_for_a_study_is_written_with_its_promises(tmp_path: Path) -> None:
+    case = pa_and_lateral()
+    case.answer = study_answer()
+    written = summarise([case], replace(PROVENANCE, study_answer="made up"))
+    assert written.model.study_answer == "made up"
+    file = tmp_path / "results.json"
+    file.write_bytes(written.to_json())
+    said = json.loads(file.read_bytes())["studies"][0]["answer"]
+    assert (said["any_abnormality"], said["worklist_priority"], said["score"]) == ("not ruled out", 87.4, 1.25)
+    assert [(look["finding"], look["odds_over_prevalence"]) for look in said["look_first"]] == [
+        ("Mass", 4.53),
+        ("Nodule", 3.53),
+    ]
+    assert [(each["max_missed"], each["ruled_out"]) for each in said["promises"]] == [(0.05, False), (0.1, False)]
+    assert read_results(file) == written
+    assert summarise([pa_and_lateral()], PROVENANCE).studies[0].answer is None
 
 
 @pytest.mark.parametrize(

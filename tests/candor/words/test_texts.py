@@ -17,7 +17,7 @@ from candor.dicom.report.document import build_report
 from candor.evidence.heatmap import region_name
 from candor.study.findings import Finding
 from candor.study.reasons import Reason
-from candor.study.result import Decision
+from candor.study.result import AnyAbnormality, Decision
 from candor.words.texts import ENGLISH, GERMAN, REGIONS, Language, Texts, texts_of
 from tests.cases import PROVENANCE, case_of, header_of, refused
 from tests.objects import write_objects
@@ -26,7 +26,17 @@ OTHERS = [language for language in Language if language is not Language.ENGLISH]
 SAME = {"Pneumothorax"}
 """Words that are the same in other languages."""
 
-LONG = {"nothing_assessed", "reference_values", "interval", "foreign_fit", "outline_level"}
+LONG = {
+    "nothing_assessed",
+    "reference_values",
+    "interval",
+    "foreign_fit",
+    "outline_level",
+    "priority_reference",
+    "look_first_finding",
+    "rule_out_promise",
+    *(f"any_abnormality {answer}" for answer in AnyAbnormality),
+}
 """Sentences that stand in a text of the report alone, which has no limit (UT, PS3.5 6.2); all others fit an LO."""
 
 TECHNICAL = {

@@ -28,6 +28,7 @@ from gateway.store.mode import set_mode
 from gateway.store.result_objects import to_row
 from gateway.store.states import Mode
 from gateway.store.study import Study
+from tests.cases import study_answer
 from tests.gateway.conftest import PACS, Clock
 from tests.gateway.network import image
 from tests.gateway.node import Node
@@ -452,6 +453,21 @@ def test_results_that_went_out_before_do_not_go_again(node: Node) -> None:
     assert node.study(uid).state == "delivering"  # the deliverer sees that nothing is left, and ends it
     assert node.table(schema.deliveries) == before
     assert node.jobs.under_way(DELIVERIES) == jobs
+
+
+def test_the_answer_for_a_study_is_in_its_row_and_counted_and_holds_without_news(node: Node) -> None:
+    uid = waiting(node)
+    node.application.answer = study_answer()
+    node.assessor.assess(Study(uid, 1))
+    node.receive(image("a", InstitutionName="Elsewhere"))
+    node.wait(uid, 2)
+    node.assessor.assess(Study(uid, 2))
+    for version in (1, 2):
+        row = node.study(uid, version)
+        assert (row.worklist_priority, row.any_abnormality) == (87.43, "not ruled out")
+        assert row.look_first == ["Mass", "Nodule"]
+    counted = {row.name: (row.labels, row.value) for row in node.table(schema.counters)}
+    assert counted["study_answers_total"] == ('any_abnormality="not ruled out"', 1.0)
 
 
 @pytest.mark.parametrize(("state", "finished"), [("delivering", None), ("delivered", 5.0), ("not assessed", 5.0)])

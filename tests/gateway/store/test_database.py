@@ -62,7 +62,8 @@ def make_version_1(database: sa.Engine) -> None:
     with database.begin() as connection:
         connection.execute(sa.text("ALTER TABLE objects DROP COLUMN editions"))
         connection.execute(sa.text("ALTER TABLE studies DROP COLUMN over_limit"))
-        connection.execute(sa.text("ALTER TABLE studies DROP COLUMN deleted"))
+        for column in ("deleted", "worklist_priority", "any_abnormality", "look_first"):
+            connection.execute(sa.text(f"ALTER TABLE studies DROP COLUMN {column}"))
         connection.execute(sa.text("ALTER TABLE deliveries DROP COLUMN despite_shadow"))
         connection.execute(sa.text("ALTER TABLE destinations DROP COLUMN unanswered"))
         connection.execute(schema_version.update().values(version=1))

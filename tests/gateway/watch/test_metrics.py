@@ -48,6 +48,18 @@ def add_study(connection: sa.Connection, uid: str, last: float, **values: object
     connection.execute(studies.insert().values(**row, **times, **values))
 
 
+def test_the_priorities_of_studies_are_a_histogram(database: sa.Engine, settings: Settings, clock: Clock) -> None:
+    with database.begin() as connection:
+        for number, priority in enumerate((5.0, 10.0, 75.0, None)):
+            add_study(connection, f"1.{number}", clock(), state="stored", worklist_priority=priority)
+    found = scrape(database, settings, clock)
+    assert one(found, "worklist_priority_bucket", le="10.0") == 2
+    assert one(found, "worklist_priority_bucket", le="70.0") == 2
+    assert one(found, "worklist_priority_bucket", le="100.0") == 3
+    assert one(found, "worklist_priority_count") == 3
+    assert one(found, "worklist_priority_sum") == 90
+
+
 def test_an_idle_node(database: sa.Engine, settings: Settings, clock: Clock) -> None:
     found = scrape(database, settings, clock)
     assert one(found, "studies", state="waiting") == 0

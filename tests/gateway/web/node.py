@@ -14,6 +14,7 @@ from fastapi.testclient import TestClient
 from pydicom import Dataset, dcmread, dcmwrite
 
 from candor.study.reasons import Reason
+from candor.study.result import StudyAnswer
 from candor.words.results_json import summarise
 from gateway.settings import Settings
 from gateway.store.database import upsert, writing
@@ -99,7 +100,7 @@ class Page:
             connection.execute(studies.insert().values(**(row | values)))
         return self.tokens.token(uid)
 
-    def add_study(self, seed: str = "1", **attributes: Any) -> str:
+    def add_study(self, seed: str = "1", answer: StudyAnswer | None = None, **attributes: Any) -> str:
         """Put an assessed study with its files there; returns its token. ``attributes`` go into the image."""
         source = radiograph_dataset(seed=seed, **attributes)
         uid, now = str(source.StudyInstanceUID), self.now()
@@ -107,7 +108,7 @@ class Page:
         stored = self.spool.store(file_bytes(source, self.spool.root / "one.dcm"))
         folder = self.spool.lay_out(token, 1, [stored.file])
         output = self.spool.results(token, 1) / "1"
-        case = results_of(source, folder / "001.dcm", output)
+        case = results_of(source, folder / "001.dcm", output, answer)
         found = dict.fromkeys(("Mass", "Nodule"), "deferred") | {"Effusion": "present", "Hernia": "absent"}
         self.add_row(
             uid,
@@ -168,11 +169,12 @@ def file_bytes(dataset: Dataset, path: Path) -> bytes:
     return data
 
 
-def results_of(source: Dataset, image: Path, output: Path) -> Any:
+def results_of(source: Dataset, image: Path, output: Path, answer: StudyAnswer | None = None) -> Any:
     """Write what the application would have written about an image."""
     assessed = cases.assessed(source, image.name)
     lateral = radiograph_dataset(seed="lateral", study="x", view="LL", StudyInstanceUID=source.StudyInstanceUID)
     case = cases.case_of(assessed, cases.refused(lateral, Reason.NOT_FRONTAL, name="002.dcm"))
+    case.answer = answer
     cases.write_results(case, output, overlays=3)
     (output / "results.json").write_bytes(summarise([case], cases.PROVENANCE).to_json())
     return case

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
+from candor.study.result import AnyAbnormality
 from gateway.store.alarms import AlarmKind, raise_alarm
 from gateway.store.database import upsert
 from gateway.store.mode import foreign_fit_of, set_mode
@@ -24,6 +26,7 @@ from gateway.web.access.roles import Role
 from gateway.web.actions import acts_of
 from gateway.web.app import create_app
 from gateway.web.pages import machines
+from tests.cases import study_answer
 from tests.gateway.conftest import Clock
 from tests.gateway.web.node import Page, posted
 
@@ -38,6 +41,36 @@ def test_list_names_states_findings_reasons_and_senders(page: Page) -> None:
         assert words in text
     assert "2 h ago" in text
     assert NOTICE in text
+
+
+def test_list_is_sorted_by_priority_and_what_has_none_does_not_sink(page: Page) -> None:
+    for number, (priority, age) in enumerate([(12.2, 10), (98.6, 3600), (None, 7200), (50.0, 20), (99.9, 90_000)]):
+        page.add_row(f"1.2.{number}", worklist_priority=priority, last_image=page.now() - age)
+    text = page.browser(Role.VIEWER).get("/studies").text
+    shown = re.findall(r'data-name="Priority" class="number">(?:<span class="faint">)?(\w+)', text)
+    assert shown == ["none", "99", "50", "12", "100"]  # the last is of the day before
+
+
+def test_list_says_what_is_likely_and_never_that_a_study_is_normal(page: Page) -> None:
+    page.add_row("1.2.1", any_abnormality="ruled out", worklist_priority=3.0, look_first=[])
+    page.add_row("1.2.2", any_abnormality="not ruled out", worklist_priority=80.0, look_first=["Effusion", "Mass"])
+    page.add_row("1.2.3", any_abnormality="not judged", worklist_priority=75.0, look_first=[])
+    page.add_row("1.2.4")
+    text = page.browser(Role.VIEWER).get("/studies").text
+    for words in ("unremarkable by rule-out", "abnormal?", "not judged", "Look first: Pleural effusion, Mass"):
+        assert words in text
+    assert text.count("nothing said") == 1
+    assert "does not mean normal" in text
+
+
+def test_study_page_shows_the_answer_for_the_study(page: Page) -> None:
+    assert "of 100" not in page.browser(Role.VIEWER).get(f"/studies/{page.add_study('2')}").text
+    token = page.add_study("3", answer=study_answer())
+    text = page.browser(Role.VIEWER).get(f"/studies/{token}").text
+    assert "priority 87 of 100" in text
+    assert "Look first: Mass</strong>, odds 4.5 times those at the assumed prevalence: 20% against 5.2%" in text
+    token = page.add_study("4", answer=study_answer(AnyAbnormality.RULED_OUT, look_first=()))
+    assert "This does not mean normal" in page.browser(Role.VIEWER).get(f"/studies/{token}").text
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,8 @@ from candor.study.errors import ReportError
 from candor.study.findings import Finding
 from candor.study.provenance import NO_FAMILIARITY, ForeignFit
 from candor.study.reasons import Reason
-from candor.study.result import Decision, Interval, Note
+from candor.study.result import AnyAbnormality, Decision, Interval, Note
+from candor.words.texts import ENGLISH, GERMAN, Texts
 from tests.cases import (
     PROVENANCE,
     assessed,
@@ -35,6 +36,7 @@ from tests.cases import (
     pa_and_lateral,
     refused,
     result,
+    study_answer,
     write_results,
 )
 from tests.conftest import DATA, ROOT
@@ -229,6 +231,50 @@ class TestStudyGroup:
         assert value(group, "Summary").startswith("Present: Atelectasis, Infiltration, ")
         assert ". Deferred to a radiologist: Cardiomegaly, " in value(group, "Summary")
         assert ". Absent: Pleural effusion, " in value(group, "Summary")
+
+    def test_the_answer_for_the_study_comes_first_in_words_and_in_codes(self) -> None:
+        case = pa_and_lateral()
+        case.answer = study_answer()
+        (group,) = labelled(build_report(case, replace(PROVENANCE, study_answer="any abnormality: made up")), "Study")
+        summary = value(group, "Summary")
+        assert summary.startswith(
+            "An abnormality is not ruled out. Worklist priority 87 of 100. Look first: Mass (odds "
+        )
+        assert "Mass (odds 4.5 times those at the assumed prevalence: 20 % against 5.2 %" in summary
+        assert summary.index("Nodule (odds") < summary.index("Present: ")
+        names = [item.ConceptNameCodeSequence[0].CodeMeaning for item in group.ContentSequence]
+        assert names[2:7] == ["Summary", "Any abnormality", "Priority", "Look first", "Look first"]
+        assert value(group, "Any abnormality") == "Abnormality not ruled out"
+        assert items(group, "Priority")[0].MeasuredValueSequence[0].NumericValue == 87.4
+        looks = [item.ConceptCodeSequence[0].CodeMeaning for item in items(group, "Look first")]
+        assert looks == [Finding.MASS.code.meaning, Finding.NODULE.code.meaning]
+        assert "any abnormality: made up" in value(group, "Algorithm Parameters")
+        comments = [item.TextValue for item in items(group, "Comment")]
+        assert comments[0].startswith("Worklist priority: share of the calibration studies that score lower")
+        assert comments[-1] == f"{RESEARCH_USE}."
+
+    @pytest.mark.parametrize("texts", [ENGLISH, GERMAN], ids=["English", "German"])
+    def test_unremarkable_is_never_called_normal(self, texts: Texts) -> None:
+        case = pa_and_lateral()
+        case.answer = study_answer(AnyAbnormality.RULED_OUT, look_first=())
+        (group,) = labelled(build_report(case, PROVENANCE, texts=texts), texts.study_name)
+        sentence, _, rest = value(group, "Summary").partition(". ")
+        assert "Candor" in sentence
+        assert "normal" not in value(group, "Summary").lower()
+        assert value(group, "Any abnormality") == "Unremarkable by rule-out, radiologist's reading needed"
+        promise = [item.TextValue for item in items(group, "Comment")][1]
+        assert "5 %" in promise
+        assert "90 %" in promise
+        assert rest
+
+    def test_a_study_that_was_not_judged_has_a_priority(self) -> None:
+        case = nothing_assessed()
+        case.answer = study_answer(AnyAbnormality.NOT_JUDGED, look_first=())
+        (group,) = labelled(build_report(case, PROVENANCE), "Study")
+        assert value(group, "Summary").startswith(
+            "Candor could not judge this study; a radiologist's reading is needed."
+        )
+        assert value(group, "Any abnormality") == "Not judged, radiologist's reading needed"
 
     def test_the_studys_decision_is_the_roll_up_of_its_images(self) -> None:
         findings = [Finding.MASS, Finding.NODULE, Finding.HERNIA]
