@@ -29,6 +29,9 @@ ENGINES: Final[tuple[str, ...]] = get_args(EngineChoice)
 
 DEFAULT_OBJECTS: Final = tuple(kind for kind in KINDS if kind in Profile().kinds)
 
+_LATER: Final = ("prevalence", "rule_out_missed")
+"""Settings that were added after results had been made with the others."""
+
 _WITHOUT_EFFECT: Final = {"engine", "images_per_batch"}
 """Settings that change no result. The name of the engine that ran is part of every result UID all the same."""
 
@@ -208,9 +211,10 @@ class Settings(Block):
     def sha256(self) -> str:
         """Hash of the settings that change results, in hexadecimal: part of every result UID.
 
-        ``prevalence`` came later than the others and counts where it is set, so that the hash of older settings stays.
+        Settings that came later than the others count where they are changed, so that the hash of older settings stays.
         """
-        values = self.model_dump(exclude=_WITHOUT_EFFECT | ({"prevalence"} if self.prevalence is None else set()))
+        usual = {name for name in _LATER if getattr(self, name) == type(self).model_fields[name].default}
+        values = self.model_dump(exclude=_WITHOUT_EFFECT | usual)
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 

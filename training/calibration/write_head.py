@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save
 
 from candor.files.durable import whole_file
 from candor.files.hashes import file_sha256
-from candor.model.bundle import FAMILIARITY, METADATA, PERCENTILES, Model, load_model
+from candor.model.bundle import FAMILIARITY, METADATA, PERCENTILES, STUDY_ANSWER, Model, load_model
 from training.bundles.onnx_export import tensor_extents
 from training.predictions.fold_heads import HEADS, refitted_to
 from training.records import write_json
@@ -46,7 +46,7 @@ def write_head(
     """Replace the head in a bundle's weights, and return the bundle as it then is.
 
     The calibration and the gate belong to the old weights and must be fitted again. The familiarity check stays: the
-    features are the same. The percentiles are removed.
+    features are the same. The percentiles are removed, and so is an answer for the study that uses logits.
 
     Parameters
     ----------
@@ -70,10 +70,13 @@ def write_head(
     hashes = {"heads_sha256": file_sha256(model.root / HEADS)}
     metadata["candor"] |= {"weights_sha256": weights, "head": {**facts, **hashes}}
     write_json(model.root / METADATA, metadata)
-    if (model.root / FAMILIARITY).exists():
-        write_json(
-            model.root / FAMILIARITY, json.loads((model.root / FAMILIARITY).read_bytes()) | {"weights_sha256": weights}
-        )
+    for kept in (model.root / FAMILIARITY, model.root / STUDY_ANSWER):
+        if kept.exists():
+            record = json.loads(kept.read_bytes())
+            if record.get("inputs") == "logits":  # an answer for the study that was fitted to the old head's logits
+                kept.unlink()
+            else:
+                write_json(kept, record | {"weights_sha256": weights})
     (model.root / PERCENTILES).unlink(missing_ok=True)
     return load_model(model.root)
 

@@ -216,20 +216,35 @@ def lower_threshold(cases: Cases, promise: Promise) -> float | None:
     A probability of an image, under 0.5; None if there is none.
     """
     shown = cases.take(cases.labels)
-    scores = np.unique(shown.probabilities)
-    passed, failed = -1, len(scores)  # the share missed grows with the threshold: bisection finds the first failure
-    if not few_are_missed(np.zeros(shown.patients), promise.max_missed, promise.confidence):
+    ceiling = first_miss_too_many(shown.probabilities, shown.owner, promise.max_missed, promise.confidence)
+    if ceiling is None:
+        return None
+    below = cases.probabilities[cases.probabilities < min(EVEN, ceiling)]
+    return float(below.max()) if len(below) else None
+
+
+def first_miss_too_many(scores: Floats, owner: Owners, max_missed: float, confidence: float) -> float | None:
+    """Return the lowest score of a positive that may not be missed; infinity if all may be, None if none may.
+
+    Parameters
+    ----------
+    scores, owner
+        ``(images,)`` of the positives: the score, and the patient as a number from 0 up.
+    max_missed, confidence
+        The promise, in (0, 1).
+    """
+    candidates = np.unique(scores)
+    passed, failed = -1, len(candidates)  # the share missed grows with the threshold: bisection finds the first failure
+    if not few_are_missed(np.zeros(patient_count(owner)), max_missed, confidence):
         return None
     while failed - passed > 1:
         middle = (passed + failed) // 2
-        (missed,) = patient_means(shown.owner, shown.probabilities <= scores[middle])
-        if few_are_missed(missed, promise.max_missed, promise.confidence):
+        (missed,) = patient_means(owner, scores <= candidates[middle])
+        if few_are_missed(missed, max_missed, confidence):
             passed = middle
         else:
             failed = middle
-    ceiling = min(EVEN, scores[failed]) if failed < len(scores) else EVEN
-    below = cases.probabilities[cases.probabilities < ceiling]
-    return float(below.max()) if len(below) else None
+    return float(candidates[failed]) if failed < len(candidates) else math.inf
 
 
 def upper_threshold(cases: Cases, promise: Promise) -> float | None:

@@ -25,6 +25,7 @@ from training.data.dataset import Dataset
 from training.data.groups import ATTRIBUTES
 from training.data.readers.tables import read_table
 from training.measure.evaluation.radiologists import LABELS
+from training.predictions.fold_heads import logits_out_of_fold
 from training.predictions.predict import predict
 
 Floats = NDArray[np.float64]
@@ -96,12 +97,13 @@ def cases_of(model: Model, dataset: Dataset, folder: Path | None = None) -> Case
         The table of the reads is damaged, or nothing is known of any picture.
     """
     outputs = predict(model, dataset)
+    logits = logits_out_of_fold(model, dataset, outputs)
     cases = Cases(
         source=dataset.source,
         patients=dataset.patients(),
         labelled=any_label(dataset.labels()),
         read=_reads(None if folder is None else folder / LABELS, [image.name for image in dataset.images]),
-        inputs={"features": outputs.features.astype(np.float64), "logits": outputs.logits.astype(np.float64)},
+        inputs={"features": outputs.features.astype(np.float64), "logits": logits.astype(np.float64)},
         groups={
             name: np.asarray([group(image) for image in dataset.images], np.str_) for name, group in ATTRIBUTES.items()
         },

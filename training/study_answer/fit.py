@@ -20,16 +20,14 @@ from training.data.dataset import Dataset
 from training.data.readers import nih
 from training.data.readers.cells import parse_labels
 from training.data.readers.tables import read_table
+from training.gate.guarantee import Promise
+from training.gate.thresholds import first_miss_too_many
 from training.records import Occasion, write_json
-from training.statistics.metrics import aucs, interval, patient_weights
+from training.statistics.patient_auc import Owners, patient_auc
 from training.study_answer.cases import Bools, Cases, Floats, cases_of
 from training.study_answer.figures import Measured, Record, figures
 from training.study_answer.report import REPORT, page
 from training.study_answer.score import CrossFit
-from training.study_answer.threshold import rule_out_threshold
-
-MIN_AUC = 0.6
-"""The lower bound of the AUC must lie above it, or nothing is ruled out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,21 +120,9 @@ def _fit(
     scores = cross.scores(recipe, left_out)
     score = cross.fit(recipe, () if left_out is None else [left_out])
     known = ~np.isnan(scores) & ~np.isnan(cases.truth)
-    useful = _is_useful(cases, scores, known)
+    truth, owner = cases.truth[known] > 0, np.unique(cases.patients[known], return_inverse=True)[1]
     rule_outs = tuple(
-        RuleOut(
-            share,
-            options.confidence,
-            rule_out_threshold(
-                scores[known],
-                cases.truth[known],
-                cases.patients[known],
-                max_missed=share,
-                confidence=options.confidence,
-            )
-            if useful
-            else None,
-        )
+        RuleOut(share, options.confidence, rule_out_threshold(scores[known], truth, owner, share, options.confidence))
         for share in options.max_missed
     )
     normal, abnormal = (_quantiles(cases, scores, cases.abnormal == truth) for truth in (0, 1))
@@ -146,11 +132,33 @@ def _fit(
     )
 
 
-def _is_useful(cases: Cases, scores: Floats, known: Bools) -> bool:
-    """Return whether the AUC out of fold surely lies above :data:`MIN_AUC`."""
-    truth, columns = cases.truth[known][:, np.newaxis], scores[known][:, np.newaxis]
-    drawn = aucs(truth, columns, patient_weights(cases.patients[known], 1000, seed=0))
-    return bool(interval(0.0, drawn[:, 0]).low > MIN_AUC)
+def rule_out_threshold(
+    scores: Floats, abnormal: Bools, owner: Owners, max_missed: float, confidence: float
+) -> float | None:
+    """Return the highest score up to which a study may be called unremarkable.
+
+    The bound is that of the gate (:func:`training.gate.thresholds.first_miss_too_many`): all pictures of an abnormal
+    patient count, and the patients are independent.
+
+    Parameters
+    ----------
+    scores, abnormal
+        ``(images,)``: the score, higher where an abnormality is likelier, and whether there is one.
+    owner
+        ``(images,)``: the patient as a number from 0 up.
+    max_missed, confidence
+        The promise, in (0, 1).
+
+    Returns
+    -------
+    One of ``scores``; None where the patients support none, or the AUC does not surely lie above that which the gate
+    asks for.
+    """
+    if patient_auc(scores, abnormal, owner).low <= Promise().min_auc:
+        return None
+    ceiling = first_miss_too_many(scores[abnormal], owner[abnormal], max_missed, confidence)
+    below = scores[scores < (-np.inf if ceiling is None else ceiling)]
+    return float(below.max()) if len(below) else None
 
 
 def _quantiles(cases: Cases, scores: Floats, rows: Bools) -> Floats:

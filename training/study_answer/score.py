@@ -21,10 +21,8 @@ from threadpoolctl import threadpool_limits
 
 from candor.decide.study_answer import Inputs
 from candor.study.errors import DataError
-from training.data.splits import unit_hash
-from training.study_answer.cases import Bools, Cases, Floats, Names
-
-FOLDS: Final = 5
+from training.predictions.cross_fitting import folds_of, require_folds
+from training.study_answer.cases import Bools, Cases, Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +100,6 @@ def fit_score(cases: Cases, rows: Bools, recipe: Recipe) -> Score:
     return Score(recipe, slopes, float(fitted.intercept_[0] - slopes @ mean))
 
 
-def folds_of(patients: Names) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Return the fold of each picture, ``(images,)``; all pictures of a patient are in one."""
-    return np.asarray([int(unit_hash(str(patient), "folds") * FOLDS) for patient in patients], np.int64)
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class CrossFit:
     """Scores out of fold. Fits are kept by the folds that they left out, since several questions share them.
@@ -122,6 +115,7 @@ class CrossFit:
     _fits: dict[tuple[Recipe, frozenset[int]], Score] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
+        require_folds(self.cases.patients)
         object.__setattr__(self, "folds", folds_of(self.cases.patients))
 
     def fit(self, recipe: Recipe, left_out: Iterable[int] = ()) -> Score:
