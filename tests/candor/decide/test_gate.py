@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from candor.decide.calibration import sigmoid
+from candor.decide.costs import Costs
 from candor.decide.gate import EVEN, Gate, Thresholds
 from candor.study.findings import Finding
 from candor.study.reasons import Reason
@@ -120,3 +121,65 @@ def test_a_gate_moves_the_findings_of_the_site_and_says_what_then_holds() -> Non
         "a promise; thresholds moved with the site's prevalence of Mass: a bound on miss"
     )
     assert site.fitted_to == "here"
+
+
+GROUPED = Thresholds(
+    0.3,
+    0.7,
+    {
+        "sex": {"F": Thresholds(0.1, 0.7), "M": Thresholds(0.3, None)},
+        "view": {"AP": Thresholds(0.2, 0.9), "PA": Thresholds(0.3, 0.7)},
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("groups", "lo", "hi"),
+    [
+        ({"sex": "F", "view": "PA"}, 0.1, 0.7),
+        ({"sex": "F", "view": "AP"}, 0.1, 0.9),
+        ({"sex": "M", "view": "PA"}, 0.3, None),
+        ({"sex": "M"}, 0.2, None),
+        ({"sex": "O", "view": "PA"}, 0.1, None),
+        ({"age": "under 40"}, 0.1, None),
+    ],
+)
+def test_an_image_is_answered_where_its_groups_agree_and_where_one_is_unknown_if_all_of_them_do(
+    groups: dict[str, str], lo: float, hi: float | None
+) -> None:
+    assert GROUPED.within(groups) == Thresholds(lo, hi)
+
+
+def test_what_only_a_group_keeps_from_an_answer_is_deferred_with_a_reason_of_its_own() -> None:
+    women = {"sex": "F", "view": "PA"}
+    assert GROUPED.decide(0.1, women) == (Decision.ABSENT, None)
+    assert GROUPED.decide(0.2, women) == (Decision.DEFERRED, Reason.GROUP)
+    assert GROUPED.decide(0.31, women) == (Decision.DEFERRED, Reason.BETWEEN_THRESHOLDS)
+    assert GROUPED.decide(0.7, women) == (Decision.PRESENT, None)
+    assert GROUPED.decide(0.7, {"sex": "M", "view": "PA"}) == (Decision.DEFERRED, Reason.GROUP)
+    assert GROUPED.decide(0.2) == (Decision.DEFERRED, Reason.GROUP)
+    never = Thresholds(0.3, None, {"sex": {"F": Thresholds(None, None), "M": Thresholds(0.3, None)}})
+    assert never.decide(0.5, {"sex": "F"}) == (Decision.DEFERRED, Reason.BETWEEN_THRESHOLDS)
+
+
+def test_costs_know_no_groups() -> None:
+    gate = Gate({Finding.MASS: GROUPED}, "fitted").with_costs({None: Costs(1, 1, 0.3)})
+    assert gate.decide(Finding.MASS, 0.29, groups={"sex": "F"}) == (Decision.ABSENT, None)
+
+
+@given(PAIRS, PAIRS, PAIRS, PROBABILITY)
+def test_a_group_only_ever_turns_an_answer_into_a_deferral(
+    pair: tuple[float | None, float | None],
+    one: tuple[float | None, float | None],
+    other: tuple[float | None, float | None],
+    probability: float,
+) -> None:
+    groups = {"sex": {"F": Thresholds(*one), "M": Thresholds(*other)}}
+    whole = Thresholds(*pair).decide(probability)[0]
+    for sex in ({"sex": "F"}, {"sex": "M"}, {}):
+        try:
+            decision, reason = Thresholds(*pair, groups).decide(probability, sex)
+        except ValueError:
+            continue  # thresholds of groups that cross those of the whole are not fitted
+        assert decision in (whole, Decision.DEFERRED)
+        assert (decision is Decision.DEFERRED) == (reason is not None)

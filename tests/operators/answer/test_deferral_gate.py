@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydicom import Dataset
 
 from candor.decide.calibration import IDENTITY, Calibration, LogitMap
 from candor.decide.costs import Costs
@@ -27,7 +28,7 @@ GATE = Gate(dict.fromkeys(FINDINGS, Thresholds(0.2, 0.8)), "fitted")
 
 
 def image(*probabilities: float) -> CaseImage:
-    made = CaseImage("a.dcm", Path("a.dcm"))
+    made = CaseImage("a.dcm", Path("a.dcm"), Dataset())
     p = np.asarray(probabilities)
     made.logits, made.probabilities = np.log(p / (1 - p)).astype(np.float32), p
     made.activation = np.zeros((len(p), 2, 2), np.float32)
@@ -114,3 +115,19 @@ def test_a_lung_field_that_cannot_be_is_none(monkeypatch: pytest.MonkeyPatch) ->
     learned = LearnedGate(monkeypatch, 0.1, 0.1, lung_field=True)
     decided(image(0.1, 0.9), learned_gate=learned, lungs=Lungs(np.zeros((128, 128), np.bool_)))
     assert learned.asked[0][0] is None
+
+
+@pytest.mark.parametrize(
+    ("view", "decision"), [("PA", Decision.ABSENT), ("AP", Decision.DEFERRED), ("", Decision.DEFERRED)]
+)
+def test_a_threshold_that_does_not_hold_in_a_view_defers_there_and_where_the_view_is_unknown(
+    view: str, decision: Decision
+) -> None:
+    views = {"AP": Thresholds(None, 0.8), "PA": Thresholds(0.2, 0.8)}
+    made = image(0.1, 0.1)
+    if view:
+        made.header = Dataset()
+        made.header.ViewPosition = view
+    gate = Gate({Finding.MASS: Thresholds(0.2, 0.8, {"view": views}), Finding.EFFUSION: Thresholds(0.2, 0.8)}, "fitted")
+    reason = None if decision is Decision.ABSENT else Reason.GROUP
+    assert decided(made, gate) == [(decision, reason), (Decision.ABSENT, None)]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom import Dataset
 
 from candor.decide.calibration import IDENTITY, Calibration, LogitMap
 from candor.decide.costs import equal_costs
@@ -66,7 +67,7 @@ def image_of(probability: float = ANSWERED, *, letter: bool = False, grey: float
     pixels = network_input(letter=letter, grey=grey)
     probabilities = np.array([probability, 0.9])
     logits = Brightest().run(pixels[np.newaxis]).logits[0]
-    return CaseImage(name, Path(name), network_input=pixels, logits=logits, probabilities=probabilities)
+    return CaseImage(name, Path(name), Dataset(), network_input=pixels, logits=logits, probabilities=probabilities)
 
 
 def network_input(*, letter: bool, grey: float = 0.5) -> np.ndarray:
@@ -217,7 +218,10 @@ def audited(fragment: Application, engine: Engine, pictures: list[np.ndarray]) -
     """Send pictures through network, calibration and audit; returns the images on which the gate answers."""
     calibration = Calibration({Finding.EFFUSION: LogitMap(IDENTITY, 0.5, 0.5)}, "made up for a test")
     gate = Gate({Finding.EFFUSION: Thresholds(0.3, 0.7)}, "made up for a test")
-    images = [CaseImage(str(k), Path(str(k)), network_input=tokens.scaled(pixels)) for k, pixels in enumerate(pictures)]
+    images = [
+        CaseImage(str(k), Path(str(k)), Dataset(), network_input=tokens.scaled(pixels))
+        for k, pixels in enumerate(pictures)
+    ]
     case = Case("1.2", images, Path("out"), datetime(2026, 1, 1, tzinfo=UTC))
     network = {"engine": engine, "images_per_batch": 8}
     Classifier(fragment, name="classify", **network).work(case)

@@ -1,110 +1,145 @@
-"""The evidence about the guarantee: its counts by hand, and that it shows which guarantee is kept."""
+"""What is missed out of fold and in halves of the patients, by hand and against thresholds that break the promise."""
 
 from __future__ import annotations
 
 import json
-import math
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.special import logit
+from scipy.special import expit, logit
 
+from candor.decide.gate import Thresholds
 from tests.bundles import THREE
 from tests.training.predictions.written import write_predictions
 from training.__main__ import main
-from training.gate.evidence import expected_kept, gate_evidence, shared, view
-from training.gate.evidence_report import as_json, page, share_kept
+from training.gate.evidence import answers_of_others, halvings, missed_shares
+from training.gate.evidence_report import as_json, broken, kept, page, simulation_page
 from training.gate.guarantee import Promise
-from training.gate.thresholds import guaranteed, misses_allowed
+from training.gate.simulation import NAMES, POPULATIONS, Sites
+from training.gate.thresholds import called, gate_groups, guaranteed
 from training.predictions.table import Predictions
 from training.records import Occasion
 
 PROMISE = Promise(max_missed=0.15, confidence=0.8)
+NOW = Occasion(date(2026, 1, 2), "command")
 
 
 def cases(seed: int = 0, patients: int = 400) -> Predictions:
     """Two findings whose probabilities are the true ones, and one of a single patient; some labels unknown."""
     rng = np.random.default_rng(seed)
-    owner = np.repeat(np.arange(patients), rng.integers(1, 4, patients)).astype(str)
+    owner = np.repeat(np.arange(patients), rng.integers(1, 4, patients))
     truth = rng.beta(1, 2, (len(owner), 3)) * [1, 1, 1e-9] + 1e-12
     labels = (rng.random(truth.shape) < truth).astype(np.float64)
     labels[0, 2] = 1
     labels[::9, 1] = np.nan
     names = np.arange(len(owner)).astype(str)
-    return Predictions("St Elsewhere", THREE, names, owner, labels, logit(truth))
+    sex = np.where(owner % 2, "F", "M")
+    return Predictions("St Elsewhere", THREE, names, owner.astype(str), labels, logit(truth), {"sex": sex})
 
 
-def test_each_patient_weighs_as_one_image() -> None:
-    counted = np.array([[1, 1], [1, 0], [0, 0], [1, 1]], np.bool_)
-    weights = shared(counted, np.array(["a", "a", "b", "b"]))
-    np.testing.assert_array_equal(weights, [[0.5, 1], [0.5, 0], [0, 0], [1, 1]])
+def sites(shown: int = 200, women: int = 5) -> Sites:
+    """Two hundred sites that show ABSENT, some of which break the promise in women."""
+    size = (200, len(NAMES))
+    group_missed = np.zeros(size)
+    group_missed[:women, [name for _, name in NAMES].index("F")] = 0.5
+    return Sites(
+        auc=0.8,
+        positives=30,
+        absent=np.arange(200) < shown,
+        missed=np.full((200, len(POPULATIONS)), [0.1, 0.1, 0.1, 0.2, 0.3]),
+        present=np.zeros(200, np.bool_),
+        precise=np.full((200, len(POPULATIONS)), np.nan),
+        group_absent=np.ones(size, np.bool_),
+        group_missed=group_missed,
+        ruled_out=np.full(200, 0.25),
+    )
 
 
-def test_a_view_by_hand() -> None:
-    absent = np.array([[1, 0], [1, 0], [0, 0], [0, 0]], np.bool_)
-    present = np.array([[0, 0], [0, 0], [1, 0], [0, 0]], np.bool_)
-    positive = np.array([[1, 0], [0, 0], [1, 0], [1, 0]], np.bool_)
-    known = np.array([[1, 0], [1, 0], [1, 0], [1, 0]], np.bool_)
-    weight = np.array([[0.5], [0.5], [1], [1]]) * np.ones(2)
-    found = view(absent, present, positive, known, weight, np.ones((4, 2)))
-    assert found.missed[0] == pytest.approx(1 / 3)
-    assert (found.absent[0], found.present[0]) == pytest.approx((1 / 3, 1 / 3))
-    assert (found.npv[0], found.ppv[0], found.prevalence[0]) == pytest.approx((0.5, 1, 2.5 / 3))
-    assert np.isnan(found.missed[1])
+def test_each_fold_is_answered_by_thresholds_of_the_others() -> None:
+    here = cases()
+    said, groups = expit(here.logits), gate_groups(here.groups)
+    folds = here.patients.astype(int) % 3
+    absent, present = answers_of_others(said, here.labels, here.patients, groups, folds, PROMISE)
+    for fold in range(3):
+        rest, own = folds != fold, folds == fold
+        pairs = guaranteed(said[rest], here.labels[rest], here.patients[rest], {"sex": groups["sex"][rest]}, PROMISE)
+        for k, pair in enumerate(pairs):
+            expected = called(said[own, k], pair, {"sex": groups["sex"][own]})
+            np.testing.assert_array_equal(absent[own, k], expected[0])
+            np.testing.assert_array_equal(present[own, k], expected[1])
+    assert absent[:, :2].any()
 
 
-def test_a_guarantee_is_seen_kept_about_as_often_as_exchangeability_says() -> None:
-    found = gate_evidence(cases(), PROMISE, 40)
-    supported = found.lower[:, :2]
-    assert supported.all()
-    kept = share_kept(found.drawn[:, :2], PROMISE, supported)
-    expected = np.nanmean(found.expected)
-    assert kept == pytest.approx(expected, abs=0.15)
-    assert PROMISE.confidence - 0.25 < expected < PROMISE.confidence
+def test_a_patient_counts_once_by_the_share_of_the_images_that_are_missed() -> None:
+    labels = np.array([[1, 0], [1, 1], [0, np.nan], [1, 0], [1, 0]])
+    absent = np.array([[1, 1], [0, 1], [1, 1], [0, 0], [0, 0]]) > 0
+    patients, sex = np.array(["a", "a", "a", "b", "c"]), np.array(["F", "F", "F", "M", ""])
+    found = missed_shares(labels, absent, patients, {"sex": sex})
+    assert set(found) == {"", "F", "M"}
+    everyone, women, men = found[""], found["F"], found["M"]
+    assert (everyone.positives, women.positives, men.positives) == (4, 2, 1)
+    assert everyone.share is not None
+    assert women.share is not None
+    assert everyone.share.value == pytest.approx((0.5 + 1 + 0 + 0) / 4)
+    assert women.share.value == pytest.approx(0.75)
+    assert everyone.share.low < everyone.share.value < everyone.share.high
+    assert missed_shares(labels[2:3], absent[2:3], patients[2:3], {})[""].share is None
+
+
+def test_the_promise_is_kept_in_the_other_half_and_a_broken_one_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = halvings(cases(), PROMISE, 8)
+    assert found.lower[:, :2].all()
     assert not found.lower[:, 2].any()
-    assert np.isnan(found.expected[:, 2]).all()
-    assert 0.1 < found.every.absent[:, :2].mean() < 0.6
-
-
-def test_the_expected_share_is_that_of_shuffled_halves() -> None:
-    """Whatever the scores: of 40 positives in either half, how many of one lie below the other's order statistic."""
-    rng = np.random.default_rng(0)
-    allowed = misses_allowed(40, PROMISE)
-    assert allowed is not None
-    within = []
-    for _ in range(4000):
-        scores = rng.random(80)
-        border = np.sort(scores[:40])[allowed]
-        within.append((scores[40:] < border).sum() <= math.floor(0.15 * 40))
-    expected = expected_kept(np.array([40, 2]), np.array([40, 2]), PROMISE)
-    assert expected[0] == pytest.approx(np.mean(within), abs=0.025)
-    assert np.isnan(expected[1])
-
-
-def test_a_broken_guarantee_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert 0.1 < found.answered[:, :2, 0].mean() < 0.6
+    share = kept(found.missed[..., 0], PROMISE, found.lower)
+    assert share is not None
+    assert share > 0.6
     lax = Promise(max_missed=0.4, confidence=0.8)
-    monkeypatch.setattr("training.gate.evidence.guaranteed", lambda p, y, d, _: guaranteed(p, y, d, lax))
-    found = gate_evidence(cases(), PROMISE, 5)
-    kept = share_kept(found.once.missed, PROMISE, found.lower)
-    assert kept is not None
-    assert kept < 0.2
-    text = "\n".join(page(cases(), PROMISE, found, Occasion(date(2026, 1, 2), "command")))
-    assert "one image a patient NOT met" in text
+    monkeypatch.setattr("training.gate.evidence.guaranteed", lambda p, y, o, g, _: guaranteed(p, y, o, {}, lax))
+    found = halvings(cases(), PROMISE, 5)
+    share = kept(found.missed[..., 0], PROMISE, found.lower)
+    assert share is not None
+    assert share < 0.2
+
+
+def test_what_a_half_measures_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = cases(patients=60)
+    pair = Thresholds(0.2, 0.6, {"sex": {"F": Thresholds(0.2, 0.6), "M": Thresholds(None, 0.6)}})
+    monkeypatch.setattr("training.gate.evidence.guaranteed", lambda *_: [pair] * 3)
+    found = halvings(here, PROMISE, 1)
+    men = 1 + NAMES.index(("sex", "M"))
+    assert (found.answered[0, :, men] == 0).all()
+    assert (found.missed[0, :2, men] == 0).all()
+    assert found.answered[0, 0, 0] > 0
+    assert np.isnan(found.missed[0, :, 1 + NAMES.index(("view", "AP"))]).all()
+    assert 0.5 < found.right[0, 0] <= 1
 
 
 def test_pairs_without_a_positive_miss_none_and_none_is_no_share() -> None:
     missed = np.array([[np.nan, 0.5]])
-    assert share_kept(missed, PROMISE, np.array([[True, True]])) == 0.5
-    assert share_kept(missed, PROMISE, np.array([[False, False]])) is None
+    assert kept(missed, PROMISE, np.array([[True, True]])) == 0.5
+    assert kept(missed, PROMISE, np.array([[False, False]])) is None
+
+
+def test_the_page_says_which_rate_is_above_the_goal() -> None:
+    promise = Promise()
+    assert broken(sites(), promise)["F"] == (5, 200)
+    assert broken(sites(), promise)["absent"] == (0, 200)
+    told = "\n".join(simulation_page([sites()], promise))
+    assert "met by all" in told
+    assert "| F 2.5% (5 of 200)" in told or "F 2.5% (5 of 200)" in told
+    assert "| subtler disease, half a deviation | 100.0% (200 of 200) | none shown |" in told
+    told = "\n".join(simulation_page([sites(women=21)], promise))
+    assert "NOT met by AUC 0.80 with 30 positives, F: 10.5% (21 of 200)" in told
 
 
 def test_the_command_writes_page_and_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_predictions(tmp_path / "cases.csv", cases(patients=150))
     out = tmp_path / "evidence.md"
-    given = ["--predictions", str(tmp_path / "cases.csv"), "--splits", "3", "--max-missed", "0.15", "--date"]
-    assert main(["gate-evidence", *given, "2026-01-02", "--out", str(out)]) == 0
+    given = ["--predictions", str(tmp_path / "cases.csv"), "--splits", "3", "--sites", "2", "--max-missed", "0.15"]
+    assert main(["gate-evidence", *given, "--date", "2026-01-02", "--out", str(out)]) == 0
     told = capsys.readouterr().out
     assert out.read_text() == told
     assert told.startswith("# Evidence: the guarantee\n\nResearch use only, not for diagnosis.\n")
@@ -113,12 +148,13 @@ def test_the_command_writes_page_and_figures(tmp_path: Path, capsys: pytest.Capt
     record = json.loads(out.with_suffix(".json").read_text())
     assert (record["splits"], record["max_missed"], record["date"]) == (3, 0.15, "2026-01-02")
     assert record["findings"]["Pneumothorax"]["lower_supported"] == 0
-    assert record["kept"]["drawn"]["all"] >= record["kept"]["drawn"]["supported"]
-    assert main(["gate-evidence", *given, "2026-01-02", "--confidence", "0.8"]) == 0
-    assert "with 80% confidence" in capsys.readouterr().out
+    assert len(record["simulation"]) == 15
+    assert main(["simulate-promise", "--sites", "1", "--confidence", "0.8"]) == 0
+    assert "1 sites of each kind" in capsys.readouterr().out
 
 
 def test_the_figures_are_json() -> None:
     small = cases(patients=60)
-    found = gate_evidence(small, PROMISE, 2)
-    assert json.dumps(as_json(small, PROMISE, found, Occasion(date(2026, 1, 2), "c")))
+    found = halvings(small, PROMISE, 2)
+    assert json.dumps(as_json(small, PROMISE, found, [sites()], NOW), allow_nan=False)
+    assert "# Evidence" in "\n".join(page(small, PROMISE, found, [sites()], NOW))

@@ -77,7 +77,7 @@ def test_our_layout(tmp_path: Path) -> None:
     np.testing.assert_allclose(read.logits, [[-1.5, 0], [2.25, logit(0.25)]], rtol=1e-12)
     assert {k: v.tolist() for k, v in read.groups.items()} == {
         "sex": ["M", ""],
-        "age group": ["40 to 64", ""],
+        "age group": ["60 and over", ""],
         "view": ["PA", ""],
     }
     assert read.description == "t.csv, 2 images of 2 patients"
@@ -92,7 +92,7 @@ def test_the_published_layout_is_joined_with_its_labels(tmp_path: Path) -> None:
     assert read.patients.tolist() == ["8", "7"]
     np.testing.assert_array_equal(read.labels, [[0, 0], [1, 0]])
     np.testing.assert_allclose(read.logits, logit([[0.25, CLIP], [0.5, 1 - CLIP]]), rtol=1e-6)
-    assert read.groups["age group"].tolist() == ["under 18", "40 to 64"]
+    assert read.groups["age group"].tolist() == ["under 18", "60 and over"]
     assert (read.groups["sex"].tolist(), read.groups["view"].tolist()) == (["F", "M"], ["AP", "PA"])
 
 

@@ -87,8 +87,8 @@ def test_each_group_is_its_own_rows() -> None:
     assert found["mean_auc"]["value"] == pytest.approx(np.mean([auc(sample, k, women) for k in (0, 1)]))
     assert list(figures["age"]["groups"]) + list(figures["age"]["too_small"]) == [
         "18 to 39",
-        "40 to 64",
-        "65 and over",
+        "40 to 59",
+        "60 and over",
         "under 18",
     ]
 
@@ -112,7 +112,7 @@ def test_what_is_not_known_of_the_patients_is_in_no_group() -> None:
         assert figures == {"compared": [], "too_small": {}, "groups": {}}
 
 
-@pytest.mark.parametrize(("age", "group"), [(0, "under 18"), (17.9, "under 18"), (18, "18 to 39"), (65, "65 and over")])
+@pytest.mark.parametrize(("age", "group"), [(0, "under 18"), (17.9, "under 18"), (18, "18 to 39"), (65, "60 and over")])
 def test_age_groups_include_their_lower_end(age: float, group: str) -> None:
     assert age_group(replace(make_sample(3).images[1], age=age)) == group
 
