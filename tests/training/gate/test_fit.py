@@ -190,10 +190,7 @@ def test_of_a_data_set_all_images_are_classified(
     model = load_model(bundle)
     part = read_dataset(mini_nih, findings=model.findings).only(Subset.UNSEEN)
     part = replace(part, images=(*part.images, replace(part.images[0], name="zzz.png")))
-    names = np.asarray([image.name for image in part.images])
-    drawn = int(draws(names, part.patients(), part.labels()).needed.sum())
-    assert drawn < len(part.images)
-    for goal, images in ((Promise(), drawn), (Coverage(0.5), len(part.images))):
+    for goal in (Promise(), Coverage(0.5)):
         fit_gate(model, part, goal, NOW)
         assert f"classified {len(part.images)} pictures" in capsys.readouterr().err
         assert gate_of(bundle)["images"] == len(part.images)
