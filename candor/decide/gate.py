@@ -109,7 +109,11 @@ class Thresholds:
             hi = max(_moved(self.hi, shift - _ROUNDING), min(self.hi, EVEN))
         if lo is not None and hi is not None and lo >= hi:
             lo = math.nextafter(hi, -1)
-        return Thresholds(lo, hi)
+        groups = {
+            attribute: {name: own.moved(shift) for name, own in by_name.items()}
+            for attribute, by_name in self.groups.items()
+        }
+        return Thresholds(lo, hi, groups)
 
 
 def _moved(probability: float, shift: float) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from candor.decide.gate import Gate
+from candor.decide.groups import Groups, groups_of
 from candor.model.bundle import Bundle
 from candor.model.onnx_engine import OnnxEngine
 from candor.picture.lungs import LungField
@@ -74,13 +75,20 @@ def measure_shifts(bundle: Bundle, dataset: Dataset) -> Shifts:
         changes.append(
             np.zeros(len(bundle.findings)) if blanked is None else auditor.compare(blanked, *answers).changes
         )
-    answered = _answered(bundle.gate, bundle.findings, bundle.calibration.probabilities(np.stack(logits)))
+    probabilities = bundle.calibration.probabilities(np.stack(logits))
+    groups = [groups_of(image.view, image.sex, image.age) for image in dataset.images]
+    answered = _answered(bundle.gate, bundle.findings, probabilities, groups)
     return Shifts(tuple(what), np.abs(np.stack(changes)), answered)
 
 
-def _answered(gate: Gate, findings: Sequence[Finding], probabilities: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _answered(
+    gate: Gate, findings: Sequence[Finding], probabilities: NDArray[np.float64], groups: Sequence[Groups]
+) -> NDArray[np.bool_]:
     rows = [
-        [gate.decide(finding, float(p))[0] is not Decision.DEFERRED for finding, p in zip(findings, row, strict=True)]
-        for row in probabilities
+        [
+            gate.decide(finding, float(p), groups=of)[0] is not Decision.DEFERRED
+            for finding, p in zip(findings, row, strict=True)
+        ]
+        for row, of in zip(probabilities, groups, strict=True)
     ]
     return np.asarray(rows, np.bool_)

@@ -1,4 +1,4 @@
-"""Measure on patients who were not part of a fit what the thresholds miss: out of fold, or in random halves.
+"""Measure what thresholds miss in patients who were not part of their fit.
 
 A patient who has a finding counts once: by the share of the images showing it that are called absent, of all images or
 of those in a group.
@@ -28,40 +28,6 @@ _ALREADY: Final = LogitMap(IDENTITY, 0.5, 0.5)
 """The map of a finding with few labels: the given probability."""
 
 _RESAMPLES: Final = 1000
-
-Answers = tuple[Bools, Bools]
-"""Which images are called absent, and which present: ``(images, findings)`` each."""
-
-
-def answers_of_others(
-    probabilities: Floats,
-    labels: Floats,
-    patients: Names,
-    groups: Mapping[str, Names],
-    folds: NDArray[np.integer],
-    promise: Promise,
-) -> Answers:
-    """Answer each fold by thresholds that were fitted to the other folds.
-
-    Parameters
-    ----------
-    probabilities, labels
-        ``(images, findings)``; a label that is not known is NaN. The probabilities are calibrated on other images.
-    patients, folds
-        ``(images,)``; all images of a patient are in one fold.
-    groups
-        View, sex and age band, ``(images,)`` each; see :func:`training.gate.thresholds.gate_groups`.
-    promise
-        The guarantee to fit to.
-    """
-    answers = np.zeros((2, *labels.shape), np.bool_)
-    for fold in np.unique(folds):
-        rest, here = folds != fold, folds == fold
-        of_rest, of_here = ({a: names[part] for a, names in groups.items()} for part in (rest, here))
-        pairs = guaranteed(probabilities[rest], labels[rest], patients[rest], of_rest, promise)
-        for k, pair in enumerate(pairs):
-            answers[:, here, k] = called(probabilities[here, k], pair, of_here)
-    return answers[0], answers[1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ was fitted to other data is used as it is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -23,7 +23,7 @@ from training.calibration.scaling import Bools, Floats
 from training.gate.coverage import Coverage
 from training.gate.fit import Goal, fit_pairs
 from training.gate.guarantee import Promise
-from training.gate.thresholds import called
+from training.gate.thresholds import Names, called, gate_groups
 from training.predictions.cross_fitting import out_of_fold
 from training.predictions.table import Predictions
 
@@ -38,13 +38,17 @@ class _FittedTo(Record):
     max_missed: _Share = 0.1
     min_precision: _Share = 0.5
     confidence: _Share = 0.9
+    min_auc: _Share = 0.6
+    group_confidence: _Share = 0.85
     share: _Share = 1.0
 
     @property
     def goal(self) -> Goal | None:
         match self.kind:
             case "guarantee":
-                return Promise(self.max_missed, self.min_precision, self.confidence)
+                return Promise(
+                    self.max_missed, self.min_precision, self.confidence, self.min_auc, self.group_confidence
+                )
             case "coverage":
                 return Coverage(self.share)
         return None
@@ -101,10 +105,14 @@ def answers_out_of_fold(bundle: Bundle, predictions: Predictions, shown: Floats 
     def answer(rest: Bools, fold: Bools) -> Floats:
         part, calibration = predictions.take(rest), _without(bundle.calibration, predictions, rest)
         fitted = pairs if goal is None else fit_pairs(calibration.probabilities(part.logits), part, goal)
-        return _answered(calibration, fitted, logits[fold])
+        return _answered(calibration, fitted, logits[fold], predictions.take(fold))
 
     fitted_here = goal is not None or _fitted_to(bundle.calibration, predictions)
-    answers = out_of_fold(predictions.patients, answer) if fitted_here else _answered(bundle.calibration, pairs, logits)
+    answers = (
+        out_of_fold(predictions.patients, answer)
+        if fitted_here
+        else _answered(bundle.calibration, pairs, logits, predictions)
+    )
     return Answers(answers[..., 0], answers[..., 1] > 0, answers[..., 2] > 0, fitted_here)
 
 
@@ -147,13 +155,15 @@ def _without(calibration: Calibration, predictions: Predictions, rest: Bools) ->
     return replace(calibration, maps=maps)
 
 
-def _answered(calibration: Calibration, pairs: Sequence[Thresholds], logits: Floats) -> Floats:
+def _answered(
+    calibration: Calibration, pairs: Sequence[Thresholds], logits: Floats, predictions: Predictions
+) -> Floats:
     """Return log-odds, ABSENT and PRESENT: ``(images, findings, 3)``."""
-    absent, present = called_each(calibration.probabilities(logits), pairs)
+    absent, present = called_each(calibration.probabilities(logits), pairs, gate_groups(predictions.groups))
     return np.stack([calibration.log_odds(logits), absent, present], axis=-1)
 
 
-def called_each(probabilities: Floats, pairs: Sequence[Thresholds]) -> tuple[Bools, Bools]:
+def called_each(probabilities: Floats, pairs: Sequence[Thresholds], groups: Mapping[str, Names]) -> tuple[Bools, Bools]:
     """Return which answers are ABSENT, and which PRESENT: ``(images, findings)`` each.
 
     Parameters
@@ -162,6 +172,8 @@ def called_each(probabilities: Floats, pairs: Sequence[Thresholds]) -> tuple[Boo
         ``(images, findings)``.
     pairs
         One for each finding.
+    groups
+        View, sex and age band, ``(images,)`` each; see :func:`training.gate.thresholds.gate_groups`.
     """
-    kinds = [called(column, pair) for column, pair in zip(probabilities.T, pairs, strict=True)]
+    kinds = [called(column, pair, groups) for column, pair in zip(probabilities.T, pairs, strict=True)]
     return np.stack([absent for absent, _ in kinds], axis=1), np.stack([present for _, present in kinds], axis=1)

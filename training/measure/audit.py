@@ -29,12 +29,14 @@ from training.data.augmentation import PRESETS, Augmentation, augment
 from training.data.dataset import Dataset
 from training.data.pictures import as_radiograph, read_picture
 from training.data.readers import read_dataset
+from training.gate.fit import fit_pairs
 from training.gate.guarantee import Promise
 from training.gate.out_of_fold import answers_out_of_fold, called_each
+from training.gate.thresholds import gate_groups
 from training.measure.evaluation.radiologists import Reads
 from training.measure.evaluation.sample import SEED, Record
 from training.measure.selective.figures import audit
-from training.measure.selective.promises import fitted_pairs, promise_record
+from training.measure.selective.promises import promise_record
 from training.measure.selective.reader_team import simulated_reader
 from training.measure.selective.sources import audited, radiologists, read_answers, read_signal, readers_of
 from training.measure.selective.team_intervals import calibrated, cross_fitted, team_record
@@ -106,7 +108,8 @@ def audit_predictions(predictions: Predictions, extras: Extras, promise: Promise
     def answer(rest: Bools, fold: Bools) -> Floats:
         fit = predictions.take(rest)
         said = calibrated(fit.labels, fit.logits, predictions.logits[fold])
-        return np.stack([said, *called_each(said, _pairs(fit, promise))], axis=-1)
+        groups = gate_groups(predictions.take(fold).groups)
+        return np.stack([said, *called_each(said, _pairs(fit, promise), groups)], axis=-1)
 
     answers = out_of_fold(predictions.patients, answer)
     probabilities, absent, present = answers[..., 0], answers[..., 1] > 0, answers[..., 2] > 0
@@ -134,7 +137,7 @@ def audit_predictions(predictions: Predictions, extras: Extras, promise: Promise
 
 
 def _pairs(fit: Predictions, promise: Promise) -> list[Thresholds]:
-    return fitted_pairs(fit.labels, calibrated(fit.labels, fit.logits, fit.logits), fit.patients, promise)
+    return fit_pairs(calibrated(fit.labels, fit.logits, fit.logits), fit, promise)
 
 
 def audit_bundle(bundle: Bundle, dataset: Dataset, extras: Extras, occasion: Occasion) -> Record:

@@ -22,7 +22,9 @@ from candor.model.bundle import Bundle
 from training.bundles.leakage import from_elsewhere, unseen_part
 from training.data.dataset import Dataset
 from training.data.splits import FOLDS
+from training.gate.evidence import missed_shares
 from training.gate.out_of_fold import Answers, answers_out_of_fold
+from training.gate.thresholds import gate_groups
 from training.measure.evaluation.figures import (
     answers,
     calibration,
@@ -39,7 +41,7 @@ from training.measure.evaluation.sample import RESAMPLES, SEED, Record, Sample, 
 from training.predictions.cross_fitting import require_folds
 from training.predictions.fold_heads import logits_out_of_fold
 from training.predictions.predict import predict
-from training.predictions.table import with_logits
+from training.predictions.table import Predictions, with_logits
 from training.records import Occasion, write_json
 
 EVALUATION: Final = Path("models", "evaluation.json")
@@ -82,7 +84,8 @@ def evaluate(
         (root / file).parent.mkdir(parents=True, exist_ok=True)
     outputs = predict(bundle, part)
     activation, logits = outputs.activation, logits_out_of_fold(bundle, part, outputs)
-    answered = answers_out_of_fold(bundle, with_logits(part, logits, part.source))
+    predictions = with_logits(part, logits, part.source)
+    answered = answers_out_of_fold(bundle, predictions)
     sample = sample_of(part, logits, answered.probabilities)
     record: Record = {
         "bundle_sha256": bundle.sha256,
@@ -94,6 +97,7 @@ def evaluate(
         "resamples": RESAMPLES,
         "folds": FOLDS,
         **_figures(sample, answered, activation, beside, calibrated=bundle.calibration.origin is not None),
+        "gate": None if bundle.calibration.origin is None else _gate(predictions, answered),
     }
     write_json(root / EVALUATION, record)
     draw((root / REPORT).parent, sample, beside.reads, record)
@@ -162,4 +166,18 @@ def _decisions(sample: Sample, answered: Answers) -> Record:
         finding.label: {name: int(which[:, k].sum()) for name, which in counts.items()}
         | {"positive_patients": patients[k]}
         for k, finding in enumerate(sample.findings)
+    }
+
+
+def _gate(predictions: Predictions, answered: Answers) -> Record:
+    """Measure how much the gate answers, and what it misses: over all findings, of all patients and in each group."""
+    some, groups = answered.absent | answered.present, gate_groups(predictions.groups)
+    missed = missed_shares(predictions.labels, answered.absent, predictions.patients, groups)
+    return {
+        "answered": float(some.mean()),
+        "pictures_with_an_answer": float(some.any(axis=1).mean()),
+        "missed": {
+            name or "all": {"positives": of.positives, "share": None if of.share is None else of.share.json}
+            for name, of in missed.items()
+        },
     }

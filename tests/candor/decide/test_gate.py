@@ -162,6 +162,12 @@ def test_what_only_a_group_keeps_from_an_answer_is_deferred_with_a_reason_of_its
     assert never.decide(0.5, {"sex": "F"}) == (Decision.DEFERRED, Reason.BETWEEN_THRESHOLDS)
 
 
+def test_at_another_prevalence_the_thresholds_of_groups_move_too() -> None:
+    moved = GROUPED.moved(0.5)
+    assert moved.groups["sex"]["F"] == GROUPED.groups["sex"]["F"].moved(0.5)
+    assert moved.within({"sex": "F", "view": "AP"}) == GROUPED.within({"sex": "F", "view": "AP"}).moved(0.5)
+
+
 def test_costs_know_no_groups() -> None:
     gate = Gate({Finding.MASS: GROUPED}, "fitted").with_costs({None: Costs(1, 1, 0.3)})
     assert gate.decide(Finding.MASS, 0.29, groups={"sex": "F"}) == (Decision.ABSENT, None)

@@ -52,6 +52,17 @@ def test_the_planted_findings_are_answered_and_the_others_deferred(made: Made) -
             assert counts["deferred"] == counts["images"]
 
 
+def test_the_evaluation_tells_what_the_gate_misses_in_each_group(made: Made) -> None:
+    record = read(made.bundle / EVALUATION)
+    gate, decisions = record["gate"], record["unseen"]["decisions"].values()
+    pictures = record["unseen"]["images"]
+    answered = sum(counts["images"] - counts["deferred"] for counts in decisions)
+    assert gate["answered"] == pytest.approx(answered / (pictures * len(decisions)))
+    assert 0 < gate["answered"] < gate["pictures_with_an_answer"] <= 1
+    assert gate["missed"]["all"]["positives"] >= gate["missed"]["F"]["positives"]
+    assert f"It answers {gate['answered']:.1%} of all questions" in (made.bundle / REPORT).read_text()
+
+
 def test_calibration_helped(made: Made) -> None:
     figures = read(made.bundle / EVALUATION)["unseen"]["calibration"]
     for finding in PLANTED:
@@ -140,6 +151,7 @@ def test_a_bundle_without_calibration_is_measured_as_far_as_it_goes(made: Made, 
     figures, calibrated = read(bundle / EVALUATION)["unseen"], read(made.bundle / EVALUATION)["unseen"]
     assert figures["findings"] == calibrated["findings"]  # ranking needs no calibration
     assert figures["calibration"] is figures["calibration_error"] is figures["decisions"] is None
+    assert read(bundle / EVALUATION)["gate"] is None
     for page in (bundle / CARD, bundle / REPORT):
         assert "figures that need a calibration are left out" in page.read_text()
     assert "not fitted: every finding is deferred." in (bundle / CARD).read_text()

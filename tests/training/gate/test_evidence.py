@@ -8,17 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.special import expit, logit
+from scipy.special import logit
 
 from candor.decide.gate import Thresholds
 from tests.bundles import THREE
 from tests.training.predictions.written import write_predictions
 from training.__main__ import main
-from training.gate.evidence import answers_of_others, halvings, missed_shares
+from training.gate.evidence import halvings, missed_shares
 from training.gate.evidence_report import as_json, broken, kept, page, simulation_page
 from training.gate.guarantee import Promise
 from training.gate.simulation import NAMES, POPULATIONS, Sites
-from training.gate.thresholds import called, gate_groups, guaranteed
+from training.gate.thresholds import guaranteed
 from training.predictions.table import Predictions
 from training.records import Occasion
 
@@ -55,21 +55,6 @@ def sites(shown: int = 200, women: int = 5) -> Sites:
         group_missed=group_missed,
         ruled_out=np.full(200, 0.25),
     )
-
-
-def test_each_fold_is_answered_by_thresholds_of_the_others() -> None:
-    here = cases()
-    said, groups = expit(here.logits), gate_groups(here.groups)
-    folds = here.patients.astype(int) % 3
-    absent, present = answers_of_others(said, here.labels, here.patients, groups, folds, PROMISE)
-    for fold in range(3):
-        rest, own = folds != fold, folds == fold
-        pairs = guaranteed(said[rest], here.labels[rest], here.patients[rest], {"sex": groups["sex"][rest]}, PROMISE)
-        for k, pair in enumerate(pairs):
-            expected = called(said[own, k], pair, {"sex": groups["sex"][own]})
-            np.testing.assert_array_equal(absent[own, k], expected[0])
-            np.testing.assert_array_equal(present[own, k], expected[1])
-    assert absent[:, :2].any()
 
 
 def test_a_patient_counts_once_by_the_share_of_the_images_that_are_missed() -> None:

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from candor.model.bundle import Bundle, load_bundle, load_model
+from candor.model.bundle import GATE, Bundle, load_bundle, load_model
 from tests.training.calibration.test_calibrate import site
 from training.calibration.calibrate import recalibrate
 from training.calibration.choice import cross_validated
 from training.calibration.prevalence import Prevalence
+from training.gate import out_of_fold
 from training.gate.coverage import Coverage
 from training.gate.fit import fit_gate_to
 from training.gate.guarantee import Promise
@@ -59,7 +60,7 @@ def test_of_other_data_the_bundles_own_answers_count(fitted: Bundle) -> None:
     answers = answers_out_of_fold(fitted, elsewhere)
     np.testing.assert_array_equal(answers.log_odds, fitted.calibration.log_odds(CASES.logits))
     pairs = list(fitted.gate.thresholds.values())
-    absent, present = called_each(fitted.calibration.probabilities(CASES.logits), pairs)
+    absent, present = called_each(fitted.calibration.probabilities(CASES.logits), pairs, {})
     np.testing.assert_array_equal(answers.absent, absent)
     np.testing.assert_array_equal(answers.present, present)
 
@@ -76,3 +77,17 @@ def test_a_workload_is_kept_in_every_fold(fitted: Bundle) -> None:
     fit_gate_to(load_model(path), CASES, Coverage(0.4), NOW)
     answers = answers_out_of_fold(load_bundle(path), CASES)
     assert (answers.absent | answers.present).mean(axis=0) == pytest.approx([0.4] * 3, abs=0.05)
+
+
+def test_what_a_group_defers_is_deferred_out_of_fold_too(fitted: Bundle, tmp_path: Path) -> None:
+    """The few women of these cases are too few to say ABSENT in any fold, and the goal is that of the file."""
+    path = Path(shutil.copytree(fitted.root, tmp_path / "cxr"))
+    sex = np.where(folds_of(CASES.patients) == 0, "F", "M")  # all women in one fold
+    told = replace(CASES, groups={"sex": sex})
+    fit_gate_to(load_model(path), told, Promise(min_auc=0.55, group_confidence=0.7), NOW)
+    answers = answers_out_of_fold(load_bundle(path), told)
+    assert not answers.absent[sex == "F"].any()
+    assert answers.absent[sex == "M"].any()
+    assert out_of_fold._FittedTo.model_validate_json((path / GATE).read_text()).goal == Promise(
+        min_auc=0.55, group_confidence=0.7
+    )

@@ -47,6 +47,7 @@ def _sections(folder: Path, record: Json) -> Iterable[str]:
     )
     yield from _ranking(folder, record)
     yield from _answers(record["unseen"])
+    yield from _gate(record)
     yield from _calibration(folder, record)
     yield from _modes(record["unseen"]["modes"])
     yield from _groups(folder, record["unseen"]["groups"])
@@ -140,6 +141,21 @@ def _answers(unseen: Json) -> Iterable[str]:
         [(display(label), _threshold(f["threshold"]), *_answered(f)) for label, f in found["findings"].items()],
     )
     yield table([f"F1, {name}" for name in found["f1"]], [[with_interval(value) for value in found["f1"].values()]])
+
+
+def _gate(record: Json) -> Iterable[str]:
+    found = record["gate"]
+    if found is None:
+        return
+    yield "## What the gate answers, and what it misses"
+    yield (
+        f"It answers {found['answered']:.1%} of all questions, and at least one question on "
+        f"{found['pictures_with_an_answer']:.1%} of the pictures. Missed is the share of positives that are called "
+        "absent, over all findings: a patient who has a finding counts once, by the share of the pictures showing it. "
+        f"{out_of_fold(record)}"
+    )
+    rows = [(name, of["positives"], with_interval(of["share"])) for name, of in found["missed"].items()]
+    yield table(("patients", "positives", "missed"), rows)
 
 
 def _threshold(value: float | None) -> str:

@@ -15,28 +15,9 @@ from numpy.typing import NDArray
 
 from candor.decide.gate import Thresholds
 from candor.study.findings import Finding
-from training.gate.guarantee import Promise
-from training.gate.thresholds import guaranteed
 from training.measure.evaluation.sample import RESAMPLES, SEED, Record
 from training.statistics.metrics import Floats, interval, patient_weights
 from training.statistics.risk import Bools, ratio
-
-
-def fitted_pairs(
-    labels: Floats, probabilities: Floats, patients: NDArray[np.generic], promise: Promise
-) -> list[Thresholds]:
-    """Fit every finding's two thresholds to the images with a known label, for all patients together.
-
-    Parameters
-    ----------
-    labels, probabilities
-        ``(images, findings)``.
-    patients
-        ``(images,)``.
-    promise
-        What the thresholds must keep.
-    """
-    return guaranteed(probabilities, labels, patients, {}, promise)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,9 +9,10 @@ from candor.decide.gate import Thresholds
 from candor.study.findings import Finding
 from training.gate.guarantee import Promise
 from training.gate.out_of_fold import called_each
+from training.gate.thresholds import guaranteed
 from training.measure.selective.costs import cost_curve
 from training.measure.selective.groups import group_figures
-from training.measure.selective.promises import decided, fitted_pairs, promise_record
+from training.measure.selective.promises import decided, promise_record
 from training.statistics.metrics import Floats, patient_weights
 from training.statistics.signals import closeness, of_image, p_wrong
 
@@ -20,6 +21,11 @@ def drawn(rng: np.random.Generator, images: int) -> tuple[Floats, Floats]:
     """One finding whose probabilities are the true ones."""
     probabilities = rng.beta(1.0, 2.0, (images, 1))
     return (rng.random((images, 1)) < probabilities).astype(np.float64), probabilities
+
+
+def fitted(labels: Floats, probabilities: Floats, promise: Promise) -> Thresholds:
+    """The thresholds of one finding, fitted to one image of each patient."""
+    return guaranteed(probabilities, labels, np.arange(len(labels)), {}, promise)[0]
 
 
 def true_risks(pair: Thresholds) -> tuple[float, float]:
@@ -33,7 +39,7 @@ def true_risks(pair: Thresholds) -> tuple[float, float]:
 
 def test_the_promises_hold_as_often_as_they_say_where_the_risk_is_known() -> None:
     rng, promise = np.random.default_rng(0), Promise(max_missed=0.10, min_precision=0.6, confidence=0.90)
-    pairs = [fitted_pairs(*drawn(rng, 300), np.arange(300), promise)[0] for _ in range(400)]
+    pairs = [fitted(*drawn(rng, 300), promise) for _ in range(400)]
     risks = np.asarray([true_risks(pair) for pair in pairs])
     assert sum(pair.lo is not None for pair in pairs) > 350  # the promise is not kept by silence
     slack = 3 * np.sqrt(0.1 * 0.9 / 400)
@@ -45,9 +51,7 @@ def test_the_promises_hold_as_often_as_they_say_where_the_risk_is_known() -> Non
 def test_images_without_a_known_label_fit_nothing() -> None:
     labels, probabilities = drawn(np.random.default_rng(1), 300)
     more = np.concatenate([labels, np.full((50, 1), np.nan)]), np.concatenate([probabilities, np.zeros((50, 1))])
-    assert fitted_pairs(*more, np.arange(350), Promise()) == fitted_pairs(
-        labels, probabilities, np.arange(300), Promise()
-    )
+    assert fitted(*more, Promise()) == fitted(labels, probabilities, Promise())
 
 
 def test_decisions_by_hand() -> None:
@@ -146,6 +150,6 @@ def test_the_lower_threshold_is_at_least_as_sharp_as_that_of_mapie(seed: int) ->
     )
     controller.calibrate(probabilities, labels[:, 0].astype(int))
     theirs = probabilities[labels > 0] < np.max(controller.valid_predict_params)
-    ours = probabilities[labels > 0] <= fitted_pairs(labels, probabilities, np.arange(400), Promise())[0].lo
+    ours = probabilities[labels > 0] <= fitted(labels, probabilities, Promise()).lo
     assert 0 <= ours.sum() - theirs.sum() <= 4
     assert theirs.any()
