@@ -64,7 +64,7 @@ def test_the_order_of_the_kinds_is_no_other_setting() -> None:
         ("candour:\n  engine: onnx\n", "line 1: unknown setting 'candour'; did you mean 'candor'?"),
         (
             "candor:\n  zzz: 1\n",
-            "known are engine, max_overlays, prevalence, deferral_cost, costs, images_per_batch",
+            "known are engine, max_overlays, prevalence, deferral_cost, costs, rule_out_missed, images_per_batch",
         ),
         ("candor:\n  engine: gpu\n", "line 2: candor.engine is 'gpu'; it must be 'auto', 'onnx' or 'torch'"),
         ("candor:\n  engine: onnx\n  engine: torch\n", "line 3: 'engine' stands there twice"),

@@ -11,14 +11,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom import dcmwrite
 
+import candor
 from candor import RESEARCH_USE
 from candor.model.bundle import STUDY_ANSWER, load_bundle, load_model, load_study_answer
-from candor.study.errors import BundleError, DataError
+from candor.settings import Settings
+from candor.study.errors import BundleError, DataError, SettingsError
 from candor.study.findings import NO_FINDING
+from candor.study.result import AnyAbnormality
+from tests.factory import radiograph_dataset
 from tests.nih import read_nih
 from tests.training.conftest import DAY
 from training.__main__ import EXIT_UNUSABLE, main
+from training.calibration.write_head import shipped_head, write_head
 from training.data.splits import Subset
 from training.records import Occasion
 from training.statistics.metrics import aucs
@@ -216,7 +222,7 @@ def test_what_cannot_be_fitted_is_refused(
     assert main([*arguments, "--max-missed", "1.5"]) == EXIT_UNUSABLE
     model = load_model(random_bundle)
     dataset = read_nih(with_reads, model.findings)
-    with pytest.raises(DataError, match="kept from training"):
+    with pytest.raises(DataError, match="unseen patient"):
         fit_study_answer(model, dataset.only(Subset.TRAIN), with_reads, Options(), TODAY)
     unseen = dataset.only(Subset.UNSEEN)
     write_reads(with_reads, [(unseen.images[0].name, "PERHAPS")])
@@ -226,3 +232,41 @@ def test_what_cannot_be_fitted_is_refused(
     with pytest.raises(DataError, match="all normal or all abnormal"):
         cases_of(model, unseen, with_reads)
     assert not (random_bundle / STUDY_ANSWER).exists()
+
+
+@pytest.mark.parametrize("inputs", ["features", "logits"])
+def test_a_refitted_head_keeps_an_answer_of_features_alone(
+    random_bundle: Path, with_reads: Path, tmp_path: Path, inputs: str
+) -> None:
+    root = Path(shutil.copytree(random_bundle, tmp_path / "cxr"))
+    model = load_model(root)
+    fit_study_answer(model, read_nih(with_reads, model.findings), with_reads, Options(), TODAY)
+    record = json.loads((root / STUDY_ANSWER).read_text())
+    weights = record["weights"] if inputs == "features" else [1.0] * len(model.findings)
+    (root / STUDY_ANSWER).write_text(json.dumps(record | {"inputs": inputs, "weights": weights}))
+    weight, bias = shipped_head(model)
+    folds = np.repeat(weight[np.newaxis], 5, axis=0), np.repeat(bias[np.newaxis], 5, axis=0)
+    changed = write_head(model, (weight + 1, bias), folds, {"data": "made up"})
+    assert changed.weights_sha256 != model.weights_sha256
+    assert (load_study_answer(changed) is not None) == (inputs == "features")
+
+
+def test_a_study_gets_its_answer_from_the_whole_application(
+    random_bundle: Path, with_reads: Path, tmp_path: Path
+) -> None:
+    root = Path(shutil.copytree(random_bundle, tmp_path / "cxr"))
+    model = load_model(root)
+    fit_study_answer(model, read_nih(with_reads, model.findings), with_reads, Options(), TODAY)
+    source = tmp_path / "in"
+    source.mkdir()
+    dcmwrite(source / "a.dcm", radiograph_dataset(view="PA"), enforce_file_format=True)
+    (study,) = candor.assess(source, bundle=root)
+    assert study.answer is not None
+    assert len(study.images) == 1
+    assert study.answer.any_abnormality in (AnyAbnormality.RULED_OUT, AnyAbnormality.NOT_RULED_OUT)
+    assert 0 <= study.answer.priority <= 100
+    assert study.answer.score is not None
+    with pytest.raises(SettingsError, match=r"fitted to 0\.05, 0\.1"):
+        candor.assess(source, bundle=root, settings=Settings(rule_out_missed=0.2))
+    (nothing,) = candor.assess(source, bundle=random_bundle)
+    assert nothing.answer is None
