@@ -189,3 +189,14 @@ def test_a_group_only_ever_turns_an_answer_into_a_deferral(
             continue  # thresholds of groups that cross those of the whole are not fitted
         assert decision in (whole, Decision.DEFERRED)
         assert (decision is Decision.DEFERRED) == (reason is not None)
+
+
+def test_thresholds_of_single_groups_move_too() -> None:
+    groups = {"view": {"AP": Thresholds(0.05, None), "PA": Thresholds(0.2, 0.8)}}
+    moved = Thresholds(0.1, 0.7, groups).moved(-0.5)
+    assert moved.groups == {"view": {name: pair.moved(-0.5) for name, pair in groups["view"].items()}}
+    assert (moved.lo, moved.hi) == (Thresholds(0.1, 0.7).moved(-0.5).lo, Thresholds(0.1, 0.7).moved(-0.5).hi)
+    for name in groups["view"]:
+        for odds in (-3.5, -2.5, -1.0, 1.2, 2.0):
+            before = Thresholds(0.1, 0.7, groups).decide(at(odds), {"view": name})
+            assert moved.decide(at(odds - 0.5), {"view": name}) == before
