@@ -178,7 +178,7 @@ def recalibrate(
     bands = intervals(predictions, kept, maps)
     stored = {f: {**by_finding[f], **({"interval": bands[f]} if f in bands else {})} for f in maps}
     write_calibration(model, refit.calibration, facts, stored)
-    return refit
+    return replace(refit, calibration=load_calibration(model))  # with the intervals
 
 
 def shipped_calibration(model: Model) -> Calibration:

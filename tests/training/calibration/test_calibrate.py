@@ -66,7 +66,7 @@ def test_a_refit_fits_the_frequent_and_keeps_the_rare(bundle: Path) -> None:
     assert 0 < np.nansum(cases.labels[:, 2]) < FEWEST_POSITIVES
     refit = recalibrate(model, cases, THEIR_OWN, NOW)
     maps = list(refit.calibration.maps.values())
-    assert maps[2] == SHIPPED
+    assert replace(maps[2], band=None) == SHIPPED
     for k in (0, 1):
         share = np.nanmean(cases.labels[:, k])
         assert maps[k].fitted_prevalence == maps[k].assumed_prevalence == pytest.approx(share, abs=0.01)
@@ -101,7 +101,7 @@ def test_a_map_that_is_right_is_kept_at_the_prevalence_of_the_site(bundle: Path)
     for finding in kept[:-1]:
         assert maps[finding].curve == right[finding].curve
         assert maps[finding].assumed_prevalence == pytest.approx(right[finding].fitted_prevalence, abs=0.01)
-    assert maps[THREE[2]] == right[THREE[2]]
+    assert replace(maps[THREE[2]], band=None) == right[THREE[2]]
 
 
 def test_the_refit_that_is_loaded_is_the_one_that_was_made(bundle: Path) -> None:
