@@ -120,6 +120,8 @@ class StudyModel:
         The View Positions of the pictures that the thresholds were fitted to; no other view is ruled out.
     description
         One line: what the model was fitted to.
+    fitted_to
+        The site or the data set whose patients it was fitted to; None where it is not known.
     """
 
     inputs: Inputs
@@ -131,6 +133,7 @@ class StudyModel:
     rule_outs: tuple[RuleOut, ...]
     views: frozenset[str]
     description: str
+    fitted_to: str | None = None
 
     def score(self, logits: NDArray[np.floating], features: NDArray[np.floating]) -> float:
         """Return the score of one picture, in log-odds.
@@ -260,6 +263,7 @@ class StudyAnswerFile(Record):
 
     description: Text
     weights_sha256: Text
+    data: Text | None = None
     inputs: Inputs
     weights: tuple[float, ...]
     intercept: float
@@ -281,4 +285,5 @@ class StudyAnswerFile(Record):
             rule_outs=self.rule_out,
             views=frozenset(self.views),
             description=self.description,
+            fitted_to=self.data,
         )

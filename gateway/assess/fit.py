@@ -12,7 +12,6 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from candor.decide.gate import Thresholds
 from candor.model.bundle import Bundle, find_bundle, load_bundle
 from candor.settings import Settings as OwnSettings
 from candor.settings import load_settings as load_own_settings
@@ -28,7 +27,6 @@ NODE: Final = "the node"
 
 LONGEST_REASON: Final = 200
 
-_CLOSED: Final = Thresholds(None, None)
 _UNNAMED: Final = "patients that the bundle does not name"
 
 
@@ -41,14 +39,14 @@ class Fit:
     bundle_sha256
         The bundle.
     foreign
-        The other sites or data sets that it was fitted to; "" where it was fitted to the site's own cases, or where it
-        answers nothing.
+        What was fitted to other patients than the site's own, each with their site or data set: ``("the gate", "NIH
+        ChestX-ray14")``. Empty where nothing is answered by such a fit.
     site
         The site, as the node's settings name it; None where they do not.
     """
 
     bundle_sha256: str
-    foreign: str
+    foreign: tuple[tuple[str, str], ...]
     site: str | None
 
     @property
@@ -57,7 +55,8 @@ class Fit:
         if not self.foreign:
             return ""
         site = f"to this site ({self.site})" if self.site else "to this site (gateway.yaml names none: set `site`)"
-        return f"the gate was fitted to {self.foreign}, not {site}"
+        fits = " and ".join(f"{part} was fitted to {source}" for part, source in self.foreign)
+        return f"{fits}, not {site}"
 
     def permit(self, reason: str | None) -> ForeignFit | None:
         """Return the permission to go live with a fit to other patients; None where the fit needs none.
@@ -77,34 +76,44 @@ class Fit:
         said = " ".join((reason or "").split())
         if not said:
             raise SettingsError(
-                f"{self.problem}; run `candor model calibrate` and `candor model fit-gate --site` on your cases "
-                "(docs/how-to/refit-calibration.md), or say `live --foreign-fit REASON`"
+                f"{self.problem}; fit it to your cases (`candor model calibrate`, `fit-gate`, `fit-study-answer`; "
+                "docs/how-to/refit-calibration.md), or say `live --foreign-fit REASON`"
             )
         if len(said) > LONGEST_REASON:
             raise SettingsError(f"the reason has {len(said)} characters; give at most {LONGEST_REASON}")
-        return ForeignFit(self.bundle_sha256, self.foreign, said)
+        return ForeignFit(self.bundle_sha256, " and ".join(sorted({source for _, source in self.foreign})), said)
 
 
 def fit_of(bundle: Bundle, own: OwnSettings, site: str | None) -> Fit:
-    """Return what the answers rest on: the fit of the gate, and that of the calibration where costs decide.
+    """Return what the answers rest on: what decides in the settings, and can answer anything.
 
     Parameters
     ----------
     bundle
         The model bundle.
     own
-        The application's settings, with the site's costs.
+        The application's settings, with the site's costs and its promise for the study as a whole.
     site
         The site, as the node's settings name it.
+
+    Raises
+    ------
+    SettingsError
+        The bundle has no threshold with that promise.
     """
-    gate = bundle.gate.with_costs(own.cost_table)
-    sources = set()
-    if any(pair != _CLOSED for finding, pair in gate.thresholds.items() if finding not in gate.costs):
-        sources.add(gate.fitted_to or _UNNAMED)
+    gate, calibration, study = bundle.gate.with_costs(own.cost_table), bundle.calibration, bundle.study_answer
+    by_threshold = [pair for finding, pair in gate.thresholds.items() if finding not in gate.costs]
+    rule_out = study.rule_out(own.rule_out_missed) if study is not None else None
+    fits: list[tuple[str, str | None]] = []
+    if any((pair.lo, pair.hi) != (None, None) for pair in by_threshold):
+        fits.append(("the gate", gate.fitted_to))
     if gate.costs:
-        sources.add(bundle.calibration.origin.site if bundle.calibration.origin else _UNNAMED)
-    foreign = {source for source in sources if _plain(source) != _plain(site or "")}
-    return Fit(bundle.sha256, " and ".join(sorted(foreign)), site)
+        fits.append(("the calibration", calibration.origin.site if calibration.origin else None))
+    if study is not None and rule_out is not None and rule_out.threshold is not None:
+        fits.append(("the answer for the study", study.fitted_to))
+    named = [(part, source or _UNNAMED) for part, source in fits]
+    foreign = tuple((part, source) for part, source in named if _plain(source) != _plain(site or ""))
+    return Fit(bundle.sha256, foreign, site)
 
 
 def load_fit(settings: Settings) -> Fit:

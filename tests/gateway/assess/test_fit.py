@@ -8,10 +8,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import numpy as np
 import pytest
 
 from candor.decide.calibration import Calibration, Origin
 from candor.decide.gate import Gate, Thresholds
+from candor.decide.percentiles import POINTS
+from candor.decide.study_answer import RuleOut, StudyModel
 from candor.model.bundle import Bundle
 from candor.settings import Settings as OwnSettings
 from candor.study.errors import SettingsError
@@ -31,53 +34,84 @@ from tests.gateway.network import image
 from tests.gateway.node import FakeApplication, Node
 
 SHA = "b" * 64
-FOREIGN = Fit(SHA, "NIH ChestX-ray14", "St Elsewhere")
+FOREIGN = Fit(SHA, (("the gate", "NIH ChestX-ray14"),), "St Elsewhere")
 PERMITTED = ForeignFit(SHA, "NIH ChestX-ray14", "a trial until May")
 OPEN, CLOSED = Thresholds(0.1, 0.9), Thresholds(None, None)
 COSTS = {"missed": 5, "false_alarm": 1, "deferral": 0.2}
 
 
 def bundle(
-    mass: Thresholds, nodule: Thresholds = CLOSED, fitted_to: str | None = "NIH", calibrated: str | None = "NIH"
+    mass: Thresholds,
+    nodule: Thresholds = CLOSED,
+    fitted_to: str | None = "NIH",
+    calibrated: str | None = "NIH",
+    study: StudyModel | None = None,
 ) -> Bundle:
     """As much of a bundle as says what it was fitted to."""
     gate = Gate({Finding.MASS: mass, Finding.NODULE: nodule}, "made up", fitted_to=fitted_to)
     origin = Origin(calibrated, date(2026, 1, 1), 9) if calibrated else None
-    return cast(Bundle, SimpleNamespace(gate=gate, calibration=Calibration({}, "made up", origin), sha256=SHA))
+    calibration = Calibration({}, "made up", origin)
+    return cast(Bundle, SimpleNamespace(gate=gate, calibration=calibration, study_answer=study, sha256=SHA))
+
+
+def study_model(threshold: float | None, fitted_to: str | None = "NIH") -> StudyModel:
+    """A model of the answer for a study with one promise."""
+    none = np.zeros(POINTS)
+    promises = (RuleOut(0.05, 0.9, threshold),)
+    return StudyModel("logits", none, 0.0, none, none, 0.5, promises, frozenset(), "made up", fitted_to)
+
+
+GATE, CALIBRATION, STUDY = "the gate", "the calibration", "the answer for the study"
+NOBODY = "patients that the bundle does not name"
 
 
 @pytest.mark.parametrize(
-    ("made", "costs", "site", "foreign"),
+    ("made", "own", "site", "foreign"),
     [
-        (bundle(OPEN), None, None, "NIH"),
-        (bundle(OPEN), None, "St Elsewhere", "NIH"),
-        (bundle(OPEN, fitted_to="St  elsewhere "), None, "St Elsewhere", ""),
-        (bundle(CLOSED), None, "St Elsewhere", ""),
-        (bundle(Thresholds(0.1, None)), None, None, "NIH"),
-        (bundle(OPEN, fitted_to=None), None, "St Elsewhere", "patients that the bundle does not name"),
-        (bundle(CLOSED), {"Mass": COSTS}, "St Elsewhere", "NIH"),
-        (bundle(CLOSED, calibrated=None), {"Mass": COSTS}, "St Elsewhere", "patients that the bundle does not name"),
-        (bundle(OPEN, calibrated="St Elsewhere"), {"default": COSTS}, "St Elsewhere", ""),
-        (bundle(OPEN, OPEN, "Here", "There"), {"Mass": COSTS}, None, "Here and There"),
+        (bundle(OPEN), {}, None, [(GATE, "NIH")]),
+        (bundle(OPEN), {}, "St Elsewhere", [(GATE, "NIH")]),
+        (bundle(OPEN, fitted_to="St  elsewhere "), {}, "St Elsewhere", []),
+        (bundle(CLOSED), {}, "St Elsewhere", []),
+        (bundle(Thresholds(0.1, None)), {}, None, [(GATE, "NIH")]),
+        (bundle(OPEN, fitted_to=None), {}, "St Elsewhere", [(GATE, NOBODY)]),
+        (bundle(CLOSED), {"costs": {"Mass": COSTS}}, "St Elsewhere", [(CALIBRATION, "NIH")]),
+        (bundle(CLOSED, calibrated=None), {"costs": {"Mass": COSTS}}, "St Elsewhere", [(CALIBRATION, NOBODY)]),
+        (bundle(OPEN, calibrated="St Elsewhere"), {"costs": {"default": COSTS}}, "St Elsewhere", []),
+        (
+            bundle(OPEN, OPEN, "Here", "There"),
+            {"costs": {"Mass": COSTS}},
+            None,
+            [(GATE, "Here"), (CALIBRATION, "There")],
+        ),
+        (bundle(CLOSED, study=study_model(1.0)), {}, "St Elsewhere", [(STUDY, "NIH")]),
+        (bundle(CLOSED, study=study_model(1.0, None)), {}, "St Elsewhere", [(STUDY, NOBODY)]),
+        (bundle(CLOSED, study=study_model(None)), {}, "St Elsewhere", []),
+        (bundle(CLOSED, study=study_model(1.0)), {"rule_out_missed": None}, "St Elsewhere", []),
     ],
 )
-def test_answers_rest_on_the_fit_of_the_gate_or_where_costs_decide_of_the_calibration(
-    made: Bundle, costs: dict[str, Any] | None, site: str | None, foreign: str
+def test_answers_rest_on_the_fits_that_can_answer(
+    made: Bundle, own: dict[str, Any], site: str | None, foreign: list[tuple[str, str]]
 ) -> None:
-    fit = fit_of(made, OwnSettings(costs=costs), site)
-    assert fit == Fit(SHA, foreign, site)
+    fit = fit_of(made, OwnSettings(**own), site)
+    assert fit == Fit(SHA, tuple(foreign), site)
     assert bool(fit.problem) == bool(foreign)
+
+
+def test_two_foreign_fits_are_both_named() -> None:
+    fit = Fit(SHA, ((GATE, "NIH"), (STUDY, "Elsewhere")), None)
+    assert fit.problem.startswith("the gate was fitted to NIH and the answer for the study was fitted to Elsewhere")
+    assert fit.permit("a trial") == ForeignFit(SHA, "Elsewhere and NIH", "a trial")
 
 
 def test_the_shipped_bundle_is_fitted_to_chestxray14() -> None:
     work = Work(models=str(ROOT / "models"), application=str(ROOT / "app.yaml"))
-    assert load_fit(Settings(work=work)).foreign == "NIH ChestX-ray14"
-    assert load_fit(Settings(work=work, site="NIH ChestX-ray14")).foreign == ""
+    assert {source for _, source in load_fit(Settings(work=work)).foreign} == {"NIH ChestX-ray14"}
+    assert load_fit(Settings(work=work, site="NIH ChestX-ray14")).foreign == ()
 
 
 def test_a_fit_to_other_patients_needs_a_reason() -> None:
     with pytest.raises(
-        SettingsError, match=r"fitted to NIH ChestX-ray14, not to this site \(St Elsewhere\); run .*REA"
+        SettingsError, match=r"fitted to NIH ChestX-ray14, not to this site \(St Elsewhere\); fit it .*REA"
     ):
         FOREIGN.permit(" \n")
     with pytest.raises(SettingsError, match=r"gateway.yaml names none: set `site`"):
@@ -85,7 +119,7 @@ def test_a_fit_to_other_patients_needs_a_reason() -> None:
     with pytest.raises(SettingsError, match="201 characters; give at most 200"):
         FOREIGN.permit("x" * 201)
     assert FOREIGN.permit(" a trial\nuntil  May ") == PERMITTED
-    own = replace(FOREIGN, foreign="")
+    own = replace(FOREIGN, foreign=())
     assert own.permit("") is own.permit("a trial") is None
 
 
@@ -119,7 +153,7 @@ def test_a_permission_outlasts_a_restart_and_is_for_one_bundle(either: Settings)
         (Mode.LIVE, None, FOREIGN, True),
         (Mode.LIVE, PERMITTED, FOREIGN, False),
         (Mode.LIVE, PERMITTED, replace(FOREIGN, bundle_sha256="c" * 64), True),
-        (Mode.LIVE, None, replace(FOREIGN, foreign=""), False),
+        (Mode.LIVE, None, replace(FOREIGN, foreign=()), False),
         (Mode.SHADOW, None, FOREIGN, False),
     ],
 )

@@ -152,7 +152,7 @@ class FakeWorker(FakeApplication):
 
     def __init__(self, settings: Settings, permission: Callable[[str], ForeignFit | None]) -> None:
         super().__init__()
-        self.fit = Fit("b" * 64, FITTED_TO, settings.site)
+        self.fit = Fit("b" * 64, (("the gate", FITTED_TO),), settings.site)
         self.permission = permission
 
     def __enter__(self) -> FakeWorker:

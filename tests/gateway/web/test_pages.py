@@ -277,7 +277,7 @@ def test_going_live_with_a_fit_to_other_patients_needs_a_reason_for_that_too(pag
     page.settings = page.settings.model_copy(update={"site": "St Elsewhere"})
     client = page.browser(Role.OPERATOR)
     form = client.get("/mode").text
-    assert "the gate was fitted to NIH ChestX-ray14, not to this site (St Elsewhere)" in form
+    assert "was fitted to NIH ChestX-ray14, not to this site (St Elsewhere)" in form
     assert 'name="foreign_fit"' in form
     fields = {"mode": "live", "reason": "audited", "confirmed": "yes"}
     answer = posted(client, "/mode", "/mode", **fields)
