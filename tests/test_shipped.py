@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from pydicom.data import get_testdata_file
 from app import ResidentApplication
 from candor.dicom.check.templates import missing_rows
 from candor.dicom.read.file import read_pixels
-from candor.model.bundle import Bundle, find_bundle, load_bundle
+from candor.model.bundle import METADATA, Bundle, find_bundle, load_bundle
 from candor.model.onnx_engine import OnnxEngine
 from candor.model.preprocess import to_network_input
 from candor.model.torch_engine import TorchEngine
@@ -24,6 +25,8 @@ from candor.study.result_object import KINDS
 from operators.graph.jobs import Job, JobResult
 from tests.conftest import ROOT
 from tests.validators import pixelmed_errors, skip_without_validators, validation_errors
+from training.bundles.provenance import references, run_in_words, runs, weights_licence
+from training.cli.configuration import configured, content
 
 ASSESSED = {
     "DIAGNijmegen__cxr.dcm",
@@ -52,6 +55,35 @@ def result(chest_dicom: Path, tmp_path_factory: pytest.TempPathFactory) -> JobRe
 def test_the_shipped_bundle_serves_all_findings_and_fits_into_git(bundle: Bundle) -> None:
     assert bundle.findings == tuple(Finding)
     assert sum(path.stat().st_size for path in bundle.root.rglob("*") if path.is_file()) < 30e6
+
+
+@pytest.mark.parametrize(
+    "page",
+    ["docs/evidence.md", "docs/evidence-checks.md", "models/cxr/docs/README.md", "models/cxr/docs/evaluation.md"],
+)
+def test_a_page_of_figures_names_the_shipped_bundle(page: str, bundle: Bundle) -> None:
+    named = re.findall(r"[Bb]undle (?:SHA-256 )?([0-9a-f]{12,64})\b", (ROOT / page).read_text())
+    assert named, f"{page} names no bundle"
+    assert [sha256 for sha256 in named if not bundle.sha256.startswith(sha256)] == []
+
+
+def test_the_recipes_are_those_that_made_the_weights(bundle: Bundle) -> None:
+    record = json.loads((bundle.root / METADATA).read_text())["candor"]["training"]
+    written = sorted((bundle.root / "configs").glob("train*.yaml"))
+    made = [configured(path, {}) for path in written]
+    assert [content(parser, "recipe").network for parser in made] == [run["recipe"]["network"] for run in runs(record)]
+    for parser, run in zip(made, runs(record), strict=True):
+        stages = [(stage.side, stage.epochs, stage.peak_learning_rate) for stage in content(parser, "recipe").stages]
+        assert stages == [(s["side"], s["epochs"], s["peak_learning_rate"]) for s in run["recipe"]["stages"]]
+        assert content(parser, "recipe").seed == run["recipe"]["seed"]
+
+
+def test_the_metadata_are_of_this_network(bundle: Bundle) -> None:
+    metadata = json.loads((bundle.root / METADATA).read_text())
+    record = metadata["candor"]["training"]
+    assert metadata["references"] == list(references(record))
+    assert metadata["weights_license"].startswith(weights_licence(record))
+    assert metadata["changelog"][metadata["version"]] == "; ".join(map(run_in_words, runs(record)))
 
 
 def test_the_engines_agree_on_a_real_radiograph(bundle: Bundle) -> None:

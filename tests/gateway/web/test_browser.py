@@ -16,8 +16,8 @@ from gateway.settings import Settings
 from gateway.web.access.accounts import add_user
 from gateway.web.access.roles import Role
 from tests.factory import chest_like
-from tests.gateway.web.browser import CHROMIUM, Browser
 from tests.gateway.web.node import Page
+from tools.browser import CHROMIUM, Browser
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 
