@@ -187,6 +187,15 @@ def test_what_is_not_tried_for_aborts_comes_at_once_and_before_what_aborted(send
     assert sender.state_of_study() == "delivered"
 
 
+def test_what_ended_an_association_goes_after_what_did_not(sender: Sender, archive: Archive) -> None:
+    archive.statuses = [None, 0xA700]
+    report, overlay = sender.both()
+    sender.deliver()
+    sender.clock.pass_s(5)
+    sender.deliver(attempt=2)
+    assert archive.uids() == [overlay, overlay, report]
+
+
 def test_an_object_that_aborts_waits_longer_and_longer_alone(sender: Sender, archive: Archive) -> None:
     """What fails later for the first time begins with the first wait, whatever another object waits."""
     archive.poison = (SecondaryCaptureImageStorage,)
