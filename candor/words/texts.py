@@ -309,7 +309,7 @@ GERMAN: Final = Texts(
         Reason.PROCESSING_FAILED: "Verarbeitung fehlgeschlagen",
         Reason.BETWEEN_THRESHOLDS: "Weder wahrscheinlich noch unwahrscheinlich genug",
         Reason.UNSUPPORTED: "Die Kalibrierfälle stützen keinen Schwellenwert",
-        Reason.GROUP: "Das Versprechen ist für Projektion, Geschlecht oder Alter nicht belegt",
+        Reason.GROUP: "Für Projektion, Geschlecht oder Alter nicht zugesichert",
         Reason.LIKELY_WRONG: "Die Antwort ist zu wahrscheinlich falsch",
         Reason.COST: "Antworten würde mehr kosten als überlassen",
         Reason.CLIPPED: "Ein großer Teil des Bildes ist ganz schwarz oder ganz weiß",
