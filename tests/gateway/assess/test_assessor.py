@@ -163,12 +163,13 @@ def test_a_study_that_another_process_is_at_is_left_to_it_while_it_lives(node_of
     assert (node.study(uid).state, node.study(uid).tries) == ("stored", 2)
 
 
-def test_who_was_paused_past_the_end_of_his_lease_writes_nothing(node: Node) -> None:
+@pytest.mark.parametrize("tries", [2, 1], ids=["next try", "first try of a replay"])
+def test_who_was_paused_past_the_end_of_his_lease_writes_nothing(node: Node, tries: int) -> None:
     uid = waiting(node)
     call = node.application.__call__
 
     def slow(*arguments: Any) -> Any:
-        node.put(uid, executor="successor", tries=2)
+        node.put(uid, executor="successor", tries=tries)
         return call(*arguments)
 
     assessor = node.assessor
@@ -230,6 +231,15 @@ def test_each_try_has_a_folder_of_its_own_and_says_the_same(node: Node) -> None:
     assert [path.name for path in node.application.outputs] == ["1", "2"]
     assert [row.sha256 for row in first] == [row.sha256 for row in second]
     assert [row.file for row in first] != [row.file for row in second]
+
+
+def test_a_replay_writes_where_an_earlier_try_has_written(node: Node) -> None:
+    uid = waiting(node)
+    node.assessor.assess(Study(uid, 1))
+    node.put(uid, state="waiting", tries=0)
+    node.assessor.assess(Study(uid, 1))
+    assert (node.study(uid).state, node.study(uid).tries) == ("stored", 1)
+    assert len(node.application.seen) == 2
 
 
 def test_a_failure_is_tried_again_later_and_parked_after_its_tries(node: Node) -> None:
