@@ -57,7 +57,7 @@ def test_images_without_a_known_label_fit_nothing() -> None:
 def test_decisions_by_hand() -> None:
     labels = np.array([[0.0, 1], [1, np.nan], [1, 0], [0, 0]])
     probabilities = np.array([[0.1, 0.9], [0.2, 0.1], [0.8, 0.5], [0.9, 0.4]])
-    found = decided(labels, *called_each(probabilities, [Thresholds(0.2, 0.8), Thresholds(None, 0.6)]))
+    found = decided(labels, *called_each(probabilities, [Thresholds(0.2, 0.8), Thresholds(None, 0.6)], {}))
     assert found.missed_share[0].tolist() == pytest.approx([1 / 2, 0, 1 / 3])
     assert found.npv[0, 0] == pytest.approx(1 / 2)
     assert np.isnan(found.npv[0, 1])
@@ -73,7 +73,7 @@ def test_the_record_holds_null_where_nothing_is_called() -> None:
     labels, probabilities = drawn(np.random.default_rng(2), 100)
     patients = np.arange(100).astype(np.str_)
     pairs = [Thresholds(None, None)]
-    record = promise_record([Finding.MASS], labels, *called_each(probabilities, pairs), pairs, patients)
+    record = promise_record([Finding.MASS], labels, *called_each(probabilities, pairs, {}), pairs, patients)
     mass = record["findings"]["Mass"]  # type: ignore[index]
     assert (mass["npv"], mass["lo"], mass["deferred_share"]["value"]) == (None, None, 1)
     assert record["pooled"]["answered_in_full"]["value"] == 0  # type: ignore[index]
