@@ -33,10 +33,10 @@ class Picture:
 
 
 def nih_adults(folder: Path) -> list[Picture]:
-    """List the adults among the official test pictures of ChestX-ray14."""
+    """List the adults among the official test pictures of ChestX-ray14 that are not reduced to 128 pixels."""
     return [
         Picture(image.path, image.patient, f"{int(image.age):03d}Y")
-        for image in read_dataset(folder).only(Subset.UNSEEN).images
+        for image in read_dataset(folder).main_part().only(Subset.UNSEEN).images
         if image.age is not None and image.age >= ADULT
     ]
 

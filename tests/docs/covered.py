@@ -24,6 +24,7 @@ ELSEWHERE: Final[Mapping[str, str]] = MappingProxyType(
         "test_is_what_the_code_says",
         "python -m tools.metrics_reference": "tests/tools/test_metrics_reference.py::"
         "test_the_page_is_what_the_code_says",
+        "python -m tools.pictures": "tests/tools/test_pictures.py::test_the_command_makes_them_all",
     }
 )
 """A command, and the test that runs it or what its target runs."""
@@ -46,6 +47,7 @@ VERBS: Final[Mapping[str, str]] = MappingProxyType(
         "audit-shortcuts": "tests/training/checks/test_probe.py",
         "calibration-evidence": "tests/training/calibration/test_calibrate.py",
         "fit-error-model": "tests/training/learned_gate/test_run.py",
+        "fit-study-answer": "tests/training/study_answer/test_fit.py",
         "fit-familiarity": "tests/training/checks/test_familiarity.py",
         "gate-evidence": "tests/training/gate/test_evidence.py",
         "probe": "tests/training/checks/test_probe.py",

@@ -63,7 +63,9 @@ def test_a_network_that_reads_a_token_is_caught(lungs: LungField) -> None:
 
 def test_it_is_caught_on_real_radiographs_too(nih: Path, lungs: LungField) -> None:
     rng = np.random.default_rng(0)
-    pictures = [as_radiograph(read_picture(image.path)) for image in read_dataset(nih, "nih-shared").images[:2600:8]]
+    pictures = [
+        as_radiograph(read_picture(image.path)) for image in read_dataset(nih, "nih-shared").main_part().images[:2600:8]
+    ]
     inputs = [to_network_input(picture, SPEC) for picture in pictures]
     clean = [image[0] * SPEC.std + SPEC.mean for image in inputs]
     tokens = [scaled(planted(pixels, rng)) for pixels in clean]
@@ -178,7 +180,7 @@ def test_a_region_that_speaks_for_the_finding_is_negative() -> None:
 
 def test_regions_cover_the_picture_once_and_batches_are_bounded() -> None:
     engine = Mean()
-    maps = region_map(engine, AS_IT_IS, np.zeros((1, 30, 30), np.float32), SPEC, grid=7)
+    maps = region_map(engine, AS_IT_IS, np.zeros((1, 30, 30), np.float32), InputSpec(30, SPEC.mean, SPEC.std), grid=7)
     assert maps.shape == (1, 7, 7)
     assert np.allclose(maps, 0)
     assert engine.batches == [16, 16, 16, 2]

@@ -26,7 +26,7 @@ SPEC = PcaNetSpec(patch=5, filters=(4, 4), block=8, step=8)
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_nih(tmp_path_factory.mktemp("baseline") / "nih", train_val=70, test=40)
+    return make_nih(tmp_path_factory.mktemp("baseline") / "nih", train_val=160, test=40)
 
 
 @pytest.fixture(scope="module")

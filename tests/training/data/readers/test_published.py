@@ -73,7 +73,7 @@ class TestNih:
         assert len(read_dataset(tmp_path).images) == 4
 
     def test_the_real_selection(self, nih: Path) -> None:
-        dataset = read_dataset(nih)
+        dataset = read_dataset(nih).main_part()
         assert len(dataset.images) == 2664
         assert Counter(image.view for image in dataset.images) == {"PA": 1786, "AP": 878}
         assert Counter(image.sex for image in dataset.images) == {"M": 1432, "F": 1232}
