@@ -50,6 +50,7 @@ VERBS: Final[Mapping[str, str]] = MappingProxyType(
         "fit-study-answer": "tests/training/study_answer/test_fit.py",
         "fit-familiarity": "tests/training/checks/test_familiarity.py",
         "gate-evidence": "tests/training/gate/test_evidence.py",
+        "simulate-promise": "tests/training/gate/test_evidence.py",
         "probe": "tests/training/checks/test_probe.py",
         "region-map": "tests/training/checks/test_probe.py",
         "train-lungs": "tests/training/checks/lungs/test_lungs.py",
