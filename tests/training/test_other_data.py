@@ -102,7 +102,7 @@ def test_unknown_labels_are_no_negatives(fitted: Fitted) -> None:
         assert maps[finding].fitted_prevalence == pytest.approx(np.nanmean(part.labels()[:, k]), abs=0.01)
         assert gate[finding.label]["patients"] == len(
             set(part.patients())
-        )  # the second picture where it alone is known
+        )  # whichever is known
 
 
 def test_a_finding_that_nobody_knows_stays_as_export_left_it_and_all_say_so(fitted: Fitted) -> None:
