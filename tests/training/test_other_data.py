@@ -100,9 +100,7 @@ def test_unknown_labels_are_no_negatives(fitted: Fitted) -> None:
         assert calibration[finding.label]["known"] == known[k]
         assert calibration[finding.label]["positives"] == np.nansum(part.labels()[:, k])
         assert maps[finding].fitted_prevalence == pytest.approx(np.nanmean(part.labels()[:, k]), abs=0.01)
-        assert gate[finding.label]["patients"] == len(
-            set(part.patients())
-        )  # whichever is known
+        assert gate[finding.label]["patients"] == len(set(part.patients()))  # whichever is known
 
 
 def test_a_finding_that_nobody_knows_stays_as_export_left_it_and_all_say_so(fitted: Fitted) -> None:
