@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from candor.study.errors import ReportError
 from candor.study.result_object import Predecessor, ResultObject
-from gateway.jobs.jobs import Jobs
+from gateway.jobs.jobs import Jobs, of_objects
 from gateway.settings import Destination, Settings
 from gateway.store.database import insert_once
 from gateway.store.result_objects import predecessor_from_row, to_row
@@ -93,7 +93,8 @@ def plan_deliveries(
         if wanted and wants(destination, senders):
             new = [item for item in wanted if _plan(connection, item, destination, now)]
             if new:
-                jobs.enqueue_delivery(connection, study, destination.name)
+                occasion = of_objects(item.sop_instance_uid for item in new)
+                jobs.enqueue_delivery(connection, study, destination.name, occasion=occasion)
     uids = [item.sop_instance_uid for item in made]
     theirs = sa.select(sa.func.count()).select_from(deliveries).where(deliveries.c.sop_instance_uid.in_(uids))
     return connection.execute(theirs).scalar_one()

@@ -12,8 +12,9 @@ a retry within a job would hold a slot.
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -77,6 +78,15 @@ def _assess_study(study_instance_uid: str, version: int) -> None:
 @DBOS.workflow(name="make_delivery", max_recovery_attempts=_RECOVERIES)
 def _make_delivery(study_instance_uid: str, version: int, destination: str, attempt: int) -> None:
     _handle(DELIVERIES, Study(study_instance_uid, version), destination, attempt)
+
+
+def of_objects(uids: Iterable[str]) -> str:
+    """Return the occasion of a chain of tries for some objects: a version may get other results later.
+
+    A report that a study was not assessed by its deadline has gone out when its results come; a job under the name of
+    that report's delivery would be none.
+    """
+    return hashlib.sha256(" ".join(sorted(uids)).encode()).hexdigest()[:16]
 
 
 class Jobs:
@@ -165,7 +175,8 @@ class Jobs:
         delay_s
             Before then nobody takes the job.
         occasion
-            Tells a chain of tries that a person or a sweep began anew from the one before it; up to 32 characters.
+            Tells a new chain of tries from those before it: :func:`of_objects`, or the person or the sweep that began
+            it; up to 32 characters.
         """
         token, priority = connection.execute(sa.select(studies.c.token, studies.c.priority).where(study.row)).one()
         name = f"deliver:{token}:{study.version}:{destination}:{attempt}" + (f":{occasion}" if occasion else "")

@@ -19,7 +19,7 @@ from gateway.assess.assessor import ApplicationStopped
 from gateway.assess.deadline import enforce_deadlines, settle_alarms
 from gateway.assess.outcome import earlier_reports, record_objects, wants
 from gateway.assess.unassessed import unassessed_reports
-from gateway.jobs.jobs import DELIVERIES, STUDIES
+from gateway.jobs.jobs import DELIVERIES, STUDIES, of_objects
 from gateway.settings import Settings, Studies, Work
 from gateway.store import schema
 from gateway.store.database import database_now
@@ -88,7 +88,11 @@ def test_live_every_object_goes_to_every_destination_that_takes_it(node_of_eithe
     planned = sorted((row.destination, kinds[row.sop_instance_uid], row.state) for row in node.table(schema.deliveries))
     assert planned == [("pacs", "sc", "due"), ("pacs", "sr", "due"), ("reports", "sr", "due")]
     start = f"deliver:{node.tokens.token(uid)}:1"
-    assert sorted(node.jobs.under_way(DELIVERIES)) == [f"{start}:pacs:0", f"{start}:reports:0"]
+    reports = [uid for uid, kind in kinds.items() if kind == "sr"]
+    assert sorted(node.jobs.under_way(DELIVERIES)) == [
+        f"{start}:pacs:0:{of_objects(kinds)}",
+        f"{start}:reports:0:{of_objects(reports)}",
+    ]
 
 
 def test_a_destination_wants_studies_of_the_senders_that_it_names() -> None:

@@ -113,6 +113,17 @@ def test_a_result_that_comes_late_takes_the_place_of_the_report_of_the_deadline(
     assert named.profiles == {PACS.profile.key}
 
 
+def test_a_result_that_comes_late_has_a_delivery_of_its_own(node: Node) -> None:
+    set_mode(node.database, Mode.LIVE, "operator", node.clock())
+    uid = node.receive(image("a"))
+    node.wait(uid)
+    node.clock.pass_s(901)
+    enforce(node)
+    (first,) = node.jobs.under_way(DELIVERIES)
+    node.assessor.assess(Study(uid, 1))
+    assert len({first, *node.jobs.under_way(DELIVERIES)}) == 2  # under the first one's name it would be no job
+
+
 def test_every_profile_gets_a_report_that_names_its_own_predecessors(node: Node) -> None:
     old = PACS.model_copy(update={"name": "old", "report_class": "enhanced"})
     set_mode(node.database, Mode.LIVE, "operator", node.clock())
