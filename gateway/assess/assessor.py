@@ -193,8 +193,12 @@ class Assessor:
         ApplicationStopped
             The study is queued again, for another process.
         """
+        if self._spool.is_read_only():
+            self._postpone(study, "the spool's disk is read-only: no study is assessed; look at the disk")
+            return
         if self._spool.free_bytes() < _ROOM_BYTES:
-            self._postpone(study)
+            text = f"the spool has less than {_ROOM_BYTES >> 20} MiB free: no study is assessed; free some disk space"
+            self._postpone(study, text)
             return
         attempt = self._claim(study)
         if attempt is None:
@@ -217,14 +221,13 @@ class Assessor:
             log_event("study failed", "error", study=attempt.token, kind=name_of(error), where=place_of(error))
             self._again(attempt, f"processing failed ({name_of(error)})")
 
-    def _postpone(self, study: Study) -> None:
-        """Come back when there may be room again, without counting a try."""
+    def _postpone(self, study: Study, text: str) -> None:
+        """Come back when results may be written again, without counting a try."""
         undone = studies.c.state.in_([StudyState.WAITING.value, StudyState.RUNNING.value])
         with writing(self._database) as connection:
             priority = connection.execute(sa.select(studies.c.priority).where(study.row, undone)).scalar()
             if priority is not None:
                 self._jobs.enqueue_study(connection, study, Priority(priority), _ROOM_S)
-        text = f"the spool has less than {_ROOM_BYTES >> 20} MiB free: no study is assessed; free some disk space"
         raise_alarm(self._database, AlarmKind.DISK, _SUBJECT, text, self._now())
 
     def _claim(self, study: Study) -> Try | None:

@@ -144,6 +144,10 @@ class Spool:
         """How much disk is left to us."""
         return shutil.disk_usage(self.root).free
 
+    def is_read_only(self) -> bool:
+        """Whether the system has made the disk read-only, as it does after an error of the disk."""
+        return bool(os.statvfs(self.root).f_flag & os.ST_RDONLY)
+
     def begin(self) -> Part:
         """Open a part to write to.
 

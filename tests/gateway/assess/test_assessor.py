@@ -285,10 +285,13 @@ def test_what_trying_again_cannot_help_is_parked_at_once(node: Node) -> None:
     assert (node.study(uid).state, node.study(uid).reason) == ("failed", "none of the received files is readable")
 
 
-def test_without_room_on_the_disk_a_study_waits_and_loses_no_try(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("name", "value"), [("free_bytes", 1000), ("is_read_only", True)])
+def test_where_nothing_can_be_written_a_study_waits_and_loses_no_try(
+    node: Node, monkeypatch: pytest.MonkeyPatch, name: str, value: int
+) -> None:
     uid, done = waiting(node), waiting(node, "b")
     node.put(done, state="stored")
-    monkeypatch.setattr(node.spool, "free_bytes", lambda: 1000)
+    monkeypatch.setattr(node.spool, name, lambda: value)
     for each in (uid, done):
         node.assessor.assess(Study(each, 1))
     assert (node.study(uid).state, node.study(uid).tries) == ("waiting", 0)

@@ -111,6 +111,7 @@ def test_no_file_lies_outside(spool: Spool, file: str) -> None:
 
 def test_there_is_some_disk(spool: Spool) -> None:
     assert spool.free_bytes() > 0
+    assert not spool.is_read_only()
 
 
 def test_the_folders_that_files_are_named_in_outlast_a_power_loss(
