@@ -16,7 +16,7 @@ from gateway.deliver.commitment import FailureReason, take
 from gateway.deliver.commitment_request import Committer
 from gateway.receive.receiver import Receiver
 from gateway.settings import Settings
-from gateway.store.schema import commitments, deliveries, destinations
+from gateway.store.schema import commitments, counters, deliveries, destinations
 from gateway.store.spool import Spool
 from gateway.store.states import Mode
 from gateway.store.tokens import Tokens
@@ -124,6 +124,10 @@ def test_a_report_on_a_new_association_is_taken_by_the_receiver(sender: Sender, 
         receiver.stop(5)
     assert sender.states() == ["committed", "committed"]
     assert sender.column(commitments.c.answered) == [sender.clock()]
+    counted = sender.rows(
+        sa.select(counters.c.labels, counters.c.value).where(counters.c.name == "commitment_reports_total")
+    )
+    assert counted == [('destination="pacs",event="1"', 2.0)]
 
 
 def test_a_malformed_report_on_the_same_association_changes_nothing(sender: Sender, committing: Any) -> None:

@@ -112,6 +112,16 @@ def test_what_is_no_data_in_the_middle_of_data(
     assert not list(spool.instances())
 
 
+def test_data_is_taken_out_of_its_pdu() -> None:
+    for fragments in ([b"x"], [b"", b"abc"], [bytes(70_000), b"z"]):
+        items = [(bytes(data), control, context) for context, control, data in _data(memoryview(whole(fragments)))]
+        assert items == [(fragment, 0, 1) for fragment in fragments]
+
+
+def whole(fragments: list[bytes]) -> bytes:
+    return pdu(4, b"".join(item(fragment, 0) for fragment in fragments))
+
+
 @given(st.binary(max_size=40))
 @settings(max_examples=300)
 def test_any_bytes_are_data_or_left_alone(content: bytes) -> None:

@@ -109,6 +109,10 @@ def test_garbage(
     eventually(lambda: any(reasons(caplog)))
 
 
+def test_who_asks_for_no_association_is_told_so(receiver: Receiver) -> None:
+    assert raw(receiver.port, pdu(0x04, b"")) == pdu(0x07, b"\x00\x00\x02\x01")  # A-ABORT: unrecognised PDU
+
+
 def test_half_an_association(receiver: Receiver, database: sa.Engine, spool: Spool) -> None:
     raw(receiver.port, request()[:100])
     assert raw(receiver.port, request()).startswith(b"\x02")  # accepted, then silent

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -288,6 +289,7 @@ def test_an_object_over_the_limit(start: Start, database: sa.Engine, spool: Spoo
     assert answer.Status == 0xC000
     assert "max_object_mib" in answer.ErrorComment
     assert not rows(database)
+    assert not rows(database, schema.alarms)  # the disk has no part in it
     assert not parts(spool)
     assert store(port, image()).Status == 0x0000
 
@@ -643,6 +645,14 @@ def test_stopping_lets_an_answer_out_that_is_about_to_be_sent(
     stopper.join(60)
     assert not stopper.is_alive()
     assert len(rows(database)) == 1
+
+
+def test_a_receiver_that_was_stopped_takes_no_connection(start: Start) -> None:
+    receiver = start()
+    port = receiver.port
+    receiver.stop(0.0)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), 60)
 
 
 def test_the_port_of_a_receiver_that_does_not_listen(
