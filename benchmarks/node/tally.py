@@ -1,8 +1,8 @@
 """Count what became of every study that a node acknowledged: delivered or told by its deadline, lost, twice, or silent.
 
-A study is *delivered* to a destination when a report of an assessment has come there. It is *told* when a report has
-come that nothing was assessed, or an alarm about the study or the destination is open. An alarm about the whole node
-tells too, but only until the end of the trial: then the study itself must be delivered or told.
+A study is *delivered* to a destination when a report of its newest version's assessment has come there. It is *told*
+when a report has come that nothing was assessed, or an alarm about the study or the destination is open. An alarm about
+the whole node tells too, but only until the end of the trial: then the study itself must be delivered or told.
 """
 
 from __future__ import annotations
@@ -82,6 +82,8 @@ class Evidence:
         Of the studies that the node knows.
     assessed
         Studies of which a version was assessed.
+    newest
+        The newest version of each study.
     made
         Study and version of each report that the node made, by SOP Instance UID.
     missing
@@ -95,6 +97,7 @@ class Evidence:
     acknowledged: Mapping[str, float]
     tokens: Mapping[str, str]
     assessed: frozenset[str]
+    newest: Mapping[str, int]
     made: Mapping[str, tuple[str, int]]
     missing: frozenset[str]
     arrivals: Sequence[Arrival]
@@ -137,7 +140,7 @@ def row(evidence: Evidence, destination: str) -> Row:
         Its name.
     """
     here = [each for each in evidence.arrivals if each.destination == destination]
-    delivered = {each.study for each in here if each.assessed}
+    delivered = {each.study for each in here if each.assessed and _is_newest(evidence, each)}
     told = {study for study in evidence.acknowledged if _told(evidence, study, here, destination)}
     answered = (delivered - evidence.tainted) | told
     late = {study for study in evidence.acknowledged if not _in_time(evidence, study, here, destination)}
@@ -151,6 +154,11 @@ def row(evidence: Evidence, destination: str) -> Row:
         twice=_twice(evidence, here),
         silent=len((known - answered) | late),
     )
+
+
+def _is_newest(evidence: Evidence, arrival: Arrival) -> bool:
+    study, version = evidence.made.get(arrival.uid, (arrival.study, 0))
+    return version >= evidence.newest.get(study, 0)
 
 
 def _told(evidence: Evidence, study: str, here: Sequence[Arrival], destination: str) -> bool:
@@ -244,12 +252,13 @@ def made(database: sa.Engine) -> dict[str, tuple[str, int]]:
     return {row.sop_instance_uid: (row.study_instance_uid, row.version) for row in rows}
 
 
-def known_studies(database: sa.Engine) -> tuple[dict[str, str], frozenset[str]]:
-    """Return the token of each study, and the studies of which a version was assessed."""
+def known_studies(database: sa.Engine) -> tuple[dict[str, str], frozenset[str], dict[str, int]]:
+    """Return the token of each study, the studies of which a version was assessed, and each one's newest version."""
     with database.connect() as connection:
-        rows = connection.execute(sa.select(studies)).all()
+        rows = connection.execute(sa.select(studies).order_by(studies.c.version)).all()
     tokens = {row.study_instance_uid: row.token for row in rows}
-    return tokens, frozenset(row.study_instance_uid for row in rows if row.disposition is not None)
+    assessed = frozenset(row.study_instance_uid for row in rows if row.disposition is not None)
+    return tokens, assessed, {row.study_instance_uid: row.version for row in rows}
 
 
 def markdown(rows: Sequence[tuple[str, Row | str]]) -> str:

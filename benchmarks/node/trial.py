@@ -218,16 +218,19 @@ class Trial:
 
     def rows(self) -> dict[str, tally.Row]:
         """Count now, for each destination."""
+        # First what came: a report that comes during the count is else one that the node does not know.
+        arrivals = tally.arrivals({name: archive.folder for name, archive in self.archives.items()})
         database = self.it.database()
         try:
-            tokens, assessed = tally.known_studies(database)
+            tokens, assessed, newest = tally.known_studies(database)
             evidence = tally.Evidence(
                 acknowledged=dict(self._acknowledged),
                 tokens=tokens,
                 assessed=assessed,
+                newest=newest,
                 made=tally.made(database),
                 missing=tally.missing(database, self.spool, dict(self._sent)),
-                arrivals=tally.arrivals({name: archive.folder for name, archive in self.archives.items()}),
+                arrivals=arrivals,
                 alarms=tally.kept_alarms(database, list(self.webhook.alarms)),
                 limit_s=self.scale.deadline_s + GRACE_S,
                 tainted=frozenset(self.tainted),

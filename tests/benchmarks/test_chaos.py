@@ -28,6 +28,7 @@ BASE = Evidence(
     acknowledged={"study": 0.0},
     tokens={"study": "token"},
     assessed=frozenset({"study"}),
+    newest={"study": 1},
     made={"uid": ("study", 1)},
     missing=frozenset(),
     arrivals=[],
@@ -45,6 +46,13 @@ def counted(**changes: Any) -> tuple[int, ...]:
 
 def test_a_result_in_time_is_delivered() -> None:
     assert counted(arrivals=[ANSWERED]) == (1, 0, 0, 0, 0)
+
+
+def test_an_older_version_is_no_answer() -> None:
+    made = {"uid": ("study", 1), "second": ("study", 2)}
+    assert counted(arrivals=[ANSWERED], newest={"study": 2}, made=made) == (0, 0, 0, 0, 1)
+    second = dataclasses.replace(ANSWERED, uid="second")
+    assert counted(arrivals=[ANSWERED, second], newest={"study": 2}, made=made) == (1, 0, 0, 0, 0)
 
 
 def test_nothing_is_silence() -> None:
