@@ -1,4 +1,4 @@
-"""The verbs about a bundle: import-weights, export, fit-percentiles and evaluate."""
+"""The verbs about a bundle: import-weights, export, soft-labels, fit-percentiles and evaluate."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ def add_bundle_verbs(add: AddVerb) -> None:
     """Add the verbs to a command line."""
     _add_import_weights(add)
     _add_export(add)
+    _add_soft_labels(add)
     _add_fit_percentiles(add)
     _add_evaluate(add)
 
@@ -83,6 +84,30 @@ def _export(options: argparse.Namespace) -> None:
     with TemporaryDirectory() as scratch:
         joined = join([read_trained(folder) for folder in options.members], Path(scratch))
         print(export(joined, options.bundle, smaller, edition))
+
+
+def _add_soft_labels(add: AddVerb) -> None:
+    text = (
+        "Classify the pictures of a data set that are for training, and write the probabilities: a table for train "
+        "--soft-labels, by which the bundle teaches another network."
+    )
+    verb = add(_soft_labels, "soft-labels", text)
+    add_bundle(verb)
+    add_data(verb)
+    verb.add_argument("--with", type=Path, dest="other", metavar="CSV", help="another such table, to average with")
+    verb.add_argument("--out", type=Path, default=Path("soft.csv.gz"), help="table to write")
+
+
+def _soft_labels(options: argparse.Namespace) -> None:
+    from candor.model.bundle import load_model
+    from training.cli.inputs import data_of
+    from training.data.soft_labels import read_soft_labels
+    from training.predictions.teacher import write_soft_labels
+
+    model = load_model(options.bundle)
+    other = None if options.other is None else read_soft_labels(options.other)
+    written = write_soft_labels(model, data_of(options, model), options.out, other)
+    print(f"{options.out}: {written} pictures")
 
 
 def _add_fit_percentiles(add: AddVerb) -> None:

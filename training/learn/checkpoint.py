@@ -54,6 +54,17 @@ def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
     _write_whole(path, dict(weights), None)
 
 
+def halved(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights with those of convolutions and linear layers rounded to half precision, as float32.
+
+    Parameters
+    ----------
+    weights
+        Tensors by name; vectors, such as those of batch normalisation, stay as they are.
+    """
+    return {name: tensor.half().float() if tensor.dim() > 1 else tensor for name, tensor in weights.items()}
+
+
 def _write_whole(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None) -> None:
     # Not candor.files.durable's file: safetensors writes to a path, and otherwise the checkpoint is in memory twice.
     partial = path.with_name(path.name + ".partial")

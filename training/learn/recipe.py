@@ -102,6 +102,8 @@ class Recipe:
         for the labels only. See :mod:`training.data.soft_labels`.
     patience
         Epochs without a better validation AUC after which a stage ends; None for no limit.
+    half_weights
+        Whether the kept weights are rounded to half precision, so that a file in half precision is the same network.
     keep
         One of :data:`KEPT`: the last weights, or those of the last stage's epoch with the best validation AUC.
     checkpoint_steps
@@ -136,6 +138,7 @@ class Recipe:
     soft_labels: str | None = None
     soft_weight: float = 0.5
     patience: int | None = None
+    half_weights: bool = False
     keep: str = "last"
     checkpoint_steps: int = 200
     workers: int = 0

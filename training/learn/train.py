@@ -16,7 +16,7 @@ from training.data.readers import Dataset
 from training.data.shares import shares
 from training.data.splits import SPLITS, Subset
 from training.distributed import process_group, rank
-from training.learn.checkpoint import write_weights
+from training.learn.checkpoint import halved, write_weights
 from training.learn.learner import make_learner
 from training.learn.recipe import Recipe
 from training.learn.trainer import Trainer
@@ -62,7 +62,8 @@ def train(dataset: Dataset, work: Path, recipe: Recipe, *, resume: bool = False,
         trainer = Trainer(learner, work, recipe, resume=resume, board=board)
         trainer.run()
         if not rank():
-            write_weights(work / "model.safetensors", trainer.kept_state())
+            kept = trainer.kept_state()
+            write_weights(work / "model.safetensors", halved(kept) if recipe.half_weights else kept)
             write_json(work / "splits.json", dataset.splits())
             write_json(work / "train.json", trainer.record() | summary(learner.learning.frontal))
     return work / "model.safetensors"

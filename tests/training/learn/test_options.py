@@ -272,3 +272,10 @@ def test_the_mean_auc_leaves_out_what_is_unknown_or_undefined() -> None:
 def test_an_impossible_option_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         replace(RECIPE, **changes)
+
+
+def test_weights_in_half_precision_are_stored_without_loss(dataset: Dataset, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, half_weights=True)
+    weights = load_file(train(dataset, tmp_path, recipe))
+    assert all(torch.equal(tensor, tensor.half().float()) for tensor in weights.values() if tensor.dim() > 1)
+    assert any(tensor.dim() == 1 for tensor in weights.values())
