@@ -351,11 +351,13 @@ def test_a_study_that_has_ended_is_watched_no_more(
     seen: list[object] = []
 
     class Watchdog:
+        daemon = False
+
         def __init__(self, seconds: float, _: object) -> None:
             seen.append(seconds)
 
         def start(self) -> None:
-            seen.append("start")
+            seen.append("start" if self.daemon else "start, and hold the process")
 
         def cancel(self) -> None:
             seen.append("cancel")

@@ -57,6 +57,16 @@ def test_every_object_goes_out_as_its_file_is_the_report_first(sender: Sender, a
     assert sender.queue.queued == []
 
 
+def test_each_object_goes_before_those_that_matter_less(sender: Sender, archive: Archive) -> None:
+    sender.study()
+    made = []
+    for kind in ("pm", "sc", "gsps", "ko", "sr"):
+        made.append(sender.result(kind))
+        sender.clock.pass_s(1)
+    sender.deliver()
+    assert archive.uids() == made[::-1]
+
+
 def test_a_study_that_was_not_assessed_ends_so(sender: Sender) -> None:
     sender.both()
     sender.change("studies", disposition=Disposition.NOT_ASSESSED.value)
@@ -493,6 +503,16 @@ def test_no_two_jobs_of_a_destination_have_one_number(sender: Sender, archive: A
     assert len(numbers) == 3
     assert len(set(numbers)) == 3
     assert sender.states() == ["sent", "sent"]
+
+
+def test_a_job_has_the_number_of_tries_of_its_study_at_its_destination(sender: Sender, archive: Archive) -> None:
+    archive.statuses = [0xA700]
+    report, _ = sender.both()
+    copy = {"sop_instance_uid": report, "destination": "other", "state": "due", "due": sender.clock(), "tries": 10}
+    sender.execute(deliveries.insert().values(copy | {"reason": ""}))
+    sender.result("sc", study=sender.study(uid=OTHER), tries=100)
+    sender.deliver()
+    assert [item[1:3] for item in sender.queue.queued] == [("pacs", 2)]
 
 
 def test_a_job_is_about_one_study_and_one_destination(sender: Sender, archive: Archive) -> None:

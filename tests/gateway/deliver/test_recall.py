@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import sqlalchemy as sa
 from pydicom import Dataset
@@ -69,6 +71,7 @@ def test_a_note_goes_to_whoever_has_the_results(sender: Sender, archive: Archive
     sender.deliver()
     assert archive.uids() == [report, overlay, str(note.SOPInstanceUID)]
     assert sender.states() == ["recalled", "recalled", "sent"]
+    assert sender.delivery(note.SOPInstanceUID).tries == 1
     assert acts(sender) == [("ann", "recall", "Rejected for Patient Safety Reasons: pacs")]
 
 
@@ -89,6 +92,16 @@ def test_results_that_go_nowhere_are_not_called_recalled(sender: Sender) -> None
     (found,) = answers_to(sender.database, STUDY)
     assert (found.unsent, found.destinations, found.is_recalled) == (0, (), False)
     assert line_of(found).endswith("sent nowhere, 0 deliveries not tried yet")
+
+
+def test_a_line_says_what_is_to_be_recalled(sender: Sender) -> None:
+    sender.both()
+    sender.deliver()
+    (found,) = answers_to(sender.database, STUDY)
+    assert line_of(found) == (
+        f"{STUDY} version 1: deferred, model abababababababab, 2 objects, may be at pacs, 0 deliveries not tried yet"
+    )
+    assert ": no disposition, model none, " in line_of(replace(found, disposition=None, bundle_sha256=None))
 
 
 def test_results_of_all_kinds_are_rejected_after_what_refers_to_them(sender: Sender, archive: Archive) -> None:

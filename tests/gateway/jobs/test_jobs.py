@@ -232,9 +232,19 @@ def test_a_lease_outlives_a_database_that_is_away(node: Node, monkeypatch: pytes
     lease.stop()
 
 
+def test_jobs_that_are_brought_back_are_counted_and_logged(
+    database: sa.Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    counts = iter((0, 3))
+    lease = Lease(database, "here", lambda dead: next(counts))
+    assert [lease.sweep(), lease.sweep()] == [0, 3]
+    assert [record.facts for record in caplog.records if record.message == "jobs taken over"] == [{"count": 3}]
+
+
 def test_a_lease_without_its_database_goes_on_turning_and_says_so_once(
     database: sa.Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO, "candor.gateway")
     turns = threading.Semaphore(0)
     lease = Lease(database, new_executor_id(), lambda dead: 0, ttl_s=0.04, turned=turns.release)
     lease.start()
@@ -245,6 +255,7 @@ def test_a_lease_without_its_database_goes_on_turning_and_says_so_once(
         assert turns.acquire(timeout=60)
     with writing(database) as connection:
         connection.execute(sa.text("ALTER TABLE away RENAME TO leases"))
+    wait_for(lambda: any(record.message == "lease could not be extended: over" for record in caplog.records))
     lease.stop()
     said = [record for record in caplog.records if record.message == "lease could not be extended"]
     assert 1 <= len(said) <= 2  # the lease may look while the table is being renamed

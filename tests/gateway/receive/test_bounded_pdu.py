@@ -112,6 +112,18 @@ def test_what_is_no_data_in_the_middle_of_data(
     assert not list(spool.instances())
 
 
+@pytest.mark.parametrize("odd", [pdu(4, struct.pack(">L", 3)), pdu(2, bytes(68))], ids=["cut item", "accept"])
+def test_data_with_something_odd_in_its_middle_is_not_acknowledged(receiver: Receiver, odd: bytes) -> None:
+    sent = image()
+    data = encode(sent, False, True) or b""
+    with socket.create_connection(("127.0.0.1", receiver.port), 60) as connection:
+        connection.sendall(_request(receiver))
+        connection.recv(4096)
+        begun, rest = item(command(sent), 3) + item(data[:100], 0), item(data[100:], 2)
+        connection.sendall(pdu(4, begun) + odd + pdu(4, rest))
+        assert connection.recv(4096)[:1] == b"\x07"  # A-ABORT
+
+
 def test_data_is_taken_out_of_its_pdu() -> None:
     for fragments in ([b"x"], [b"", b"abc"], [bytes(70_000), b"z"]):
         items = [(bytes(data), control, context) for context, control, data in _data(memoryview(whole(fragments)))]

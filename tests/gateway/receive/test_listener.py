@@ -59,6 +59,11 @@ def reasons(caplog: pytest.LogCaptureFixture) -> list[object]:
     return [record.facts.get("reason") for record in caplog.records if record.name == "candor.gateway"]
 
 
+def peers(caplog: pytest.LogCaptureFixture, event: str) -> set[object]:
+    """Where the connections of some log lines came from."""
+    return {record.facts["peer"] for record in caplog.records if record.message == event}
+
+
 def eventually(holds: Callable[[], bool]) -> None:
     """Wait until something holds that another thread is about to bring about."""
     deadline = time.monotonic() + 60
@@ -109,8 +114,9 @@ def test_garbage(
     eventually(lambda: any(reasons(caplog)))
 
 
-def test_who_asks_for_no_association_is_told_so(receiver: Receiver) -> None:
+def test_who_asks_for_no_association_is_told_so(receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
     assert raw(receiver.port, pdu(0x04, b"")) == pdu(0x07, b"\x00\x00\x02\x01")  # A-ABORT: unrecognised PDU
+    assert peers(caplog, "connection ended") == {"127.0.0.1"}
 
 
 def test_half_an_association(receiver: Receiver, database: sa.Engine, spool: Spool) -> None:
@@ -200,6 +206,7 @@ def test_connections_without_an_association_are_limited(
         for connection in idle:
             connection.close()
     assert "too many connections from this address are open" in reasons(caplog)
+    assert peers(caplog, "connection refused") == {"127.0.0.1"}
     eventually(lambda: serves(receiver, database, spool))
 
 
@@ -219,7 +226,12 @@ def test_a_connection_that_gets_no_thread_gives_its_slot_back(
 
 
 def test_a_handshake_that_is_not_made_holds_nobody_up(
-    settings: Settings, database: sa.Engine, spool: Spool, tokens: Tokens, tmp_path_factory: pytest.TempPathFactory
+    settings: Settings,
+    database: sa.Engine,
+    spool: Spool,
+    tokens: Tokens,
+    tmp_path_factory: pytest.TempPathFactory,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     from gateway.dimse.tls import client_context
     from gateway.settings import Tls
@@ -234,6 +246,7 @@ def test_a_handshake_that_is_not_made_holds_nobody_up(
     with socket.create_connection(("127.0.0.1", receiver.port), 60) as silent:
         assert store(receiver.port, image(), tls=client_context(tls)).Status == 0x0000
         assert silent.recv(1) == b"", "it is ended after the time-out"
+    eventually(lambda: peers(caplog, "connection failed") == {"127.0.0.1"})
     receiver.stop(0.0)
 
 

@@ -584,7 +584,7 @@ def test_a_thousand_images_from_eight_associations(start: Start, database: sa.En
 def test_stopping_lets_a_message_finish_and_ends_idle_associations(
     start: Start, database: sa.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    receiver = start()
+    receiver = start(idle_timeout_s=600.0)
     reached, goes_on = threading.Event(), threading.Event()
     real = Spool.keep
 
@@ -645,6 +645,14 @@ def test_stopping_lets_an_answer_out_that_is_about_to_be_sent(
     stopper.join(60)
     assert not stopper.is_alive()
     assert len(rows(database)) == 1
+
+
+def test_no_thread_of_a_receiver_keeps_a_process_that_wants_to_end(start: Start) -> None:
+    before = set(threading.enumerate())
+    start()
+    begun = set(threading.enumerate()) - before
+    assert begun
+    assert all(thread.daemon for thread in begun)
 
 
 def test_a_receiver_that_was_stopped_takes_no_connection(start: Start) -> None:

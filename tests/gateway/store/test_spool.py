@@ -35,6 +35,8 @@ def test_a_part_that_is_discarded_leaves_nothing(spool: Spool) -> None:
     part.write(b"x")
     part.discard()
     part.discard()
+    with pytest.raises(ValueError, match="closed"):
+        part.write(b"x")
     assert not list((spool.root / "incoming").iterdir())
 
 
