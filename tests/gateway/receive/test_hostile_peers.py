@@ -324,8 +324,8 @@ def test_associations_of_strangers_leave_places_to_callers_who_were_here(start: 
                 answers.append(stranger.recv(1))
             assert answers[:3] == [b"\x02"] * 3
             assert answers[3] == b"\x03"
-            while store(node.port, image("second")).get("Status") != 0:  # until the rejected have gone
-                pass
+            # Once the rejected have gone:
+            eventually(lambda node=node: store(node.port, image("second")).get("Status") == 0)  # type: ignore[misc]
         eventually(lambda node=node: not node._associations())  # type: ignore[misc]
 
 

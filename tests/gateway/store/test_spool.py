@@ -74,6 +74,11 @@ def test_a_part_that_goes_away_during_the_sweep_is_nobodys_business(
     gone = spool.root / "incoming" / ".part-gone"
     monkeypatch.setattr(Path, "glob", lambda *_: [gone])
     assert spool.sweep(1e9) == 0
+    old = spool.begin().path
+    os.utime(old, (0.0, 0.0))
+    monkeypatch.setattr(Path, "glob", lambda *_: [old, old])  # as if another had deleted it just now
+    spool.sweep(1e9)
+    assert not old.exists()
 
 
 def test_laying_out_links_the_files_of_a_version_and_no_others(spool: Spool) -> None:
