@@ -46,8 +46,8 @@ class Thresholds:
     lo, hi
         ``lo`` below ``hi``, both in [0, 1].
     groups
-        Thresholds of single groups by attribute and name, which have no groups of their own. An attribute that is
-        missing was not looked at in the fit.
+        Thresholds of single groups by attribute and name, which may have groups of their own: women under 40. An
+        attribute that is missing was not looked at in the fit.
     """
 
     lo: Annotated[float, Field(ge=0, le=1)] | None
@@ -63,10 +63,10 @@ class Thresholds:
 
     def within(self, groups: Groups) -> Thresholds:
         """Return the thresholds that hold in all of an image's groups; where one is not known, in every one."""
-        pairs = [self]
+        pairs = [Thresholds(self.lo, self.hi)]
         for attribute, by_name in self.groups.items():
             own = by_name.get(groups.get(attribute, ""))
-            pairs += by_name.values() if own is None else [own]
+            pairs += [pair.within(groups) for pair in (by_name.values() if own is None else [own])]
         return Thresholds(_lowest([pair.lo for pair in pairs]), _highest([pair.hi for pair in pairs]))
 
     def decide(self, probability: float, groups: Groups = UNKNOWN) -> tuple[Decision, Reason | None]:

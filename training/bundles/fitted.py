@@ -75,7 +75,7 @@ def write_gate(model: Model, gate: Gate, facts: Facts, by_finding: Mapping[Findi
 
 def _threshold_record(pair: Thresholds) -> dict[str, object]:
     groups = {
-        attribute: {name: {"lo": own.lo, "hi": own.hi} for name, own in by_name.items()}
+        attribute: {name: _threshold_record(own) for name, own in by_name.items()}
         for attribute, by_name in pair.groups.items()
     }
     return {"lo": pair.lo, "hi": pair.hi, "groups": groups}

@@ -9,7 +9,7 @@ import numpy as np
 from candor.decide.gate import EVEN, Thresholds
 from training.calibration.calibrate import NOBODY_KNOWS
 from training.gate.guarantee import Promise, percent
-from training.gate.thresholds import Cases, lower_threshold, upper_threshold
+from training.gate.thresholds import Cases, called, lower_threshold, surely_ranks, upper_threshold
 from training.statistics.metrics import Interval
 from training.statistics.patient_auc import patient_auc, patient_shares
 
@@ -34,8 +34,7 @@ def guarantee_facts(cases: Cases, promise: Promise, pair: Thresholds) -> dict[st
     auc = patient_auc(cases.probabilities, cases.labels, cases.owner)
     patients, positives = (cases.patients, cases.take(cases.labels).patients)
     few = 0 < positives < promise.positives_needed
-    absent = cases.probabilities <= (-1.0 if pair.lo is None else pair.lo)
-    present = cases.probabilities >= (2.0 if pair.hi is None else pair.hi)
+    absent, present = called(cases.probabilities, pair, cases.groups)
     shown = cases.take(cases.labels)
     return {
         "patients": patients,
@@ -64,7 +63,7 @@ def _why_no_lower(cases: Cases, promise: Promise, auc: Interval) -> str:
     if positives < promise.positives_needed:
         why = f"{positives} positives; at least {promise.positives_needed} are needed, with none missed"
         return why + (_among(patients, positives, promise.positives_needed) if positives else "")
-    if not auc.low > promise.min_auc:
+    if not surely_ranks(cases, promise):
         return _weak(auc, promise)
     if lower_threshold(cases, promise) is None:
         return "no image scores below the positives that may be missed"
@@ -75,19 +74,20 @@ def _why_no_upper(cases: Cases, promise: Promise, auc: Interval) -> str:
     patients = cases.patients
     if not patients:
         return NOBODY_KNOWS
-    likely = cases.take(cases.probabilities >= EVEN)
+    hi = max(EVEN, promise.min_precision)
+    likely = cases.take(cases.probabilities >= hi)
     having = likely.patients
     if having < promise.present_needed:
         why = (
-            f"the images of {having} patients reach a probability of {EVEN}; those of at least "
+            f"the images of {having} patients reach a probability of {hi:g}; those of at least "
             f"{promise.present_needed} are needed"
         )
         return why + (_among(patients, having, promise.present_needed) if having else "")
-    if not auc.low > promise.min_auc:
+    if not surely_ranks(cases, promise):
         return _weak(auc, promise)
     if upper_threshold(cases, promise) is None:
-        return f"too few of the {len(likely.labels)} images that reach a probability of {EVEN} are positive"
-    return _no_group(promise)
+        return f"too few of the {len(likely.labels)} images that reach a probability of {hi:g} are positive"
+    return "where it is said most are right, but in no view, or in neither sex, or in no age band likely so"
 
 
 def _weak(auc: Interval, promise: Promise) -> str:

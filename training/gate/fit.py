@@ -130,7 +130,7 @@ def _counts(
     labels = predictions.labels
     if isinstance(goal, Coverage):
         return [workload_facts(*column) for column in zip(probabilities.T, labels.T, pairs, strict=True)]
-    cases = cases_of(probabilities, labels, predictions.patients, {})
+    cases = cases_of(probabilities, labels, predictions.patients, gate_groups(predictions.groups))
     return [guarantee_facts(of, goal, pair) for of, pair in zip(cases, pairs, strict=True)]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from candor.decide.gate import Thresholds
@@ -33,7 +33,7 @@ def gate_report(fitted: FittedGate, goal: Goal) -> Iterable[str]:
         "missed",
         "present from",
         "right of present",
-        "limited in",
+        "deferred in",
     )
     yield table(header, [_row(finding, pair, fitted) for finding, pair in fitted.gate.thresholds.items()])
     unsupported = [line for finding, facts in fitted.facts.items() for line in _unsupported(finding, facts)]
@@ -49,19 +49,33 @@ def _row(finding: Finding, pair: Thresholds, fitted: FittedGate) -> list[object]
     name = spaced(finding.label)
     counted = facts["patients"] if "patients" in facts else facts["images"]
     limited = ", ".join(_limited(pair)) or "-"
-    return [name, counted, facts["positives"], _threshold(pair.lo), missed, _threshold(pair.hi), right, limited]
+    return [name, counted, facts["positives"], _absent_up_to(pair), missed, _threshold(pair.hi), right, limited]
+
+
+def _leaves(pair: Thresholds, names: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Thresholds]]:
+    """Yield the names of groups that meet, and their thresholds."""
+    for by_name in pair.groups.values():
+        for name, own in by_name.items():
+            yield from _leaves(own, (*names, name))
+    if not pair.groups:
+        yield names, pair
 
 
 def _limited(pair: Thresholds) -> Iterable[str]:
-    """Yield the groups in which the finding is answered less often than elsewhere, or not at all."""
-    for by_name in pair.groups.values():
-        for name, own in by_name.items():
-            if pair.lo is not None and own.lo is None:
-                yield f"{name} (never absent)"
-            elif pair.lo is not None and own.lo is not None and own.lo < pair.lo:
-                yield f"{name} (absent up to {own.lo:.4f})"
-            if pair.hi is not None and own.hi is None:
-                yield f"{name} (never present)"
+    """Yield the groups in which the finding is never called absent, or never present."""
+    parts = list(_leaves(pair))
+    for name in dict.fromkeys(name for names, _ in parts for name in names):
+        of_name = [own for names, own in parts if name in names]
+        if pair.lo is not None and all(own.lo is None for own in of_name):
+            yield f"{name} (never absent)"
+        if pair.hi is not None and all(own.hi is None for own in of_name):
+            yield f"{name} (never present)"
+
+
+def _absent_up_to(pair: Thresholds) -> str:
+    """Return the lowest and the highest threshold of the groups."""
+    found = sorted({_threshold(own.lo) for _, own in _leaves(pair) if own.lo is not None})
+    return " to ".join(dict.fromkeys([found[0], found[-1]])) if found else _threshold(None)
 
 
 def _threshold(threshold: float | None) -> str:

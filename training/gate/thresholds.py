@@ -3,66 +3,78 @@
 ABSENT is said up to ``lo``. A patient who has the finding is missed by the share of the images showing it that score no
 higher, and the promise bounds the mean of these shares over the patients: the chance that one such image, drawn at
 random of a random patient, is called absent. PRESENT is said from ``hi``, where at least a stated share of the images
-is positive, again for one image of a random patient. Both are tested by :mod:`training.gate.draws`.
+is positive, again for one image of a random patient. Both are exact binomial tests of these shares.
 
-Thresholds are tested from the safest on, in the order of the scores, which does not depend on the labels. Each test is
-at the full level, and the first failure ends them (fixed-sequence testing). For ``lo`` nothing else is needed: the
-share missed can only grow with the threshold. For ``hi`` a higher score must not mean a rarer finding, and the first
-test is of as many images as can show something. A calibration that was fitted to the same patients keeps the order of
-the scores, and so the guarantee of ``lo``. If isotonic regression makes the highest scores equal, the guarantee of
-``hi`` holds only approximately.
+The positives of some groups of patients and views score lower than others. So ``lo`` depends on view, sex and age: it
+lies below the mean of their positives by a tolerance limit, see :func:`group_limits`. How far an image scores above its
+own limit orders all images, and thresholds on this excess are tested from the safest up. Each test is at the full
+level, and the first failure ends them (fixed-sequence testing); the share missed can only grow with the threshold. With
+one image a patient and no groups the guarantee is exact. With groups it is nearly so, since the limits come from the
+same positives; simulated sites measure it (:mod:`training.gate.simulation`).
+
+For ``hi`` there is one test, of the images whose probability reaches the promised share. A calibration that was fitted
+to the same patients keeps the order of the scores, and so ``lo``; the guarantee of ``hi`` then holds nearly.
 
 The confidence is over all fits. If few fits show a threshold, those were lucky, and more of them break the promise. So
-a finding is answered only where its AUC surely lies above a limit, and every group of patients and views limits the
-thresholds, see :func:`group_limit`; where the AUC lies only just above the limit, the groups limit them more.
+a finding is answered only where its AUC surely lies above a limit, and the groups limit it more where that is only just
+so.
 
 References
 ----------
+Clopper and Pearson 1934 (exact binomial test). Hoeffding 1956 (sums that vary less than a binomial number).
 Angelopoulos et al. 2021 (learn then test). Bauer 1991 (fixed-sequence testing). Odeh and Owen 1980 (normal tolerance
-limits).
+limits, also of a regression).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from itertools import takewhile
+from itertools import product
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit, nctdtrit, ndtri
+from scipy.special import betainc, expit, logit, nctdtrit, ndtri
 
 from candor.decide.gate import EVEN, Thresholds
 from candor.decide.groups import AGE, GROUPS, SEX, VIEW
 from training.data.groups import AGES
-from training.gate.draws import few_are_missed, most_are_right
 from training.gate.guarantee import Promise
 from training.predictions.table import AGE_GROUP
 from training.statistics.metrics import Floats
-from training.statistics.patient_auc import Owners, patient_auc, patient_count, patient_means, patient_shares
+from training.statistics.patient_auc import Owners, patient_auc, patient_count, patient_shares
 from training.statistics.risk import Bools
 
 Names = NDArray[np.str_]
+_Names = tuple[str, ...]
+"""Names of groups that meet, one for each attribute that is known."""
 
 FEWEST: Final = 3
-"""Fewest patients with a finding from whom a group's limit is estimated; with fewer the group is deferred."""
+"""Fewest patients with a finding from whom a group's effect is estimated; with fewer the group is deferred."""
 
-_SURER: Final = 0.995
-"""Confidence of the interval of the AUC of a finding that is not weak."""
+_SURE: Final = 0.90
+"""Confidence that the AUC lies above the limit, for a finding to be answered."""
+
+_SURER: Final = 0.99
+"""The same, for a finding that is not weak."""
 
 _CAUTIOUS: Final = 0.99
 """Confidence in each group for a weak finding: its patients are those with whom it looked better than it is."""
 
+_LIKELY: Final = 0.5
+"""Confidence of PRESENT in each group."""
+
+_BELOW_EVEN: Final = -1e-9
+"""Log-odds just below even: what is more likely than not is never called absent."""
+
+_RIDGE: Final = 1e-9
+"""Keeps the regression solvable where two attributes agree in all patients; what cannot be told gets no answer."""
+
+_ROUNDING: Final = 1e-9
+
 _UNDER_40: Final = tuple(name for name, (_, end) in AGES.items() if end <= 40)
-
-_FIRST: Final = 4
-"""The first test of ``hi`` is of this many times the fewest images that could pass."""
-
-_STEP: Final = 1.25
-"""Each further test of ``hi`` is of this many times the images of the one before."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -166,28 +178,51 @@ def fit_thresholds(cases: Cases, promise: Promise) -> Thresholds:
         return Thresholds(None, None)
     if not surely_ranks(cases, promise, _SURER):
         promise = replace(promise, group_confidence=max(_CAUTIOUS, promise.group_confidence))
-    lo, hi = lower_threshold(cases, promise), upper_threshold(cases, promise)
-    groups = {
-        attribute: {
-            name: _in_group(cases.take(cases.groups[attribute] == name), lo, hi, promise) for name in GROUPS[attribute]
-        }
-        for attribute in GROUPS
-        if np.isin(cases.groups.get(attribute, []), GROUPS[attribute]).any()
+    attributes = [name for name in GROUPS if np.isin(cases.groups.get(name, []), GROUPS[name]).any()]
+    limits, hi = group_limits(cases, attributes, promise), upper_threshold(cases, promise)
+    precise = {
+        name
+        for attribute in attributes
+        for name in GROUPS[attribute]
+        if hi is not None and _present(cases.take(cases.groups[attribute] == name), hi, promise, _LIKELY)
     }
-    of_groups = [by_name.values() for by_name in groups.values()]
-    some_lo = all(any(pair.lo is not None for pair in pairs) for pairs in of_groups)
-    some_hi = all(any(pair.hi is not None for pair in pairs) for pairs in of_groups)
-    return Thresholds(lo if some_lo else None, hi if some_hi else None, groups)
+    levels = [GROUPS[attribute] for attribute in attributes]
+    highs = {names: hi for names in product(*levels) if precise.issuperset(names)}
+    before = _tree(attributes, {names: float(expit(limit)) for names, limit in limits.items()}, highs)
+    shift = lower_threshold(replace(cases, probabilities=expit(_excess(cases, before))), promise)
+    if shift is None:
+        return _tree(attributes, {}, highs)
+    return _tree(attributes, {names: float(expit(limit + logit(shift))) for names, limit in limits.items()}, highs)
 
 
-def _in_group(cases: Cases, lo: float | None, hi: float | None, promise: Promise) -> Thresholds:
-    limit = None if lo is None else group_limit(cases, promise)
-    keeps = hi is not None and _present(cases, hi, promise, promise.group_confidence)
-    return Thresholds(None if lo is None or limit is None else min(lo, limit), hi if keeps else None)
+def _tree(
+    attributes: Sequence[str], lows: Mapping[_Names, float], highs: Mapping[_Names, float | None], names: _Names = ()
+) -> Thresholds:
+    """Return thresholds by attribute, one within the other; what no part has is None."""
+    if len(names) == len(attributes):
+        return Thresholds(lows.get(names), highs.get(names))
+    attribute = attributes[len(names)]
+    parts = {name: _tree(attributes, lows, highs, (*names, name)) for name in GROUPS[attribute]}
+    los = [part.lo for part in parts.values() if part.lo is not None]
+    his = [part.hi for part in parts.values() if part.hi is not None]
+    return Thresholds(max(los, default=None), min(his, default=None), {attribute: parts})
 
 
-def surely_ranks(cases: Cases, promise: Promise, confidence: float = 0.95) -> bool:
-    """Return whether the interval of the AUC lies above ``min_auc``; false if there is no AUC.
+def _excess(cases: Cases, pair: Thresholds) -> Floats:
+    """Return by how much the log-odds of each image lie above ``lo`` in its groups, ``(images,)``."""
+    excess = np.full(len(cases.labels), np.inf)
+    for here, own in _by_groups(pair, cases.groups, len(excess)):
+        if own.lo is not None:
+            excess[here] = _log_odds(cases.probabilities[here]) - logit(own.lo)
+    return excess
+
+
+def _log_odds(probabilities: Floats) -> Floats:
+    return np.asarray(logit(probabilities.clip(1e-12, 1 - 1e-12)), np.float64)
+
+
+def surely_ranks(cases: Cases, promise: Promise, confidence: float = _SURE) -> bool:
+    """Return whether the AUC surely lies above ``min_auc``; false if there is no AUC.
 
     Parameters
     ----------
@@ -196,9 +231,9 @@ def surely_ranks(cases: Cases, promise: Promise, confidence: float = 0.95) -> bo
     promise
         The guarantee.
     confidence
-        Of the two-sided interval, in (0, 1).
+        Of the lower bound, in (0.5, 1).
     """
-    return patient_auc(cases.probabilities, cases.labels, cases.owner, confidence).low > promise.min_auc
+    return patient_auc(cases.probabilities, cases.labels, cases.owner, 2 * confidence - 1).low > promise.min_auc
 
 
 def lower_threshold(cases: Cases, promise: Promise) -> float | None:
@@ -235,12 +270,12 @@ def first_miss_too_many(scores: Floats, owner: Owners, max_missed: float, confid
     """
     candidates = np.unique(scores)
     passed, failed = -1, len(candidates)  # the share missed grows with the threshold: bisection finds the first failure
-    if not few_are_missed(np.zeros(patient_count(owner)), max_missed, confidence):
+    patients, weights = patient_count(owner), patient_shares(owner)
+    if not surely_few(0.0, patients, max_missed, confidence):
         return None
     while failed - passed > 1:
         middle = (passed + failed) // 2
-        (missed,) = patient_means(owner, scores <= candidates[middle])
-        if few_are_missed(missed, max_missed, confidence):
+        if surely_few(float(weights[scores <= candidates[middle]].sum()), patients, max_missed, confidence):
             passed = middle
         else:
             failed = middle
@@ -248,7 +283,10 @@ def first_miss_too_many(scores: Floats, owner: Owners, max_missed: float, confid
 
 
 def upper_threshold(cases: Cases, promise: Promise) -> float | None:
-    """Return the smallest probability from which PRESENT keeps the promise for all patients together.
+    """Return the probability from which PRESENT keeps the promise for all patients together.
+
+    It is the promised share of positives, at least 0.5: what is more likely absent is never called present. The test is
+    whether the probabilities from there up are not too high.
 
     Parameters
     ----------
@@ -259,60 +297,79 @@ def upper_threshold(cases: Cases, promise: Promise) -> float | None:
 
     Returns
     -------
-    A probability of an image, at least 0.5; None if there is none.
+    A probability of an image; None if too few images have it, or too many of those are negative.
     """
-    order = np.argsort(-cases.probabilities, kind="stable")
-    scores, called = cases.probabilities[order], np.cumsum(patient_shares(cases.owner)[order])
-    last = np.flatnonzero(np.append(np.diff(scores) < 0, True) & (scores >= EVEN))  # of each group of equal scores
-    if not len(last):
-        return None
-    most = called[last[-1]]
-    first = min(_FIRST * promise.present_needed, most)
-    steps = first * _STEP ** np.arange(1 + int(math.log(most / first) / math.log(_STEP)))
-    tested = np.unique(last[np.searchsorted(called[last], steps - 1e-9).clip(max=len(last) - 1)])
-    kept = list(takewhile(lambda at: _present(cases, float(scores[at]), promise, promise.confidence), tested))
-    return float(scores[kept[-1]]) if kept else None
+    hi = max(EVEN, promise.min_precision)
+    return hi if _present(cases, hi, promise, promise.confidence) else None
 
 
 def _present(cases: Cases, hi: float, promise: Promise, confidence: float) -> bool:
     present = cases.probabilities >= hi
-    called, right = patient_means(cases.owner, present, present & cases.labels)
-    return most_are_right(called, right, promise.min_precision, confidence)
+    weights = patient_shares(cases.owner)
+    wrong = float(weights[present & ~cases.labels].sum())
+    return surely_few(wrong, float(weights[present].sum()), 1 - promise.min_precision, confidence)
 
 
-def group_limit(cases: Cases, promise: Promise) -> float | None:
-    """Return the largest probability up to which ABSENT may be said in a group of patients.
+def surely_few(errors: float, trials: float, most: float, confidence: float) -> bool:
+    """Return whether the exact binomial test rejects that more than a share is wrong.
 
-    The log-odds of a finding's positives are nearly normal (the tenth percentile of each lies 1.0 to 1.4 deviations
-    below the mean in the shipped bundle and in a published CheXNet). So a normal tolerance limit needs far fewer
-    patients than an exact test: the group misses more than promised with a chance of ``1 - group_confidence``.
+    A patient counts by the share of the images, so both numbers may be fractions. Shares vary less than the ones and
+    zeros of single images, so that the test is the safer the more images the patients have.
+
+    Parameters
+    ----------
+    errors, trials
+        How many are wrong, and of how many.
+    most
+        The largest share that may be wrong, in (0, 1).
+    confidence
+        Of the test, in (0, 1).
+    """
+    return errors < trials and float(betainc(trials - errors, errors + 1, 1 - most)) <= 1 - confidence + _ROUNDING
+
+
+def group_limits(cases: Cases, attributes: Sequence[str], promise: Promise) -> dict[_Names, float]:
+    """Return the largest log-odds up to which ABSENT may be said, by the names of the groups.
+
+    The log-odds of a finding's positives are nearly normal around a mean that depends on view, sex and age, and spread
+    alike (the tenth percentile of each finding lies 0.9 to 1.5 deviations below the mean in the shipped bundle and in a
+    published CheXNet). So a tolerance limit of a regression needs far fewer patients than an exact test: where these
+    groups meet, more than promised is missed with a chance of ``1 - group_confidence``.
 
     Parameters
     ----------
     cases
-        The images of the fit in the group.
+        The images of the fit.
+    attributes
+        The attributes that are known, in the order of the names; without any, ABSENT is bounded by 0.5 alone.
     promise
         The guarantee.
 
     Returns
     -------
-    None with fewer than :data:`FEWEST` patients who have the finding.
+    Groups with fewer than :data:`FEWEST` patients who have the finding are missing.
     """
-    shown = cases.take(cases.labels)
-    patients = shown.patients
-    if patients < FEWEST:
-        return None
-    log_odds, weights = logit(shown.probabilities.clip(1e-12, 1 - 1e-12)), patient_shares(shown.owner)
-    mean = float((weights * log_odds).sum()) / patients
-    deviation = math.sqrt(float((weights * (log_odds - mean) ** 2).sum()) / (patients - 1))
-    return float(expit(mean - _deviations(patients, promise.max_missed, promise.group_confidence) * deviation))
-
-
-@lru_cache(maxsize=1024)
-def _deviations(patients: int, share: float, confidence: float) -> float:
-    """Return how many deviations below the mean of a sample a share of the values lies at most, with a confidence."""
-    root = math.sqrt(patients)
-    return float(nctdtrit(patients - 1, -ndtri(share) * root, confidence)) / root
+    if not attributes:
+        return {(): _BELOW_EVEN}
+    shown = cases.labels & np.all([np.isin(cases.groups[a], GROUPS[a]) for a in attributes], axis=0)
+    count = {n: patient_count(cases.owner[shown & (cases.groups[a] == n)]) for a in attributes for n in GROUPS[a]}
+    kept = {a: [name for name in GROUPS[a] if count[name] >= FEWEST] for a in attributes}
+    shown &= np.all([np.isin(cases.groups[a], kept[a]) for a in attributes], axis=0)
+    terms = [(a, name) for a in attributes for name in kept[a][1:]]
+    weights, freedom = patient_shares(cases.owner[shown]), patient_count(cases.owner[shown]) - len(terms) - 1
+    if freedom < 1:
+        return {}
+    rows = np.stack([np.ones(len(weights)), *(cases.groups[a][shown] == name for a, name in terms)], axis=1)
+    log_odds = _log_odds(cases.probabilities[shown])
+    inverse = np.linalg.inv(rows.T @ (weights[:, np.newaxis] * rows) + _RIDGE * np.eye(rows.shape[1]))
+    effects = inverse @ (rows.T @ (weights * log_odds))
+    deviation = math.sqrt(float(weights @ (log_odds - rows @ effects) ** 2) / freedom)
+    meetings = list(product(*kept.values()))
+    places = np.asarray([[1.0, *(names[attributes.index(a)] == name for a, name in terms)] for names in meetings])
+    root = 1 / np.sqrt(np.einsum("ij,jk,ik->i", places, inverse, places))  # of as many patients as tell of the mean
+    below = nctdtrit(freedom, -ndtri(promise.max_missed) * root, promise.group_confidence) / root
+    limits = np.minimum(places @ effects - below * deviation, _BELOW_EVEN)
+    return dict(zip(meetings, limits.tolist(), strict=True))
 
 
 def called(probabilities: Floats, pair: Thresholds, groups: Mapping[str, Names] | None = None) -> tuple[Bools, Bools]:
@@ -333,15 +390,17 @@ def called(probabilities: Floats, pair: Thresholds, groups: Mapping[str, Names] 
     """
     absent = np.asarray(probabilities <= (-1.0 if pair.lo is None else pair.lo), np.bool_)
     present = np.asarray(probabilities >= (2.0 if pair.hi is None else pair.hi), np.bool_)
-    if groups is None or not pair.groups:
-        return absent, present
-    attributes = list(pair.groups)
-    blank = np.full(len(probabilities), "")
-    rows = np.stack([groups.get(attribute, blank) for attribute in attributes], axis=1)
+    if groups is not None and pair.groups:
+        for here, own in _by_groups(pair, groups, len(probabilities)):
+            both = called(probabilities[here], own)
+            absent[here] &= both[0]
+            present[here] &= both[1]
+    return absent, present
+
+
+def _by_groups(pair: Thresholds, groups: Mapping[str, Names], images: int) -> Iterator[tuple[Bools, Thresholds]]:
+    """Yield which images, ``(images,)``, have the same groups, and the thresholds that hold for them."""
+    rows = np.stack([groups.get(attribute, np.full(images, "")) for attribute in GROUPS], axis=1)
     kinds, kind = np.unique(rows, axis=0, return_inverse=True)
     for number, names in enumerate(kinds.tolist()):
-        here = kind.ravel() == number
-        both = called(probabilities[here], pair.within(dict(zip(attributes, names, strict=True))))
-        absent[here] &= both[0]
-        present[here] &= both[1]
-    return absent, present
+        yield kind.ravel() == number, pair.within(dict(zip(GROUPS, names, strict=True)))
