@@ -48,7 +48,7 @@ def _add_promise(verb: argparse.ArgumentParser) -> None:
         "min_precision": "smallest share of positives among the images called present",
         "confidence": "confidence of each promise",
         "min_auc": "a finding is answered only where its AUC surely lies above this",
-        "group_confidence": "confidence of each promise in each view, sex and age band",
+        "group_confidence": "confidence of the promise about missed positives where a view, a sex and an age band meet",
     }
     for name, text in helps.items():
         verb.add_argument(

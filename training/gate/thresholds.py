@@ -66,13 +66,14 @@ _CAUTIOUS: Final = 0.99
 _LIKELY: Final = 0.5
 """Confidence of PRESENT in each group."""
 
-_BELOW_EVEN: Final = -1e-9
+_BELOW_EVEN: Final = -1e-8
 """Log-odds just below even: what is more likely than not is never called absent."""
 
 _RIDGE: Final = 1e-9
 """Keeps the regression solvable where two attributes agree in all patients; what cannot be told gets no answer."""
 
 _ROUNDING: Final = 1e-9
+"""No threshold and no test depends on smaller differences, which the order of the images makes."""
 
 _UNDER_40: Final = tuple(name for name, (_, end) in AGES.items() if end <= 40)
 
@@ -188,11 +189,14 @@ def fit_thresholds(cases: Cases, promise: Promise) -> Thresholds:
     }
     levels = [GROUPS[attribute] for attribute in attributes]
     highs = {names: hi for names in product(*levels) if precise.issuperset(names)}
-    before = _tree(attributes, {names: float(expit(limit)) for names, limit in limits.items()}, highs)
+    before = _tree(attributes, _moved(limits, 0.0), highs)
     shift = lower_threshold(replace(cases, probabilities=expit(_excess(cases, before))), promise)
-    if shift is None:
-        return _tree(attributes, {}, highs)
-    return _tree(attributes, {names: float(expit(limit + logit(shift))) for names, limit in limits.items()}, highs)
+    return _tree(attributes, {} if shift is None else _moved(limits, float(logit(shift))), highs)
+
+
+def _moved(limits: Mapping[_Names, float], shift: float) -> dict[_Names, float]:
+    """Return moved limits as probabilities, an image at the limit included."""
+    return {names: float(expit(round(limit + shift, 9) + _ROUNDING)) for names, limit in limits.items()}
 
 
 def _tree(

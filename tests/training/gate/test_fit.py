@@ -102,7 +102,8 @@ def test_the_thresholds_are_those_at_the_bundles_own_probabilities_and_the_bundl
     probabilities = load_calibration(model).probabilities(here.logits)
     pairs = guaranteed(probabilities, here.labels, here.patients, gate_groups(here.groups), Promise())
     assert pairs[0].groups["sex"]["F"].lo is not None
-    assert pairs[0].groups["age"]["60 and over"].lo is None  # all are under 40
+    assert pairs[0].within({"sex": "F", "age": "under 40"}).lo is not None
+    assert pairs[0].within({"sex": "F", "age": "60 and over"}).lo is None  # all are under 40
     assert list(load_bundle(bundle).gate.thresholds.values()) == list(fitted.gate.thresholds.values()) == pairs
     known = ~np.isnan(here.labels[:, 1])
     assert fitted.facts[THREE[1]]["patients"] == len(set(here.patients[known]))
