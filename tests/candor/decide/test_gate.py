@@ -150,6 +150,20 @@ def test_an_image_is_answered_where_its_groups_agree_and_where_one_is_unknown_if
     assert GROUPED.within(groups) == Thresholds(lo, hi)
 
 
+def test_thresholds_within_thresholds_hold_where_their_groups_meet() -> None:
+    women = Thresholds(0.2, 0.7, {"age": {"under 40": Thresholds(0.1, 0.7), "40 to 59": Thresholds(0.2, None)}})
+    men = Thresholds(0.3, 0.7, {"age": {"under 40": Thresholds(0.3, 0.7), "40 to 59": Thresholds(None, 0.7)}})
+    pair = Thresholds(0.3, 0.7, {"sex": {"F": women, "M": men}})
+    assert pair.within({"sex": "F", "age": "40 to 59"}) == Thresholds(0.2, None)
+    assert pair.within({"sex": "M", "age": "under 40"}) == Thresholds(0.3, 0.7)
+    assert pair.within({"sex": "F"}) == Thresholds(0.1, None)
+    assert pair.within({"age": "under 40"}) == Thresholds(0.1, 0.7)
+    assert pair.within({}) == Thresholds(None, None)
+    assert pair.decide(0.25, {"sex": "M", "age": "under 40"}) == (Decision.ABSENT, None)
+    assert pair.decide(0.25, {"sex": "F", "age": "40 to 59"}) == (Decision.DEFERRED, Reason.GROUP)
+    assert pair.moved(0.5).within({"sex": "F"}) == pair.within({"sex": "F"}).moved(0.5)
+
+
 def test_what_only_a_group_keeps_from_an_answer_is_deferred_with_a_reason_of_its_own() -> None:
     women = {"sex": "F", "view": "PA"}
     assert GROUPED.decide(0.1, women) == (Decision.ABSENT, None)

@@ -25,6 +25,7 @@ from training.data.splits import Subset
 from training.gate.coverage import Coverage
 from training.gate.fit import ASSUMPTION, NO_GUARANTEE, fit_gate, fit_gate_to
 from training.gate.guarantee import Promise
+from training.gate.report import gate_report
 from training.gate.thresholds import cases_of, gate_groups, guaranteed, lower_threshold
 from training.predictions.table import Predictions
 from training.records import Occasion
@@ -109,6 +110,20 @@ def test_the_thresholds_are_those_at_the_bundles_own_probabilities_and_the_bundl
     assert fitted.facts[THREE[1]]["patients"] == len(set(here.patients[known]))
     having = set(here.patients[here.labels[:, 1] > 0])
     assert fitted.facts[THREE[1]]["positives"] == len(having)
+
+
+def test_the_report_tells_the_range_of_the_thresholds_and_where_a_finding_is_never_answered(bundle: Path) -> None:
+    fitted = fit_gate_to(load_model(bundle), site(), Promise(), NOW)
+    row = next(
+        line for line in "\n\n".join(gate_report(fitted, Promise())).splitlines() if f"| {THREE[0].label} |" in line
+    )
+    lows = sorted(fitted.gate.thresholds[THREE[0]].within({"sex": sex, "age": "under 40"}).lo or 0 for sex in "FM")
+    assert f"| {lows[0]:.4f} to {lows[1]:.4f} |" in row
+    assert "60 and over (never absent)" in row
+    assert "F (never" not in row
+    assert "under 40 (never" not in row
+    facts = fitted.facts[THREE[0]]
+    assert f"| {facts['missed']:g} of {facts['positives']} |" in row
 
 
 def test_a_workload_says_that_it_promises_nothing(
