@@ -318,7 +318,7 @@ def surely_few(errors: float, trials: float, most: float, confidence: float) -> 
     """Return whether the exact binomial test rejects that more than a share is wrong.
 
     A patient counts by the share of the images, so both numbers may be fractions. Shares vary less than the ones and
-    zeros of single images, so that the test is the safer the more images the patients have.
+    zeros of single images: in simulations the test is the safer the more images the patients have.
 
     Parameters
     ----------
