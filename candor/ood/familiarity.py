@@ -1,14 +1,16 @@
-"""Familiarity: the out-of-distribution check, by the distance of an image's features from those of training images.
+"""Familiarity: the out-of-distribution check, by the features of an image and those of training images.
 
 The network answers for any picture. Its features, the mean of each channel of the last feature map, show whether the
-picture is unusual: those of a hip, or of a chest taken in another way, are far from those of all training images. The
-distance is that of Mahalanobis under probabilistic PCA. The largest variances of the training images are kept one by
+picture is unusual: those of a hip are far from those of all training images. The distance is that of Mahalanobis under
+probabilistic PCA. The largest variances of the training images are kept one by
 one, and all other directions get the mean of the rest, because there are too few images to estimate a full covariance.
 The distance is taken between the features' square roots: a channel that is rarely active has a long tail to the right,
 and a few such channels would otherwise dominate.
 
-The same features show whether a picture looks like a child's (:mod:`candor.ood.paediatric`), where the training
-pictures had enough children.
+A distance does not tell a chest that another hospital's equipment shows in another way from a chest from the side. So
+a linear score of the same square roots (:mod:`candor.ood.linear_score`) tells upright frontal chests, as they are and
+as other equipment might show them, from pictures made to be something else. A second one tells whether a picture looks
+like a child's, where the training pictures had enough children.
 
 References
 ----------
@@ -27,7 +29,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from candor.files.reader import Record, Text
-from candor.ood.paediatric import CHILD_TENSORS, ChildLook
+from candor.ood.linear_score import PARTS, LinearScore
 from candor.study.reasons import Reason
 
 Floats = NDArray[np.float64]
@@ -51,7 +53,10 @@ class Familiarity:
     description
         One line: what it was fitted to.
     child
-        The check for pictures of children; None where there is none.
+        The score of how much a picture looks like a child's; None where there is none.
+    not_frontal
+        The score of how much a picture looks like something else than an upright frontal chest radiograph; None where
+        there is none. A picture over its limit is unlike the training images too.
 
     Raises
     ------
@@ -63,7 +68,8 @@ class Familiarity:
     unlike_training: float
     unlike_chest: float
     description: str
-    child: ChildLook | None = None
+    child: LinearScore | None = None
+    not_frontal: LinearScore | None = None
 
     def __post_init__(self) -> None:
         _check(self.tensors)
@@ -72,8 +78,9 @@ class Familiarity:
                 f"the limits {self.unlike_training:g} (training) and {self.unlike_chest:g} (chest) are not positive "
                 "and in this order"
             )
-        if self.child is not None and self.child.channels != self.channels:
-            raise ValueError(f"the look for children has {self.child.channels} channels, not {self.channels}")
+        for name, score in (("child", self.child), ("not_frontal", self.not_frontal)):
+            if score is not None and score.channels != self.channels:
+                raise ValueError(f"the score {name} has {score.channels} channels, not {self.channels}")
 
     @property
     def channels(self) -> int:
@@ -104,12 +111,17 @@ class Familiarity:
         squared = (along**2 / self.tensors["variances"]).sum(axis=1) + beside / float(self.tensors["rest"][0])
         return np.asarray(np.sqrt(squared / self.channels), np.float64)
 
-    def child_scores(self, features: Features) -> Floats | None:
-        """Return how much images look like a child's, see :meth:`candor.ood.paediatric.ChildLook.scores`.
+    def scores(self, score: LinearScore, features: Features) -> Floats:
+        """Return one of the scores of images, ``(n,)``.
 
-        Parameters and errors are those of :meth:`distances`; None where there is no such check.
+        Parameters
+        ----------
+        score
+            ``child`` or ``not_frontal``.
+        features
+            As for :meth:`distances`, with the same errors.
         """
-        return None if self.child is None else self.child.scores(self._roots(features))
+        return score.scores(self._roots(features))
 
     def judge(self, features: Features) -> tuple[Reason, str] | None:
         """Return the reason why one image is unfamiliar, with a sentence for a person; None where it is not.
@@ -122,6 +134,9 @@ class Familiarity:
         distance = float(self.distances(features[np.newaxis])[0])
         if distance > self.unlike_chest:
             return Reason.UNLIKE_CHEST, _detail(distance, self.unlike_chest)
+        over = _over(self.not_frontal, features)
+        if over is not None:
+            return Reason.UNLIKE_TRAINING, f"it looks like something else than an upright frontal chest ({over})"
         if distance > self.unlike_training:
             return Reason.UNLIKE_TRAINING, _detail(distance, self.unlike_training)
         return None
@@ -134,7 +149,8 @@ class Familiarity:
         features
             ``(channels,)``.
         """
-        return None if self.child is None else self.child.judge(self._roots(features[np.newaxis])[0])
+        over = _over(self.child, features)
+        return over and f"the age is not stated, and the picture looks like a child's ({over})"
 
     def _roots(self, features: Features) -> Floats:
         if features.ndim != 2 or features.shape[1] != self.channels:
@@ -144,12 +160,16 @@ class Familiarity:
         return stabilised(features)
 
 
+def _over(score: LinearScore | None, features: Features) -> str | None:
+    return None if score is None else score.over(stabilised(features))
+
+
 def _detail(distance: float, limit: float) -> str:
     return f"its features lie {distance:.2f} away from those of the training images, and {limit:.2f} is the limit"
 
 
 def stabilised(features: Features) -> Floats:
-    """Return the square root of each feature, with its sign: ``(n, channels)`` float64."""
+    """Return the square root of each feature, with its sign: float64 of the same shape."""
     values = np.asarray(features, np.float64)
     return np.sign(values) * np.sqrt(np.abs(values))
 
@@ -198,11 +218,12 @@ def _check(tensors: Tensors) -> None:
 
 
 class Limits(Record):
-    """The limits of the distances and of the child score, see :class:`Familiarity`."""
+    """The limits of the distances and of the scores, see :class:`Familiarity`."""
 
     unlike_training: float
     unlike_chest: float
     child: float | None = None
+    not_frontal: float | None = None
 
 
 class FamiliarityFile(Record):
@@ -222,13 +243,23 @@ class FamiliarityFile(Record):
             A value or a tensor is missing or not valid.
         """
         found = load_file(tensors)
-        look = {name: found.pop(name) for name in CHILD_TENSORS & found.keys()}
-        if look and self.limits.child is None:
-            raise ValueError("limits.child is missing")
+        child = _score(found, "child", self.limits.child)
+        not_frontal = _score(found, "not_frontal", self.limits.not_frontal)
         return Familiarity(
             tensors=found,
             unlike_training=self.limits.unlike_training,
             unlike_chest=self.limits.unlike_chest,
             description=self.description,
-            child=None if self.limits.child is None or not look else ChildLook(look, self.limits.child),
+            child=child,
+            not_frontal=not_frontal,
         )
+
+
+def _score(found: dict[str, NDArray[np.float32]], name: str, limit: float | None) -> LinearScore | None:
+    """Take a score's tensors out of those of the file; None where it has none."""
+    tensors = {part: found.pop(f"{name}.{part}") for part in PARTS if f"{name}.{part}" in found}
+    if not tensors:
+        return None
+    if limit is None:
+        raise ValueError(f"limits.{name} is missing")
+    return LinearScore(tensors, limit)

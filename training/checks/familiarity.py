@@ -1,16 +1,21 @@
 """Fit a bundle's familiarity check, and measure it on other pictures.
 
-The distance is fitted to the pictures that trained the network. Both limits are fitted to the adults whom it never saw:
-a stated share of them exceeds the first, and the second lies beyond the farthest of them by a margin. Neither needs a
-picture that shows no chest. If the data set states enough ages, the look of children is fitted too
-(:mod:`training.checks.paediatric`). These adults are measured out of fold, by limits from the other patients. Any other
-set is only measured.
+The distance is fitted to the pictures that trained the network, as they are and as other equipment might show them
+(:mod:`training.checks.familiarity_examples`), so that it does not take another hospital's processing for another part
+of the body. A score tells these from pictures that are made of them and show no upright frontal chest. If the data set
+states enough ages, the look of children is fitted too (:mod:`training.checks.paediatric`).
+
+All limits are set on the adults whom the network never saw. A stated share of them may exceed the limit of a score, and
+the same share of them, changed as by other equipment, the first limit of the distance. The second lies beyond the
+farthest of them by a margin. These adults are measured out of fold, by limits from the other patients. Any other set is
+only measured.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -25,13 +30,16 @@ from candor.model.bundle import FAMILIARITY, FAMILIARITY_TENSORS, Model, load_fa
 from candor.model.onnx_engine import OnnxEngine
 from candor.model.preprocess import to_network_input
 from candor.ood.familiarity import Familiarity, fit_tensors
-from candor.ood.paediatric import ChildLook
+from candor.ood.linear_score import LinearScore
 from candor.picture.quality import ADULT
 from candor.study.errors import CandorError, DataError
+from candor.study.radiograph import Radiograph
+from training.checks.familiarity_examples import from_other_equipment, no_frontal_chests, squeezed
 from training.checks.familiarity_settings import Choice
-from training.checks.paediatric import learn_child, quantile_limit, told_apart
+from training.checks.linear_score import fit_score, quantile_limit
+from training.checks.paediatric import Learnt, learn_child, told_apart
 from training.data.dataset import Dataset
-from training.data.pictures import as_radiograph, read_picture
+from training.data.pictures import as_radiograph, network_input, read_picture
 from training.data.splits import Subset
 from training.predictions.cross_fitting import out_of_fold
 from training.predictions.predict import predict
@@ -42,6 +50,12 @@ _PICTURES: Final = frozenset({".jpg", ".jpeg", ".png"})
 ADULTS: Final = "unseen adults, out of fold"
 CHILDREN: Final = f"under {ADULT} years, not seen"
 """Names of the data set's own groups in the figures."""
+
+MOST_MADE: Final = 2000
+"""Most pictures of a kind that are made of the training images."""
+
+SEED: Final = 0
+_BATCH: Final = 8
 
 Features = NDArray[np.float32]
 Figures = Mapping[str, object]
@@ -57,7 +71,8 @@ def fit_familiarity(
     model
         The bundle; its folder gets the files.
     dataset
-        Pictures that trained the network, and pictures of UNSEEN patients.
+        Pictures that trained the network, and pictures of UNSEEN patients. Only its main part is used: the node meets
+        no pictures that were reduced before.
     others
         Files of each set that is only measured, by its name.
     choice
@@ -74,34 +89,87 @@ def fit_familiarity(
     DataError
         The data set lacks pictures for training or unseen adults.
     """
-    parts = _parts(dataset)
+    parts = _parts(dataset.main_part())
     features = {name: predict(model, part).features for name, part in parts.items()}
+    made = _make(model, parts["seen"], parts["unseen"])
     trained = np.asarray([image.subset is Subset.TRAIN for image in parts["seen"].images], np.bool_)
     features["training"] = features["seen"][trained]
+    chests = np.concatenate([features["training"], made.changed[trained[made.drawn]]])
     try:
-        tensors = fit_tensors(features["training"], choice.kept)
+        tensors = fit_tensors(chests, choice.kept)
     except ValueError as error:
         raise DataError(f"familiarity cannot be fitted: {error}") from error
-    learnt = learn_child(features["seen"], parts["seen"], features["unseen"], choice.alarms)
+    strange = np.arange(len(chests) + len(made.strange)) >= len(chests)
+    not_frontal = fit_score(np.concatenate([chests, made.strange]), strange, features["unseen"], choice.alarms)
+    learnt = _learn_child(parts["seen"], features, made, choice.alarms)
     unlimited = Familiarity(tensors, 1.0, 1.0, "not fitted yet")
-    training, chest = limits(unlimited.distances(features["unseen"]), choice)
+    training, chest = limits(unlimited.distances(made.unseen_changed), choice)
     description = (
-        f"fitted to {len(features['training'])} training images; at most {choice.alarms:.1%} of "
-        f"{len(features['unseen'])} images of unseen adults lie over the limit ({occasion.day})"
+        f"fitted to {len(features['training'])} training images and to {len(made.strange)} pictures made to be no "
+        f"frontal chest; at most {choice.alarms:.1%} of {len(features['unseen'])} images of unseen adults lie over a "
+        f"limit ({occasion.day})"
     )
-    fitted = Familiarity(tensors, training, chest, description, learnt.look)
+    fitted = Familiarity(tensors, training, chest, description, learnt.look, not_frontal)
+    unseen = np.stack([features["unseen"], made.unseen_changed], axis=1)
     figures: dict[str, Figures] = {
-        ADULTS: _shares_out_of_fold(fitted, features["unseen"], parts["unseen"].patients(), choice) | {"unread": 0}
+        ADULTS: _shares_out_of_fold(fitted, unseen, parts["unseen"].patients(), choice) | {"unread": 0}
     }
     if len(features["children"]):
         figures[CHILDREN] = shares(fitted, features["children"]) | {"unread": 0}
     figures |= measure(model, fitted, others)
     child = learnt.facts | ({} if learnt.look is None else {"told_apart": _told_apart(learnt.look, parts, features)})
+    features |= {"changed": made.changed, "no_frontal_chest": made.strange}
     write_familiarity(model, fitted, _facts(dataset, choice, features, occasion) | {"child": child}, figures)
     return fitted, figures
 
 
-def _told_apart(look: ChildLook, parts: Mapping[str, Dataset], features: Mapping[str, Features]) -> dict[str, object]:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Made:
+    """Features of pictures that were made.
+
+    Parameters
+    ----------
+    drawn
+        ``(n,)``: which seen images they were made of.
+    changed, strange
+        ``(n, channels)``: these images as by other equipment, and made to be no upright frontal chest.
+    unseen_changed
+        ``(m, channels)``: every image of an unseen adult as by other equipment.
+    """
+
+    drawn: NDArray[np.int64]
+    changed: Features
+    strange: Features
+    unseen_changed: Features
+
+
+def _make(model: Model, seen: Dataset, unseen: Dataset) -> _Made:
+    rng = np.random.default_rng(SEED)
+    drawn = np.sort(rng.permutation(len(seen.images))[:MOST_MADE])
+    paths = [seen.images[index].path for index in drawn]
+    return _Made(
+        drawn,
+        _features(model, (from_other_equipment(squeezed(path), rng) for path in paths)),
+        _features(model, no_frontal_chests(paths, rng)),
+        _features(model, (from_other_equipment(squeezed(image.path), rng) for image in unseen.images)),
+    )
+
+
+def _features(model: Model, pictures: Iterable[Radiograph]) -> Features:
+    engine, inputs = OnnxEngine(model.graph), (network_input(picture, model.input) for picture in pictures)
+    found = []
+    while batch := list(islice(inputs, _BATCH)):
+        found.append(engine.run(np.stack(batch)).features)
+    return np.concatenate(found)
+
+
+def _learn_child(seen: Dataset, features: Mapping[str, Features], made: _Made, alarms: float) -> Learnt:
+    """Learn the look of children from the seen images, as they are and as by other equipment."""
+    twice = replace(seen, images=(*seen.images, *(seen.images[index] for index in made.drawn)))
+    return learn_child(np.concatenate([features["seen"], made.changed]), twice, features["unseen"], alarms)
+
+
+def _told_apart(look: LinearScore, parts: Mapping[str, Dataset], features: Mapping[str, Features]) -> dict[str, object]:
     """Compare children with adults, all of them patients to whom neither network nor look was fitted."""
     patients = np.concatenate([parts[name].patients() for name in ("children", "unseen")])
     return told_apart(look, features["children"], features["unseen"], patients)
@@ -110,18 +178,31 @@ def _told_apart(look: ChildLook, parts: Mapping[str, Dataset], features: Mapping
 def _shares_out_of_fold(
     fitted: Familiarity, features: Features, patients: NDArray[np.str_], choice: Choice
 ) -> dict[str, object]:
-    """Count the check's answers on the adults of its limits; each is judged by limits from the other patients."""
+    """Count the check's answers on the adults of its limits; each is judged by limits from the other patients.
+
+    Parameters
+    ----------
+    fitted
+        The check.
+    features
+        ``(n, 2, channels)`` of their images, as they are and as by other equipment.
+    patients
+        ``(n,)``.
+    choice
+        How the limits are set.
+    """
+    plain = features[:, 0]
+
+    def limited(score: LinearScore | None, rest: NDArray[np.bool_]) -> LinearScore | None:
+        return score and replace(score, limit=quantile_limit(fitted.scores(score, plain[rest]), choice.alarms))
 
     def over(rest: NDArray[np.bool_], fold: NDArray[np.bool_]) -> NDArray[np.float64]:
-        training, chest = limits(fitted.distances(features[rest]), choice)
-        child = fitted.child
-        scores = fitted.child_scores(features[rest])
-        if child is not None and scores is not None:
-            child = replace(child, limit=quantile_limit(scores, choice.alarms))
-        others = replace(fitted, unlike_training=training, unlike_chest=chest, child=child)
-        return np.stack(list(over_limits(others, features[fold]).values()), axis=1)
+        training, chest = limits(fitted.distances(features[rest, 1]), choice)
+        child, not_frontal = limited(fitted.child, rest), limited(fitted.not_frontal, rest)
+        others = Familiarity(fitted.tensors, training, chest, fitted.description, child, not_frontal)
+        return np.stack(list(over_limits(others, plain[fold]).values()), axis=1)
 
-    names = over_limits(fitted, features)
+    names = over_limits(fitted, plain)
     return _counted(dict(zip(names, out_of_fold(patients, over).T > 0, strict=True)))
 
 
@@ -131,7 +212,7 @@ def limits(held_out: NDArray[np.float64], choice: Choice) -> tuple[float, float]
     Parameters
     ----------
     held_out
-        ``(n,)`` distances of adults whom the network never saw.
+        ``(n,)`` distances of adults whom the network never saw, as other equipment might show them.
     choice
         Gives the allowed share of alarms and the margin.
     """
@@ -164,11 +245,13 @@ def over_limits(familiarity: Familiarity, features: Features) -> dict[str, NDArr
     features
         ``(n, channels)``, from the bundle's network.
     """
-    distances, scores = familiarity.distances(features), familiarity.child_scores(features)
-    chest = distances > familiarity.unlike_chest
-    found = {"unlike_training": (distances > familiarity.unlike_training) & ~chest, "unlike_chest": chest}
-    if familiarity.child is not None and scores is not None:
-        found["like_a_child"] = scores > familiarity.child.limit
+    distances, child, not_frontal = familiarity.distances(features), familiarity.child, familiarity.not_frontal
+    chest, training = distances > familiarity.unlike_chest, distances > familiarity.unlike_training
+    if not_frontal is not None:
+        training |= familiarity.scores(not_frontal, features) > not_frontal.limit
+    found = {"unlike_training": training & ~chest, "unlike_chest": chest}
+    if child is not None:
+        found["like_a_child"] = familiarity.scores(child, features) > child.limit
     return found
 
 
@@ -239,15 +322,18 @@ def write_familiarity(model: Model, fitted: Familiarity, facts: Figures, figures
     figures
         Its figures for each set, by name.
     """
+    scores = {name: score for name in ("child", "not_frontal") if (score := getattr(fitted, name)) is not None}
+    tensors = dict(fitted.tensors)
+    for name, score in scores.items():
+        tensors |= {f"{name}.{part}": tensor for part, tensor in score.tensors.items()}
     with whole_file(model.root / FAMILIARITY_TENSORS) as file:
-        file.write(save(dict(fitted.tensors) | dict(fitted.child.tensors if fitted.child else {})))
+        file.write(save(tensors))
     hashes = {
         "weights_sha256": model.weights_sha256,
         "tensors_sha256": file_sha256(model.root / FAMILIARITY_TENSORS),
     }
     given = {"unlike_training": fitted.unlike_training, "unlike_chest": fitted.unlike_chest}
-    if fitted.child is not None:
-        given["child"] = fitted.child.limit
+    given |= {name: score.limit for name, score in scores.items()}
     record = {"description": fitted.description, **hashes, "limits": given, **facts, "figures": dict(figures)}
     write_json(model.root / FAMILIARITY, record)
     load_familiarity(model)

@@ -11,11 +11,10 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
 
 from candor.ood.familiarity import Features, stabilised
-from candor.ood.paediatric import BIAS, WEIGHT, ChildLook
+from candor.ood.linear_score import LinearScore
+from training.checks.linear_score import fit_score
 from training.data.dataset import Dataset
 from training.statistics.metrics import aucs, interval, patient_weights
 
@@ -25,9 +24,6 @@ CHILD: Final = 16
 FEWEST: Final = 20
 """Smallest number of children from whom the look can be learnt."""
 
-INVERSE_REGULARISATION: Final = 1e-3
-"""C of the logistic regression: strong regularisation, since there are more features than children."""
-
 RESAMPLES: Final = 1000
 SEED: Final = 0
 
@@ -36,7 +32,7 @@ SEED: Final = 0
 class Learnt:
     """A look of children and what it was learnt from, or the reason why there is none."""
 
-    look: ChildLook | None
+    look: LinearScore | None
     facts: dict[str, object]
 
 
@@ -62,36 +58,13 @@ def learn_child(features: Features, dataset: Dataset, held_out: Features, alarms
             f"{children} patients are stated to be under {CHILD} years, {int((stated & ~young).sum())} pictures older"
         )
         return Learnt(None, {"left_out": f"{told}; it takes {FEWEST} such patients, and older ones"})
-    unlimited = ChildLook(_fit(stabilised(features[stated]), young[stated]), 0.0)
-    limit = quantile_limit(unlimited.scores(stabilised(held_out)), alarms)
     facts: dict[str, object] = {"under_years": CHILD, "patients": children, "images": int(young.sum())}
-    return Learnt(ChildLook(unlimited.tensors, limit), facts)
+    return Learnt(fit_score(features[stated], young[stated], held_out, alarms), facts)
 
 
-def _fit(roots: NDArray[np.float64], young: NDArray[np.bool_]) -> dict[str, NDArray[np.float32]]:
-    """Fit a logistic regression to standardised features, and return its weights for unscaled features."""
-    scaler = StandardScaler()
-    regression = LogisticRegression(C=INVERSE_REGULARISATION, class_weight="balanced", max_iter=2000)
-    regression.fit(scaler.fit_transform(roots), young)
-    weight = regression.coef_[0] / scaler.scale_
-    bias = regression.intercept_ - weight @ scaler.mean_
-    return {WEIGHT: np.ascontiguousarray(weight, np.float32), BIAS: np.asarray(bias, np.float32)}
-
-
-def quantile_limit(values: NDArray[np.float64], alarms: float) -> float:
-    """Return the smallest value that at most a given share of the values exceeds.
-
-    Parameters
-    ----------
-    values
-        ``(n,)``, at least one.
-    alarms
-        The share that may exceed it, in [0, 1).
-    """
-    return float(np.sort(values)[-1 - int(np.floor(alarms * len(values)))])
-
-
-def told_apart(look: ChildLook, children: Features, adults: Features, patients: NDArray[np.str_]) -> dict[str, object]:
+def told_apart(
+    look: LinearScore, children: Features, adults: Features, patients: NDArray[np.str_]
+) -> dict[str, object]:
     """Measure how well the look tells children from adults.
 
     Parameters

@@ -16,14 +16,15 @@ from safetensors.numpy import load_file, save_file
 from candor.files.hashes import file_sha256
 from candor.model.bundle import FAMILIARITY, FAMILIARITY_TENSORS, load_bundle, load_model
 from candor.ood.familiarity import Familiarity, fit_tensors, stabilised
-from candor.ood.paediatric import ChildLook
+from candor.ood.linear_score import LinearScore
 from candor.study.errors import BundleError
 from candor.study.reasons import Reason
 from training.checks.familiarity import write_familiarity
 
 CHANNELS = 12
 KEPT = 4
-CHILD = ChildLook({"child.weight": np.ones(CHANNELS, np.float32), "child.bias": np.float32([0])}, 100.0)
+CHILD = LinearScore({"weight": np.ones(CHANNELS, np.float32), "bias": np.float32([0])}, 100.0)
+NOT_FRONTAL = replace(CHILD, limit=120.0)
 
 
 def gaussian(n: int, seed: int) -> NDArray[np.float32]:
@@ -71,13 +72,24 @@ def test_a_planted_outlier_is_found_that_no_single_feature_shows(fitted: Familia
 def test_the_look_of_a_child_is_that_of_the_square_roots(fitted: Familiarity) -> None:
     knows = replace(fitted, child=CHILD)
     features = np.stack([np.full(CHANNELS, 64.0), np.full(CHANNELS, 81.0)])
-    scores = knows.child_scores(features)
-    assert scores is not None
-    np.testing.assert_allclose(scores, [8 * CHANNELS, 9 * CHANNELS])
+    np.testing.assert_allclose(knows.scores(CHILD, features), [8 * CHANNELS, 9 * CHANNELS])
     assert knows.judge_age(features[0]) is None
     assert "looks like a child's" in str(knows.judge_age(features[1]))
     assert fitted.judge_age(features[1]) is None
-    assert fitted.child_scores(features) is None
+
+
+def test_what_looks_like_no_frontal_chest_is_unlike_training_however_near_it_is(fitted: Familiarity) -> None:
+    near, far = gaussian(1, 2)[0], np.full(CHANNELS, 1e6, np.float32)
+    assert fitted.judge(near) is None
+    score = float(fitted.scores(NOT_FRONTAL, near[np.newaxis])[0])
+    assert replace(fitted, not_frontal=replace(NOT_FRONTAL, limit=score + 1)).judge(near) is None
+    over = replace(fitted, not_frontal=replace(NOT_FRONTAL, limit=score - 1))
+    assert over.judge(near) == (
+        Reason.UNLIKE_TRAINING,
+        "it looks like something else than an upright frontal chest "
+        f"(score {score:.2f}, limit {over.not_frontal.limit if over.not_frontal else 0:.2f})",
+    )
+    assert (over.judge(far) or [None])[0] is Reason.UNLIKE_CHEST
 
 
 def test_negative_features_keep_their_sign() -> None:
@@ -113,7 +125,7 @@ def test_features_that_hardly_vary_are_said() -> None:
 @pytest.fixture
 def whole(bundle: Path) -> Path:
     """A bundle with a check of familiarity."""
-    check = Familiarity(fit_tensors(gaussian(100, 0), KEPT), 1.5, 5.0, "made up for a test", CHILD)
+    check = Familiarity(fit_tensors(gaussian(100, 0), KEPT), 1.5, 5.0, "made up for a test", CHILD, NOT_FRONTAL)
     write_familiarity(load_model(bundle), check, {}, {})
     return bundle
 
@@ -124,6 +136,8 @@ def test_a_bundle_brings_its_check_and_its_hash_tells(whole: Path) -> None:
     assert (loaded.familiarity.unlike_training, loaded.familiarity.unlike_chest) == (1.5, 5.0)
     assert loaded.familiarity.child is not None
     assert loaded.familiarity.child.limit == 100.0
+    assert loaded.familiarity.not_frontal is not None
+    assert loaded.familiarity.not_frontal.limit == 120.0
     assert loaded.familiarity.distances(gaussian(3, 1)).shape == (3,)
     for file in (FAMILIARITY, FAMILIARITY_TENSORS):
         (whole / file).unlink()
@@ -164,11 +178,11 @@ def _set(**values: object) -> Callable[[Path], None]:
         (_set(tensors_sha256="0" * 64), r"tensors_sha256 says that it belongs to the familiarity.safetensors"),
         (_set(limits={"unlike_training": 2.0}), r"limits.unlike_chest is missing"),
         (
-            _set(limits={"unlike_training": 6.0, "unlike_chest": 5.0, "child": 1.0}),
+            _set(limits={"unlike_training": 6.0, "unlike_chest": 5.0, "child": 1.0, "not_frontal": 1.0}),
             r"the limits 6 \(training\) and 5 \(chest\)",
         ),
         (
-            _set(limits={"unlike_training": 0.0, "unlike_chest": 5.0, "child": 1.0}),
+            _set(limits={"unlike_training": 0.0, "unlike_chest": 5.0, "child": 1.0, "not_frontal": 1.0}),
             r"the limits 0 \(training\) and 5 \(chest\)",
         ),
         (
@@ -181,8 +195,10 @@ def _set(**values: object) -> Callable[[Path], None]:
         (_replace(mean=np.full(CHANNELS, np.nan, np.float32)), r"the tensor mean is not finite"),
         (_replace(variances=np.zeros((0,), np.float32)), r"has the shape"),
         (_set(limits={"unlike_training": 1.0, "unlike_chest": 5.0}), r"limits.child is missing"),
-        (_replace(**{"child.bias": None}), r"the tensors are child.weight, not child.bias, child.weight"),
-        (_replace(**{"child.weight": np.ones(3, np.float32)}), r"the look for children has 3 channels, not 12"),
+        (_set(limits={"unlike_training": 1.0, "unlike_chest": 5.0, "child": 1.0}), r"limits.not_frontal is missing"),
+        (_replace(**{"child.bias": None}), r"the tensors of a score are weight, not bias, weight"),
+        (_replace(**{"child.weight": np.ones(3, np.float32)}), r"the score child has 3 channels, not 12"),
+        (_replace(**{"not_frontal.weight": np.ones(3, np.float32)}), r"the score not_frontal has 3 channels, not 12"),
         (_garbage, r"cannot be used with familiarity.safetensors"),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 from pydicom import Dataset
 
 from candor.ood.familiarity import Familiarity, fit_tensors
-from candor.ood.paediatric import ChildLook
+from candor.ood.linear_score import LinearScore
 from candor.study.case import CaseImage
 from candor.study.policy import DEFAULT_POLICY, Action
 from candor.study.reasons import Reason
@@ -19,7 +19,7 @@ from operators.graph.sdk import Fragment
 
 FEATURES = np.random.default_rng(0).normal(5, 1, (60, 8)).astype(np.float32) ** 2
 FAMILIARITY = Familiarity(fit_tensors(FEATURES, 3), 2.0, 6.0, "made up for a test")
-EVERYBODY = ChildLook({"child.weight": np.zeros(8, np.float32), "child.bias": np.float32([1])}, 0.0)
+EVERYBODY = LinearScore({"weight": np.zeros(8, np.float32), "bias": np.float32([1])}, 0.0)
 KNOWS_CHILDREN = replace(FAMILIARITY, child=EVERYBODY)
 """Takes everybody for a child."""
 

@@ -15,7 +15,7 @@ import pytest
 
 from candor.model.bundle import FAMILIARITY, FAMILIARITY_TENSORS, load_bundle, load_model
 from candor.ood.familiarity import Familiarity, fit_tensors
-from candor.ood.paediatric import ChildLook
+from candor.ood.linear_score import LinearScore
 from candor.study.errors import DataError, SettingsError
 from tests.factory import radiograph_dataset
 from tests.nih import make_nih, read_nih
@@ -59,7 +59,7 @@ def test_shares_count_each_image_once() -> None:
     assert shares(fitted, features.astype(np.float32)) == counted
     empty = dict.fromkeys(counted, None) | {"images": 0}
     assert shares(fitted, np.empty((0, 20), np.float32)) == empty
-    look = ChildLook({"child.weight": np.ones(20, np.float32), "child.bias": np.float32([0])}, 220.0)
+    look = LinearScore({"weight": np.ones(20, np.float32), "bias": np.float32([0])}, 220.0)
     assert shares(replace(fitted, child=look), features.astype(np.float32)) == counted | {"like_a_child": 0.4}
 
 
@@ -102,7 +102,12 @@ def test_the_verb_writes_what_the_bundle_loads_and_says_what_it_does(
     assert loaded.description in printed
     assert record["date"] == "2026-01-02"
     assert record["kept"] == 8
-    assert record["limits"] == {"unlike_training": loaded.unlike_training, "unlike_chest": loaded.unlike_chest}
+    assert loaded.not_frontal is not None
+    assert record["limits"] == {
+        "unlike_training": loaded.unlike_training,
+        "unlike_chest": loaded.unlike_chest,
+        "not_frontal": loaded.not_frontal.limit,
+    }
     figures = record["figures"]
     assert figures[str(odd)]["images"] == figures[str(odd)]["unread"] == 2
     assert figures[str(odd)]["unlike_chest"] >= 0.5

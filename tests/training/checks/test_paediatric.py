@@ -14,7 +14,8 @@ from sklearn.preprocessing import StandardScaler
 
 from candor.ood.familiarity import stabilised
 from candor.study.findings import Finding
-from training.checks.paediatric import INVERSE_REGULARISATION, learn_child, quantile_limit, told_apart
+from training.checks.linear_score import INVERSE_REGULARISATION, quantile_limit
+from training.checks.paediatric import learn_child, told_apart
 from training.data.dataset import Dataset, LabelledImage
 from training.data.splits import Subset
 

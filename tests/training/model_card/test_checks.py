@@ -13,7 +13,7 @@ import pytest
 
 from candor.model.bundle import FAMILIARITY, LEARNED_GATE, load_model
 from candor.ood.familiarity import Familiarity, fit_tensors
-from candor.ood.paediatric import ChildLook
+from candor.ood.linear_score import LinearScore
 from tests.training.conftest import Made
 from training.checks.familiarity import write_familiarity
 from training.model_card.card import write_card
@@ -37,7 +37,7 @@ CHILD = {"under_years": 16, "patients": 76, "images": 97, "told_apart": TOLD}
 def write_check(root: Path, child: dict[str, Any]) -> None:
     """Write a check of familiarity with made-up figures into a bundle."""
     features = np.random.default_rng(0).normal(5, 1, (40, 8)).astype(np.float32) ** 2
-    look = ChildLook({"child.weight": np.ones(8, np.float32), "child.bias": np.zeros(1, np.float32)}, 1.0)
+    look = LinearScore({"weight": np.ones(8, np.float32), "bias": np.zeros(1, np.float32)}, 1.0)
     known = None if "left_out" in child else look
     fitted = Familiarity(fit_tensors(features, 3), 1.25, 2.5, "fitted to 40 training images", known)
     facts = Occasion(date(2026, 1, 2), "made up").facts | {"child": child}

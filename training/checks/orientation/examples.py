@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from candor.picture.orientation import SIDE, stretched
 from candor.study.radiograph import Radiograph
 from training.checks.orientation.phantoms import phantom
-from training.checks.orientation.sources import STORED_SIDE
 from training.data.augmentation import Augmentation, augment
 
 Pixels = NDArray[np.float32]
@@ -57,7 +56,7 @@ def examples(pictures: Sequence[Pixels], count: int, rng: np.random.Generator) -
     Parameters
     ----------
     pictures
-        ``(STORED_SIDE, STORED_SIDE)`` float32 in [0, 1], frontal chests as they should be.
+        ``(side, side)`` float32 in [0, 1], frontal chests as they should be.
     count
         How many; a multiple of ``POSES``.
     rng
@@ -143,7 +142,7 @@ def from_the_side(one: Pixels, other: Pixels, rng: np.random.Generator) -> Pixel
     Parameters
     ----------
     one, other
-        ``(STORED_SIDE, STORED_SIDE)`` float32 in [0, 1].
+        ``(side, side)`` float32 in [0, 1].
     rng
         Source of the randomness.
 
@@ -151,18 +150,19 @@ def from_the_side(one: Pixels, other: Pixels, rng: np.random.Generator) -> Pixel
     -------
     The same shape and range; the spine is on a random side of the picture.
     """
-    width = int(STORED_SIDE * rng.uniform(0.5, 1))
-    lungs = [cv2.resize(_half(picture, rng), (width, STORED_SIDE)) for picture in (one, other[:, ::-1])]
+    side = len(one)
+    width = int(side * rng.uniform(0.5, 1))
+    lungs = [cv2.resize(_half(picture, rng), (width, side)) for picture in (one, other[:, ::-1])]
     weight = rng.uniform(0.3, 0.7)
     body = weight * lungs[0] + (1 - weight) * lungs[1]
     if rng.random() < 0.5:
         body = (body + np.maximum(*lungs)) / 2
-    down, front = np.meshgrid(np.linspace(0, 1, STORED_SIDE), np.linspace(0, 1, width), indexing="ij")
+    down, front = np.meshgrid(np.linspace(0, 1, side), np.linspace(0, 1, width), indexing="ij")
     body = _with_organs(body, down, front, rng)
     if rng.random() < 0.8:
         body = body * _outline(front, rng)
-    picture = np.full((STORED_SIDE, STORED_SIDE), rng.choice([0, 0, 0, rng.uniform(0, 0.2)]))
-    first = int(rng.integers(STORED_SIDE - width + 1))
+    picture = np.full((side, side), rng.choice([0, 0, 0, rng.uniform(0, 0.2)]))
+    first = int(rng.integers(side - width + 1))
     picture[:, first : first + width] = body
     return np.asarray(np.clip(picture[:, :: rng.choice([1, -1])], 0, 1), np.float32)
 
@@ -170,7 +170,7 @@ def from_the_side(one: Pixels, other: Pixels, rng: np.random.Generator) -> Pixel
 def _half(picture: Pixels, rng: np.random.Generator) -> Pixels:
     """Cut out the right half of the display, from about the spine to about the chest wall."""
     spine, wall = rng.uniform(0.44, 0.54), rng.uniform(0.9, 1)
-    return np.ascontiguousarray(picture[:, int(STORED_SIDE * spine) : int(STORED_SIDE * wall)])
+    return np.ascontiguousarray(picture[:, int(len(picture) * spine) : int(len(picture) * wall)])
 
 
 def _with_organs(body: Field, down: Field, front: Field, rng: np.random.Generator) -> Field:
