@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -43,6 +44,10 @@ class Outcome:
     def count(self, reason: Reason) -> int:
         """Count the pictures that were stopped for one reason, be it among others."""
         return sum(reason in found for found in self.reasons)
+
+    def narrowed(self, reasons: AbstractSet[Reason]) -> Outcome:
+        """Keep only some of the reasons."""
+        return replace(self, reasons=[found & reasons for found in self.reasons])
 
     def with_shortcuts(self, limit: float) -> Outcome:
         """Stop also what the shortcut audit would stop if every finding counted, over ``limit`` in log-odds."""

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from candor.picture.quality import ADULT
+from training.data.readers.cells import view_of
 from training.data.readers.read import read_dataset, read_rows
+from training.data.readers.tables import read_table
 from training.data.splits import Subset
 
 CHILD_AGE: Final = "004Y"
 """What a header of the paediatric set states: its patients were one to five years old (Kermany et al. 2018)."""
+
+LATERAL: Final = "LL"
 
 _PATIENT: Final = re.compile(r"person\d+|IM-\d+")
 
@@ -63,3 +68,23 @@ def patient_of(name: str) -> str:
 def hannover(folder: Path) -> list[Picture]:
     """List the frontal pictures of the other hospital, which tells no ages."""
     return [Picture(row.path, row.patient) for row in read_rows(folder, "hannover") if row.view in ("PA", "AP")]
+
+
+def covid(folder: Path, views: Collection[str], without: Collection[str] = ()) -> list[Picture]:
+    """List the pictures of the COVID-19 image data collection, whose patients are adults where an age is stated.
+
+    Parameters
+    ----------
+    folder
+        The collection.
+    views
+        Which to list: ``PA``, ``AP``, ``LL`` (:data:`LATERAL`).
+    without
+        Names without suffix of pictures to leave out: some are Hannover's.
+    """
+    rows = read_table(folder / "metadata.csv", ["image", "patientid", "view"])
+    return [
+        Picture(path, row["patientid"], "050Y")
+        for row in rows
+        if view_of(row["view"]) in views and (path := folder / "images" / row["image"]).stem not in without
+    ]

@@ -16,7 +16,9 @@ from benchmarks.checks.__main__ import (
     by_check,
     by_pixels,
     chests,
+    let_through,
     no_chests,
+    not_frontal,
     shortcuts,
     stopped,
 )
@@ -29,7 +31,8 @@ from benchmarks.checks.run import (
     run_application,
     stopped_for,
 )
-from benchmarks.checks.sets import Picture, hannover, kermany, nih_adults, patient_of
+from benchmarks.checks.sets import LATERAL, Picture, hannover, kermany, nih_adults, patient_of
+from benchmarks.checks.sets import covid as covid_pictures
 from candor.decide.gate import Gate, Thresholds
 from candor.model.bundle import load_bundle
 from candor.picture.shortcut import ShortcutAudit
@@ -239,3 +242,30 @@ def test_the_real_sets_are_as_large_as_they_are(nih: Path) -> None:
     assert len(elsewhere) == 243
     assert len({picture.patient for picture in elsewhere}) == 71
     assert {picture.age for picture in elsewhere} == {""}
+
+
+def test_other_hospitals_are_counted_by_what_stops_them() -> None:
+    mixed = outcome(*[Reason.UNLIKE_CHEST] * 2, *[Reason.UNLIKE_TRAINING] * 30, Reason.ROTATED, *[None] * 67)
+    text = list(let_through({"elsewhere": mixed}))
+    row = next(line for line in text[2].splitlines() if line.startswith("| elsewhere"))
+    assert [cell.split()[0] for cell in row.split(" | ")[3:]] == ["2.0%", "30.0%", "33.0%"]
+    assert text[3:] == [
+        "Goal (at most 5% are refused): met.",
+        "Goal (at most 20% are unlike training): missed, 30.0%.",
+    ]
+
+
+def test_views_from_the_side_that_go_through_are_counted() -> None:
+    *_, rows, goal = not_frontal({"laterals": ONE_OF_FOUR})
+    assert rows.splitlines()[-1] == "| laterals | 200 | 200 | 50 |"
+    assert goal.endswith("missed, 150 went through.")
+    assert list(not_frontal({"laterals": ALL}))[-1].endswith("met.")
+
+
+def test_a_collections_pictures_are_chosen_by_view_and_without_copies(covid: Path) -> None:
+    laterals, frontal = covid_pictures(covid, {LATERAL}), covid_pictures(covid, {"PA", "AP"})
+    assert len(laterals) == 43
+    assert len(frontal) == 346
+    assert {picture.age for picture in laterals} == {"050Y"}
+    first = frontal[0].path.stem
+    assert first not in {picture.path.stem for picture in covid_pictures(covid, {"PA", "AP"}, {first})}

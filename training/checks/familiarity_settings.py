@@ -17,9 +17,10 @@ class Choice:
     kept
         Number of variances that are kept individually, at least 1.
     alarms
-        Share of the unseen adults that may exceed the first limit, in (0, 1).
+        Share of the unseen adults that may exceed the first limit of the distance, or the limit of a score, in (0, 1).
     margin
-        How far "no chest" lies beyond the farthest unseen adult, as a share of that distance, at least 0.
+        How far "no chest" lies beyond the farthest unseen adult, as other equipment might show them, as a share of that
+        distance, at least 0.
 
     Raises
     ------

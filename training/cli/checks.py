@@ -23,7 +23,11 @@ def add_check_verbs(add: AddVerb) -> None:
 
 def _add_fit_familiarity(add: AddVerb) -> None:
     usual = Choice()
-    text = "Fit the check that an image is like the training images, and measure it on other pictures."
+    text = (
+        "Fit the check that an image is like the training images: read the pictures of --data's main part, make of "
+        "them what other equipment shows and what is no frontal chest, and measure the check on other pictures. "
+        "Write models/familiarity.json and .safetensors of the bundle."
+    )
     verb = add(_fit_familiarity, "fit-familiarity", text)
     add_bundle(verb)
     verb.add_argument("--data", type=Path, required=True, help="folder of the data set that trained the network")
@@ -55,7 +59,8 @@ def _fit_familiarity(options: argparse.Namespace) -> None:
     dataset = read_dataset(options.data, options.kind, findings=model.findings, views=("PA", "AP", ""))
     fitted, figures = fit_familiarity(model, dataset, others, choice, occasion_of(options))
     print(fitted.description)
-    print(f"unlike training over {fitted.unlike_training:.3f}, unlike a chest over {fitted.unlike_chest:.3f}")
+    scored = "" if fitted.not_frontal is None else f" or over a score of {fitted.not_frontal.limit:.3f}"
+    print(f"unlike training over {fitted.unlike_training:.3f}{scored}, unlike a chest over {fitted.unlike_chest:.3f}")
     child = fitted.child
     print(f"like a child's over {child.limit:.3f}\n" if child else "too few children to fit a limit for their images\n")
     header = ("pictures", "seen", "unlike training", "unlike a chest", "like a child's", "refused before")

@@ -36,7 +36,7 @@ def _familiarity(record: Json | None) -> Iterable[str]:
     yield (
         f"Each image's features are compared with those of the training images. The check was {record['description']}. "
         f"An image is unlike the training images over a distance of {limits['unlike_training']:.3f}, and no chest over "
-        f"{limits['unlike_chest']:.3f}. {_child(record)}"
+        f"{limits['unlike_chest']:.3f}. {_score(limits)}{_child(record)}"
     )
     rows = [(name, of["images"], *map(_share, _shares(of)), of["unread"]) for name, of in record["figures"].items()]
     yield table(HEADER, rows)
@@ -44,6 +44,13 @@ def _familiarity(record: Json | None) -> Iterable[str]:
 
 def _shares(of: Json) -> Iterable[float | None]:
     return (of.get(name) for name in ("unlike_training", "unlike_chest", "like_a_child"))
+
+
+def _score(limits: Json) -> str:
+    limit = limits.get("not_frontal")
+    if limit is None:
+        return ""
+    return f"It is unlike them too over a score of {limit:.3f} for what is no upright frontal chest. "
 
 
 def _child(record: Json) -> str:

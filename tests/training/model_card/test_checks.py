@@ -39,7 +39,7 @@ def write_check(root: Path, child: dict[str, Any]) -> None:
     features = np.random.default_rng(0).normal(5, 1, (40, 8)).astype(np.float32) ** 2
     look = LinearScore({"weight": np.ones(8, np.float32), "bias": np.zeros(1, np.float32)}, 1.0)
     known = None if "left_out" in child else look
-    fitted = Familiarity(fit_tensors(features, 3), 1.25, 2.5, "fitted to 40 training images", known)
+    fitted = Familiarity(fit_tensors(features, 3), 1.25, 2.5, "fitted to 40 training images", known, look)
     facts = Occasion(date(2026, 1, 2), "made up").facts | {"child": child}
     write_familiarity(load_model(root), fitted, facts, FIGURES)
 
@@ -60,7 +60,7 @@ def test_figures_are_those_of_the_file(root: Path) -> None:
     write_check(root, CHILD)
     text = "\n".join(checks(root))
     assert "The check was fitted to 40 training images." in text
-    assert "over a distance of 1.250, and no chest over 2.500." in text
+    assert "over a distance of 1.250, and no chest over 2.500. It is unlike them too over a score of 1.000 for" in text
     assert "97 pictures of 76 patients under 16 years. On 22 pictures of children and 900 of adults" in text
     assert "its AUC is 0.900 [0.800, 0.950]." in text
     assert "| unseen adults, out of fold | 50 | 2.0% | 0.0% | 1.0% | 3 |" in text
