@@ -83,8 +83,9 @@ def covid(folder: Path, views: Collection[str], without: Collection[str] = ()) -
         Names without suffix of pictures to leave out: some are Hannover's.
     """
     rows = read_table(folder / "metadata.csv", ["image", "patientid", "view"])
-    return [
-        Picture(path, row["patientid"], "050Y")
+    pictures = {
+        row["image"]: Picture(path, row["patientid"], "050Y")
         for row in rows
         if view_of(row["view"]) in views and (path := folder / "images" / row["image"]).stem not in without
-    ]
+    }
+    return list(pictures.values())  # some rows are there twice
