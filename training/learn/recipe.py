@@ -97,6 +97,8 @@ class Recipe:
         One of :data:`PRECISIONS`, for the forward pass; losses are float32.
     clip
         Largest norm of the gradient.
+    soft_source
+        Who made the soft labels, in words, for the model card.
     soft_labels, soft_weight
         Path of a table of probabilities that are mixed into the training labels, and their weight, in (0, 1]; None
         for the labels only. See :mod:`training.data.soft_labels`.
@@ -137,6 +139,7 @@ class Recipe:
     clip: float = 5.0
     soft_labels: str | None = None
     soft_weight: float = 0.5
+    soft_source: str | None = None
     patience: int | None = None
     half_weights: bool = False
     keep: str = "last"

@@ -84,7 +84,9 @@ def _taught(record: Json) -> Iterable[str]:
     if soft:
         yield (
             f"Soft labels: for {soft['images']} of these pictures {recipe['soft_weight']:.0%} of the target is another "
-            f"classifier's probability (`{PurePath(recipe['soft_labels']).name}`, SHA-256 {soft['sha256']}). {_TEACHER}"
+            f"classifier's probability (`{PurePath(recipe['soft_labels']).name}`, SHA-256 {soft['sha256']}). "
+            + (f"It was made by {recipe['soft_source']}. " if recipe.get("soft_source") else "")
+            + _TEACHER
         )
 
 

@@ -118,8 +118,12 @@ def test_soft_labels_are_told_with_what_they_may_have_let_in() -> None:
     text = "\n".join(origin(metadata, {"rule": "by hash", "patients": {}}))
     assert "for 3 of these pictures 50% of the target is another classifier's probability (`teacher.csv.gz`," in text
     assert "it may have seen patients that judge this one" in text
+    assert "It was made by" not in text
     assert unseen(metadata).endswith("whether the one behind its soft labels did is not known here")
     assert "--soft-labels somewhere/teacher.csv.gz --soft-weight 0.5" in training_command(metadata)
+    metadata["candor"]["training"]["recipe"]["soft_source"] = "two readers"
+    text = "\n".join(origin(metadata, {"rule": "by hash", "patients": {}}))
+    assert "SHA-256 0f). It was made by two readers. What that classifier" in text
 
 
 def test_the_command_names_all_that_is_not_as_usual() -> None:
