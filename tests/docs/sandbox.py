@@ -24,7 +24,7 @@ STAND_INS: Final = Path(__file__).parent / "stand_ins"
 MAY_END_WITH: Final[Mapping[str, tuple[int, ...]]] = {"tar": (0, 1)}
 """tar ends with 1 where a file grew under it, as the page on backups says."""
 
-_PATIENCE_S: Final = 300.0
+_PATIENCE_S: Final = 600.0
 _PASSWORD: Final = "a long enough password"
 
 

@@ -42,7 +42,7 @@ SMALLER = {
 }
 """The recipes are for a GPU and a day: here the same commands with a small network, small pictures, one epoch."""
 
-_PATIENCE_S = 180.0
+_PATIENCE_S = 600.0
 
 
 @pytest.mark.parametrize("page", SEQUENCES)

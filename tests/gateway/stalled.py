@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
-PATIENCE_S = 60.0
+PATIENCE_S = 600.0
 Result = TypeVar("Result")
 
 

@@ -14,7 +14,7 @@ from tests.map.containers import Container, built, writable
 from tests.map.radiograph import real_radiograph
 
 CONFIG = ("--config", "/etc/candor/gateway.yaml")
-PATIENCE_S = 120.0
+PATIENCE_S = 600.0
 
 
 def test_its_settings_can_be_used_and_keep_all_but_the_places() -> None:

@@ -23,7 +23,7 @@ from gateway.store.tokens import Tokens
 from tests.gateway.archive import Archive, running
 from tests.gateway.network import association as associate
 
-PATIENCE_S = 60.0
+PATIENCE_S = 600.0
 INVALID_PDU = "Evt19"
 
 

@@ -28,7 +28,7 @@ from gateway.web.access.roles import Role
 from gateway.web.app import create_health_app
 from tests.gateway.web.node import Page
 
-PATIENCE_S = 60.0
+PATIENCE_S = 600.0
 PASSWORD = "correct horse battery"
 HEALTH = ("/healthz", "/readyz")
 
