@@ -18,6 +18,7 @@ from training.data.splits import SPLITS, Subset
 from training.distributed import process_group, rank
 from training.learn.checkpoint import halved, write_weights
 from training.learn.learner import make_learner
+from training.learn.memory import keep_freed_memory
 from training.learn.recipe import Recipe
 from training.learn.trainer import Trainer
 from training.records import write_json
@@ -55,6 +56,7 @@ def train(dataset: Dataset, work: Path, recipe: Recipe, *, resume: bool = False,
         The initial weights cannot be loaded, or do not fit.
     """
     work.mkdir(parents=True, exist_ok=True)
+    keep_freed_memory()
     with process_group() as device:
         learner = make_learner(dataset, work, recipe, device)
         if not rank() and learner.learning.in_words:
