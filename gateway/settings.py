@@ -25,6 +25,9 @@ AETitle = Annotated[str, StringConstraints(min_length=1, max_length=16, pattern=
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
+Uid = Annotated[str, StringConstraints(max_length=64, pattern=r"^[0-9]+(\.[0-9]+)+$")]
+"""PS3.5 9.1."""
+
 Seconds = Annotated[float, Field(gt=0, le=30 * 86400, allow_inf_nan=False)]
 
 
@@ -103,7 +106,18 @@ class Receive(Block):
         default=10.0,
         description="A connection without a valid A-ASSOCIATE-RQ by then is closed (the ARTIM timer, PS3.8 9.1.5).",
     )
-    max_object_mib: int = Field(default=512, ge=1, le=4096, description="Largest object that is taken, in MiB.")
+    max_object_mib: int = Field(
+        default=512, ge=1, le=4096, description="Largest object that is kept, in MiB; a larger image is refused."
+    )
+    other_objects: Literal["drop", "keep"] = Field(
+        default="drop",
+        description="What is done with objects that are no radiographs (reports, PDF files, presentation states, other "
+        "images), which are acknowledged in any case: `drop` them as they come, or `keep` them in the spool for "
+        "reference as long as results.",
+    )
+    private_classes: tuple[Uid, ...] = Field(
+        default=(), description="UIDs of private storage classes that are accepted as well, and treated the same."
+    )
     idle_timeout_s: Seconds = Field(default=60.0, description="An association without a word for so long is closed.")
     min_rate_kib_s: float = Field(
         default=16.0,

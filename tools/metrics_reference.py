@@ -51,13 +51,21 @@ MEANINGS: Final[Mapping[str, str]] = {
     "files_damaged_total": "Files of the spool that were missing or not what was written: received instances, objects.",
     "files_repaired_total": "Damaged instances whose place a good copy took that was sent again.",
     "findings_total": "Findings of assessed images, by what was said of them.",
+    "images_refused_total": "Images that were not assessed, by reason and by the header's value that the reason is "
+    "about; at most 100 values, the others together.",
     "instances_again_total": "Instances that came again with the same bytes: acknowledged, and nothing more.",
     "instances_received_total": "Instances that were acknowledged; own result: ours, sent back to us; foreign result: "
-    "says that it is a result of Candor, and this node did not make it.",
+    "says that it is a result of Candor, and this node did not make it; other: no radiograph, kept for reference; "
+    "rejected: an image that a rejection note names.",
     "objects_incomplete_total": "Result objects that failed the check and went into quarantine.",
+    "objects_ignored_total": "Objects that were acknowledged and are no radiographs, by SOP class; private: of a class "
+    "that DICOM does not define.",
     "scrubs_total": "Nights in which the scrubber compared everything.",
     "studies_assessed_total": "Versions of studies that got results.",
     "study_answers_total": "Studies by their answer for any abnormality; ruled out: called unremarkable, never normal.",
+    "values_unknown_total": "Values of body part or view in which no known word is found, of images that count as not "
+    "stating it; at most 100 values, the others together.",
+    "studies_withdrawn_total": "Studies whose results were withdrawn, since a rejection note names an image.",
     "studies_failed_total": "Versions of studies that were parked after their tries.",
 }
 """The meaning of each counter."""

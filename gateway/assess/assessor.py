@@ -36,13 +36,14 @@ from gateway.assess.duplicates import (
 )
 from gateway.assess.fit import Fit, hold_unless_permitted
 from gateway.assess.outcome import ResultConflict, earlier_reports, plan_deliveries, record_objects
+from gateway.assess.rejections import has_rejected
 from gateway.assess.unassessed import WHAT_TO_DO, time_of, unassessed_reports
 from gateway.jobs.jobs import Jobs
 from gateway.jobs.lease import live_executors
 from gateway.logs import log_event
 from gateway.settings import Settings
 from gateway.store.alarms import AlarmKind, clear_alarm, open_alarm, raise_alarm
-from gateway.store.counters import count
+from gateway.store.counters import bounded, count
 from gateway.store.database import writing
 from gateway.store.integrity import set_aside_damaged
 from gateway.store.mode import foreign_fit_of, mode_of
@@ -72,6 +73,7 @@ _RESULT: Final = (
 """The columns of a version that say what its result is."""
 
 _TOO_MANY: Final = "it has more images than studies.max_images; none is assessed"
+_REJECTED: Final = "a rejection note names all of its images"
 _REUSED: Final = (
     "another study has another picture under a SOP Instance UID of this one; nobody knows which is right. "
     "Neither study is assessed: look at both, and mend them at their source"
@@ -110,6 +112,10 @@ class Assessed:
         What the answers rest on; None where it needs no permission.
     foreign_fit
         The permission that the report names; None where it names none.
+    refused
+        Of each image that was refused, the code of the reason and the header's value that it is about, or "".
+    unknown
+        Of each notice that a value is not known, the code of the reason and the value.
     """
 
     disposition: Disposition
@@ -121,6 +127,8 @@ class Assessed:
     answer: StudyAnswer | None = None
     fit: Fit | None = None
     foreign_fit: ForeignFit | None = None
+    refused: tuple[tuple[str, str], ...] = ()
+    unknown: tuple[tuple[str, str], ...] = ()
 
     @property
     def answer_values(self) -> dict[str, object]:
@@ -272,6 +280,9 @@ class Assessor:
             self._refuse(attempt)
             return
         files = self._settled(attempt)
+        if not files:
+            self._end_rejected(attempt)
+            return
         if self._holds_already(attempt, files):
             return
         source = self._spool.lay_out(attempt.token, attempt.study.version, [file.file for file in files])
@@ -399,6 +410,14 @@ class Assessor:
                 self._answer(connection, attempt, Disposition.NOT_ASSESSED, made, mode, now)
         log_event("study has too many images", "warning", study=attempt.token, version=attempt.study.version)
 
+    def _end_rejected(self, attempt: Try) -> None:
+        """End a version whose images were all rejected: the archive shows none of them, so there is no report."""
+        now = self._now()
+        with writing(self._database) as connection:
+            values = {"disposition": Disposition.NOT_ASSESSED.value, "mode": mode_of(connection).value}
+            self._close(connection, attempt, StudyState.NOT_ASSESSED, reason=_REJECTED, finished=now, **values)
+        log_event("study was rejected", "warning", study=attempt.token, version=attempt.study.version)
+
     def _holds_already(self, attempt: Try, files: list[Received]) -> bool:
         """End a version that turns out to be the images of the one before it again, whose results hold."""
         with writing(self._database) as connection:
@@ -410,7 +429,7 @@ class Assessor:
                     studies.c.state.in_([state.value for state in _ANSWERED]),
                 )
             ).one_or_none()
-            if before is None:
+            if before is None or has_rejected(connection, attempt.study.before):
                 return False
             earlier = received_files(connection, attempt.study.before)
             if {file.id for file in earlier} != {file.id for file in files}:
@@ -470,6 +489,7 @@ class Assessor:
             state = self._answer(connection, attempt, assessed.disposition, objects, mode, now)
             for decision, number in Counter(assessed.findings.values()).items():
                 count(connection, "findings_total", number, decision=decision)
+            _count_values(connection, assessed)
             if assessed.answer is not None:
                 count(connection, "study_answers_total", any_abnormality=assessed.answer.any_abnormality.value)
         log_event("study assessed", study=attempt.token, version=attempt.study.version, state=state.value)
@@ -553,6 +573,16 @@ class Assessor:
         )
         change = studies.update().where(mine).values(state=enters.value, executor=None, **values)
         return connection.execute(change).rowcount == 1
+
+
+def _count_values(connection: sa.Connection, assessed: Assessed) -> None:
+    """Count the images that were refused, and the words that are not known, by value: a site can mend its table."""
+    for reason, value in assessed.refused:
+        label = bounded(connection, "images_refused_total", value, reason=reason)
+        count(connection, "images_refused_total", reason=reason, value=label)
+    for reason, value in assessed.unknown:
+        label = bounded(connection, "values_unknown_total", value, reason=reason)
+        count(connection, "values_unknown_total", reason=reason, value=label)
 
 
 def _state_of(disposition: Disposition, planned: int) -> StudyState:

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from gateway.assess.deadline import enforce_deadlines, settle_alarms
 from gateway.assess.study_sweeps import bound_times, end_overtaking, queue_complete, requeue_lost
 from gateway.deliver.requeue import requeue_lost_deliveries
+from gateway.deliver.withdrawal import withdraw_rejected
 from gateway.jobs.jobs import Jobs
 from gateway.processes.queue import opened_queue
 from gateway.processes.start import started, stop_event
@@ -89,6 +90,7 @@ def slow_sweeps(
     return [
         Sweep("deadlines", 1.0, lambda: enforce_deadlines(database, settings, spool, jobs, now())),
         Sweep("webhook", 2.0, lambda: tell(database, settings.alarms.webhook, now()), _WEBHOOK_S),
+        Sweep("rejections", 1.0, lambda: withdraw_rejected(database, settings, spool, jobs, now())),
         Sweep("times ahead", 5.0, lambda: bound_times(database, settings.studies, now())),
         Sweep("overtaking", 5.0, lambda: end_overtaking(database, settings, jobs, now())),
         Sweep("settled alarms", 5.0, lambda: settle_alarms(database, now())),

@@ -11,28 +11,30 @@ from datetime import UTC, date, datetime
 from typing import Any, Final
 
 import sqlalchemy as sa
-from pydicom.uid import ParametricMapStorage, SecondaryCaptureImageStorage
+from pydicom.uid import SecondaryCaptureImageStorage
 
 from candor.files.privacy import name_of
-from gateway.dimse.contexts import IMAGES
+from gateway.assess.rejections import Named, is_rejected, note_rejections
+from gateway.dimse.contexts import RESULTS, STUDY_IMAGES, class_name
 from gateway.dimse.header import Head, read_head
 from gateway.dimse.status import NotTaken
 from gateway.logs import log_event
 from gateway.receive.callers import Callers
+from gateway.receive.rejection_note import rejected_by
 from gateway.settings import Settings
 from gateway.store.alarms import AlarmKind, open_alarm
 from gateway.store.counters import count
 from gateway.store.database import lock_study, once, writing
 from gateway.store.schema import instances, objects
 from gateway.store.spool import Spool, Stored
-from gateway.store.states import InstanceState, Priority
+from gateway.store.states import OF_NO_STUDY, InstanceState, Priority
 from gateway.store.study import priority_by_age, revive, touch
 from gateway.store.tokens import Tokens
 
 _SAME_BYTES: Final = (instances.c.sop_instance_uid, instances.c.sha256)
 
-_RESULT_IMAGES: Final = frozenset({SecondaryCaptureImageStorage, ParametricMapStorage})
-"""The images among the results that Candor makes."""
+_RESULT_CLASSES: Final = RESULTS | {SecondaryCaptureImageStorage}
+"""The SOP classes of the results that Candor makes."""
 
 _FOREIGN: Final = (
     "an object says that it is a result of Candor, and this node did not make it. It is kept, and Candor does not "
@@ -53,6 +55,8 @@ class Received:
         The priority that the caller's rule, the C-STORE or the request asks for.
     calling_ae_title, called_ae_title, peer
         "" where nobody knows any more: the file was found without a row.
+    named
+        The images that it rejects, where it is a rejection note.
     """
 
     stored: Stored
@@ -62,6 +66,7 @@ class Received:
     calling_ae_title: str = ""
     called_ae_title: str = ""
     peer: str = ""
+    named: tuple[Named, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,7 @@ class Journal:
         """
         head = received.head
         lock_study(connection, head.study_instance_uid)
-        state = _state_of(connection, head)
+        state = _state_of(connection, received)
         if head.ours and state is not InstanceState.OWN_RESULT:
             subject = self.tokens.token(head.study_instance_uid) if state is InstanceState.KEPT else ""
             open_alarm(connection, AlarmKind.FOREIGN_RESULT, subject, _FOREIGN, received.at)
@@ -107,14 +112,20 @@ class Journal:
         if row is None:
             _fill_in_sender(connection, received)
             count(connection, "instances_again_total")
-            _note_result_again(connection, received)
+            _note_again(connection, received)
             if received.stored.repaired:
                 count(connection, "files_repaired_total")
+            if is_rejected(connection, head.study_instance_uid, head.sop_instance_uid):
+                return False
             row = revive(connection, head.sop_instance_uid, received.stored.sha256)
             if row is not None:
                 self._join_study(connection, received, priority, row)
             return False
         count(connection, "instances_received_total", state=state.value)
+        if state is InstanceState.OTHER:
+            count(connection, "objects_ignored_total", sop_class=class_name(head.sop_class_uid))
+        if state is InstanceState.REJECTION_NOTE:
+            note_rejections(connection, received.named, received.at)
         if state is InstanceState.KEPT:
             self._join_study(connection, received, priority, row)
         return True
@@ -143,7 +154,8 @@ class Journal:
             log_event("file without row is unreadable", "error", kind=name_of(error))
             return False
         asked = Priority.URGENT if head.urgent else Priority.ROUTINE
-        received = Received(Stored(file, path.stem, details.st_size), head, details.st_mtime, asked)
+        stored = Stored(file, path.stem, details.st_size)
+        received = Received(stored, head, details.st_mtime, asked, named=rejected_by(path, head))
         with writing(database) as connection:
             new = self.record(connection, received)
         if new:
@@ -174,17 +186,24 @@ def senders(database: sa.Engine, callers: Callers) -> set[str]:
         return {str(peer) for title, peer in connection.execute(sent) if callers.lists(str(title), str(peer))}
 
 
-def _state_of(connection: sa.Connection, head: Head) -> InstanceState:
-    """Recognise results, which an archive may send back to us.
+def _state_of(connection: sa.Connection, received: Received) -> InstanceState:
+    """Recognise results, which an archive may send back to us, and what is no radiograph.
 
     Our own are those that our tables know, whatever the object says of itself. What says so falsely and may be a
     patient's image becomes part of its study.
     """
+    head = received.head
     made = sa.select(objects.c.sop_instance_uid).where(objects.c.sop_instance_uid == head.sop_instance_uid)
     if connection.execute(made).first() is not None:
         return InstanceState.OWN_RESULT
-    is_result = head.sop_class_uid not in IMAGES or head.sop_class_uid in _RESULT_IMAGES
-    return InstanceState.FOREIGN_RESULT if head.ours and is_result else InstanceState.KEPT
+    if head.ours and head.sop_class_uid in _RESULT_CLASSES:
+        return InstanceState.FOREIGN_RESULT
+    if received.named:
+        return InstanceState.REJECTION_NOTE
+    if head.sop_class_uid not in STUDY_IMAGES:
+        return InstanceState.OTHER
+    rejected = is_rejected(connection, head.study_instance_uid, head.sop_instance_uid)
+    return InstanceState.REJECTED if rejected else InstanceState.KEPT
 
 
 def _values(received: Received, state: InstanceState, priority: Priority) -> dict[str, Any]:
@@ -212,10 +231,9 @@ def _fill_in_sender(connection: sa.Connection, received: Received) -> None:
     connection.execute(instances.update().where(nameless).values(**{name: getattr(received, name) for name in names}))
 
 
-def _note_result_again(connection: sa.Connection, received: Received) -> None:
-    """Keep a result that came again for as long as one that is new."""
-    results = [InstanceState.OWN_RESULT.value, InstanceState.FOREIGN_RESULT.value]
-    this = sa.and_(instances.c.file == received.stored.file, instances.c.state.in_(results))
+def _note_again(connection: sa.Connection, received: Received) -> None:
+    """Keep what is part of no study, and came again, for as long as what is new."""
+    this = sa.and_(instances.c.file == received.stored.file, instances.c.state.in_(OF_NO_STUDY))
     connection.execute(instances.update().where(this).values(received=received.at))
 
 

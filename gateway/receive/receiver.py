@@ -2,6 +2,9 @@
 
 A C-STORE is answered with success when, in this order, the file's content, its name and its row in the journal would
 outlast a power loss. It decodes nothing and waits for nobody's work.
+
+What is no radiograph is answered with success as well, since many senders give up the rest of a study at the first
+object that is refused. It is counted, and dropped or kept for reference (``receive.other_objects``).
 """
 
 from __future__ import annotations
@@ -21,7 +24,8 @@ from pynetdicom.association import Association
 
 from candor.dicom.read.file import MALFORMED
 from candor.files.privacy import name_of, place_of
-from gateway.dimse.contexts import IMAGES, supported_contexts
+from gateway.assess.rejections import Named
+from gateway.dimse.contexts import STUDY_IMAGES, class_name, supported_contexts
 from gateway.dimse.header import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, Head, read_head
 from gateway.dimse.status import NotTaken, Status
 from gateway.dimse.tls import server_context
@@ -30,12 +34,14 @@ from gateway.receive.bounded_pdu import MAXIMUM_PDU, BoundedSocket
 from gateway.receive.callers import Callers, Rejection
 from gateway.receive.journal import Journal, Received, senders
 from gateway.receive.listener import BoundedServer
+from gateway.receive.rejection_note import rejected_by
 from gateway.receive.slots import Slots
 from gateway.receive.stream import Incoming, Limits, Peer, StreamingDimse
 from gateway.settings import Settings
 from gateway.store.alarms import AlarmKind, clear_alarm, raise_alarm
+from gateway.store.counters import count
 from gateway.store.database import writing
-from gateway.store.spool import Spool
+from gateway.store.spool import Part, Spool
 from gateway.store.states import Priority
 from gateway.store.tokens import Tokens
 
@@ -130,7 +136,7 @@ class Receiver:
         self._server = BoundedServer(
             self._application_entity(),
             self._settings.receive,
-            supported_contexts(),
+            supported_contexts(self._settings.receive.private_classes),
             self._tls,
             handlers,
             self._slots,
@@ -222,7 +228,7 @@ class Receiver:
             dimse.done(incoming)
 
     def _keep(self, request: Any, peer: Peer | None, incoming: Incoming) -> int:
-        """Make an instance durable, then its row.
+        """Make an instance durable, then its row; or ignore what is no radiograph.
 
         Raises
         ------
@@ -237,17 +243,50 @@ class Receiver:
             raise NotTaken(Status.NOT_AUTHORIZED, "the association was not admitted")
         if incoming.refusal is not None:
             raise incoming.refusal
+        if incoming.dropped:
+            return self._ignore(request, peer)
         if incoming.part is None:
             raise NotTaken(Status.CANNOT_UNDERSTAND, "the data set is empty")
         incoming.part.flush()
-        head = read_head(incoming.part.path)
-        _check(request, head)
+        try:
+            head = read_head(incoming.part.path)
+            _check(request, head)
+        except NotTaken:
+            if request.AffectedSOPClassUID in STUDY_IMAGES:
+                raise
+            return self._ignore(request, peer)
+        named = rejected_by(incoming.part.path, head)
+        if not (head.sop_class_uid in STUDY_IMAGES or head.ours or named or self._keeps_others):
+            return self._ignore(request, peer)
+        return self._record(request, peer, incoming.part, head, named)
+
+    @property
+    def _keeps_others(self) -> bool:
+        return self._settings.receive.other_objects == "keep"
+
+    def _ignore(self, request: Any, peer: Peer) -> int:
+        """Acknowledge an object of which nothing is stored.
+
+        Raises
+        ------
+        sqlalchemy.exc.SQLAlchemyError
+            It cannot be counted: no image could be taken either.
+        """
+        name = class_name(request.AffectedSOPClassUID)
+        with writing(self._database) as connection:
+            count(connection, "objects_ignored_total", sop_class=name)
+        log_event("object ignored", sop_class=name, peer=peer.address, ae_title=peer.known_as)
+        return Status.SUCCESS.code
+
+    def _record(self, request: Any, peer: Peer, part: Part, head: Head, named: tuple[Named, ...]) -> int:
+        """Make an instance durable, then its row; raises as :meth:`_keep`."""
         asked = _asked(peer, int(request.Priority or 0), head)
-        stored = self._spool.keep(incoming.part)
-        received = Received(stored, head, self._now(), asked, peer.calling_ae_title, peer.called_ae_title, peer.address)
+        stored = self._spool.keep(part)
+        sender = (peer.calling_ae_title, peer.called_ae_title, peer.address)
+        received = Received(stored, head, self._now(), asked, *sender, named)
         with writing(self._database) as connection:
             new = self._journal.record(connection, received)
-            self._spool.put_back(incoming.part, stored)
+            self._spool.put_back(part, stored)
         self._disk_is_fine()
         self._acknowledged()
         token = self._tokens.token(head.study_instance_uid)
@@ -347,19 +386,17 @@ def _certificate(association: Association) -> bytes | None:
 
 
 def _check(request: Any, head: Head) -> None:
-    """Refuse what cannot belong: an image under another's name, or what is neither an image nor our own.
+    """Refuse an object under another's name.
 
     Raises
     ------
     NotTaken
-        ``DOES_NOT_MATCH`` or ``CLASS_NOT_SUPPORTED``.
+        ``DOES_NOT_MATCH``.
     """
     if head.sop_class_uid != request.AffectedSOPClassUID:
         raise NotTaken(Status.DOES_NOT_MATCH, "the SOP Class UIDs of request and data set differ")
     if head.sop_instance_uid != request.AffectedSOPInstanceUID:
         raise NotTaken(Status.DOES_NOT_MATCH, "the SOP Instance UIDs of request and data set differ")
-    if head.sop_class_uid not in IMAGES and not head.ours:
-        raise NotTaken(Status.CLASS_NOT_SUPPORTED, "it is no image, and no result of ours")
 
 
 def _asked(peer: Peer, priority: int, head: Head) -> Priority:

@@ -2,6 +2,7 @@
 
 pynetdicom gathers a message in memory, in ``DIMSEMessage.data_set``. Here a file of the spool stands in its place, so
 that memory stays flat whatever is sent. What is over a limit is read and thrown away, and the sender gets its answer.
+What is no radiograph is thrown away too, and acknowledged.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import C_STORE_RQ, DIMSEMessage
 
@@ -17,6 +19,7 @@ from candor.dicom.read.file import MALFORMED
 from candor.dicom.shared.attributes import is_uid
 from candor.files.privacy import name_of
 from candor.study.errors import CandorError
+from gateway.dimse.contexts import is_ignored
 from gateway.dimse.header import part_10_header
 from gateway.dimse.status import NotTaken, Status
 from gateway.logs import log_event
@@ -32,6 +35,9 @@ _MIB: Final = 1 << 20
 _GIB: Final = 1 << 30
 _LONGEST_REPORT: Final = 4 * _MIB
 """Of a message that is no C-STORE: a storage commitment report of some ten thousand instances."""
+
+_LONGEST_IGNORED: Final = 64 * _GIB
+"""Of an object that is thrown away and acknowledged; pictures of whole slides have some gigabytes."""
 
 _LONGEST_COMMAND: Final = 1 << 16
 """Bytes of a command set; those of the services that we offer have some hundred."""
@@ -57,11 +63,14 @@ class Limits:
         The setting ``receive.max_object_mib``.
     reserve_bytes
         The setting ``keep.reserve_gib``.
+    keeps_others
+        Whether objects that are no radiographs are kept (``receive.other_objects``).
     """
 
     spool: Spool
     object_bytes: int
     reserve_bytes: int
+    keeps_others: bool = False
 
     @classmethod
     def of(cls, settings: Settings, spool: Spool) -> Limits:
@@ -74,7 +83,9 @@ class Limits:
         spool
             Where images go.
         """
-        return cls(spool, settings.receive.max_object_mib * _MIB, int(settings.keep.reserve_gib * _GIB))
+        receive = settings.receive
+        reserve_bytes = int(settings.keep.reserve_gib * _GIB)
+        return cls(spool, receive.max_object_mib * _MIB, reserve_bytes, receive.other_objects == "keep")
 
     def begin(self) -> Part:
         """Open a part, unless the disk is too full for one more image.
@@ -102,11 +113,19 @@ class Incoming(BytesIO):
         For the transfer syntax that was negotiated.
     limits
         See there.
+
+    Attributes
+    ----------
+    ignored
+        Whether it is no radiograph, so that it is acknowledged whatever becomes of it.
+    dropped
+        Whether it is ignored and nothing of it is stored.
     """
 
     def __init__(self, message: DIMSEMessage, association: Association, limits: Limits) -> None:
         super().__init__()
         self.began = False
+        self.ignored = self.dropped = self._is_kept = False
         self.part: Part | None = None
         self.refusal: NotTaken | None = None
         self._thrown_away = 0
@@ -116,21 +135,26 @@ class Incoming(BytesIO):
         """Take the next fragment; never raises, since the sender is to get an answer."""
         self.began = True
         length = memoryview(data).nbytes
-        if self.refusal is None:
+        if not self._is_given_up:
             try:
                 self._take(memoryview(data))
             except NotTaken as refusal:
                 self._refuse(refusal)
             except OSError:
                 self._refuse(NotTaken(Status.OUT_OF_RESOURCES, "the spool cannot be written"))
-        if self.refusal is not None:
+        if self._is_given_up:
             self._thrown_away += length
         return length
 
     @property
+    def _is_given_up(self) -> bool:
+        return self.dropped or self.refusal is not None
+
+    @property
     def is_endless(self) -> bool:
         """Whether more was thrown away than the largest object has: its sender waits for no answer."""
-        return self._thrown_away > max(self._limits.object_bytes, _LONGEST_REPORT)
+        longest = _LONGEST_IGNORED if self.ignored else max(self._limits.object_bytes, _LONGEST_REPORT)
+        return self._thrown_away > longest
 
     def discard(self) -> None:
         """Leave nothing on the disk but what was kept."""
@@ -144,8 +168,12 @@ class Incoming(BytesIO):
             super().write(data)
             return
         if self.part is None:
+            header = self._header()
+            if self.ignored and not self._is_kept:
+                self.dropped = True
+                return
             self.part = self._limits.begin()
-            self.part.write(self._header())
+            self.part.write(header)
         if self.part.bytes + len(data) > self._limits.object_bytes:
             raise NotTaken(Status.CANNOT_UNDERSTAND, "the object is larger than receive.max_object_mib")
         self.part.write(data)
@@ -158,10 +186,17 @@ class Incoming(BytesIO):
             raise NotTaken(Status.CLASS_NOT_SUPPORTED, "the SOP class is not that of its presentation context")
         if not is_uid(instance):
             raise NotTaken(Status.CANNOT_UNDERSTAND, "the Affected SOP Instance UID is no UID")
-        return part_10_header(sop_class, instance, context.transfer_syntax[0])
+        syntax = context.transfer_syntax[0]
+        self.ignored = is_ignored(sop_class, syntax)
+        self._is_kept = self._limits.keeps_others and syntax != DeflatedExplicitVRLittleEndian  # it has to be read
+        return part_10_header(sop_class, instance, syntax)
 
     def _refuse(self, refusal: NotTaken) -> None:
-        self.refusal = refusal
+        """Take no more of it; what is no radiograph is acknowledged all the same."""
+        if self.ignored:
+            self.dropped = True
+        else:
+            self.refusal = refusal
         self.discard()
 
 

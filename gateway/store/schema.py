@@ -87,6 +87,17 @@ study_instances = sa.Table(
 )
 """Which instances a version of a study was made of."""
 
+rejections = sa.Table(
+    "rejections",
+    metadata,
+    sa.Column("study_instance_uid", _UID, primary_key=True),
+    sa.Column("sop_instance_uid", _UID, primary_key=True),
+    sa.Column("code", sa.String(16), nullable=False),  # Code Value of the note's title (PS3.16 CID 7010)
+    sa.Column("received", sa.Double, nullable=False),
+    sa.Column("done", sa.Double, index=True),  # when the results of the image were withdrawn, or there were none
+)
+"""The images that rejection notes name; the rows stay, since an image may come after its note."""
+
 objects = sa.Table(
     "objects",
     metadata,

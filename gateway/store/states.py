@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum, unique
+from typing import Final
 
 
 @unique
@@ -35,6 +36,22 @@ class InstanceState(Enum):
     DAMAGED = "damaged"  # its file is missing or not what was received; the same bytes again make it KEPT
     OWN_RESULT = "own result"  # made by this node; it is never assessed again
     FOREIGN_RESULT = "foreign result"  # says that it is a result of Candor, but this node did not make it
+    OTHER = "other"  # no radiograph, kept for reference; no study is made of it
+    REJECTION_NOTE = "rejection note"  # says that images are rejected
+    REJECTED = "rejected"  # an image that a rejection note names; it is not assessed any more
+
+
+OF_NO_STUDY: Final = tuple(
+    state.value
+    for state in (
+        InstanceState.OWN_RESULT,
+        InstanceState.FOREIGN_RESULT,
+        InstanceState.OTHER,
+        InstanceState.REJECTION_NOTE,
+        InstanceState.REJECTED,
+    )
+)
+"""Values of the states of what no study is made of; retention deletes it by its own age."""
 
 
 @unique

@@ -5,7 +5,6 @@ No label says anything about a study or a patient.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -20,6 +19,7 @@ from candor.study.result_object import KINDS, NOTE
 from gateway.jobs.lease import live_executors
 from gateway.settings import Settings
 from gateway.store.alarms import AlarmKind
+from gateway.store.counters import labels_of
 from gateway.store.mode import mode_of
 from gateway.store.schema import alarms, counters, deliveries, destinations, instances, objects, studies
 from gateway.store.states import DeliveryState, InstanceState, Mode, StudyState
@@ -28,7 +28,6 @@ from gateway.watch.heartbeats import Beat
 from gateway.watch.kept_alarms import KeptAlarm
 
 _PREFIX: Final = "candor_"
-_LABEL: Final = re.compile(r'([a-z_]+)="([^"]*)"')
 _BUCKETS_S: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0)
 _DECILES: Final = tuple(float(bound) for bound in range(10, 101, 10))
 _RECENT_STUDIES: Final = 100
@@ -110,7 +109,7 @@ def _counted(connection: sa.Connection) -> Iterator[Metric]:
     rows = connection.execute(sa.select(counters).order_by(counters.c.name, counters.c.labels)).all()
     families: dict[str, CounterMetricFamily] = {}
     for row in rows:
-        labels = dict(_LABEL.findall(row.labels))
+        labels = labels_of(row.labels)
         family = families.setdefault(
             row.name, CounterMetricFamily(_PREFIX + row.name, _in_words(row.name), labels=list(labels))
         )

@@ -25,7 +25,7 @@ from gateway.settings import Settings
 from gateway.store.database import lock_study, writing
 from gateway.store.schema import alarms, audit_trail, deliveries, instances, objects, studies, study_instances
 from gateway.store.spool import Spool
-from gateway.store.states import DeliveryState, InstanceState, StudyState
+from gateway.store.states import OF_NO_STUDY, DeliveryState, StudyState
 from gateway.store.study import same_version
 
 _DAY_S: Final = 86400.0
@@ -62,7 +62,7 @@ def retain(database: sa.Engine, settings: Settings, spool: Spool, jobs: Jobs, no
             purged += _purge(database, settings, spool, uid, now)
             if not _full(settings, spool):
                 break
-    _forget_own_results(database, spool, now - settings.keep.results_d * _DAY_S)
+    _forget_others(database, spool, now - settings.keep.results_d * _DAY_S)
     _forget_trail(database, now - settings.keep.audit_trail_d * _DAY_S)
     jobs.forget(now - _JOBS_D * _DAY_S)
     return purged
@@ -169,10 +169,9 @@ def _delete_tree(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _forget_own_results(database: sa.Engine, spool: Spool, before: float) -> None:
-    """Delete results that came back; they belong to no study of ours, so nothing else would."""
-    results = [InstanceState.OWN_RESULT.value, InstanceState.FOREIGN_RESULT.value]
-    old = sa.and_(instances.c.state.in_(results), instances.c.received < before)
+def _forget_others(database: sa.Engine, spool: Spool, before: float) -> None:
+    """Delete what is part of no study of ours, since nothing else would: results that came back, and the like."""
+    old = sa.and_(instances.c.state.in_(OF_NO_STUDY), instances.c.received < before)
     with database.connect() as connection:
         found = connection.execute(sa.select(instances).where(old)).all()
     for row in found:

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from pydicom import Dataset, dcmread, dcmwrite
+from pydicom.uid import KeyObjectSelectionDocumentStorage, generate_uid
 from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
@@ -31,6 +32,30 @@ def image(seed: str = "0", **attributes: Any) -> Dataset:
     """A small radiograph."""
     pixels = np.random.default_rng(len(seed)).integers(0, 4095, (64, 64)).astype(np.uint16)
     return radiograph_dataset(pixels, seed=seed, **attributes)
+
+
+def other(sop_class_uid: str, **attributes: Any) -> Dataset:
+    """An object of a study that is no radiograph."""
+    made = image(sop_class_uid, study="a", **attributes)
+    made.SOPClassUID = made.file_meta.MediaStorageSOPClassUID = sop_class_uid
+    return made
+
+
+def rejection_note(code: str, rejected: Dataset) -> Dataset:
+    """A Key Object Selection whose title has a code, and which names an image."""
+    made = other(KeyObjectSelectionDocumentStorage)
+    made.SOPInstanceUID = made.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    for keyword in ("PixelData", "Rows", "Columns"):
+        delattr(made, keyword)
+    title, item, study, series, content = (Dataset() for _ in range(5))
+    title.CodeValue, title.CodingSchemeDesignator, title.CodeMeaning = code, "DCM", "title"
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = rejected.SOPClassUID, rejected.SOPInstanceUID
+    series.SeriesInstanceUID, series.ReferencedSOPSequence = rejected.SeriesInstanceUID, [item]
+    study.StudyInstanceUID, study.ReferencedSeriesSequence = rejected.StudyInstanceUID, [series]
+    content.ValueType, content.RelationshipType, content.ReferencedSOPSequence = "IMAGE", "CONTAINS", [item]
+    made.ConceptNameCodeSequence, made.ContentSequence = [title], [content]
+    made.CurrentRequestedProcedureEvidenceSequence = [study]
+    return made
 
 
 def file_of(dataset: Dataset) -> bytes:

@@ -19,7 +19,7 @@ from benchmarks.node.crash import Node, accepts, wait_for
 from candor.dicom.read.file import MALFORMED
 from candor.dicom.shared.attributes import is_uid
 from candor.study.provenance import derived_uid
-from gateway.dimse.contexts import COMPRESSED, IMAGES, NATIVE
+from gateway.dimse.contexts import COMPRESSED, NATIVE, STUDY_IMAGES
 from gateway.dimse.status import Status
 from gateway.store.schema import studies
 from gateway.store.states import StudyState
@@ -76,7 +76,7 @@ def read_partial_meta(file: BytesIO) -> None:
 def send(port: int, content: bytes) -> int | None:
     """Send a file's data set as it stands, under what its head says or else as a radiograph; the status, or None."""
     sop_class, instance, syntax, start = command_uids(content)
-    sop_class = sop_class if sop_class in IMAGES else str(DigitalXRayImageStorageForPresentation)
+    sop_class = sop_class if sop_class in STUDY_IMAGES else str(DigitalXRayImageStorageForPresentation)
     instance = instance if is_uid(instance) else derived_uid("hostile", str(len(content)))
     syntax = syntax if syntax in (*NATIVE, *COMPRESSED) else str(ExplicitVRLittleEndian)
     with association(port, (sop_class, syntax)) as opened:

@@ -17,7 +17,7 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, Verification  # typ
 
 from candor.files.reader import Block
 from gateway.deliver.sender import Outgoing, contexts
-from gateway.dimse.contexts import IMAGES, supported_contexts
+from gateway.dimse.contexts import STUDY_IMAGES, supported_contexts
 from gateway.dimse.framing import _LARGEST_PDU as LARGEST_PDU
 from gateway.dimse.header import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from gateway.receive.bounded_pdu import MAXIMUM_PDU
@@ -143,8 +143,8 @@ def rejections() -> str:
 
 
 def image_classes() -> int:
-    """Return the number of accepted storage classes of images."""
-    return len(IMAGES)
+    """Return the number of storage classes of the images that become part of a study."""
+    return len(STUDY_IMAGES)
 
 
 def character_sets() -> str:

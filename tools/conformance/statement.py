@@ -38,11 +38,13 @@ archives. It provides Verification and Storage, and uses Verification, Storage a
 query or retrieve, has no worklist, prints nothing and writes no media.
 
 {network.sop_classes()}
-The storage of images is provided for every image class of PS3.4 but video ({network.image_classes()} classes), so
-that a modality or router may send whole studies; what is no radiograph of a chest is answered with a report that
-says so. The storage of documents, presentation states and parametric maps is provided for Candor's own results
-alone, which an archive that routes by study sends back: they are acknowledged, and never assessed. Anybody else's
-are refused.
+Every storage class is accepted, so that a modality or router may send whole studies: those of PS3.4, the retired
+ones too, and the private ones of the setting `receive.private_classes`. Images of {network.image_classes()} classes
+become part of a study: radiographs, and secondary captures, which are answered with a report that says why they are not
+assessed. Anything else is acknowledged and counted, and dropped as it comes, or kept for reference by the setting
+`receive.other_objects`. Candor's own results, which an archive that routes by study sends back, are acknowledged and
+never assessed. Rejection notes (Key Object Selection with a title of rejection, IHE IOCM) withdraw the results of the
+images that they name.
 """
 
 

@@ -48,7 +48,9 @@ _DOES: Final = {
 
 def answered_to_a_store() -> str:
     """Return a table of the answers to a C-STORE, with every reason in the code."""
-    reasons: dict[Status, list[str]] = {Status.SUCCESS: ["file, name and journal row would outlast a power loss"]}
+    reasons: dict[Status, list[str]] = {
+        Status.SUCCESS: ["file, name and journal row would outlast a power loss", "it is no radiograph, and is ignored"]
+    }
     for status, reason in refusals():
         if reason not in _OF_OTHER_MESSAGES:
             reasons.setdefault(status, []).append(reason)

@@ -23,7 +23,12 @@ from candor.dicom.check.requirements import (
 )
 from candor.dicom.shared import codes
 
-_REJECTED: Final = (codes.REJECTED_FOR_PATIENT_SAFETY.value, codes.REJECTED_FOR_QUALITY.value)
+_REJECTED: Final = (
+    codes.REJECTED_FOR_PATIENT_SAFETY.value,
+    codes.REJECTED_FOR_QUALITY.value,
+    codes.INCORRECT_WORKLIST_ENTRY.value,
+    codes.RETENTION_EXPIRED.value,
+)
 _MODIFIER, _CONTEXT, _CONTAINS = "HAS CONCEPT MOD", "HAS OBS CONTEXT", "CONTAINS"
 _ACQUISITION, _SELECTED = "HAS ACQ CONTEXT", "SELECTED FROM"
 

@@ -59,6 +59,8 @@ DOCUMENT_TITLE_MODIFIER: Final = _dicom("113011", "Document Title Modifier")
 OTHER_FAILURE: Final = _dicom("111220", "Other failure")
 REJECTED_FOR_PATIENT_SAFETY: Final = _dicom("113037", "Rejected for Patient Safety Reasons")
 REJECTED_FOR_QUALITY: Final = _dicom("113001", "Rejected for Quality Reasons")
+INCORRECT_WORKLIST_ENTRY: Final = _dicom("113038", "Incorrect Modality Worklist Entry")
+RETENTION_EXPIRED: Final = _dicom("113039", "Data Retention Policy Expired")
 
 CERTAINTY: Final = _dicom("111012", "Certainty of Finding")
 UNCERTAINTY_ABOVE: Final = _snomed("371886008", "+, range of upper measurement uncertainty")

@@ -110,7 +110,7 @@ def test_send(node: Settings, config: Path, folder: Path, capsys: pytest.Capture
 def test_what_is_not_taken_is_said(
     node: Settings, config: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    document = image("x", SOPClassUID="1.2.840.10008.5.1.4.1.1.104.1")
+    document = image("x", SOPClassUID="1.2.752.24.3.1")  # a private class that the node does not accept
     document.save_as(folder / "document.dcm", enforce_file_format=True)
     with pytest.raises(NotSent, match="1 of 4 files"):
         run("send", str(folder), "--config", str(config))

@@ -22,7 +22,7 @@ from gateway.store.spool import Spool
 from gateway.store.states import Priority
 from gateway.store.tokens import Tokens
 from tests.gateway.conftest import Clock
-from tests.gateway.network import file_of, image
+from tests.gateway.network import file_of, image, rejection_note
 
 KILLED = """
 import os, signal, sys
@@ -150,6 +150,15 @@ def test_a_file_that_is_no_image_is_left_alone(database: sa.Engine, spool: Spool
     assert journal.reconcile(database, spool) == 0
     assert not rows(database)
     assert len(list(spool.instances())) == 2
+
+
+def test_a_rejection_note_without_a_row_is_read(database: sa.Engine, spool: Spool, journal: Journal) -> None:
+    """A crash between its file and its row must not lose what it says."""
+    rejected = image("1")
+    assert spool.store(file_of(rejected))
+    assert spool.store(file_of(rejection_note("113001", rejected)))
+    assert journal.reconcile(database, spool) == 2
+    assert {row.state for row in rows(database)} == {"rejected", "rejection note"}
 
 
 def test_two_associations_with_the_same_bytes_make_one_row(

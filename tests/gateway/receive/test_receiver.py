@@ -19,15 +19,22 @@ from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import (
     BasicTextSRStorage,
+    ComprehensiveSRStorage,
+    CTImageStorage,
     DeflatedExplicitVRLittleEndian,
     EncapsulatedPDFStorage,
     ExplicitVRLittleEndian,
+    GrayscaleSoftcopyPresentationStateStorage,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
+    KeyObjectSelectionDocumentStorage,
+    XRayRadiationDoseSRStorage,
 )
-from pynetdicom.presentation import build_role
+from pynetdicom.presentation import AllStoragePresentationContexts, build_role
 from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 
+from candor.study.provenance import MANUFACTURER
+from gateway.dimse.contexts import STORAGE
 from gateway.dimse.tls import client_context
 from gateway.jobs.jobs import Jobs
 from gateway.receive import receiver as receive_module
@@ -42,10 +49,11 @@ from gateway.store.states import InstanceState, Priority
 from gateway.store.tokens import Tokens
 from gateway.watch.retention import retain
 from tests.gateway.conftest import Clock
-from tests.gateway.network import Authority, association, file_of, image, reread, store
+from tests.gateway.network import Authority, association, file_of, image, other, rejection_note, reread, store
 
 Start = Callable[..., Receiver]
 P_DATA_TF = 0x04
+PRIVATE = "1.2.752.24.3.1"
 
 
 @dataclass
@@ -156,16 +164,31 @@ def test_native_transfer_syntaxes(start: Start, database: sa.Engine, spool: Spoo
     assert reread(spool.path(rows(database)[0].file)).file_meta.TransferSyntaxUID == syntax
 
 
-def test_what_is_no_image_or_cannot_be_decoded_is_refused_at_the_negotiation(start: Start) -> None:
+def test_what_cannot_be_decoded_is_refused_at_the_negotiation(start: Start) -> None:
     dx = image().SOPClassUID
     offered = [
-        (EncapsulatedPDFStorage, ExplicitVRLittleEndian),
         (dx, DeflatedExplicitVRLittleEndian),
         (dx, "1.2.840.10008.1.2.4.100"),  # MPEG2
         (dx, JPEG2000Lossless),
+        (KeyObjectSelectionDocumentStorage, DeflatedExplicitVRLittleEndian),  # a rejection note has to be read
+        (EncapsulatedPDFStorage, DeflatedExplicitVRLittleEndian),
+        ("1.2.752.24.3.1", ExplicitVRLittleEndian),  # private, and not in the settings
     ]
     with association(start().port, *offered) as opened:
-        assert [context.transfer_syntax[0] for context in opened.accepted_contexts] == [JPEG2000Lossless]
+        accepted = [(cx.abstract_syntax, cx.transfer_syntax[0]) for cx in opened.accepted_contexts]
+    assert accepted == [(dx, JPEG2000Lossless), (EncapsulatedPDFStorage, DeflatedExplicitVRLittleEndian)]
+
+
+def test_every_storage_class_is_accepted(start: Start) -> None:
+    """More than one association may propose; those of pynetdicom, which knows the newest, are among them."""
+    classes = sorted({str(context.abstract_syntax) for context in AllStoragePresentationContexts} | STORAGE)
+    assert len(classes) > 190
+    port = start(private_classes=("1.2.752.24.3.1",)).port
+    accepted: set[str] = set()
+    for offered in (classes[:100], classes[100:], ["1.2.752.24.3.1"]):
+        with association(port, *((uid, ImplicitVRLittleEndian) for uid in offered)) as opened:
+            accepted |= {str(context.abstract_syntax) for context in opened.accepted_contexts}
+    assert accepted == {*classes, "1.2.752.24.3.1"}
 
 
 def test_the_order_of_durability(
@@ -248,7 +271,7 @@ def test_every_image_that_is_acknowledged_is_a_sign_of_life(
     )
     receiver.start()
     assert store(receiver.port, image()).Status == 0x0000
-    assert store(receiver.port, _report_document(Manufacturer="Somebody")).Status == 0x0122
+    assert store(receiver.port, image(StudyInstanceUID="no UID")).Status == 0xC000
     receiver.stop(0.0)
     assert acknowledged == [True]
 
@@ -415,9 +438,121 @@ def test_a_study_over_the_limit_is_one_version(start: Start, database: sa.Engine
     assert len(rows(database, schema.study_instances)) == 13
 
 
-def test_documents_of_others_are_not_taken(start: Start, database: sa.Engine) -> None:
-    assert store(start().port, _report_document(Manufacturer="Somebody")).Status == 0x0122
+def test_documents_of_others_are_ignored(start: Start, database: sa.Engine, spool: Spool) -> None:
+    assert store(start().port, _report_document(Manufacturer="Somebody")).Status == 0x0000
     assert not rows(database)
+    assert ignored(database) == {"BasicTextSRStorage": 1}
+    assert not parts(spool)
+    assert not list(spool.instances())
+
+
+@pytest.mark.parametrize("sop_class_uid", ["1.2.840.10008.5.1.4.1.1.9", "1.2.840.10008.5.1.4.39.1"])
+def test_retired_classes_and_those_of_no_patient_are_answered(
+    start: Start, database: sa.Engine, sop_class_uid: str
+) -> None:
+    assert store(start().port, other(sop_class_uid)).Status == 0x0000
+    assert sum(ignored(database).values()) == 1
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_whole_study_is_taken_in_any_order(start: Start, database: sa.Engine, spool: Spool, first: bool) -> None:
+    """What a PACS forwards over one association: nothing is refused, and the radiograph is there."""
+    others = [other(uid) for uid in OTHERS]
+    sent = [image("1", study="a"), *others] if first else [*others, image("1", study="a")]
+    pairs = [(each.SOPClassUID, each.file_meta.TransferSyntaxUID) for each in sent]
+    with association(start(private_classes=(PRIVATE,)).port, *pairs) as opened:
+        assert [opened.send_c_store(each).Status for each in sent] == [0x0000] * len(sent)
+    (row,) = rows(database)
+    assert row.sop_class_uid == image().SOPClassUID
+    assert len(list(spool.instances())) == 1
+    assert sum(ignored(database).values()) == len(others)
+    assert ignored(database)["private"] == 1
+
+
+def test_others_are_kept_for_reference_by_setting(
+    start: Start, settings: Settings, database: sa.Engine, spool: Spool, clock: Clock
+) -> None:
+    port = start(other_objects="keep").port
+    for uid in (EncapsulatedPDFStorage, BasicTextSRStorage):
+        assert store(port, other(uid)).Status == 0x0000
+    assert {row.state for row in rows(database)} == {InstanceState.OTHER.value}
+    assert not rows(database, schema.studies)
+    assert ignored(database) == {"EncapsulatedPDFStorage": 1, "BasicTextSRStorage": 1}
+    assert len(list(spool.instances())) == 2
+    clock.pass_s(settings.keep.results_d * 86400 + 1)
+    jobs = Jobs(database, settings, "test")
+    retain(database, settings, spool, jobs, clock())
+    jobs.stop()
+    assert not list(spool.instances())
+
+
+@pytest.mark.parametrize("other_objects", ["drop", "keep"])
+def test_no_size_and_no_full_disk_refuses_what_is_ignored(
+    start: Start, database: sa.Engine, spool: Spool, monkeypatch: pytest.MonkeyPatch, other_objects: str
+) -> None:
+    port = start(max_object_mib=1, other_objects=other_objects).port
+    assert store(port, other(EncapsulatedPDFStorage, EncapsulatedDocument=bytes(3 << 20))).Status == 0x0000
+    monkeypatch.setattr("gateway.store.spool.Spool.free_bytes", lambda _: -1)
+    assert store(port, other(EncapsulatedPDFStorage)).Status == 0x0000
+    assert store(port, image()).Status == 0xA700
+    assert not rows(database)
+    assert not parts(spool)
+    assert ignored(database) == {"EncapsulatedPDFStorage": 2}
+
+
+def test_a_report_that_cannot_be_read_is_ignored(start: Start, database: sa.Engine) -> None:
+    document = _report_document()
+    del document.StudyInstanceUID
+    assert store(start().port, document).Status == 0x0000
+    assert ignored(database) == {"BasicTextSRStorage": 1}
+
+
+@pytest.mark.parametrize("code", ["113001", "113037", "113038", "113039"])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_rejection_note_takes_its_image_out(start: Start, database: sa.Engine, code: str, is_first: bool) -> None:
+    """In any order: a note may come before its image."""
+    port, rejected, kept = start().port, image("1", study="a"), image("2", study="a")
+    sent = (
+        [rejection_note(code, rejected), rejected, kept]
+        if is_first
+        else [rejected, kept, rejection_note(code, rejected)]
+    )
+    for each in [*sent, rejected]:
+        assert store(port, each).Status == 0x0000
+    assert {row.sop_instance_uid: row.state for row in rows(database)} == {
+        sent[0 if is_first else 2].SOPInstanceUID: "rejection note",
+        rejected.SOPInstanceUID: "rejected",
+        kept.SOPInstanceUID: "kept",
+    }
+    (row,) = rows(database, schema.rejections)
+    assert (row.sop_instance_uid, row.code, row.done) == (rejected.SOPInstanceUID, code, None)
+
+
+def test_a_note_without_evidence_is_read_by_its_content(start: Start, database: sa.Engine) -> None:
+    port, rejected = start().port, image("1", study="a")
+    document = rejection_note("113001", rejected)
+    del document.CurrentRequestedProcedureEvidenceSequence
+    assert store(port, rejected).Status == store(port, document).Status == 0x0000
+    assert {row.state for row in rows(database)} == {"rejected", "rejection note"}
+
+
+def test_key_objects_that_reject_nothing_are_ignored(start: Start, database: sa.Engine) -> None:
+    port, good = start().port, image("1", study="a")
+    of_interest, ours, elsewhere = (
+        rejection_note("113000", good),
+        rejection_note("113037", good),
+        rejection_note("113037", good),
+    )
+    ours.Manufacturer = MANUFACTURER  # it names results, and would not reject an image
+    elsewhere.CurrentRequestedProcedureEvidenceSequence[0].StudyInstanceUID = "1.2.3"
+    long = rejection_note("113037", good)
+    long.add_new(0x00091000, "OB", bytes(5 << 20))
+    assert store(port, good).Status == 0x0000
+    for each in (of_interest, ours, elsewhere, long):
+        assert store(port, each).Status == 0x0000
+    (row,) = (row for row in rows(database) if row.sop_class_uid == good.SOPClassUID)
+    assert row.state == "kept"
+    assert ignored(database) == {"KeyObjectSelectionDocumentStorage": 2}
 
 
 @pytest.mark.parametrize(
@@ -725,6 +860,23 @@ def _store_as(
     status = Dataset()
     status.Status = answer.Status
     return status
+
+
+OTHERS = (
+    XRayRadiationDoseSRStorage,
+    EncapsulatedPDFStorage,
+    GrayscaleSoftcopyPresentationStateStorage,
+    KeyObjectSelectionDocumentStorage,
+    ComprehensiveSRStorage,
+    CTImageStorage,
+    PRIVATE,
+)
+
+
+def ignored(database: sa.Engine) -> dict[str, float]:
+    """How many objects were ignored, by SOP class."""
+    counted = [row for row in rows(database, schema.counters) if row.name == "objects_ignored_total"]
+    return {row.labels.split('"')[1]: row.value for row in counted}
 
 
 def _report_document(**attributes: Any) -> Dataset:

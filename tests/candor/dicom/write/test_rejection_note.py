@@ -28,7 +28,15 @@ def note_file(folder: Path, rejection: Rejection = Rejection.PATIENT_SAFETY, tim
     return path
 
 
-@pytest.mark.parametrize(("rejection", "code"), [(Rejection.PATIENT_SAFETY, "113037"), (Rejection.QUALITY, "113001")])
+@pytest.mark.parametrize(
+    ("rejection", "code"),
+    [
+        (Rejection.PATIENT_SAFETY, "113037"),
+        (Rejection.QUALITY, "113001"),
+        (Rejection.INCORRECT_WORKLIST_ENTRY, "113038"),
+        (Rejection.RETENTION_EXPIRED, "113039"),
+    ],
+)
 def test_the_title_is_the_reason(tmp_path: Path, rejection: Rejection, code: str) -> None:
     title = dcmread(note_file(tmp_path, rejection)).ConceptNameCodeSequence[0]
     assert (title.CodeValue, title.CodingSchemeDesignator) == (code, "DCM")
@@ -44,7 +52,7 @@ def test_only_the_title_that_asks_for_a_reason_has_one(tmp_path: Path) -> None:
         ]
         for rejection in Rejection
     }
-    assert reasons == {Rejection.QUALITY: ["111220"], Rejection.PATIENT_SAFETY: []}
+    assert reasons == {each: ["111220"] if each is Rejection.QUALITY else [] for each in Rejection}
 
 
 @pytest.mark.parametrize("rejection", Rejection)
