@@ -116,7 +116,7 @@ class ChestXrayApp(Application):
         lungs, texts = LungField(), texts_of(Language(settings.language))
         writing: dict[str, Any] = {"provenance": provenance, "profiles": self._profiles, "texts": texts}
         path: list[CaseOperator] = [
-            ImageSelector(self, name="select", minimum_side=bundle.input.side),
+            ImageSelector(self, name="select", minimum_side=bundle.input.side, words=settings.words.table),
             ImageReader(self, name="read"),
             QualityCheck(self, name="check quality", orientation=load_orientation_check(), policy=settings.policy),
             Preprocessor(self, name="preprocess", spec=bundle.input),

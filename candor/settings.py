@@ -20,6 +20,7 @@ from candor.study.policy import CHECKS, DEFAULT_POLICY, Action, Policy
 from candor.study.profile import Profile, ReportClass
 from candor.study.reasons import Reason
 from candor.study.result_object import KINDS, Kind
+from candor.study.selection import DEFAULT_WORDS, Words, split
 
 EngineChoice = Literal["auto", "onnx", "torch"]
 ActionName = Literal["refuse", "defer", "notice"]
@@ -29,7 +30,7 @@ ENGINES: Final[tuple[str, ...]] = get_args(EngineChoice)
 
 DEFAULT_OBJECTS: Final = tuple(kind for kind in KINDS if kind in Profile().kinds)
 
-_LATER: Final = ("prevalence", "rule_out_missed")
+_LATER: Final = ("prevalence", "rule_out_missed", "words", "on_narrow_range")
 """Settings that were added after results had been made with the others."""
 
 _WITHOUT_EFFECT: Final = {"engine", "images_per_batch"}
@@ -43,6 +44,60 @@ def _setting_of(check: Reason) -> str:
 def _check(reason: Reason) -> Any:
     text = f"What follows when an image has the reason {reason.code}: refuse, defer or notice. {reason.meaning}."
     return Field(default=DEFAULT_POLICY[reason].value, description=text)
+
+
+def _phrases(default: tuple[str, ...], description: str) -> Any:
+    return Field(default=default, description=description)
+
+
+class WordTable(Block):
+    """The words that say what a picture shows: phrases in any language.
+
+    A phrase is found where all its words stand together in a value, whatever its capitals, accents and signs are;
+    single letters in a row are one word, so that `P.A.` is `PA`. A value in which no phrase is found counts as not
+    stated, and the checks of the picture judge. A list that is set replaces the default.
+    """
+
+    chest: tuple[str, ...] = _phrases(DEFAULT_WORDS.chest, "Body Part Examined: the chest.")
+    other_body_parts: tuple[str, ...] = _phrases(
+        DEFAULT_WORDS.other_body_parts, "Body Part Examined: something else; refused, even beside a word for the chest."
+    )
+    frontal: tuple[str, ...] = _phrases(DEFAULT_WORDS.frontal, "View Position: frontal.")
+    decubitus: tuple[str, ...] = _phrases(DEFAULT_WORDS.decubitus, "View Position: the patient lies on the side.")
+    other_views: tuple[str, ...] = _phrases(
+        DEFAULT_WORDS.other_views, "View Position: another view; refused, even beside a word for a frontal one."
+    )
+    other_modalities: tuple[str, ...] = _phrases(DEFAULT_WORDS.other_modalities, "Modality: no radiography.")
+    processing: tuple[str, ...] = _phrases(
+        DEFAULT_WORDS.processing, "Presentation Intent Type: the image is not for presentation."
+    )
+    human: tuple[str, ...] = _phrases(
+        DEFAULT_WORDS.human, "Patient Species Description: a human; any other species that is stated is refused."
+    )
+    animals: tuple[str, ...] = _phrases(DEFAULT_WORDS.animals, "Body Part Examined: that of an animal.")
+    subtraction: tuple[str, ...] = _phrases(
+        DEFAULT_WORDS.subtraction,
+        "Image Type, Derivation Description, Acquisition Device Processing Description, and Series Description of a "
+        "derived image: bones or soft tissue were taken away.",
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _phrases_of_a_list(cls, named: object) -> object:
+        return tuple(named) if isinstance(named, list) else named
+
+    @field_validator("*")
+    @classmethod
+    def _phrases_have_words(cls, named: tuple[str, ...]) -> tuple[str, ...]:
+        for phrase in named:
+            if not split(phrase):
+                raise ValueError(f"{phrase!r} has neither letters nor digits")
+        return named
+
+    @property
+    def table(self) -> Words:
+        """The words as the selection of images reads them."""
+        return Words(**self.model_dump())
 
 
 class Settings(Block):
@@ -125,8 +180,10 @@ class Settings(Block):
         default="en-US",
         description="The language of all words that people read in the results: en-US or de-DE.",
     )
+    words: WordTable = WordTable()
 
     on_clipped: ActionName = _check(Reason.CLIPPED)
+    on_narrow_range: ActionName = _check(Reason.NARROW_RANGE)
     on_inverted: ActionName = _check(Reason.INVERTED)
     on_rotated: ActionName = _check(Reason.ROTATED)
     on_mirrored: ActionName = _check(Reason.MIRRORED)

@@ -40,12 +40,15 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def settings_page() -> str:
-    """Return a table of every setting with its default."""
-    rows = [(f"`{name}`", _default(field), field.description) for name, field in Settings.model_fields.items()]
-    return (
+    """Return a table of every setting with its default, and one of each block in it."""
+    text = (
         "# Settings\n\nThe `candor` block of `app.yaml`. An unknown or impossible setting is an error that names the "
-        "line.\n\n" + table(("setting", "default", "meaning"), rows)
+        "line.\n"
     )
+    for title, block in _blocks("", Settings):
+        text += f"\n## {title}\n\n{inspect.getdoc(block)}\n\n" if title else "\n"
+        text += table(("setting", "default", "meaning"), _settings(block))
+    return text
 
 
 def findings_page() -> str:
@@ -162,14 +165,18 @@ def gateway_settings_page() -> str:
         "setting is an error that names the line; `python -m gateway check-config` checks the file.\n"
     )
     for title, block in _blocks("", GatewaySettings):
-        rows = [
-            (f"`{name}`", _default(field), field.description)
-            for name, field in block.model_fields.items()
-            if field.description
-        ]
         text += f"\n## {title or 'At the top'}\n\n{inspect.getdoc(block)}\n\n"
-        text += table(("setting", "default", "meaning"), rows)
+        text += table(("setting", "default", "meaning"), _settings(block))
     return text
+
+
+def _settings(block: type[BaseModel]) -> list[tuple[object, ...]]:
+    """Return the rows of a block's settings; a block in it has a table of its own."""
+    return [
+        (f"`{name}`", _default(field), field.description)
+        for name, field in block.model_fields.items()
+        if field.description
+    ]
 
 
 def _blocks(name: str, block: type[BaseModel]) -> Iterable[tuple[str, type[BaseModel]]]:

@@ -114,7 +114,7 @@ class CaseImage:
         self.radiograph = None
         self.network_input = None
 
-    def refuse(self, reason: Reason, detail: str) -> None:
+    def refuse(self, reason: Reason, detail: str, value: str = "") -> None:
         """Refuse the image; a reason that it was refused for before stays.
 
         Parameters
@@ -123,9 +123,11 @@ class CaseImage:
             The coded reason.
         detail
             One sentence for a person; it holds no patient's data.
+        value
+            The value of the header that the reason is about (:class:`candor.study.result.Note`).
         """
         if self.refusal is None:
-            self.refusal = Note(reason, detail)
+            self.refusal = Note(reason, detail, value)
             self.results = ()
 
     def follow(self, action: Action, reason: Reason, detail: str) -> None:

@@ -82,9 +82,13 @@ class Refused(CandorError):
         The coded reason, which stands in the report and in ``results.json``.
     detail
         One sentence for a person: what was found. It holds no patient's data.
+    value
+        The value of the header that the reason is about, as :func:`candor.study.selection.shown` returns it; "" where
+        there is none.
     """
 
-    def __init__(self, reason: Reason, detail: str) -> None:
+    def __init__(self, reason: Reason, detail: str, value: str = "") -> None:
         super().__init__(f"{reason.meaning}: {detail}")
         self.reason = reason
         self.detail = detail
+        self.value = value

@@ -32,6 +32,7 @@ Policy = Mapping[Reason, Action]
 DEFAULT_POLICY: Final[Policy] = MappingProxyType(
     {
         Reason.CLIPPED: Action.DEFER,
+        Reason.NARROW_RANGE: Action.DEFER,
         Reason.INVERTED: Action.DEFER,
         Reason.ROTATED: Action.DEFER,
         Reason.MIRRORED: Action.NOTICE,  # dextrocardia exists

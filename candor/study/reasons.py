@@ -45,6 +45,10 @@ class Reason(Enum):
     FOR_PROCESSING = ("FORPROC", "Image for processing, not for presentation", ReasonKind.REFUSAL)
     NOT_CHEST = ("NOTCHEST", "Another body part than the chest", ReasonKind.REFUSAL)
     NOT_FRONTAL = ("NOTFRONTAL", "Not a frontal view", ReasonKind.REFUSAL)
+    DECUBITUS = ("DECUBITUS", "A decubitus view", ReasonKind.REFUSAL)
+    NOT_HUMAN = ("NOTHUMAN", "The patient is no human", ReasonKind.REFUSAL)
+    QUALITY_CONTROL = ("QCIMAGE", "A quality control image", ReasonKind.REFUSAL)
+    SUBTRACTED = ("SUBTRACTED", "A bone-suppressed or dual-energy picture", ReasonKind.REFUSAL)
     MULTI_FRAME = ("MULTIFRAME", "More than one frame", ReasonKind.REFUSAL)
     COLOUR = ("COLOUR", "Not a grey-scale image", ReasonKind.REFUSAL)
     TOO_SMALL = ("TOOSMALL", "Fewer pixels than the network needs", ReasonKind.REFUSAL)
@@ -70,6 +74,7 @@ class Reason(Enum):
 
     # Checks of the picture
     CLIPPED = ("CLIPPED", "Much of the picture is fully black or fully white", ReasonKind.CHECK)
+    NARROW_RANGE = ("NARROWRANGE", "The picture uses few of its greys", ReasonKind.CHECK)
     INVERTED = ("INVERTED", "Black and white are exchanged", ReasonKind.CHECK)
     ROTATED = ("ROTATED", "The picture is turned by a quarter or a half", ReasonKind.CHECK)
     MIRRORED = ("MIRRORED", "The picture seems to be mirrored", ReasonKind.CHECK)
@@ -87,6 +92,9 @@ class Reason(Enum):
     BODY_PART_BLANK = ("BODYBLANK", "Body part not stated; taken for a chest", ReasonKind.NOTICE)
     VIEW_BLANK = ("VIEWBLANK", "View not stated; taken for frontal", ReasonKind.NOTICE)
     NO_VOI = ("NOVOI", "No window or VOI LUT; the full range is used", ReasonKind.NOTICE)
+    LUT_BITS = ("LUTBITS", "The VOI LUT has other bits than it says; its entries count", ReasonKind.NOTICE)
+    LUT_BROKEN = ("LUTBROKEN", "The VOI LUT is broken; the stated window is used", ReasonKind.NOTICE)
+    SHUTTER = ("SHUTTER", "The file states a display shutter", ReasonKind.NOTICE)
     LOSSY = ("LOSSY", "Lossy compression", ReasonKind.NOTICE)
 
     def __init__(self, code: str, meaning: str, kind: ReasonKind) -> None:

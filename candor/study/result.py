@@ -35,10 +35,18 @@ class Disposition(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A coded reason with one sentence for a person; it holds no patient's data."""
+    """A coded reason with one sentence for a person; it holds no patient's data.
+
+    Parameters
+    ----------
+    value
+        The value of the header that the reason is about, as :func:`candor.study.selection.shown` returns it; "" where
+        there is none. The detail quotes it.
+    """
 
     reason: Reason
     detail: str = ""
+    value: str = ""
 
     @property
     def text(self) -> str:

@@ -89,6 +89,10 @@ class Worker:
             incomplete=case.incomplete,
             fit=self.fit,
             foreign_fit=case.foreign_fit,
+            refused=tuple((note.reason.code, note.value) for image in case.images if (note := image.refusal)),
+            unknown=tuple(
+                (note.reason.code, note.value) for image in case.images for note in image.notices if note.value
+            ),
         )
 
 

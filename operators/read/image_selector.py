@@ -6,6 +6,7 @@ from typing import Any
 
 from candor.dicom.read.select import select
 from candor.study.case import Case
+from candor.study.selection import Words
 from operators.graph.base import CaseOperator
 from operators.graph.sdk import Fragment
 
@@ -25,12 +26,14 @@ class ImageSelector(CaseOperator):
         The application.
     minimum_side
         Fewest rows and columns of an image, in pixels.
+    words
+        The words for body parts, views and the like.
     """
 
-    def __init__(self, fragment: Fragment, *args: Any, minimum_side: int, **kwargs: Any) -> None:
-        self._minimum_side = minimum_side
+    def __init__(self, fragment: Fragment, *args: Any, minimum_side: int, words: Words, **kwargs: Any) -> None:
+        self._minimum_side, self._words = minimum_side, words
         super().__init__(fragment, *args, **kwargs)
 
     def work(self, case: Case) -> None:
         """Select among the images of one study."""
-        select(case.images, self._minimum_side)
+        select(case.images, self._minimum_side, self._words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,6 +15,7 @@ from candor.study.errors import SettingsError
 from candor.study.findings import Finding
 from candor.study.policy import Action
 from candor.study.profile import Profile, ReportClass
+from candor.study.selection import DEFAULT_WORDS
 from candor.words.texts import Language
 
 
@@ -181,3 +183,16 @@ def test_a_prevalence_is_read_by_any_name_and_in_any_order(tmp_path: Path) -> No
     assert settings == Settings(prevalence={"Effusion": 0.12, "Hernia": 0.002})
     assert settings.sha256 == Settings(prevalence={"Effusion": 0.12, "Hernia": 0.002}).sha256 != Settings().sha256
     assert Settings().prevalences == {}
+
+
+def test_the_words_of_the_file_that_ships_are_the_defaults() -> None:
+    assert load_settings(Path(__file__).parents[2] / "app.yaml") == Settings()
+    assert Settings().words.table == DEFAULT_WORDS
+
+
+def test_a_site_mends_its_words(tmp_path: Path) -> None:
+    changed = load_settings(written(tmp_path, "candor:\n  words:\n    chest: [BRYST]\n"))
+    assert changed.words.table == replace(DEFAULT_WORDS, chest=("BRYST",))
+    assert changed.sha256 != Settings().sha256, "other images are assessed"
+    with pytest.raises(SettingsError, match=r"line 3: candor.words.chest.*neither letters nor digits"):
+        load_settings(written(tmp_path, "candor:\n  words:\n    chest: ['--']\n"))

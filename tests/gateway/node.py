@@ -51,6 +51,8 @@ class FakeApplication:
     profiles: Sequence[Profile] = ()
     predecessors: list[tuple[Predecessor, ...]] = field(default_factory=list)
     answer: StudyAnswer | None = None
+    refused: tuple[tuple[str, str], ...] = ()
+    unknown: tuple[tuple[str, str], ...] = ()
 
     def __call__(
         self, study_instance_uid: str, source: Path, output: Path, time: datetime, predecessors: tuple[Predecessor, ...]
@@ -67,7 +69,8 @@ class FakeApplication:
         written = [self._write(output, "sr", None, study_instance_uid, inputs, time, key) for key in keys]
         written.append(self._write(output, "sc", Finding.EFFUSION, study_instance_uid, inputs, time))
         findings = {"Effusion": Decision.PRESENT.value, "Nodule": Decision.DEFERRED.value}
-        return Assessed(self.disposition, findings, tuple(written), "b" * 64, self.failure, answer=self.answer)
+        said: dict[str, Any] = {"answer": self.answer, "refused": self.refused, "unknown": self.unknown}
+        return Assessed(self.disposition, findings, tuple(written), "b" * 64, self.failure, **said)
 
     def _write(
         self,

@@ -9,14 +9,17 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from candor.study.reasons import Reason
 from gateway.settings import Settings
-from gateway.store.schema import deliveries, destinations, studies
+from gateway.store.counters import labels_of
+from gateway.store.schema import counters, deliveries, destinations, studies
 from gateway.store.states import StudyState
 from gateway.watch.drift import Baseline, baseline_of, deferral_share
 
 _HOUR_S: Final = 3600.0
 _DAY_S: Final = 86400.0
 _DRIFT_DAYS: Final = 28
+_MOST_VALUES: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,51 @@ class Health:
         if self.row.failures:
             return "failing"
         return "up" if self.row.last_success else "unused"
+
+
+@dataclass(frozen=True, slots=True)
+class ValueCount:
+    """How many images a value of the header made refused, or stated nothing in.
+
+    Parameters
+    ----------
+    meaning
+        What the reason means.
+    value
+        The value; "" where the reason is about none.
+    is_refused
+        False where the value is not known, and the image was assessed.
+    """
+
+    meaning: str
+    value: str
+    is_refused: bool
+    images: int
+
+
+def value_counts(connection: sa.Connection) -> list[ValueCount]:
+    """Return what was refused, and which values are not known, the most frequent first.
+
+    Parameters
+    ----------
+    connection
+        To the node's database.
+    """
+    meanings = {reason.code: reason.meaning for reason in Reason}
+    names = {"images_refused_total": True, "values_unknown_total": False}
+    rows = connection.execute(
+        sa.select(counters)
+        .where(counters.c.name.in_(names))
+        .order_by(counters.c.value.desc(), counters.c.name, counters.c.labels)
+        .limit(_MOST_VALUES)
+    )
+    return [
+        ValueCount(
+            meanings.get(labels.get("reason", ""), ""), labels.get("value", ""), names[row.name], round(row.value)
+        )
+        for row in rows
+        for labels in (labels_of(row.labels),)
+    ]
 
 
 def health(connection: sa.Connection, settings: Settings, now: float) -> list[Health]:

@@ -80,6 +80,7 @@ def _about(node: Node, request: Request) -> Response:
         day = figures.day(connection, now)
         deferrals = figures.deferrals(connection, now)
         health = figures.health(connection, node.settings, now)
+        values = figures.value_counts(connection)
         alive = len(connection.execute(live_executors(node.database)).all())
     hours = figures.hour_labels(now, clock)
     return node.page(
@@ -88,6 +89,7 @@ def _about(node: Node, request: Request) -> Response:
         counts=counts,
         day=day,
         health=health,
+        values=values,
         alive=alive,
         free=node.spool.free_bytes() / 2**30,
         throughput=charts.hours_chart(

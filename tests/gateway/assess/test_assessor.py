@@ -22,6 +22,7 @@ from gateway.assess.unassessed import unassessed_reports
 from gateway.jobs.jobs import DELIVERIES, STUDIES, of_objects
 from gateway.settings import Settings, Studies, Work
 from gateway.store import schema
+from gateway.store.counters import MOST_VALUES
 from gateway.store.database import database_now
 from gateway.store.integrity import set_aside_damaged
 from gateway.store.mode import set_mode
@@ -712,3 +713,24 @@ def test_the_same_pixels_in_two_studies_are_no_contradiction(node: Node) -> None
     assert node.study(second).state == "stored"
     assert node.scalars(schema.instances.c.state) == ["kept", "kept"]
     assert alarms(node) == []
+
+
+def test_refusals_and_unknown_words_are_counted_by_value(node: Node) -> None:
+    node.application.refused = (("NOTCHEST", "SKULL"), ("NOTCHEST", "SKULL"), ("TOOSMALL", ""))
+    node.application.unknown = (("VIEWBLANK", "PORTABLE"),)
+    node.assessor.assess(Study(waiting(node), 1))
+    counted = {(row.name, row.labels): row.value for row in node.table(schema.counters)}
+    assert counted["images_refused_total", 'reason="NOTCHEST",value="SKULL"'] == 2
+    assert counted["images_refused_total", 'reason="TOOSMALL",value=""'] == 1
+    assert counted["values_unknown_total", 'reason="VIEWBLANK",value="PORTABLE"'] == 1
+
+
+def test_no_more_than_so_many_values_are_counted_apart(node: Node) -> None:
+    node.application.refused = tuple(("NOTCHEST", f"KNEE {number}") for number in range(MOST_VALUES + 20))
+    node.assessor.assess(Study(waiting(node), 1))
+    node.application.refused = (("NOTCHEST", "KNEE 3"), ("NOTCHEST", "another"))
+    node.assessor.assess(Study(waiting(node, "b"), 1))
+    counted = {row.labels: row.value for row in node.table(schema.counters) if row.name == "images_refused_total"}
+    assert len(counted) == MOST_VALUES + 1
+    assert counted['reason="NOTCHEST",value="other values"'] == 21
+    assert counted['reason="NOTCHEST",value="KNEE 3"'] == 2

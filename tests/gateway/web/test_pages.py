@@ -15,6 +15,7 @@ from fastapi.testclient import TestClient
 
 from candor.study.result import AnyAbnormality
 from gateway.store.alarms import AlarmKind, raise_alarm
+from gateway.store.counters import count
 from gateway.store.database import upsert
 from gateway.store.mode import foreign_fit_of, set_mode
 from gateway.store.schema import alarms, destinations, node_state, studies
@@ -201,6 +202,19 @@ def test_node_page_shows_queue_throughput_drift_and_destinations(page: Page, clo
     assert text.count("<svg") == 3
     assert "1 received" in text
     assert "1 waiting" in text
+
+
+def test_node_page_shows_which_values_were_refused_or_are_not_known(page: Page) -> None:
+    assert "None so far." in page.browser(Role.VIEWER).get("/node").text
+    with page.database.begin() as connection:
+        count(connection, "images_refused_total", 3, reason="NOTCHEST", value="SKULL AP")
+        count(connection, "values_unknown_total", 1, reason="VIEWBLANK", value="PORTABLE X")
+    text = " ".join(page.browser(Role.VIEWER).get("/node").text.split())
+    refused, unknown = text.index("SKULL AP"), text.index("PORTABLE X")
+    assert refused < unknown, "the most frequent first"
+    assert "Another body part than the chest" in text[:refused]
+    assert "not assessed" in text[refused:unknown]
+    assert "counts as not stated" in text[unknown:]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from candor.study.case import CaseImage
 from candor.study.errors import Refused
 from candor.study.provenance import MANUFACTURER
 from candor.study.reasons import Reason
+from candor.study.selection import DEFAULT_WORDS
 from tests.cases import assessed, case_of, header_of
 from tests.factory import coded, radiograph_dataset
 
@@ -207,7 +209,7 @@ def test_frontal_views_are_accepted_by_every_name(word: str, code: list[tuple[st
     ("word", "code", "orientation", "expected"),
     [
         ("LL", [], ["A", "F"], Reason.NOT_FRONTAL),
-        ("LLD", [], ["L", "F"], Reason.NOT_FRONTAL),
+        ("LLD", [], ["L", "F"], Reason.DECUBITUS),
         ("RAO", [], ["L", "F"], Reason.NOT_FRONTAL),
         ("", [LATERAL], "", Reason.NOT_FRONTAL),
         ("", [], ["A", "F"], Reason.NOT_FRONTAL),
@@ -232,6 +234,131 @@ def test_a_blank_view_is_noticed(orientation: Any) -> None:
 def test_descriptions_are_not_believed() -> None:
     assert refusal(BodyPartExamined="HIP", AnatomicRegionSequence=[]) is Reason.NOT_CHEST
     assert notices(StudyDescription="XR HIP", SeriesDescription="LATERAL", ProtocolName="HIP LAT") == []
+
+
+# The table of words: what modalities write
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        *((word, []) for word in ("CHEST PA", "CHEST_PA", "PORT CHEST", "W CHEST", "THORAX PA", "TORACE", "BRUSTKORB")),
+        *((word, []) for word in ("POUMON", "Tórax", "Thorax a.p.", "KLATKA PIERSIOWA", "ГРУДНАЯ КЛЕТКА", "胸部")),
+        *((word, [Reason.BODY_PART_BLANK]) for word in ("UNKNOWN", "PORTABLE", "XXCHESTXX", "???", "", "PIERSIOWA")),
+        *((word, Reason.NOT_CHEST) for word in ("SKULL", "KNEE", "CHEST ABDOMEN", "RIBS", "T-SPINE", "Schädel")),
+        *((word, Reason.NOT_CHEST) for word in ("EXTREMITY", "THORACIC SPINE", "L.SPINE", "BREAST", "HÜFTE", "GENOU")),
+        *((word, Reason.NOT_HUMAN) for word in ("CANINE", "CANINE THORAX", "Feline chest")),
+    ],
+)
+def test_a_body_part_is_found_by_its_words(word: str, expected: Any) -> None:
+    header = radiograph_dataset(BodyPartExamined=word, AnatomicRegionSequence=[])
+    assert outcome_of(header) == expected
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        *((word, []) for word in ("PA ERECT", "AP SUPINE", "P.A.", "A-P", "P A", "pa", "AP_PORTABLE", "FRONTAL")),
+        *((word, []) for word in ("Postero-Anterior", "antéro postérieur", "正面")),
+        *((word, [Reason.VIEW_BLANK]) for word in ("PORTABLE", "UNKNOWN", "ERECT", "", "APPA")),
+        *((word, Reason.NOT_FRONTAL) for word in ("LL", "L.L.", "RL", "LATERAL", "L LAT", "PA/LAT", "AP LORDOTIC")),
+        *((word, Reason.NOT_FRONTAL) for word in ("Seitlich", "PERFIL", "OBLIQUE", "MLO", "側面")),
+        *((word, Reason.DECUBITUS) for word in ("LLD", "RLD", "AP DECUB", "LEFT LATERAL DECUBITUS", "Seitenlage")),
+    ],
+)
+def test_a_view_is_found_by_its_words(word: str, expected: Any) -> None:
+    header = radiograph_dataset(ViewPosition=word, ViewCodeSequence=[], PatientOrientation="")
+    assert outcome_of(header) == expected
+
+
+@pytest.mark.parametrize(
+    ("attributes", "expected"),
+    [
+        ({"Modality": "XR"}, []),
+        ({"Modality": "?"}, []),
+        ({"Modality": "OT"}, Reason.NOT_RADIOGRAPHY),
+        ({"Modality": "PX"}, Reason.NOT_RADIOGRAPHY),
+        ({"PresentationIntentType": "Presentation"}, []),
+        ({"PresentationIntentType": "for_processing"}, Reason.FOR_PROCESSING),
+        ({"PresentationIntentType": "RAW"}, Reason.FOR_PROCESSING),
+        ({"PatientSpeciesDescription": "Homo sapiens"}, []),
+        ({"PatientSpeciesDescription": "UNKNOWN"}, []),
+        ({"PatientSpeciesDescription": "-"}, []),
+        ({"PatientSpeciesDescription": "CANINE"}, Reason.NOT_HUMAN),
+        ({"PatientSpeciesDescription": "Vicugna pacos"}, Reason.NOT_HUMAN),
+        ({"PatientSpeciesCodeSequence": codes(("SRT", "L-80700"))}, Reason.NOT_HUMAN),
+        ({"PatientSpeciesCodeSequence": codes(("SCT", "337915000"))}, []),
+        ({"PatientSpeciesCodeSequence": codes(("99X", "1"))}, []),
+        ({"QualityControlImage": "NO"}, []),
+        ({"QualityControlImage": "YES"}, Reason.QUALITY_CONTROL),
+        ({"QualityControlImage": "BOTH"}, Reason.QUALITY_CONTROL),
+        ({"ImageType": ["DERIVED", "PRIMARY", "BONE_SUPPRESSED"]}, Reason.SUBTRACTED),
+        ({"ImageType": ["DERIVED", "PRIMARY", "DUAL_ENERGY"]}, Reason.SUBTRACTED),
+        ({"ImageType": ["DERIVED", "PRIMARY", "SOFT_TISSUE"]}, Reason.SUBTRACTED),
+        ({"DerivationDescription": "Dual-energy subtraction"}, Reason.SUBTRACTED),
+        ({"AcquisitionDeviceProcessingDescription": "Chest, bone suppression"}, Reason.SUBTRACTED),
+        ({"ImageType": ["DERIVED", "SECONDARY"], "SeriesDescription": "CXR Bone Suppressed"}, Reason.SUBTRACTED),
+        ({"ImageType": ["ORIGINAL", "PRIMARY"], "SeriesDescription": "CXR Bone Suppressed"}, []),
+        ({"ImageType": ["DERIVED", "PRIMARY", "POST_PROCESSED"]}, []),
+        ({"PatientPosition": "HFDL"}, Reason.DECUBITUS),
+    ],
+)
+def test_what_else_the_words_say(attributes: dict[str, Any], expected: Any) -> None:
+    assert outcome_of(radiograph_dataset(**attributes)) == expected
+
+
+@pytest.mark.parametrize("code", [("SCT", "102536004"), ("SCT", "102535000"), ("SRT", "F-10319")])
+@pytest.mark.parametrize("is_view", [True, False])
+def test_a_decubitus_view_is_known_by_its_codes(code: tuple[str, str], is_view: bool) -> None:
+    outer, inner = (
+        ("ViewCodeSequence", "ViewModifierCodeSequence")
+        if is_view
+        else ("PatientOrientationCodeSequence", "PatientOrientationModifierCodeSequence")
+    )
+    (item,) = codes(("SCT", "399348003") if is_view else ("SCT", "102538003"))
+    setattr(item, inner, codes(code))
+    assert refusal(**{outer: [item]}) is Reason.DECUBITUS
+
+
+def test_a_site_has_its_own_words() -> None:
+    ours = replace(DEFAULT_WORDS, chest=("BRYST",), other_body_parts=("CHEST",))
+    assert check(radiograph_dataset(BodyPartExamined="Bryst"), SIDE, ours) == ()
+    with pytest.raises(Refused, match='Body Part Examined is "CHEST"'):
+        check(radiograph_dataset(AnatomicRegionSequence=[]), SIDE, ours)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value", "shown"),
+    [
+        ("BodyPartExamined", "SKULL", "SKULL"),
+        ("ViewPosition", "L LAT", "L LAT"),
+        ("Modality", "MG", "MG"),
+        ("BodyPartExamined", 'KNEE <b>"x"</b>\n{1}', "KNEE ?b??x??/b? ?1?"),
+        ("BodyPartExamined", "KNEE " + "9" * 60, "KNEE 999999999999999999999999..."),
+    ],
+)
+def test_a_refusal_shows_the_value_within_bounds(keyword: str, value: str, shown: str) -> None:
+    refused = image("a.dcm", **{keyword: value, "AnatomicRegionSequence": [], "ViewCodeSequence": []})
+    select([refused], SIDE)
+    assert refused.refusal
+    assert refused.refusal.value == shown
+    assert f'is "{shown}"' in refused.refusal.detail
+    assert len(shown) <= 32
+
+
+def test_a_value_that_is_not_known_is_shown() -> None:
+    unknown = image("a.dcm", BodyPartExamined="PORTABLE X", AnatomicRegionSequence=[])
+    select([unknown], SIDE)
+    (note,) = unknown.notices
+    assert (note.reason, note.value) == (Reason.BODY_PART_BLANK, "PORTABLE X")
+    assert note.detail == 'Body Part Examined is "PORTABLE X", which is not known'
+
+
+def outcome_of(header: Dataset) -> Reason | list[Reason]:
+    try:
+        return [note.reason for note in check(header, SIDE)]
+    except Refused as refused:
+        return refused.reason
 
 
 # A study
