@@ -44,15 +44,18 @@ class PixelMeasures:
         Share of the pixels on thin bright strokes, as of letters.
     borders
         Share of the picture outside the lines at its edges that show one grey.
+    used
+        Share of the greys that lies between the 1st and the 99th percentile of the picture inside its borders.
     """
 
     constant: float
     clipped: float
     strokes: float
     borders: float
+    used: float = 1.0
 
 
-EMPTY: Final = PixelMeasures(constant=1.0, clipped=0.0, strokes=0.0, borders=1.0)
+EMPTY: Final = PixelMeasures(constant=1.0, clipped=0.0, strokes=0.0, borders=1.0, used=0.0)
 """The measures of a picture without pixels."""
 
 
@@ -72,6 +75,7 @@ def measure_pixels(image: Radiograph) -> PixelMeasures:
         clipped=_share_clipped(pixels),
         strokes=_share_of_strokes(pixels),
         borders=_share_of_borders(pixels),
+        used=_share_of_greys(pixels),
     )
 
 
@@ -132,6 +136,12 @@ def bright_strokes(pixels: Pixels, width: int) -> Pixels:
 def _share_of_borders(pixels: Pixels) -> float:
     rows, columns = (content(pixels, axis) for axis in (1, 0))
     return float(1 - (rows.stop - rows.start) * (columns.stop - columns.start) / pixels.size)
+
+
+def _share_of_greys(pixels: Pixels) -> float:
+    inside = pixels[content(pixels, 1), content(pixels, 0)]
+    low, high = np.percentile(inside if inside.size else pixels, (1, 99))
+    return float(high - low)
 
 
 def content(pixels: Pixels, axis: int) -> slice:

@@ -22,6 +22,7 @@ ADULT: Final = 18
 MOST_CONSTANT: Final = 0.95
 MOST_CLIPPED: Final = 0.10
 MOST_STROKES: Final = 0.02
+LEAST_USED: Final = 0.20  # real pictures have at least 0.25
 MOST_BORDERS: Final = 0.40
 
 _TURNS: Final = ("", "a quarter, counter-clockwise", "a half", "a quarter, clockwise")
@@ -102,7 +103,9 @@ def check_pixels(measures: PixelMeasures) -> tuple[Flag, ...]:
         (Reason.MUCH_TEXT, measures.strokes, MOST_STROKES, "of the pixels lie on thin bright strokes"),
         (Reason.BORDERS, measures.borders, MOST_BORDERS, "of the picture is border"),
     )
-    return tuple(
+    few = f"{measures.used:.1%} of the greys lie between 1st and 99th percentile, and {LEAST_USED:.0%} is the least"
+    narrow = (Flag(Reason.NARROW_RANGE, few, measures.used),) if measures.used < LEAST_USED else ()
+    return narrow + tuple(
         Flag(reason, f"{score:.1%} {what}, and {most:.0%} is the most that is usual", score)
         for reason, score, most, what in limits
         if score > most

@@ -65,7 +65,7 @@ class DecodedRadiograph:
     radiograph
         The radiograph.
     notices
-        Remarks about the pixels: ``NO_VOI``, ``LOSSY``.
+        Remarks about the pixels: ``NO_VOI``, ``LUT_BITS``, ``LUT_BROKEN``, ``SHUTTER``, ``LOSSY``.
     pixel_sha256
         SHA-256, in hexadecimal, of the stored values and of every attribute that the radiograph is made with
         (:mod:`candor.dicom.read.greyscale`, spacing, orientation). It does not depend on the transfer syntax, so the
@@ -75,6 +75,33 @@ class DecodedRadiograph:
     radiograph: Radiograph
     notices: tuple[Note, ...]
     pixel_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What a file shows, apart from what it states about where and how large it is.
+
+    Parameters
+    ----------
+    sha256
+        SHA-256, in hexadecimal, of the stored values and the grey scale alone.
+    spacing, columns_to_left
+        See :class:`candor.study.radiograph.Radiograph`; None where the file does not state it.
+    """
+
+    sha256: str
+    spacing: tuple[float, float] | None
+    columns_to_left: bool | None
+
+    def is_same(self, other: Picture) -> bool:
+        """Return whether both are the same picture: one may state what the other leaves out, and nothing else."""
+        pairs = ((self.spacing, other.spacing), (self.columns_to_left, other.columns_to_left))
+        return self.sha256 == other.sha256 and all(one is None or two is None or one == two for one, two in pairs)
+
+    @property
+    def facts(self) -> int:
+        """How much it states of spacing and orientation."""
+        return (self.spacing is not None) + (self.columns_to_left is not None)
 
 
 def read_header(path: Path) -> Dataset:
@@ -170,14 +197,32 @@ def read_pixels(path: Path) -> DecodedRadiograph:
     pixels, notice = greyscale.render(stored)
     radiograph = Radiograph(pixels, pixel_spacing(header), _columns_to_left(header))
     notices = [notice] if notice else []
+    notices += [each for each in greyscale.notices if not notice or each.reason is Reason.SHUTTER]
     if lossy(header):
         notices.append(Note(Reason.LOSSY, "fine detail may be lost or invented"))
     return DecodedRadiograph(radiograph, tuple(notices), _pixel_sha256(stored, greyscale, radiograph))
 
 
+def read_picture(path: Path) -> Picture:
+    """Read what a file shows, to compare it with another file of the same instance.
+
+    Raises
+    ------
+    Refused
+        As :func:`read_pixels`.
+    """
+    header = read_header(path)
+    greyscale, stored = GreyScale.of(header), decode(path, header)
+    return Picture(_sha256(stored, greyscale), pixel_spacing(header), _columns_to_left(header))
+
+
 def _pixel_sha256(stored: Stored, greyscale: GreyScale, radiograph: Radiograph) -> str:
     """Return the hash of the stored values and attributes, independent of the file's encoding."""
-    attributes = (*stored.shape, stored.dtype.kind, greyscale.canonical, radiograph.spacing, radiograph.columns_to_left)
+    return _sha256(stored, greyscale, radiograph.spacing, radiograph.columns_to_left)
+
+
+def _sha256(stored: Stored, greyscale: GreyScale, *more: object) -> str:
+    attributes = (*stored.shape, stored.dtype.kind, greyscale.canonical, *more)
     digest = hashlib.sha256(repr(attributes).encode())
     digest.update(np.ascontiguousarray(stored, stored.dtype.newbyteorder("<")).data)
     return digest.hexdigest()

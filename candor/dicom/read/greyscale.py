@@ -18,11 +18,13 @@ from pydicom import Dataset
 from candor.dicom.read.decode import Stored
 from candor.dicom.read.lut import Lut, Rescale, Values, Window
 from candor.dicom.shared.attributes import integer, items, number, text
+from candor.dicom.shared.shutter import Shutter, UnusableShutter
 from candor.study.errors import Refused
 from candor.study.reasons import Reason
 from candor.study.result import Note
 
 _CODES: Final = 1 << 16
+_LEAST_BITS: Final = 8
 _INVISIBLE: Final = 0.5 / (_CODES - 1)  # half the finest step of any display
 
 
@@ -40,6 +42,10 @@ class GreyScale:
         Whether the lowest value is shown white.
     doubt
         Why there is no ``voi``, for a person.
+    shutter
+        What lies outside it is not shown.
+    notices
+        ``LUT_BITS``, ``LUT_BROKEN``, ``SHUTTER``: what is done about attributes that cannot be followed to the letter.
     """
 
     modality: Lut | Rescale
@@ -47,28 +53,35 @@ class GreyScale:
     padding: tuple[int, int] | None
     inverse: bool
     doubt: str = ""
+    shutter: Shutter | None = None
+    notices: tuple[Note, ...] = ()
 
     @classmethod
     def of(cls, header: Dataset) -> Self:
         """Return the pipeline of a header.
 
         A VOI LUT Sequence takes precedence over a window, and the first of several LUTs or windows over the others, as
-        a display shows it first (PS3.3 C.11.2.1.2).
+        a display shows it first (PS3.3 C.11.2.1.2). Where the LUT is broken, the window is used.
 
         Raises
         ------
         Refused
             ``CONTRADICTION``: Presentation LUT Shape and Photometric Interpretation disagree on the polarity, or a LUT
-            does not fit its descriptor. ``UNREADABLE``: a value is not a number.
+            is broken and there is no window. ``UNREADABLE``: a value is not a number.
         """
         modality = _modality(header)
-        voi, doubt = _voi(header, modality)
-        return cls(modality, voi, _padding(header), _inverse(header), doubt)
+        voi, said = _voi(header, modality)
+        shutter, about_it = _shutter(header)
+        doubt, notices = (said, ()) if isinstance(said, str) else ("", (said,))
+        return cls(modality, voi, _padding(header), _inverse(header), doubt, shutter, (*notices, *about_it))
 
     @property
     def canonical(self) -> str:
         """The pipeline in one line, the same for every encoding of the same attributes."""
-        return repr((type(self.modality).__name__, type(self.voi).__name__, astuple(self)[:-1]))
+        voi = None if self.voi is None else astuple(self.voi)
+        steps = (astuple(self.modality), voi, self.padding, self.inverse)
+        shutter = () if self.shutter is None else (astuple(self.shutter),)
+        return repr((type(self.modality).__name__, type(self.voi).__name__, (*steps, *shutter)))
 
     def render(self, stored: Stored) -> tuple[NDArray[np.float32], Note | None]:
         """Return stored values as greys.
@@ -81,18 +94,22 @@ class GreyScale:
         Returns
         -------
         ``(rows, columns)`` float32 in [0, 1], 0 is black, padding is black; and the notice ``NO_VOI`` where the full
-        range is shown, because the file has no window or LUT, or one that makes all pixels the same.
+        range is shown, because the file has no window or LUT, or one that makes all pixels the same. What lies outside
+        a shutter has its grey, and no part in the range.
 
         Raises
         ------
         Refused
             ``CONSTANT_PIXELS``: all values are the same.
+        UnusableShutter
+            The shutter leaves next to nothing of the picture.
         """
+        mask = self.shutter.mask(stored.shape) if self.shutter else None
         codes = np.arange(_CODES, dtype=np.uint16)
         inputs = codes.view(stored.dtype).astype(np.float64)
         low, high = self.padding or (1, 0)
         padded = (inputs >= low) & (inputs <= high)
-        valid = _present(stored) & ~padded
+        valid = _present(stored, mask) & ~padded
         if np.count_nonzero(valid) < 2:
             raise Refused(Reason.CONSTANT_PIXELS, "every pixel has the same value")
         table = self.table(inputs, valid)
@@ -101,8 +118,10 @@ class GreyScale:
                 raise Refused(Reason.CONSTANT_PIXELS, "the Modality LUT makes every pixel the same")
             return replace(self, voi=None, doubt="the stated one shows every pixel the same").render(stored)
         table[padded] = 0
-        pixels = cv2.LUT(np.ascontiguousarray(stored).view(np.uint16), table.astype(np.float32))
-        return np.asarray(pixels, np.float32), None if self.voi else Note(Reason.NO_VOI, self.doubt)
+        pixels = np.asarray(cv2.LUT(np.ascontiguousarray(stored).view(np.uint16), table.astype(np.float32)), np.float32)
+        if self.shutter and mask is not None:
+            pixels[mask == 0] = self.shutter.grey
+        return pixels, None if self.voi else Note(Reason.NO_VOI, self.doubt)
 
     def table(self, inputs: Values, valid: NDArray[np.bool_]) -> Values:
         """Return the greys of stored values, float64 in [0, 1].
@@ -126,9 +145,9 @@ class GreyScale:
         return 1 - grey if self.inverse else grey
 
 
-def _present(stored: Stored) -> NDArray[np.bool_]:
-    """Return which of the 65,536 codes occur."""
-    histogram = cv2.calcHist([np.ascontiguousarray(stored).view(np.uint16)], [0], None, [_CODES], [0, _CODES])
+def _present(stored: Stored, mask: NDArray[np.uint8] | None) -> NDArray[np.bool_]:
+    """Return which of the 65,536 codes occur, where the mask is not 0."""
+    histogram = cv2.calcHist([np.ascontiguousarray(stored).view(np.uint16)], [0], mask, [_CODES], [0, _CODES])
     return np.asarray(histogram.ravel() > 0)
 
 
@@ -136,23 +155,55 @@ def _modality(header: Dataset) -> Lut | Rescale:
     """Return the Modality LUT, else slope and intercept, else identity (PS3.3 C.11.1)."""
     luts = items(header, "ModalityLUTSequence")
     if luts:
-        return Lut.of(luts[0], signed_input=integer(header, "PixelRepresentation") == 1)
+        lut = Lut.of(luts[0], signed_input=integer(header, "PixelRepresentation") == 1)
+        return lut.with_bits(lut.bits)
     slope, intercept = number(header, "RescaleSlope"), number(header, "RescaleIntercept")
     return Rescale(1.0 if slope is None else slope, intercept or 0.0)
 
 
-def _voi(header: Dataset, modality: Lut | Rescale) -> tuple[Lut | Window | None, str]:
-    """Return the VOI LUT, else the window, else None with the reason (PS3.3 C.11.2)."""
+def _voi(header: Dataset, modality: Lut | Rescale) -> tuple[Lut | Window | None, str | Note]:
+    """Return the VOI LUT, else the window, else None with the reason (PS3.3 C.11.2); and "" or a notice."""
     luts = items(header, "VOILUTSequence")
-    if luts:
-        signed = integer(header, "PixelRepresentation") == 1
-        below_zero = isinstance(modality, Rescale) and (signed or modality.intercept < 0 or modality.slope < 0)
-        return Lut.of(luts[0], signed_input=below_zero), ""
+    if not luts:
+        return _window(header)
+    signed = integer(header, "PixelRepresentation") == 1
+    below_zero = isinstance(modality, Rescale) and (signed or modality.intercept < 0 or modality.slope < 0)
+    try:
+        lut = Lut.of(luts[0], signed_input=below_zero)
+    except Refused as refused:
+        window, _ = _window(header)
+        if window is None:
+            raise
+        return window, Note(Reason.LUT_BROKEN, refused.detail)
+    if lut.is_constant and (window := _window(header)[0]) is not None:
+        return window, Note(Reason.LUT_BROKEN, "all its entries are the same")
+    fitted = lut.with_bits(min(lut.bits, _LEAST_BITS))
+    if fitted.bits == lut.bits:
+        return lut, ""
+    return fitted, Note(Reason.LUT_BITS, f"LUT Descriptor says {lut.bits} bits, and the highest entry is {lut.top}")
+
+
+def _window(header: Dataset) -> tuple[Window | None, str]:
+    """Return the window, else None with the reason."""
     center, width = number(header, "WindowCenter"), number(header, "WindowWidth")
     if center is None or width is None:
         return None, "the file states none"
     window = Window(center, width, text(header, "VOILUTFunction") or "LINEAR")
     return (window, "") if window.valid else (None, "the stated one is not defined")
+
+
+def _shutter(header: Dataset) -> tuple[Shutter | None, tuple[Note, ...]]:
+    """Return the display shutter, and the notice that there is one or why it is not applied."""
+    try:
+        shutter = Shutter.of(header)
+        if shutter is None:
+            return None, ()
+        shutter.mask((integer(header, "Rows") or 0, integer(header, "Columns") or 0))
+    except UnusableShutter as unusable:
+        return None, (Note(Reason.SHUTTER, f"it is not applied: {unusable}"),)
+    except Refused as refused:
+        return None, (Note(Reason.SHUTTER, f"it is not applied: {refused.detail}"),)
+    return shutter, (Note(Reason.SHUTTER, "what lies outside it is not shown"),)
 
 
 def _padding(header: Dataset) -> tuple[int, int] | None:
@@ -161,7 +212,16 @@ def _padding(header: Dataset) -> tuple[int, int] | None:
     if value is None:
         return None
     limit = value if limit is None else limit
+    signed = integer(header, "PixelRepresentation") == 1
+    value, limit = (_as_stored(each, signed) for each in (value, limit))
     return min(value, limit), max(value, limit)
+
+
+def _as_stored(value: int, signed: bool) -> int:
+    """Return a value that was written with the other VR (US, SS) as the stored values have it."""
+    if signed and value >= _CODES // 2:
+        return value - _CODES
+    return value + _CODES if not signed and value < 0 else value
 
 
 def _inverse(header: Dataset) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Self
 
 import numpy as np
@@ -14,6 +14,9 @@ from candor.study.errors import Refused
 from candor.study.reasons import Reason
 
 _EXPONENT_LIMIT: Final = 700.0  # exp of it is still finite
+
+_LEAST_PACKED: Final = 256
+"""A shorter table with half of its bytes is cut short."""
 
 Values = NDArray[np.float64]
 
@@ -38,7 +41,7 @@ class Lut:
 
     @classmethod
     def of(cls, item: Dataset, *, signed_input: bool) -> Self:
-        """Return the LUT in an item of a LUT Sequence.
+        """Return the LUT in an item of a LUT Sequence, with the bits that its descriptor says.
 
         Parameters
         ----------
@@ -46,16 +49,43 @@ class Lut:
             The item.
         signed_input
             Whether the descriptor's second value is signed.
+
+        Raises
+        ------
+        Refused
+            ``UNREADABLE``, ``CONTRADICTION``: descriptor or data are broken.
         """
         descriptor = values(item, "LUTDescriptor")
         if len(descriptor) != 3 or not all(isinstance(value, int) for value in descriptor):
             raise Refused(Reason.UNREADABLE, "LUT Descriptor is not three whole numbers")
         count, first, bits = descriptor
         first = first - (1 << 16) if signed_input and first >= 1 << 15 else first
-        entries = _words(item, count or 1 << 16, bits)
-        if not 1 <= bits <= 16 or int(entries.max()) >= 1 << bits:
-            raise Refused(Reason.CONTRADICTION, "LUT Data do not fit LUT Descriptor")
-        return cls(first, bits, entries.tobytes())
+        if not 1 <= bits <= 16:
+            raise Refused(Reason.CONTRADICTION, f"LUT Descriptor says that an entry has {bits} bits")
+        return cls(first, bits, _words(item, count or 1 << 16, bits).tobytes())
+
+    @property
+    def top(self) -> int:
+        """The highest entry."""
+        return int(np.frombuffer(self.entries, "<u2").max())
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether all entries are the same."""
+        entries = np.frombuffer(self.entries, "<u2")
+        return bool((entries == entries[0]).all())
+
+    def with_bits(self, least: int) -> Self:
+        """Return the LUT with the bits that its entries take, whatever its descriptor says.
+
+        Vendors write 16 bits for entries that reach 4,095, and their own viewers scale by the entries.
+
+        Parameters
+        ----------
+        least
+            The least bits that it gets.
+        """
+        return replace(self, bits=max(self.top.bit_length(), least))
 
     def __call__(self, inputs: Values) -> Values:
         """Return the entries for ``inputs``, which are rounded to whole numbers."""
@@ -106,7 +136,8 @@ def _words(item: Dataset, count: int, bits: int) -> NDArray[np.uint16]:
     """Return the first ``count`` entries of LUT Data, of 16 bits each or of 8 bits packed in pairs."""
     data = item.get("LUTData")
     if isinstance(data, bytes):
-        packed = bits <= 8 and len(data) < 2 * count
+        # 8-bit entries are packed, whatever the descriptor says of their bits.
+        packed = len(data) < 2 * count if bits <= 8 else len(data) in (count, count + 1) and count >= _LEAST_PACKED
         endian = ">" if item.original_encoding[1] is False else "<"
         data = np.frombuffer(data, "u1") if packed else np.frombuffer(data[: len(data) // 2 * 2], f"{endian}u2")
     found = np.asarray(data if data is not None else [])
