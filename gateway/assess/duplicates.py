@@ -10,6 +10,9 @@ the same               changed      the earlier file is SUPERSEDED: the archive 
 changed                any          the later file is QUARANTINED, with an alarm: nobody knows which is right
 =====================  ===========  =====================================================================
 
+Pixels are the same, too, where one file states a spacing or an orientation that the other leaves out. Then the fuller
+one is kept.
+
 A quarantined file is laid out beside the one that it contradicts, so that the application refuses both and the report
 says why.
 
@@ -28,7 +31,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from candor.dicom.read.file import read_header, read_pixels
+from candor.dicom.read.file import Picture, read_header, read_picture, read_pixels
 from candor.dicom.shared.identity import fingerprint
 from candor.study.errors import Refused
 from gateway.store.schema import instances, study_instances
@@ -60,10 +63,23 @@ class Content:
         Hash of the attributes that results carry (:data:`candor.dicom.shared.identity.IDENTITY`).
     pixels
         Hash of the picture; "" where it cannot be decoded.
+    picture
+        What it shows apart from spacing and orientation; None where it cannot be decoded.
     """
 
     identity: str
     pixels: str
+    picture: Picture | None = None
+
+    def shows_the_same(self, other: Content) -> bool:
+        """Return whether both have the same picture, one of them maybe with an attribute more."""
+        if self.pixels == other.pixels:
+            return True
+        return self.picture is not None and other.picture is not None and self.picture.is_same(other.picture)
+
+    def states_more(self, other: Content) -> bool:
+        """Return whether it states more about the same picture than another file."""
+        return self.picture is not None and other.picture is not None and self.picture.facts > other.picture.facts
 
 
 def received_files(connection: sa.Connection, study: Study, at_most: int | None = None) -> list[Received]:
@@ -132,7 +148,7 @@ def contradict(one: Content, other: Content) -> bool:
     one, other
         Of two files with one SOP Instance UID.
     """
-    return bool(one.pixels and other.pixels and one.pixels != other.pixels)
+    return bool(one.pixels and other.pixels and not one.shows_the_same(other))
 
 
 def _received(row: Any) -> Received:
@@ -147,7 +163,7 @@ def content_of(path: Path) -> Content:
     except Refused:
         return Content("", "")
     try:
-        return Content(identity, read_pixels(path).pixel_sha256)
+        return Content(identity, read_pixels(path).pixel_sha256, read_picture(path))
     except Refused:
         return Content(identity, "")
 
@@ -195,9 +211,13 @@ def _compare(kept: Content, later: Content) -> InstanceState:
         return InstanceState.DUPLICATE  # a broken copy never shuts out a whole one
     if later.pixels and not kept.pixels:
         return InstanceState.KEPT
-    if kept.pixels != later.pixels:
+    if not kept.shows_the_same(later):
         return InstanceState.QUARANTINED
-    return InstanceState.DUPLICATE if kept.identity == later.identity else InstanceState.KEPT
+    if later.states_more(kept):
+        return InstanceState.KEPT
+    if kept.identity == later.identity or kept.states_more(later):
+        return InstanceState.DUPLICATE
+    return InstanceState.KEPT
 
 
 def note_states(connection: sa.Connection, before: Iterable[Received], after: dict[int, InstanceState]) -> None:

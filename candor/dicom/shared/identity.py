@@ -74,6 +74,37 @@ def fingerprint(header: Dataset, pixel_sha256: str) -> str:
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
 
 
+_PATIENT: Final = ("PatientID", "PatientName")
+"""What is the same, or missing in both, where two files are of one patient."""
+
+
+def stated(header: Dataset) -> dict[str, list[str]]:
+    """Return the attributes of :data:`IDENTITY` that are not blank, by keyword."""
+    found = {keyword: all_values(header, keyword) for keyword in IDENTITY}
+    return {keyword: values for keyword, values in found.items() if any(value.strip() for value in values)}
+
+
+def states_all_of(fuller: Dataset, other: Dataset) -> bool:
+    """Return whether a header states all that another one of the same instance and patient states, and maybe more.
+
+    Parameters
+    ----------
+    fuller, other
+        The headers.
+    """
+    ours, theirs = stated(fuller), stated(other)
+    same_patient = all(ours.get(keyword) == theirs.get(keyword) for keyword in _PATIENT)
+    sequences = [
+        [f"{element.keyword}={element.value}" for element in _with_items(header).iterall() if element.VR != "SQ"]
+        for header in (fuller, other)
+    ]
+    return (
+        same_patient
+        and all(ours.get(keyword) == values for keyword, values in theirs.items())
+        and set(sequences[0]) >= {each for each in sequences[1] if not each.endswith(("=", "=None"))}
+    )
+
+
 def case_fingerprint(case: Case) -> str:
     """Return the hash of all images of a study, from which the UIDs of its results are derived.
 

@@ -11,7 +11,7 @@ import pytest
 from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.uid import ImplicitVRLittleEndian
 
-from gateway.assess.duplicates import Content, Received, content_of, tell_apart
+from gateway.assess.duplicates import Content, Received, content_of, contradict, tell_apart
 from gateway.store.states import InstanceState
 from tests.factory import chest_like, radiograph_dataset
 from tests.gateway.network import image
@@ -117,3 +117,22 @@ def test_what_cannot_be_read_has_no_content(tmp_path: Path) -> None:
     content = _write(tmp_path / "flat.dcm", flat)
     assert content.identity
     assert not content.pixels
+
+
+def test_a_file_with_an_attribute_more_is_the_same_instance_and_the_fuller_is_kept(tmp_path: Path) -> None:
+    """As an archive adds Pixel Spacing, or the other way round; another spacing is another matter."""
+    made = {
+        "plain": radiograph_dataset(ImagerPixelSpacing=None),
+        "fuller": radiograph_dataset(ImagerPixelSpacing=None, PixelSpacing=[0.14, 0.14]),
+        "other": radiograph_dataset(ImagerPixelSpacing=None, PixelSpacing=[0.2, 0.2]),
+    }
+    found = {}
+    for name, dataset in made.items():
+        dcmwrite(tmp_path / name, dataset, enforce_file_format=True)
+        found[name] = content_of(tmp_path / name)
+    assert found["plain"].pixels != found["fuller"].pixels
+    assert states(found["plain"], found["fuller"]) == [SUPERSEDED, KEPT]
+    assert states(found["fuller"], found["plain"]) == [KEPT, DUPLICATE]
+    assert states(found["fuller"], found["other"]) == [KEPT, QUARANTINED]
+    assert not contradict(found["plain"], found["fuller"])
+    assert contradict(found["fuller"], found["other"])
