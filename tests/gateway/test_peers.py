@@ -12,21 +12,29 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 import sqlalchemy as sa
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
+from pydicom.uid import (
+    ComprehensiveSRStorage,
+    CTImageStorage,
+    EncapsulatedPDFStorage,
+    GrayscaleSoftcopyPresentationStateStorage,
+    XRayRadiationDoseSRStorage,
+)
 
 from gateway.deliver.commitment import take
 from gateway.deliver.commitment_request import Committer
 from gateway.receive.receiver import Receiver
 from gateway.settings import Settings, Tls
+from gateway.store.schema import instances
 from gateway.store.spool import Spool
 from gateway.store.tokens import Tokens
 from tests.gateway.archive import Archive, Sender
 from tests.gateway.conftest import Clock
-from tests.gateway.network import Authority
+from tests.gateway.network import Authority, image, other, rejection_note
 from tools.small_pacs import free_port
 
 PATIENCE_S = 60.0
@@ -83,6 +91,46 @@ def test_dcmtk_takes_the_results(sender: Sender, tmp_path: Path, secure: bool) -
     assert received.keys() == {overlay, report}
     for uid, dataset in received.items():
         assert dataset == dcmread(sender.path(uid))
+
+
+WHOLE_STUDY = (
+    XRayRadiationDoseSRStorage,
+    EncapsulatedPDFStorage,
+    GrayscaleSoftcopyPresentationStateStorage,
+    ComprehensiveSRStorage,
+    CTImageStorage,
+)
+
+
+def whole_study(folder: Path, is_first: bool) -> Dataset:
+    """Write a radiograph with what else a study has, in the order of their names; returns the radiograph."""
+    folder.mkdir()
+    radiograph = image("1", study="a")
+    others = [*map(other, WHOLE_STUDY), rejection_note("113000", radiograph)]
+    for number, each in enumerate([radiograph, *others] if is_first else [*others, radiograph]):
+        each.save_as(folder / f"{number}.dcm", enforce_file_format=True)
+    return radiograph
+
+
+@pytest.mark.parametrize("command", ["storescu", "dcmsend"])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_dcmtk_sends_a_whole_study(
+    settings: Settings, database: sa.Engine, spool: Spool, tmp_path: Path, command: str, is_first: bool
+) -> None:
+    """Nothing is refused, and the radiograph is taken, wherever it stands."""
+    if shutil.which(command) is None:
+        pytest.skip(f"{command} is not installed (Debian: dcmtk)")
+    radiograph = whole_study(tmp_path / "study", is_first)
+    receiver = Receiver(settings, database, spool, Tokens(spool.root), take)
+    receiver.start()
+    words = [command, "-v", "-aec", "CANDOR", "localhost", str(receiver.port), "+sd", str(tmp_path / "study")]
+    said = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE_S, check=True)
+    receiver.stop(1.0)
+    assert (said.stdout + said.stderr).count("Response (Success)") == 2 + len(WHOLE_STUDY)
+    with database.connect() as connection:
+        assert connection.execute(sa.select(instances.c.sop_instance_uid)).scalars().all() == [
+            radiograph.SOPInstanceUID
+        ]
 
 
 def orthanc_settings(folder: Path, port: int, web: int, receiver: int) -> Path:
@@ -145,3 +193,30 @@ def test_orthanc_says_what_it_does_not_have(sender: Sender, tmp_path: Path) -> N
     finally:
         receiver.stop(5)
     assert sender.deliverer.requeue_uncommitted() == 2
+
+
+def posted(web: int, path: str, data: bytes) -> Any:
+    """What Orthanc answers to a POST."""
+    with urlopen(Request(f"http://127.0.0.1:{web}/{path}", data=data), timeout=PATIENCE_S) as answer:
+        return json.load(answer)
+
+
+def test_orthanc_sends_a_whole_study_and_then_rejects_its_image(
+    settings: Settings, database: sa.Engine, spool: Spool, tmp_path: Path
+) -> None:
+    radiograph = whole_study(tmp_path / "study", is_first=False)
+    rejection_note("113001", radiograph).save_as(tmp_path / "note.dcm", enforce_file_format=True)
+    port, web = free_port(), free_port()
+    receiver = Receiver(settings, database, spool, Tokens(spool.root), take)
+    receiver.start()
+    with peer(port, "Orthanc", orthanc_settings(tmp_path, port, web, receiver.port)):
+        wait_until(lambda: listens(web))
+        files = [*sorted((tmp_path / "study").iterdir()), tmp_path / "note.dcm"]
+        sent = [posted(web, "instances", file.read_bytes())["ID"] for file in files]
+        for which, state in ((sent[:-1], "kept"), (sent[-1:], "rejected")):
+            told = posted(web, "modalities/node/store", json.dumps({"Resources": which, "Synchronous": True}).encode())
+            assert (told["InstancesCount"], told["FailedInstancesCount"]) == (len(which), 0)
+            with database.connect() as connection:
+                found = sa.select(instances.c.state).where(instances.c.sop_instance_uid == radiograph.SOPInstanceUID)
+                assert connection.execute(found).scalar_one() == state
+    receiver.stop(1.0)
