@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
 
-from candor.model.preprocess import InputSpec, to_network_input
+from candor.model.preprocess import InputSpec
 from candor.model.torch_engine import build_network
 from candor.study.errors import BundleError
 from training.bundles.inference import pictures
 from training.bundles.trained import Trained
-from training.data.pictures import as_radiograph, read_picture
+from training.data.pictures import as_radiograph, network_input, read_picture
 from training.learn.checkpoint import write_weights
 from training.names import HALF_TOLERANCE
 
@@ -126,7 +126,7 @@ def largest_tensors(state: Mapping[str, Tensor], most: float) -> set[str]:
 def _inputs(folder: Path, spec: InputSpec) -> NDArray[np.float32]:
     files = [Path(picture["image"]) for picture in pictures(folder)]
     chosen = files[:: -(-len(files) // COMPARED)]
-    return np.stack([to_network_input(as_radiograph(read_picture(file)), spec) for file in chosen])
+    return np.stack([network_input(as_radiograph(read_picture(file)), spec) for file in chosen])
 
 
 def _logits(trained: Trained, weights: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32]:

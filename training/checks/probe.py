@@ -25,10 +25,9 @@ from sklearn.preprocessing import StandardScaler
 
 from candor.model.bundle import Model
 from candor.model.onnx_engine import OnnxEngine
-from candor.model.preprocess import to_network_input
 from candor.study.errors import DataError, SettingsError
 from candor.study.findings import Finding
-from training.data.pictures import as_radiograph, read_picture
+from training.data.pictures import as_radiograph, network_input, read_picture
 from training.data.readers.cells import Mark
 from training.data.readers.read import read_rows
 from training.data.readers.records import Row
@@ -133,7 +132,7 @@ def features_of(model: Model, paths: Sequence[Path]) -> Features:
     found = []
     for start in range(0, len(paths), BATCH):
         pictures = [as_radiograph(read_picture(path)) for path in paths[start : start + BATCH]]
-        found.append(engine.run(np.stack([to_network_input(picture, model.input) for picture in pictures])).features)
+        found.append(engine.run(np.stack([network_input(picture, model.input) for picture in pictures])).features)
     return np.concatenate(found)
 
 

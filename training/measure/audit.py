@@ -23,11 +23,10 @@ from candor.decide.gate import Thresholds
 from candor.decide.heatmap_spread import spread
 from candor.model.bundle import Bundle
 from candor.model.onnx_engine import OnnxEngine
-from candor.model.preprocess import to_network_input
 from training.bundles.leakage import unseen_part
 from training.data.augmentation import PRESETS, Augmentation, augment
 from training.data.dataset import Dataset
-from training.data.pictures import as_radiograph, read_picture
+from training.data.pictures import as_radiograph, network_input, read_picture
 from training.data.readers import read_dataset
 from training.gate.fit import fit_pairs
 from training.gate.guarantee import Promise
@@ -192,7 +191,7 @@ def _degraded_logits(bundle: Bundle, dataset: Dataset) -> NDArray[np.float32]:
     found = []
     for image in dataset.images:
         picture = augment(as_radiograph(read_picture(image.path)), DEGRADED, rng)
-        found.append(engine.run(to_network_input(picture, bundle.input)[np.newaxis]).logits)
+        found.append(engine.run(network_input(picture, bundle.input)[np.newaxis]).logits)
     return np.concatenate(found)
 
 
