@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,13 @@ def sent(port: int, folder: Path, timeout_s: float = TIMEOUT_S) -> list[int | No
     return [status for _, status in send_folder(folder, Remote("ARCHIVE", "127.0.0.1", port, None), "NODE", timeout_s)]
 
 
+def sent_once_open(port: int, folder: Path) -> list[int | None]:
+    """What became of the objects; on a loaded machine the first associations may not open within the time-out."""
+    while True:
+        with suppress(NoAssociation):
+            return sent(port, folder)
+
+
 @pytest.mark.parametrize("name", ["SILENT", "HALF_ACCEPT", "DRIPPING_ACCEPT", "NEVER_READS"])
 def test_a_peer_that_never_accepts_is_left(archive: Archive, radiograph: Path, name: str) -> None:
     def attempt() -> str:
@@ -59,12 +67,12 @@ def test_a_peer_that_never_accepts_is_left(archive: Archive, radiograph: Path, n
 @pytest.mark.parametrize("name", ["STOPS_READING", "NO_ANSWER", "HALF_ANSWER", "DRIPPING_ANSWER"])
 def test_a_peer_that_stalls_in_a_store_is_left(archive: Archive, radiograph: Path, name: str) -> None:
     with stalling(archive.port, getattr(stalled, name)) as peer:
-        assert finished(lambda: sent(peer.port, radiograph)) == [None]
+        assert finished(lambda: sent_once_open(peer.port, radiograph)) == [None]
 
 
 def test_a_peer_that_never_answers_the_release_has_the_object(archive: Archive, radiograph: Path) -> None:
     with stalling(archive.port, Stall(answers=2)) as peer:
-        assert finished(lambda: sent(peer.port, radiograph)) == [0]
+        assert finished(lambda: sent_once_open(peer.port, radiograph)) == [0]
 
 
 def test_a_slow_peer_gets_everything(archive: Archive, radiograph: Path) -> None:
@@ -85,7 +93,7 @@ def test_an_echo_comes_back_without_an_answer(archive: Archive, settings: Settin
 def test_no_thread_is_left_behind(archive: Archive, radiograph: Path) -> None:
     before = set(threading.enumerate())
     with stalling(archive.port, stalled.STOPS_READING) as peer:
-        finished(lambda: sent(peer.port, radiograph))
+        finished(lambda: sent_once_open(peer.port, radiograph))
         ours = [each for each in set(threading.enumerate()) - before if "stalled" not in repr(each)]
         for thread in ours:
             if thread.name == "association watch" or thread.name.startswith("RequestorThread"):

@@ -28,14 +28,14 @@ print("whole")
 
 
 def test_the_sdk_comes_without_the_rest_of_monai_and_leaves_it_whole() -> None:
-    done = subprocess.run([sys.executable, "-c", PROBE], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", PROBE], cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.stdout == "whole\n", done.stderr
     assert done.stderr == ""
 
 
 def test_cuda_runtime_comes_from_its_wheel_and_nowhere_else() -> None:
     probe = "import operators.graph.sdk; print(*{l.split()[-1] for l in open('/proc/self/maps') if 'libcudart' in l})"
-    done = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     (loaded,) = done.stdout.split()
     assert "site-packages/nvidia/cu13" in loaded

@@ -94,7 +94,7 @@ def _open_and_report(images: tuple[LabelledImage, ...], folder: Path, made: Path
 
 
 def test_several_processes_make_one_cache(dataset: Dataset, tmp_path: Path) -> None:
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("spawn")
     given = (dataset.images, tmp_path / "cache", tmp_path / "made")
     processes = [context.Process(target=_open_and_report, args=given) for _ in range(3)]
     for process in processes:
@@ -106,7 +106,7 @@ def test_several_processes_make_one_cache(dataset: Dataset, tmp_path: Path) -> N
 
 
 def test_a_killed_process_leaves_nothing_that_hinders_the_next(dataset: Dataset, tmp_path: Path) -> None:
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("spawn")
     process = context.Process(target=_killed_while_decoding, args=(dataset.images, tmp_path / "cache"))
     process.start()
     process.join()
