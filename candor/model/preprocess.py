@@ -37,12 +37,21 @@ class InputSpec:
         Mean and standard deviation of pixels in [0, 1] over the training images.
     smaller_sides
         Further sizes of the picture, the largest first, where the members of an ensemble read several.
+    detail
+        The picture is reduced to so many rows and columns first, and enlarged again where a member reads more: networks
+        that learnt from pictures of several sizes see the same detail in all. None for all the detail that there is.
     """
 
     side: Side
     mean: Annotated[float, Field(ge=0, le=1)]
     std: Annotated[float, Field(ge=1e-3, le=1)]
     smaller_sides: tuple[Side, ...] = ()
+    detail: Side | None = None
+
+    @property
+    def least(self) -> int:
+        """The least rows and columns of a picture that need not be enlarged."""
+        return min(self.side, self.detail or self.side)
 
     @property
     def sides(self) -> tuple[int, ...]:
@@ -68,13 +77,14 @@ def to_network_input(image: Radiograph, spec: InputSpec) -> Floats:
     Raises
     ------
     Refused
-        ``TOO_SMALL``: either side is under ``spec.side``; enlarging would invent detail.
+        ``TOO_SMALL``: either side is under ``spec.least``; enlarging would invent detail.
     """
-    if min(image.rows, image.columns) < spec.side:
+    if min(image.rows, image.columns) < spec.least:
         raise Refused(
-            Reason.TOO_SMALL, f"{image.rows} x {image.columns} pixels, and the network needs {spec.side} a side"
+            Reason.TOO_SMALL, f"{image.rows} x {image.columns} pixels, and the network needs {spec.least} a side"
         )
-    return _stacked([_resized(image.pixels, side) for side in spec.sides], spec)
+    pixels = image.pixels if spec.detail is None else _resized(image.pixels, spec.detail)
+    return _stacked([_resized(pixels, side) for side in spec.sides], spec)
 
 
 def with_change(network_input: Floats, spec: InputSpec, pixels: Floats) -> Floats:
@@ -114,7 +124,8 @@ def network_pixels(network_input: Floats, spec: InputSpec) -> Floats:
 def _resized(pixels: Floats, side: int) -> Floats:
     if pixels.shape == (side, side):
         return pixels
-    return np.asarray(cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA), np.float32)
+    how = cv2.INTER_LINEAR if side > min(pixels.shape) else cv2.INTER_AREA
+    return np.asarray(cv2.resize(pixels, (side, side), interpolation=how), np.float32)
 
 
 def _stacked(pictures: Sequence[Floats], spec: InputSpec) -> Floats:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field, RootModel
 
 from candor.files.reader import JsonFile, Record, Text
 from candor.model.preprocess import InputSpec
+from candor.study.errors import BundleError
 from candor.study.findings import Finding, finding_named
 
 TRAIN_AGAIN: Final = "train again (python -m training train)"
@@ -60,6 +61,20 @@ class Trained:
     input: InputSpec
     shares: Mapping[Finding, float]
     record: Mapping[str, object]
+
+    def reading(self, detail: int | None) -> Trained:
+        """Return the same network, which reads pictures of so many rows and columns; None leaves them as they are.
+
+        Raises
+        ------
+        BundleError
+            The network reads no picture of so much detail.
+        """
+        if detail is None:
+            return self
+        if not 16 <= detail <= self.input.side:
+            raise BundleError(f"detail is {detail}; give 16 to {self.input.side}, the side of the network's input")
+        return replace(self, input=replace(self.input, detail=detail))
 
     @property
     def weights(self) -> Path:

@@ -58,6 +58,13 @@ def _add_export(add: AddVerb) -> None:
         help="store the largest tensors in half precision, as few as needed for weights of this size; refused where "
         f"over 1%% of the logits of the --pictures change by more than {HALF_TOLERANCE:g}",
     )
+    verb.add_argument(
+        "--detail",
+        type=int,
+        metavar="PX",
+        help="reduce every picture to so many rows and columns before the network sees it: for networks that learnt "
+        "from pictures of several sizes, which could tell a label",
+    )
     verb.add_argument("--name", help="name of the bundle for reports; by default made of the network's")
     verb.add_argument("--version", default=__version__, help="version of the bundle; by default Candor's")
     verb.add_argument("--licence", metavar="TEXT", help="what else the weights' licence asks for, in words")
@@ -78,12 +85,12 @@ def _export(options: argparse.Namespace) -> None:
         raise SettingsError("--most-mb and --pictures belong together; give both or neither")
     smaller = None if options.most_mb is None else Smaller(options.most_mb, options.pictures)
     edition = Edition(options.name, options.version, licence=options.licence)
-    if not options.members:
-        print(export(read_trained(options.work), options.bundle, smaller, edition))
-        return
     with TemporaryDirectory() as scratch:
-        joined = join([read_trained(folder) for folder in options.members], Path(scratch))
-        print(export(joined, options.bundle, smaller, edition))
+        if options.members:
+            trained = join([read_trained(folder) for folder in options.members], Path(scratch))
+        else:
+            trained = read_trained(options.work)
+        print(export(trained.reading(options.detail), options.bundle, smaller, edition))
 
 
 def _add_soft_labels(add: AddVerb) -> None:

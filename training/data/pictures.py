@@ -57,8 +57,8 @@ def network_input(image: Radiograph, spec: InputSpec) -> NDArray[np.float32]:
     spec
         The network's input.
     """
-    if min(image.rows, image.columns) < spec.side:
-        larger = (max(image.columns, spec.side), max(image.rows, spec.side))
+    if min(image.rows, image.columns) < spec.least:
+        larger = (max(image.columns, spec.least), max(image.rows, spec.least))
         image = Radiograph(np.asarray(cv2.resize(image.pixels, larger, interpolation=cv2.INTER_LINEAR), np.float32))
     return to_network_input(image, spec)
 

@@ -65,6 +65,9 @@ def origin(metadata: Json, splits: Json) -> Iterable[str]:
 def _squeezed(metadata: Json) -> str:
     spec = metadata["candor"]["input"]
     sides = " and ".join(f"{side} x {side}" for side in (spec["side"], *spec.get("smaller_sides", ())))
+    if spec.get("detail"):
+        first = f"{spec['detail']} x {spec['detail']}"
+        sides = f"{first} pixels, so that pictures of every size show the same detail, and enlarged to {sides}"
     return (
         f"Pictures are squeezed to {sides} pixels by area averaging and standardised (mean {spec['mean']:.4f}, "
         f"standard deviation {spec['std']:.4f})."
