@@ -47,3 +47,14 @@ def test_a_change_reaches_every_size_and_nothing_else_changes() -> None:
         assert np.abs(after[:edge, :edge] + 2).max() < 1  # near black: (0 - 0.4) / 0.2
         np.testing.assert_allclose(after[edge:], before[edge:], atol=1e-5)
         np.testing.assert_allclose(after[:, edge:], before[:, edge:], atol=1e-5)
+
+
+def test_pictures_of_every_size_show_the_same_detail() -> None:
+    spec = InputSpec(64, 0.4, 0.2, (32,), detail=48)
+    small = cv2.resize(PICTURE.pixels, (48, 48), interpolation=cv2.INTER_AREA)
+    image = to_network_input(PICTURE, spec)
+    assert np.array_equal(image, to_network_input(Radiograph(small), spec))
+    enlarged = cv2.resize(small, (64, 64), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_allclose(network_pixels(image, spec), enlarged, atol=1e-6)
+    with pytest.raises(Refused, match=r"47 x 130 pixels, and the network needs 48 a side"):
+        to_network_input(Radiograph(PICTURE.pixels[:47]), spec)

@@ -63,6 +63,16 @@ def test_the_verb_makes_one_bundle_of_several_trainings(
     assert 0 < np.abs(full - OnnxEngine(bundle.graph).run(images).logits).max() < 1e-2
 
 
+def test_a_bundle_reads_pictures_of_the_detail_that_export_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, bundle = str(trained_members(tmp_path)[0].folder), tmp_path / "bundle"
+    assert main(["export", "--work", folder, "--bundle", str(bundle), "--detail", "32"]) == 0
+    assert load_bundle(bundle).input.detail == 32
+    assert main(["export", "--work", folder, "--bundle", str(bundle), "--detail", "8"]) != 0
+    assert "detail is 8; give 16 to " in capsys.readouterr().err
+
+
 def test_as_few_tensors_as_needed_are_halved_the_largest_first() -> None:
     state = {"small": torch.zeros(10), "large": torch.zeros(100), "middle": torch.zeros(50)}
     assert largest_tensors(state, 640) == set()
