@@ -69,7 +69,7 @@ def test_a_page_of_figures_names_the_shipped_bundle(page: str, bundle: Bundle) -
 
 def test_the_recipes_are_those_that_made_the_weights(bundle: Bundle) -> None:
     record = json.loads((bundle.root / METADATA).read_text())["candor"]["training"]
-    written = sorted((bundle.root / "configs").glob("train*.yaml"))
+    written = sorted((bundle.root / "configs").glob("train*.yaml"), key=lambda path: (len(path.name), path.name))
     made = [configured(path, {}) for path in written]
     assert [content(parser, "recipe").network for parser in made] == [run["recipe"]["network"] for run in runs(record)]
     for parser, run in zip(made, runs(record), strict=True):
