@@ -340,7 +340,7 @@ def large_study(trial: Trial) -> None:
     """Send thousands of small images of one study over one association."""
     scale, slowest = trial.scale, 0.0
     trial.may_be_told.add("pacs")
-    with trial.node(studies={"max_images": scale.max_images}) as node:
+    with trial.node(studies={"max_images": scale.max_images, "quiet_s": 5.0}) as node:  # a pause is no end
         sample = next(small_images(1))
         entity = ApplicationEntity("MODALITY")
         entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 60
