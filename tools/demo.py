@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -33,6 +33,7 @@ sys.path.insert(0, str(ROOT))
 
 from candor import RESEARCH_USE  # noqa: E402
 from candor.dicom.read.file import read_pixels  # noqa: E402
+from candor.model.bundle import load_bundle  # noqa: E402
 from candor.study.findings import finding_named  # noqa: E402
 from candor.words.results_json import ModelEntry, Results, StudyEntry, read_results  # noqa: E402
 from tools.small_pacs import SmallPacs, free_port  # noqa: E402
@@ -167,6 +168,20 @@ def show(study: StudyEntry, model: ModelEntry) -> None:
             f"{finding_named(row.finding).display:<20}{row.probability:>10.1%} {interval:>16}{row.prevalence:>11.1%}   "
             f"{row.decision:<10}{row.region:<22}{reason}"
         )
+    print(missing_answers({row.decision for row in rows}), end="")
+
+
+def missing_answers(given: Collection[str]) -> str:
+    """Return why an answer of a kind was not given, for a person; "" where both were."""
+    gate = load_bundle(ROOT / "models" / "cxr").gate
+    said = ""
+    for answer, threshold in (("present", "hi"), ("absent", "lo")):
+        if answer not in given:
+            may = [finding.display for finding, pair in gate.thresholds.items() if getattr(pair, threshold) is not None]
+            said += (
+                f"\nnone is called {answer}: the calibration cases support that for {', '.join(may) or 'no finding'}\n"
+            )
+    return said
 
 
 def previews(study: StudyEntry, source: Path, folder: Path) -> None:

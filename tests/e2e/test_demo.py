@@ -22,6 +22,7 @@ def test_the_demonstration_shows_the_loop() -> None:
     for words in ("Study: ", "Nodule", "at the PACS:", "report", "from the last byte in to the last result out: "):
         assert words in done.stdout
     assert done.stdout.rstrip().endswith("Research use only, not for diagnosis.")
+    assert "none is called present: the calibration cases support that for " in done.stdout
     assert list(Path(ROOT, "demo").glob("sc-1-*.png"))
     log = Path(ROOT, "demo", "node.log").read_text()
     assert "CompressedSamples" not in log
