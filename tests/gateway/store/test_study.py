@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 import sqlalchemy as sa
-from pydicom.uid import CTImageStorage
+from pydicom.uid import ComputedRadiographyImageStorage
 
 from candor.study.provenance import derived_uid
 from gateway.dimse.header import Head
@@ -109,12 +109,20 @@ def test_late_images_that_come_to_too_many_make_one_more_version_and_no_other(no
 
 
 def test_thousands_of_images_are_one_version_and_as_many_rows(node: Node) -> None:
-    """An ordinary CT that is routed to the node."""
-    uid, most = derived_uid("ct"), node.settings.studies.max_images
+    """More radiographs than any study has: what is no radiograph is not kept."""
+    uid, most = derived_uid("large"), node.settings.studies.max_images
     journal = Journal(node.tokens, node.settings)
     for number in range(3459):
         sha256 = f"{number:064x}"
-        head = Head(CTImageStorage, derived_uid("ct", str(number)), uid, derived_uid("series"), None, False, False)
+        head = Head(
+            ComputedRadiographyImageStorage,
+            derived_uid("large", str(number)),
+            uid,
+            derived_uid("series"),
+            None,
+            False,
+            False,
+        )
         stored = Stored(f"instances/{sha256[-2:]}/{sha256}.dcm", sha256, 1000)
         with writing(node.database) as connection:
             journal.record(connection, Received(stored, head, node.clock(), Priority.ROUTINE, "A", "B", "C"))

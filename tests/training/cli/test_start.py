@@ -66,7 +66,7 @@ def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_verbs_are_found() -> None:
-    assert len(verbs()) == 22
+    assert len(verbs()) == 23
     assert {"train", "calibrate", "fit-gate", "train-screen"} <= set(verbs())
 
 
