@@ -29,14 +29,12 @@ from gateway.assess.duplicates import (
     content_of,
     contradict,
     files_elsewhere,
-    is_damaged,
     note_states,
     received_files,
     tell_apart,
 )
 from gateway.assess.fit import Fit, hold_unless_permitted
 from gateway.assess.outcome import ResultConflict, earlier_reports, plan_deliveries, record_objects
-from gateway.assess.rejections import has_rejected
 from gateway.assess.unassessed import WHAT_TO_DO, time_of, unassessed_reports
 from gateway.jobs.jobs import Jobs
 from gateway.jobs.lease import live_executors
@@ -51,7 +49,7 @@ from gateway.store.result_objects import in_spool
 from gateway.store.schema import studies
 from gateway.store.spool import Spool
 from gateway.store.states import InstanceState, Mode, Priority, StudyState
-from gateway.store.study import Study, renew
+from gateway.store.study import Study, has_image, renew
 
 _RETRY_S: Final = 5.0
 _ROOM_S: Final = 10.0
@@ -363,7 +361,7 @@ class Assessor:
         for file in bad:
             set_aside_damaged(self._database, self._spool, file.id, self._now())
         with self._database.connect() as connection:
-            if is_damaged(connection, attempt.study):
+            if has_image(connection, attempt.study, InstanceState.DAMAGED):
                 text = "an image of it is damaged or missing; send its images again"
                 raise _Unassessable(Reason.DAMAGED, text, AlarmKind.DAMAGED)
         return files
@@ -429,7 +427,7 @@ class Assessor:
                     studies.c.state.in_([state.value for state in _ANSWERED]),
                 )
             ).one_or_none()
-            if before is None or has_rejected(connection, attempt.study.before):
+            if before is None or has_image(connection, attempt.study.before, InstanceState.REJECTED):
                 return False
             earlier = received_files(connection, attempt.study.before)
             if {file.id for file in earlier} != {file.id for file in files}:

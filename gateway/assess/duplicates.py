@@ -104,24 +104,6 @@ def received_files(connection: sa.Connection, study: Study, at_most: int | None 
     return [_received(row) for row in connection.execute(query)]
 
 
-def is_damaged(connection: sa.Connection, study: Study) -> bool:
-    """Return whether an image that a version is made of was set aside as damaged.
-
-    Parameters
-    ----------
-    connection
-        To the node's database.
-    study
-        The version.
-    """
-    query = (
-        sa.select(instances.c.id)
-        .join(study_instances, study_instances.c.instance == instances.c.id)
-        .where(study.within(study_instances), instances.c.state == InstanceState.DAMAGED.value)
-    )
-    return connection.execute(query.limit(1)).first() is not None
-
-
 def files_elsewhere(connection: sa.Connection, study: Study, files: Iterable[Received]) -> list[tuple[Received, str]]:
     """List what other studies have under the SOP Instance UIDs of files, each with its Study Instance UID.
 

@@ -15,9 +15,8 @@ import sqlalchemy as sa
 
 from candor.dicom.write.rejection_note import Rejection
 from gateway.store.database import upsert
-from gateway.store.schema import instances, rejections, study_instances
+from gateway.store.schema import instances, rejections
 from gateway.store.states import InstanceState
-from gateway.store.study import Study
 
 REASONS: Final[Mapping[str, Rejection]] = MappingProxyType({each.value.value: each for each in Rejection})
 """The reason by the Code Value of a note's title (PS3.16 CID 7010, scheme DCM)."""
@@ -94,21 +93,3 @@ def is_rejected(connection: sa.Connection, study_instance_uid: str, sop_instance
         rejections.c.study_instance_uid == study_instance_uid, rejections.c.sop_instance_uid == sop_instance_uid
     )
     return connection.execute(sa.select(rejections.c.code).where(row)).first() is not None
-
-
-def has_rejected(connection: sa.Connection, study: Study) -> bool:
-    """Return whether an image that a version was made of is rejected.
-
-    Parameters
-    ----------
-    connection
-        To the node's database.
-    study
-        The version.
-    """
-    query = (
-        sa.select(instances.c.id)
-        .join(study_instances, study_instances.c.instance == instances.c.id)
-        .where(study.within(study_instances), instances.c.state == InstanceState.REJECTED.value)
-    )
-    return connection.execute(query.limit(1)).first() is not None

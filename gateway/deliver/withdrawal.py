@@ -19,7 +19,7 @@ from gateway.store.database import lock_study, writing
 from gateway.store.schema import instances, rejections, studies, study_instances
 from gateway.store.spool import Spool
 from gateway.store.states import InstanceState, StudyState
-from gateway.store.study import Study, newest_version, renew, same_version
+from gateway.store.study import Study, has_image, newest_version, renew, same_version
 
 _WHO: Final = "rejection note"
 _GRAVEST_FIRST: Final = (
@@ -101,7 +101,7 @@ def _end(
             connection.execute(studies.update().where(study.row).values(reason=_REASON))
     connection.execute(rejections.update().where(_due(study_instance_uid)).values(done=now))
     newest = Study(study_instance_uid, newest_version(connection, study_instance_uid))
-    if newest in affected and _has_images(connection, newest):
+    if newest in affected and has_image(connection, newest, InstanceState.KEPT, InstanceState.QUARANTINED):
         renew(connection, study_instance_uid, now, settings.studies)
     count(connection, "studies_withdrawn_total")
 
@@ -124,13 +124,3 @@ def _affected(connection: sa.Connection, study_instance_uid: str) -> dict[Study,
         .distinct()
     )
     return {Study.of(row): StudyState(row.state) for row in connection.execute(query)}
-
-
-def _has_images(connection: sa.Connection, study: Study) -> bool:
-    query = (
-        sa.select(instances.c.id)
-        .join(study_instances, study_instances.c.instance == instances.c.id)
-        .where(study.within(study_instances))
-        .where(instances.c.state.in_([InstanceState.KEPT.value, InstanceState.QUARANTINED.value]))
-    )
-    return connection.execute(query.limit(1)).first() is not None

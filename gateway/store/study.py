@@ -232,6 +232,26 @@ def newest_version(connection: sa.Connection, study_instance_uid: str) -> int:
     return connection.execute(newest).scalar() or 0
 
 
+def has_image(connection: sa.Connection, study: Study, *states: InstanceState) -> bool:
+    """Return whether an image that a version is made of is in one of some states.
+
+    Parameters
+    ----------
+    connection
+        To the node's database.
+    study
+        The version.
+    states
+        Which ones.
+    """
+    query = (
+        sa.select(instances.c.id)
+        .join(study_instances, study_instances.c.instance == instances.c.id)
+        .where(study.within(study_instances), instances.c.state.in_([state.value for state in states]))
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def priority_by_age(asked: Priority, study_date: date | None, today: date, settings: Studies) -> Priority:
     """Let studies that were taken long ago run last, whatever was asked for them.
 
